@@ -1,0 +1,136 @@
+"""The ask/tell contract between a search and its algorithm.
+
+An algorithm sees a space and outcomes, never a program, an evaluator or a store. A search does, for ever:
+
+    batch = algorithm.propose(n, np.random.default_rng([seed, call]))    # call = 0, 1, 2, …
+    algorithm.observe(batch, [RUNNING] * len(batch))                     # the trials have been handed out
+    …
+    algorithm.observe(batch[done], outcomes)                             # in the order in which they ended
+
+The law that makes a study continue where it was killed: **`observe` is the only thing that changes an algorithm**.
+`propose` is a pure function of what was observed and of its generator, so that showing a fresh instance the same
+observations in the same order, without a single call of `propose`, gives an algorithm that goes on exactly as the
+first one would have. Caches that no proposal depends on are fine. No clock, no global generator, no hash order.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from symnas.errors import AlgorithmError
+from symnas.outcome import Outcome
+
+if TYPE_CHECKING:
+    from symnas.batch import Batch
+    from symnas.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an algorithm can take, and what it asks for; a search compares this with what it was given.
+
+    Args:
+        conditional: it takes spaces with points that exist only under others.
+        real_valued: it takes spaces with real ranges that have no step.
+        multi_objective: it uses every objective; without it, exactly one is allowed.
+        parallel: it proposes while earlier trials still run.
+        shared_weights: it asks for an estimator that shares weights between children.
+        relaxed: it asks for all candidates at once, weighted.
+    """
+
+    conditional: bool = True
+    real_valued: bool = True
+    multi_objective: bool = False
+    parallel: bool = True
+    shared_weights: bool = False
+    relaxed: bool = False
+
+
+class Algorithm(ABC):
+    """Base of all search algorithms: implement `setup`, `propose` and `observe`.
+
+    The constructor takes hyperparameters only, by keyword and with defaults, and keeps each unchanged under its own
+    name. Everything that a search needs to know of them (`--set population=20`, the fingerprint, the `repr`) is read
+    from there. Values are plain data (numbers, strings, booleans, None, tuples of them), so that a `repr` reads back.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @abstractmethod
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`; called once before all else, and forgets any earlier use."""
+
+    @abstractmethod
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:
+        """Return up to `n` decisions to try next, without changing the algorithm.
+
+        Args:
+            n: how many trials can start now, at least 1.
+            rng: the only source of randomness; the search derives it from its seed and the number of the call.
+
+        Returns:
+            A batch of at most `n` decisions of the space. An empty one says that nothing is left to propose: the
+            search waits for running trials, asks once more when they are over, and then ends.
+        """
+
+    @abstractmethod
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Learn what became of decisions; the only place where the algorithm changes.
+
+        It is called with `RUNNING` outcomes right after a proposal was handed out, and again, trial by trial or
+        several at once, with the final ones. A decision may come that was never proposed (imported from another
+        study), and a final outcome may come without a `RUNNING` one before it.
+
+        Args:
+            batch: the decisions, all of the space.
+            outcomes: one per decision, in the same order.
+        """
+
+    @classmethod
+    def hyperparameter_defaults(cls) -> dict[str, Any]:
+        """Return the name and default of every constructor argument, in order.
+
+        Raises:
+            AlgorithmError: an argument is positional or has no default, so nobody could set it by name.
+        """
+        defaults = {}
+        for name, parameter in inspect.signature(cls).parameters.items():
+            if parameter.kind is not parameter.KEYWORD_ONLY or parameter.default is parameter.empty:
+                raise AlgorithmError(
+                    f"hyperparameters are keyword-only and have defaults; {cls.__name__}'s {name!r} does not: "
+                    f"declare `def __init__(self, *, {name}=…)`"
+                )
+            defaults[name] = parameter.default
+        return defaults
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """The constructor arguments of this instance, by name.
+
+        Raises:
+            AlgorithmError: the constructor did not keep an argument under its own name.
+        """
+        values = {}
+        for name in self.hyperparameter_defaults():
+            if name not in self.__dict__:
+                raise AlgorithmError(
+                    f"a hyperparameter is kept under its own name; {type(self).__name__} has no attribute {name!r}: "
+                    f"add `self.{name} = {name}` to its constructor"
+                )
+            values[name] = self.__dict__[name]
+        return values
+
+    def fresh(self) -> Self:
+        """Return a new instance with the same hyperparameters that has seen nothing."""
+        return type(self)(**self.hyperparameters)
+
+    def __repr__(self) -> str:
+        """Render as the constructor call that makes an equal algorithm."""
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.hyperparameters.items())
+        return f"{type(self).__name__}({arguments})"
