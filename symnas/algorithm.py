@@ -7,10 +7,11 @@ An algorithm sees a space and outcomes, never a program, an evaluator or a store
     …
     algorithm.observe(batch[done], outcomes)                             # in the order in which they ended
 
-The law that makes a study continue where it was killed: **`observe` is the only thing that changes an algorithm**.
-`propose` is a pure function of what was observed and of its generator, so that showing a fresh instance the same
-observations in the same order, without a single call of `propose`, gives an algorithm that goes on exactly as the
-first one would have. Caches that no proposal depends on are fine. No clock, no global generator, no hash order.
+The law that makes a study continue where it was killed: **`observe` is the only thing that changes an
+algorithm**. `propose` is a pure function of what was observed and of its generator, so that showing a fresh
+instance the same observations in the same order, without a single call of `propose`, gives an algorithm
+that goes on exactly as the first one would have. Caches that no proposal depends on are fine. No clock, no
+global generator, no hash order.
 """
 
 from __future__ import annotations
@@ -55,9 +56,10 @@ class Capabilities:
 class Algorithm(ABC):
     """Base of all search algorithms: implement `setup`, `propose` and `observe`.
 
-    The constructor takes hyperparameters only, by keyword and with defaults, and keeps each unchanged under its own
-    name. Everything that a search needs to know of them (`--set population=20`, the fingerprint, the `repr`) is read
-    from there. Values are plain data (numbers, strings, booleans, None, tuples of them), so that a `repr` reads back.
+    The constructor takes hyperparameters only, by keyword and with defaults, and keeps each unchanged under
+    its own name. Everything that a search needs to know of them (`--set population=20`, the fingerprint,
+    the `repr`) is read from there. Values are plain data (numbers, strings, booleans, None, tuples of
+    them), so that a `repr` reads back.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -72,20 +74,21 @@ class Algorithm(ABC):
 
         Args:
             n: how many trials can start now, at least 1.
-            rng: the only source of randomness; the search derives it from its seed and the number of the call.
+            rng: the only source of randomness; the search derives it from its seed and the number of the
+                call.
 
         Returns:
-            A batch of at most `n` decisions of the space. An empty one says that nothing is left to propose: the
-            search waits for running trials, asks once more when they are over, and then ends.
+            A batch of at most `n` decisions of the space. An empty one says that nothing is left to
+            propose: the search waits for running trials, asks once more when they are over, and then ends.
         """
 
     @abstractmethod
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Learn what became of decisions; the only place where the algorithm changes.
 
-        It is called with `RUNNING` outcomes right after a proposal was handed out, and again, trial by trial or
-        several at once, with the final ones. A decision may come that was never proposed (imported from another
-        study), and a final outcome may come without a `RUNNING` one before it.
+        It is called with `RUNNING` outcomes right after a proposal was handed out, and again, trial by
+        trial or several at once, with the final ones. A decision may come that was never proposed (imported
+        from another study), and a final outcome may come without a `RUNNING` one before it.
 
         Args:
             batch: the decisions, all of the space.
@@ -103,7 +106,7 @@ class Algorithm(ABC):
         for name, parameter in inspect.signature(cls).parameters.items():
             if parameter.kind is not parameter.KEYWORD_ONLY or parameter.default is parameter.empty:
                 raise AlgorithmError(
-                    f"hyperparameters are keyword-only and have defaults; {cls.__name__}'s {name!r} does not: "
+                    f"hyperparameters are keyword-only and have defaults; {cls.__name__}'s {name!r} is not: "
                     f"declare `def __init__(self, *, {name}=…)`"
                 )
             defaults[name] = parameter.default
@@ -120,7 +123,7 @@ class Algorithm(ABC):
         for name in self.hyperparameter_defaults():
             if name not in self.__dict__:
                 raise AlgorithmError(
-                    f"a hyperparameter is kept under its own name; {type(self).__name__} has no attribute {name!r}: "
+                    f"a hyperparameter is kept under its own name; {type(self).__name__} has no {name!r}: "
                     f"add `self.{name} = {name}` to its constructor"
                 )
             values[name] = self.__dict__[name]

@@ -31,8 +31,8 @@ class Outcome:
 
     Args:
         status: what became of it.
-        values: one number per objective, oriented so that larger is better. None unless the trial is done; a pruned
-            trial carries the values it had when it was stopped, or None when it had none.
+        values: one number per objective, oriented so that larger is better. None unless the trial is done;
+            a pruned trial carries the values it had when it was stopped, or None when it had none.
         metrics: everything the evaluator reported, as it reported it (not oriented).
         cost: seconds that the evaluation took, or None when that is not known.
     """
