@@ -1,0 +1,192 @@
+"""The values of a point that picks several candidates: counting, listing, ranking and drawing them as codes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+INACTIVE = -1
+UNUSED = -2
+MAX_TABLE = 1 << 16
+
+Codes = NDArray[np.signedinteger]
+Weights = tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Subsets:
+    """Selections of `low` to `high` out of `n` candidates, as tuples of candidate codes.
+
+    Unordered selections are sorted by code. `only` replaces the rule by an explicit list of selections.
+    """
+
+    n: int
+    low: int
+    high: int
+    ordered: bool = False
+    repeats: bool = False
+    only: tuple[tuple[int, ...], ...] = ()
+
+    def count_of(self, size: int) -> int:
+        """Return how many selections have exactly `size` members."""
+        if self.only:
+            return sum(len(codes) == size for codes in self.only)
+        if self.ordered:
+            return int(self.n**size) if self.repeats else math.perm(self.n, size)
+        if self.repeats:
+            return math.comb(self.n + size - 1, size) if self.n else int(size == 0)
+        return math.comb(self.n, size)
+
+    @cached_property
+    def count(self) -> int:
+        """How many selections there are."""
+        if self.only:
+            return len(self.only)
+        return sum(self.count_of(size) for size in range(self.low, self.high + 1))
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """Yield every selection, smaller ones first, then lexicographically."""
+        if self.only:
+            yield from self.only
+            return
+        for size in range(self.low, self.high + 1):
+            codes = range(self.n)
+            if self.ordered and self.repeats:
+                yield from itertools.product(codes, repeat=size)
+            elif self.ordered:
+                yield from itertools.permutations(codes, size)
+            elif self.repeats:
+                yield from itertools.combinations_with_replacement(codes, size)
+            else:
+                yield from itertools.combinations(codes, size)
+
+    def __contains__(self, codes: object) -> bool:
+        """Tell whether a tuple of codes (sorted, where order does not matter) is one of the selections."""
+        if not isinstance(codes, tuple):
+            return False
+        if self.only:
+            return codes in self.only
+        if not self.low <= len(codes) <= self.high or any(not 0 <= c < self.n for c in codes):
+            return False
+        if not self.repeats and len(set(codes)) != len(codes):
+            return False
+        return self.ordered or list(codes) == sorted(codes)
+
+    @property
+    def tabulated(self) -> bool:
+        """Whether there are few enough selections to keep them all in a table."""
+        return bool(self.only) or self.count * max(self.high, 1) <= MAX_TABLE
+
+    @cached_property
+    def rows(self) -> list[tuple[int, ...]]:
+        """All selections in order."""
+        return list(self)
+
+    @cached_property
+    def ranks(self) -> dict[tuple[int, ...], int]:
+        """Position of each selection in the order of iteration."""
+        return {codes: rank for rank, codes in enumerate(self.rows)}
+
+    @cached_property
+    def table(self) -> NDArray[np.int64]:
+        """All selections as an array (count, high), unused slots marked."""
+        table = np.full((len(self.rows), self.high), UNUSED, np.int64)
+        for size in range(self.high + 1):
+            chosen = [rank for rank, codes in enumerate(self.rows) if len(codes) == size]
+            if chosen and size:
+                table[chosen, :size] = [self.rows[rank] for rank in chosen]
+        return table
+
+    @cached_property
+    def _packed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        keys = self._pack(self.table)
+        order = np.argsort(keys)
+        return keys[order], order
+
+    def _pack(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        keys = np.zeros(slots.shape[0], np.int64)
+        for column in range(self.high):
+            keys = keys * (self.n + 1) + np.maximum(slots[:, column], -1) + 1
+        return keys
+
+    @property
+    def packable(self) -> bool:
+        """Whether every selection has a distinct 63-bit key."""
+        return (self.n + 1) ** self.high < 2**62
+
+    def rank_rows(self, slots: Codes) -> NDArray[np.int64]:
+        """Return the ranks of the rows of `slots` (rows, high); inactive rows get `INACTIVE`."""
+        wide = slots.astype(np.int64)
+        if not self.high:
+            return np.zeros(len(wide), np.int64)
+        if self.packable:
+            keys, order = self._packed
+            found = np.searchsorted(keys, self._pack(wide))
+            ranks = order[np.minimum(found, len(keys) - 1)]
+        else:
+            ranks = np.array([self.ranks.get(tuple(c for c in row if c >= 0), 0) for row in wide.tolist()])
+        return np.where(wide[:, 0] == INACTIVE, INACTIVE, ranks)
+
+    # ---------------------------------------------------------------- drawing
+
+    @cached_property
+    def _size_bounds(self) -> NDArray[np.float64]:
+        counts = [self.count_of(size) for size in range(self.low, self.high + 1)]
+        return np.cumsum([count / sum(counts) for count in counts])
+
+    def draw(self, rows: int, rng: np.random.Generator, weights: Weights = None) -> NDArray[np.int64]:
+        """Draw `rows` selections, all equally likely without `weights`; returns slots (rows, high).
+
+        With weights (one per candidate) sizes keep the share they have without, and members are drawn one
+        after the other in proportion to their weights (Plackett and Luce); listed selections (`only`) are
+        drawn in proportion to the product of their members' weights.
+        """
+        if self.only or (weights is None and self.tabulated):
+            return self.table[self._draw_ranks(rows, rng, weights)]
+        sizes = self.low + np.searchsorted(self._size_bounds[:-1], rng.random(rows), side="right")
+        if self.repeats and weights is None and not self.ordered:
+            slots = self._multisets(sizes, rng)
+        elif self.repeats:
+            slots = self._independent(rows, rng, weights)
+        else:
+            keys = rng.standard_exponential((rows, self.n))
+            if weights is not None:
+                with np.errstate(divide="ignore"):
+                    keys /= np.asarray(weights)
+            slots = np.argsort(keys, axis=1)[:, : self.high]
+        unused = np.arange(self.high) >= sizes[:, None]
+        if not self.ordered:
+            slots = np.sort(np.where(unused, self.n + self.high, slots), axis=1)
+        return np.where(unused, UNUSED, slots)
+
+    def _draw_ranks(self, rows: int, rng: np.random.Generator, weights: Weights) -> NDArray[np.int64]:
+        if weights is None:
+            return (rng.random(rows) * self.count).astype(np.int64)
+        chances = [math.prod(weights[code] for code in codes) for codes in self.rows]
+        total = sum(chances)
+        if total <= 0:
+            return self._draw_ranks(rows, rng, None)
+        return np.searchsorted(np.cumsum(chances)[:-1] / total, rng.random(rows), side="right")
+
+    def _independent(self, rows: int, rng: np.random.Generator, weights: Weights) -> NDArray[np.int64]:
+        u = rng.random((rows, self.high))
+        if weights is None:
+            return (u * self.n).astype(np.int64)
+        bounds = np.cumsum(np.asarray(weights) / sum(weights))
+        return np.searchsorted(bounds[:-1], u, side="right")
+
+    def _multisets(self, sizes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        # k-multisets of n are the k-subsets of n + k - 1 with 0, 1, … k - 1 taken off in order.
+        slots = np.zeros((len(sizes), self.high), np.int64)
+        for size in range(max(self.low, 1), self.high + 1):
+            chosen = np.flatnonzero(sizes == size)
+            keys = rng.random((len(chosen), self.n + size - 1))
+            picked = np.sort(np.argsort(keys, axis=1)[:, :size], axis=1)
+            slots[chosen, :size] = picked - np.arange(size)
+        return slots
