@@ -1,0 +1,68 @@
+# `make demo` and `make test` are all a newcomer needs; each makes the virtual environment it runs in.
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_WORKERS ?= 2
+
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -q
+SOURCES = symnas grammar spaces algorithms tests benchmarks examples
+
+export OMP_NUM_THREADS ?= 1
+export MPLBACKEND ?= Agg
+
+.PHONY: help demo test test-slow coverage lint format types docs bench wheel clean
+
+help:
+	@echo "make demo    search a small CNN's space on real MNIST images, end to end"
+	@echo "make test    the test suite (make test-slow: the long ones)"
+	@echo "make lint    ruff and mypy"
+	@echo "make docs    build the documentation into site/"
+	@echo "make bench   run every benchmark and write docs/benchmarks.md"
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[data]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[dev,bench]'
+	touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/mnist/demo.py
+
+test: $(VENV)/.dev
+	$(PYTEST)
+
+test-slow: $(VENV)/.dev
+	$(PYTEST) --slow -m slow
+
+coverage: $(VENV)/.dev
+	$(PYTEST) --cov=symnas --cov=grammar --cov=spaces --cov=algorithms --cov-report=term-missing:skip-covered
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/typecheck
+
+types: $(VENV)/.dev
+	$(BIN)/python .ci/typecheck
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/collect.py
+
+wheel: $(VENV)/.dev
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:
+	rm -rf build dist site .typecheck .mypy_cache .ruff_cache .pytest_cache .hypothesis
