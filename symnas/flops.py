@@ -60,7 +60,7 @@ def _bilinear(a: Tensor, b: Tensor, c: Tensor, *rest: Any) -> int:
             shape.insert(axis, 1)
         shapes.append(shape)
     sizes = [max(along) for along in zip(*shapes, strict=True)]
-    return 2 * math.prod(sizes)
+    return 2 * int(math.prod(sizes))
 
 
 def _extra() -> dict[Any, Formula]:
