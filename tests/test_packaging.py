@@ -1,0 +1,70 @@
+"""What gets installed is what lies in the folders, whether symnas is a checkout or a wheel."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from importlib.metadata import entry_points, metadata, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import symnas
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = PROJECT["tool"]["setuptools"]["packages"]
+FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
+CHECKOUT = pytest.mark.skipif(not (ROOT / "grammar").is_dir(), reason="tests an installed wheel")
+
+
+@CHECKOUT
+def test_every_folder_with_code_is_listed() -> None:
+    not_installed = {"tests", "benchmarks", "examples", "docs", "build", "dist", "site"}
+    found = set()
+    for init in ROOT.glob("**/__init__.py"):
+        parts = init.parent.relative_to(ROOT).parts
+        if parts[0] not in not_installed and not parts[0].startswith("."):
+            found.add("/".join(parts))
+    assert found == set(FOLDERS.values())
+    assert set(FOLDERS) == set(PACKAGES)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_has_its_modules(package: str) -> None:
+    installed = Path(importlib.import_module(package).__path__[0])
+    checkout = ROOT / FOLDERS[package]
+    assert (installed / "__init__.py").is_file()
+    if checkout.is_dir():
+        assert installed.resolve() == checkout.resolve()
+
+
+def test_data_files_are_shipped() -> None:
+    assert (Path(symnas.__path__[0]) / "py.typed").is_file()
+    grammar = Path(importlib.import_module("symnas.grammar").__path__[0])
+    assert list(grammar.glob("*.lark"))
+
+
+def test_entry_points_resolve() -> None:
+    (script,) = [found for found in entry_points(group="console_scripts") if found.name == "symnas"]
+    assert callable(script.load())
+    for found in entry_points(group="symnas.algorithms"):
+        assert isinstance(found.load(), type)
+
+
+def test_the_version_is_said_once() -> None:
+    assert metadata("symnas")["Version"] == symnas.__version__ == PROJECT["project"]["version"]
+
+
+def test_constraints_lie_in_the_ranges() -> None:
+    constraints = ROOT / "constraints.txt"
+    if not constraints.exists():
+        pytest.skip("constraints.txt is not part of an installation")
+    lines = [line for line in constraints.read_text().splitlines() if line and not line.startswith("#")]
+    pins = {Requirement(line).name.lower(): line.partition("==")[2] for line in lines}
+    assert all(version and "+" not in version for version in pins.values())
+    for text in requires("symnas") or ():
+        required = Requirement(text)
+        if required.name != "symnas":
+            assert required.specifier.contains(pins[required.name.lower()]), text
