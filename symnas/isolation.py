@@ -1,0 +1,60 @@
+"""Random numbers of one training run, kept apart from everybody else's."""
+
+from __future__ import annotations
+
+import random
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class RandomStream:
+    """The global generators of Python, NumPy and PyTorch as one run sees them.
+
+    Inside `with stream:` the global generators continue this run's own sequence; outside they are as if
+    nothing had happened. It may be entered again and again, and what is drawn depends on the seed only.
+
+    Args:
+        seed: a non-negative integer.
+        device: the device whose generator is kept apart as well as the CPU's.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._cuda = device if device.type == "cuda" else None
+        outside = self._read()
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.default_generator.manual_seed(seed)
+        if self._cuda is not None:
+            with torch.cuda.device(self._cuda):
+                torch.cuda.manual_seed(seed)
+        self._inside = self._read()
+        self._write(outside)
+        self._outside = outside
+
+    def __enter__(self) -> RandomStream:
+        """Put this run's generators in place."""
+        self._outside = self._read()
+        self._write(self._inside)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the outer generators back."""
+        self._inside = self._read()
+        self._write(self._outside)
+
+    def _read(self) -> tuple[Any, ...]:
+        cuda = torch.cuda.get_rng_state(self._cuda) if self._cuda is not None else None
+        return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
+
+    def _write(self, states: tuple[Any, ...]) -> None:
+        python, numpy, cpu, cuda = states
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(cuda, self._cuda)
