@@ -41,7 +41,7 @@ FORM: tuple[Mistake, ...] = (
     Mistake(
         "empty-annotation",
         "nothing follows `search:`",
-        "write what may stand here, as in `# search: {16, 32, 64}` or `# search: 1..6`",
+        "write what may stand here, as in `# search: {{16, 32, 64}}` or `# search: 1..6`",
         ("", "   "),
         r"^(\s*)$",
     ),
@@ -55,13 +55,13 @@ FORM: tuple[Mistake, ...] = (
         "unclosed-bracket",
         "{given} is never closed",
         "close it, or continue the annotation on a comment line that starts with `#` and at least two spaces",
-        ("{1, 2", "{f(1, 2}", "{[1, 2}", "{1, (2, 3}", "2 of {a, b"),
+        ("{1, 2", "{f(1, 2}", "{[1, 2}", "{1, (2, 3}", "{1, 2]}", "{f(1)), 2}", "2 of {a, b"),
     ),
     Mistake(
         "stray-bracket",
         "{given} closes nothing",
         "remove it, or open it before",
-        ("{1, 2}}", "1..6)", "{1, 2]}", "{f(1)), 2}"),
+        ("{1, 2}}", "1..6)", "{1, 2} ]"),
     ),
     Mistake(
         "odd-character",
@@ -88,14 +88,14 @@ FORM: tuple[Mistake, ...] = (
         "three-dots",
         "a range has two dots, not three",
         "write LOW..HIGH, as in 1..6 (both ends included)",
-        ("1...6", "0.0...0.5", "{a, f(1...3)}"),
+        ("1...6", "0.0...0.5", "log 1...10"),
         r"\d\s*(\.\.\.)",
     ),
     Mistake(
         "leading-dot",
         "a number of a range has digits on both sides of its dot",
         "write 0.5 for .5, and 1.0 for 1.",
-        (".1..0.5", "0.1...5", "1e-4..1.", "log .001..0.1"),
+        (".1..0.5", "1e-4..1.", "log .001..0.1"),
         r"(?:^|[\s{(,])(?:log\s+)?(\.\d[\d_]*(?:[eE][+-]?\d+)?)\s*\.\.|\.\.\s*(\d+\.)(?!\d|\.)",
     ),
     Mistake(
@@ -227,7 +227,7 @@ FORM: tuple[Mistake, ...] = (
         "requirement-missing",
         "`require` is followed by a condition",
         "write it as in `require params < 1e6`",
-        ("require", "{1, 2} require", "{1, 2} require shared", "require as k"),
+        ("require", "{1, 2} require", "{1, 2} require shared", "require as k", "{1, 2} require as k"),
         r"(?:^|[}\d\w]\s*)\b(require)\s*(?:$|shared\b|require\b|as\b)",
     ),
     Mistake(
