@@ -157,7 +157,7 @@ class Batch(Sequence[Decision]):
         entry = self.space.entry(address)
         if entry.shape == REAL:
             return self.reals[:, entry.column]
-        if entry.width == 1 and not entry.domain.kind in {"manyof", "permutation"}:
+        if entry.width == 1 and entry.domain.kind not in {"manyof", "permutation"}:
             return self.codes[:, entry.column]
         return self.codes[:, entry.column : entry.column + entry.width]
 

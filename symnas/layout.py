@@ -216,10 +216,6 @@ class Layout:
 
     # ------------------------------------------------------------ rows
 
-    def shares(self, entry: Entry) -> bool:
-        """Tell whether the point exists only under conditions."""
-        return entry.stage > 0
-
     def split(self, rows: bytes | bytearray) -> tuple[NDArray[np.signedinteger], NDArray[np.float64]]:
         """Read rows as bytes back into codes (n, columns) and floats (n, reals)."""
         size = max(self.row_bytes, 1)
@@ -231,27 +227,16 @@ class Layout:
 
     def join(self, codes: NDArray[np.signedinteger], reals: NDArray[np.float64]) -> bytes:
         """Write codes (n, columns) and floats (n, reals) as one run of bytes, row after row."""
-        if not self.row_bytes:
-            return bytes(len(codes))
-        left = np.ascontiguousarray(codes).view(np.uint8).reshape(len(codes), -1)
         if not self.reals:
-            return left.tobytes()
-        right = np.ascontiguousarray(reals).view(np.uint8).reshape(len(reals), -1)
-        return np.concatenate([left, right], axis=1).tobytes()
+            return codes.tobytes()
+        if not self.columns:
+            return reals.tobytes()
+        left = np.ascontiguousarray(codes).view(np.uint8)
+        return np.concatenate([left, np.ascontiguousarray(reals).view(np.uint8)], axis=1).tobytes()
 
 
 def _within(branch: Branch, given: Branch) -> bool:
     return set(given.when) <= set(branch.when) and given.occurrence >= branch.occurrence
-
-
-def covers(branch: Branch, parent: Point) -> bool:
-    """Tell whether a branch exists under every code of its parent."""
-    return len(branch.when) == parent.codes and not isinstance(parent, ManyOf)
-
-
-def domain_size(point: Point) -> float:
-    """Return the number of values as a float, infinite for real ranges."""
-    return float(point.cardinality)
 
 
 def scale_bounds(point: IntRange | FloatRange) -> tuple[float, float]:

@@ -12,13 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas import decision as decisions
-from symnas import mutation, sampling, serial
+from symnas import editing, mutation, patterns, sampling, serial
 from symnas.activity import Activity
 from symnas.batch import Batch
+from symnas.counting import Counter
 from symnas.decision import Decision
+from symnas.drawing import Drawer
+from symnas.encoding import Array, Encoder, View
+from symnas.enumeration import enumerate_decisions
 from symnas.errors import SpaceError, nearest
-from symnas.layout import Entry, Layout
+from symnas.layout import REAL, Entry, Layout
+from symnas.neighbours import Neighbourhood
 from symnas.nodes import Point, Value
+from symnas.uniform import UniformSampler
+
+# Below this many points times rows, plain Python draws faster than arrays do.
+SMALL = 256
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,12 +71,37 @@ class Space:
         return mutation.Mutator(self)
 
     @cached_property
+    def counter(self) -> Counter:
+        """The counts of every subtree, a real range counting as one value."""
+        return Counter(self.layout)
+
+    @cached_property
+    def uniform_sampler(self) -> UniformSampler:
+        """The compiled draws that make all decisions equally likely."""
+        return UniformSampler(self.layout, self.counter)
+
+    @cached_property
+    def drawer(self) -> Drawer:
+        """The compiled draw of a single decision."""
+        return Drawer(self)
+
+    @cached_property
+    def neighbourhood(self) -> Neighbourhood:
+        """The compiled listing of neighbours."""
+        return Neighbourhood(self)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The compiled numeric views."""
+        return Encoder(self)
+
+    @cached_property
     def owners(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """The number of the point that each column of codes, and of floats, belongs to."""
         owners = np.zeros(self.layout.columns, np.intp)
         real_owners = np.zeros(self.layout.reals, np.intp)
         for entry in self.layout.entries:
-            store = real_owners if entry.shape == 2 else owners
+            store = real_owners if entry.shape == REAL else owners
             store[entry.column : entry.column + entry.width] = entry.number
         return owners, real_owners
 
@@ -129,6 +163,17 @@ class Space:
         """Show how many points there are."""
         return f"<Space of {len(self)} points>"
 
+    def __rich__(self) -> Any:
+        """Return the tree for rich to print."""
+        from symnas.render import rich_tree
+
+        return rich_tree(self)
+
+    def _repr_html_(self) -> str:
+        from symnas.render import space_html
+
+        return space_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as points and requirements; compiled parts are made again."""
         return Space, (self.points, self.requires)
@@ -167,12 +212,29 @@ class Space:
             uniform: "points" draws every point uniformly over its own values, or by its prior weights;
                 "space" makes all decisions equally likely, counting a real range as one value.
         """
+        if uniform not in ("points", "space"):
+            raise SpaceError(f"sampling is uniform over 'points' or over the 'space', got {uniform!r}")
+        if uniform == "points" and n * len(self) <= SMALL:
+            return Batch.of(self, [self.drawer.draw(rng) for _ in range(n)])
         codes = np.empty((self.layout.columns, n), self.layout.dtype)
         reals = np.empty((self.layout.reals, n))
+        sampler = self.sampler if uniform == "points" else self.uniform_sampler
         for rows in sampling.chunks(self.layout, n):
-            self.sampler.fill(codes[:, rows], reals[:, rows], rng)
+            sampler.fill(codes[:, rows], reals[:, rows], rng)
             self.activity.mask(codes[:, rows], reals[:, rows])
         return Batch(self, codes.T, reals.T)
+
+    def draw(self, rng: np.random.Generator) -> Decision:
+        """Draw one decision, every point uniform over its own values or by its prior weights."""
+        return self.drawer.draw(rng)
+
+    def enumerate(self) -> Iterator[Decision]:
+        """Yield every decision once, in tree order, the last point changing fastest.
+
+        Raises:
+            SpaceError: a point is a real range without a step.
+        """
+        return enumerate_decisions(self)
 
     def mutate(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Redraw one existing point of every decision to another value.
@@ -184,6 +246,97 @@ class Space:
     def crossover(self, first: Batch, second: Batch, rng: np.random.Generator) -> Batch:
         """Recombine the rows of two batches by address: a fair coin per point that both parents have."""
         return mutation.crossover(self, first, second, rng)
+
+    def neighbours(
+        self, given: Decision | Batch, rng: np.random.Generator | None = None, reals: int = 4
+    ) -> Batch:
+        """Return all decisions one step away from the given ones, those of each decision together.
+
+        One point takes another value; a selection makes one move: a candidate added, dropped or replaced, or
+        two exchanged where the order counts. A real range contributes evenly spaced values.
+
+        Args:
+            given: a decision, or a batch of them.
+            rng: if given, what comes into being is drawn instead of taking its default, and real values are
+                perturbed (normal, a fifth of the range) instead of spaced.
+            reals: how many values a real range contributes.
+        """
+        batch = given if isinstance(given, Batch) else self.batch([given])
+        return self.neighbourhood.of(batch, rng, reals)[0]
+
+    # ------------------------------------------------------------ size
+
+    @cached_property
+    def leaves(self) -> int:
+        """How many decisions there are when every real range counts as one value."""
+        return self.counter.total
+
+    @cached_property
+    def size(self) -> int | float:
+        """How many decisions there are: exact, or `math.inf` where a real range without a step can exist."""
+        if self.layout.reals and Counter(self.layout, real=2).total != self.leaves:
+            return math.inf
+        return self.leaves
+
+    # ------------------------------------------------------------ arrays
+
+    def encode(self, batch: Batch, view: View = "onehot") -> Array:
+        """Return decisions as numbers, one row each; `encoding_names` says what the columns are.
+
+        Args:
+            batch: the decisions.
+            view: "onehot" has a column per value (per candidate of a subset: how often it is chosen; per slot
+                and candidate where the order counts), one column scaled to [0, 1] for real ranges and for
+                ranges of more than 256 values, and after each point that may be absent a column that is 1
+                where it exists. "ordinal" has the positions of values, real values as they are, one column
+                per slot of a selection (-1 unused) and NaN where a point does not exist.
+        """
+        return self.encoder.encode(batch, view)
+
+    def decode(self, array: Array, view: View = "onehot", strict: bool = True) -> Batch:
+        """Return the decisions that `encode` wrote.
+
+        Args:
+            array: (decisions, columns of the view).
+            view: as in `encode`.
+            strict: refuse rows that encode no decision; otherwise take the nearest decisions.
+
+        Raises:
+            DecisionError: the shape is wrong, or a row encodes no decision.
+        """
+        return self.encoder.decode(array, view, strict)
+
+    def encoding_names(self, view: View = "onehot") -> tuple[str, ...]:
+        """Return what each column of a view stands for."""
+        return self.encoder.names(view)
+
+    # ------------------------------------------------------------ other spaces
+
+    def select(self, pattern: str) -> tuple[str, ...]:
+        """Return the addresses that a pattern matches: `*` within a segment, `**` over any number of them."""
+        return patterns.matching(pattern, self.layout.index)
+
+    def restrict(self, changes: Mapping[str, object]) -> Space:
+        """Return the space in which points have only some of their values; what cannot exist then is dropped.
+
+        Args:
+            changes: per address a collection of values; of a subset also of candidates; of a real range a pair
+                (low, high) or a set of values.
+        """
+        for address in changes:
+            self.entry(address)
+        return Space(editing.restrict(self.layout, self.points, changes), self.requires)
+
+    def freeze(self, values: Mapping[str, Value]) -> Space:
+        """Return the space in which points have one value each; decisions still name it."""
+        for address in values:
+            self.entry(address)
+        return self.restrict(editing.frozen(self.layout, values))
+
+    @classmethod
+    def product(cls, /, **spaces: Space) -> Space:
+        """Return the space of all combinations, each factor's addresses after its name and a dot."""
+        return product(**spaces)
 
     # ------------------------------------------------------------ plain data
 
@@ -199,3 +352,10 @@ class Space:
         """Return the space that `to_json` wrote."""
         points = tuple(serial.point_from_json(point) for point in data["points"])
         return cls(points, tuple(data.get("requires", ())))
+
+
+def product(**spaces: Space) -> Space:
+    """Return the space of all combinations, each factor's addresses after its name and a dot."""
+    points = tuple(editing.prefixed(point, name) for name, space in spaces.items() for point in space.points)
+    requires = tuple(text for space in spaces.values() for text in space.requires)
+    return Space(points, requires)
