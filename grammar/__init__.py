@@ -6,6 +6,7 @@ Knows Lark and the standard library's `ast`, and nothing of torch.
 from __future__ import annotations
 
 from symnas.grammar.annotation import parse_annotation
+from symnas.grammar.check import CheckReport, check_source
 from symnas.grammar.model import (
     Annotation,
     AnnotationText,
@@ -28,6 +29,7 @@ __all__ = [
     "Annotation",
     "AnnotationText",
     "Candidate",
+    "CheckReport",
     "Domain",
     "DynamicDomain",
     "Nested",
@@ -38,6 +40,7 @@ __all__ = [
     "Requirement",
     "SubsetDomain",
     "TieDomain",
+    "check_source",
     "format_annotation",
     "format_domain",
     "parse_annotation",

@@ -94,14 +94,14 @@ def _diagnose(error: UnexpectedInput, passage: Passage) -> AnnotationError:
     text = passage.text
     at = min(max(error.pos_in_stream or 0, 0), max(len(text.rstrip()) - 1, 0))
     span = (at, at + 1)
-    entry = error.match_examples(
-        _lark().parse,
-        {mistake: mistake.examples for mistake in mistakes.FORM if mistake.pattern is None},
-        use_accepts=True,
-    )
+    code = error.match_examples(_lark().parse, mistakes.by_example(), use_accepts=True)
     found = mistakes.recognise(text)
-    if found and (entry is None or found[0].code not in ("prose", "unknown-clause")):
-        entry, span = found[0], found[1:]
+    assert found is not None, "the last pattern fits everything"
+    entry = found[0]
+    if code is not None and entry.code in ("prose", "unknown-clause", "without-braces"):
+        entry = mistakes.find(code)
+    else:
+        span = found[1:]
     given = text[slice(*span)].strip()
     fields = {
         "given": f"`{given}`" if "{given}" in entry.message and "`{given}`" not in entry.message else given,
@@ -155,6 +155,8 @@ class _Reader:
         if said[kind]:
             raise self.fail("twice", part, given=word)
         said[kind] = self.identifier(part.children[0]) if kind == "name" else True
+        if said[kind] in ("shared", "require"):
+            raise self.fail("name-missing", part)
 
     def identifier(self, token: Tree[Token] | Token) -> str:
         name = str(token)
@@ -275,6 +277,8 @@ class _Reader:
             expr = ast.parse(f"({text}\n)", mode="eval").body
         except SyntaxError as error:
             given = f"`{one_line(self.slice(soup))}`"
+            if prior := re.search(r"@\s*\d[\d.]*(?=\s+[\w(])", text):
+                raise self.fail("prior-not-last", soup, given=f"`{prior.group()}`") from None
             raise self.fail("bad-candidate", soup, given=given, reason=error.msg) from None
         if isinstance(expr, ast.GeneratorExp) and (expr.lineno, expr.col_offset) == (1, 0):
             raise self.fail("comprehension", soup)

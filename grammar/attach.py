@@ -105,7 +105,7 @@ class _Chooser:
             given = " or ".join(dict.fromkeys(f"`{ast.unparse(match.node)}`" for match in found.refused))
             raise self.fail("literal-among-arguments", given=given, wordings=self.wordings(found.refused))
         if found.outside:
-            match, turns = found.outside[0]
+            _, turns = found.outside[0]
             raise verdicts.outside(self.domain, str(turns) + " turns", turns, self.fail)
         if len(found.computed) == 1:
             return found.computed[0]

@@ -33,7 +33,6 @@ from symnas.grammar.model import (
     Nested,
     OneOfDomain,
     OrderDomain,
-    RangeDomain,
     SubsetDomain,
 )
 from symnas.grammar.printer import format_domain

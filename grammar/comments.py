@@ -150,7 +150,8 @@ def _passage(
             break
         taken.add(line)
         pieces.append((line, more.column + found.end(), _before_hash(more.text[found.end() :])))
-    text, rows = "", []
+    text = ""
+    rows: list[PassageLine] = []
     for number, column, part in pieces:
         text += "\n" if rows else ""
         rows.append(PassageLine(len(text), number + first_line - 1, column, lines[number - 1]))

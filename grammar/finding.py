@@ -165,8 +165,10 @@ class _Finder(ast.NodeVisitor):
 
     def source(self, node: ast.expr) -> None:
         """Walk what a `for` goes over: in a `for` a range is the number of turns."""
-        if not (isinstance(self.domain, RangeDomain) and self.domain.integer and is_range(node)):
+        if not (isinstance(self.domain, RangeDomain) and is_range(node)):
             self.visit(node)
+            return
+        if not self.domain.integer:
             return
         turns = turns_of(node)
         if turns is None:

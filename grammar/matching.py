@@ -126,4 +126,4 @@ def _same(code: object, pattern: object, holes: Mapping[int, Nested], found: dic
 
 
 def _with(candidates: tuple[Candidate, ...], index: int, found: Candidate) -> tuple[Candidate, ...]:
-    return candidates[:index] + (found,) + candidates[index + 1 :]
+    return (*candidates[:index], found, *candidates[index + 1 :])

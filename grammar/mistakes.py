@@ -36,6 +36,9 @@ class Mistake:
     pattern: str | None = None
 
 
+# Found before Lark is asked, since unbalanced text spoils every other message.
+BALANCE = ("unclosed-string", "unclosed-bracket", "stray-bracket")
+
 # Tried in this order: the particular before the general.
 FORM: tuple[Mistake, ...] = (
     Mistake(
@@ -69,6 +72,13 @@ FORM: tuple[Mistake, ...] = (
         "type it as plain ASCII: quotes ' or \", dots .., hyphen -",
         ("{“relu”, “gelu”}", "1…6", "{1 – 2, 3}", "{a, $b}", "{1; 2}", "{a\\, b}"),
         r"([^\x00-\x7f\w]|[$?;\\`])",
+    ),
+    Mistake(
+        "bare-lambda",
+        "a lambda's colon would be read as a label's",
+        "put the lambda into parentheses: (lambda x: x)",
+        ("{lambda x: x, f}", "{lambda: 3, 4}", "{act: lambda x: x, f}", "{f, lambda x, y: x}"),
+        r"(?:^|[{,:])\s*(lambda\b[^(){}]*:)",
     ),
     Mistake(
         "square-brackets",
@@ -117,7 +127,8 @@ FORM: tuple[Mistake, ...] = (
         "the ends of a range are numbers written out, and {given} is not one",
         "write both numbers, or list the candidates: {{dim, 2 * dim}}; a range over computed bounds is intv(low, high) in code",
         ("1..depth", "dim..256", "1..2*n", "0.0..1.0e", "1..0x10", "log lo..hi"),
-        rf"(?:{_NUMBER}|[\w)\]])\s*\.\.\s*((?!{_NUMBER}(?![\w.]))[\w(\-.]+)|(?:^|\s)([^\W\d]\w*)\s*\.\.",
+        rf"(?:{_NUMBER}|[\w)\]])\s*\.\.\s*((?!{_NUMBER}(?![\w.]))[\w(\-.]+)|(?:^|\s)([^\W\d]\w*)\s*\.\."
+        rf"|\.\.\s*({_NUMBER}\s*[-+*/]+\s*[^\W\d]\w*)",
     ),
     Mistake(
         "step-without-number",
@@ -138,7 +149,7 @@ FORM: tuple[Mistake, ...] = (
         "a range's step is written with the word step, not {given}",
         "write it as in `16..256 step 16`, or `16..256 x 2` for a factor",
         ("1..6 by 2", "16..256 every 16", "16..256 * 2", "16..256 steps 8", "16..256, 16", "1..9 :2"),
-        rf"\.\.\s*{_NUMBER}\s*(by\b|every\b|steps\b|stride\b|times\b|[*:,])",
+        rf"\.\.\s*{_NUMBER}\s*(by\b|every\b|steps\b|stride\b|times\b|[*:](?=\s*\d)|,(?=\s*\d+\s*(?:$|as\b)))",
     ),
     Mistake(
         "log-without-range",
@@ -181,7 +192,7 @@ FORM: tuple[Mistake, ...] = (
             "-1 of {a, b}",
             "any of {a, b}",
         ),
-        r"^\s*(?!.*\bin\b.*\bof\b)(?!\d+\s+of\s*[^{\s]|\d+\s+of\s*$|\d+\s*\.\.\s*\d+\s+of\s*[^{\s])((?:[^{}]*?\S)?)\s*\bof\s*\{",
+        r"^\s*(?!\d+(?:\s*\.\.\s*\d+)?\s+of\s*\{)(?!.*\bin\b.*\bof\b)(?!\d+\s+of\s*[^{\s]|\d+\s+of\s*$|\d+\s*\.\.\s*\d+\s+of\s*[^{\s])((?:[^{}]*?\S)?)\s*\bof\s*\{",
     ),
     Mistake(
         "subset-without-braces",
@@ -227,7 +238,7 @@ FORM: tuple[Mistake, ...] = (
         "requirement-missing",
         "`require` is followed by a condition",
         "write it as in `require params < 1e6`",
-        ("require", "{1, 2} require", "{1, 2} require shared", "require as k", "{1, 2} require as k"),
+        ("require", "{1, 2} require", "1..6 as k require"),
         r"(?:^|[}\d\w]\s*)\b(require)\s*(?:$|shared\b|require\b|as\b)",
     ),
     Mistake(
@@ -241,8 +252,8 @@ FORM: tuple[Mistake, ...] = (
             "same",
             "same stage.k",
             "same as .k",
-            "same as k[",
-            "same as k..j",
+            "same as k.",
+            "same stage k",
         ),
         r"^\s*(same\b.*)$",
     ),
@@ -331,16 +342,10 @@ FORM: tuple[Mistake, ...] = (
         ("{a: b: c}", "{x: y: 1, z}"),
     ),
     Mistake(
-        "prior-not-last",
-        "a prior weight ends its candidate, and something follows {given}",
-        "put it last, as in `{{a @ 0.7, b @ 0.3}}`; a matrix product goes into parentheses",
-        ("{a @ 0.7 b, c}", "{a @ 0.5 @ 0.5, b}"),
-    ),
-    Mistake(
         "prose",
         "a comment that starts with `# search:` is an annotation, and this is not one",
         "write a domain, as in `{{16, 32}}` or `1..6`; if the comment is prose, begin it with another word",
-        ("for the best architecture", "the tree, depth first", "see below.", "width", "= 3", "!"),
+        ("for the best architecture", "the tree, depth first", "see below.", "= 3", "!"),
         r"^(.*)$",
     ),
 )
@@ -365,16 +370,16 @@ MEANING: tuple[Mistake, ...] = (
         ("{a: 1, a: 2}", "{a, 'a'}", "{a: 1, 'a'}"),
     ),
     Mistake(
+        "prior-not-last",
+        "a prior weight ends its candidate, and something follows {given}",
+        "put it last, as in `{{a @ 0.7, b @ 0.3}}`; a matrix product goes into parentheses",
+        ("{a @ 0.7 b, c}", "{a @ 0.5 0.5, b @ 1}"),
+    ),
+    Mistake(
         "bad-candidate",
         "a candidate is a Python expression, and {given} is not one ({reason})",
         "is a comma missing? Each candidate must be readable by Python alone",
         ("{a b}", "{1 2, 3}", "{nn.ReLU() nn.GELU()}", "{if, else}", "{x = 3, 4}", "{1 +, 2}", "{f(a b)}"),
-    ),
-    Mistake(
-        "bare-lambda",
-        "a lambda's colon would be read as a label's",
-        "put the lambda into parentheses: (lambda x: x)",
-        ("{lambda x: x, f}", "{lambda: 3, 4}", "{act: lambda x: x, f}", "{f, lambda x, y: x}"),
     ),
     Mistake(
         "comprehension",
@@ -670,6 +675,17 @@ def mistake(code: str, location: Location, **fields: object) -> AnnotationError:
         else f"{entry.message}; {entry.remedy}"
     )
     return AnnotationError(text.format(**fields), location, code)
+
+
+def by_example() -> dict[str, tuple[str, ...]]:
+    """Return the examples of the mistakes of form that Lark's state at the error tells apart."""
+    known = {entry.code: entry.examples for entry in FORM if entry.pattern is None}
+    return {code: examples for code, examples in known.items() if code not in BALANCE}
+
+
+def find(code: str) -> Mistake:
+    """Return the mistake with a code."""
+    return _by_code()[code]
 
 
 def recognise(text: str) -> tuple[Mistake, int, int] | None:

@@ -57,8 +57,8 @@ def _within(node: ast.AST, root: Root, parameters: Parameters) -> Iterator[Named
         case ast.NamedExpr(target=ast.Name(id=name), value=value):
             yield Named(name, value, root)
         case ast.comprehension(target=target, iter=source):
-            if name := name_of(target):
-                yield Named(name, source, root, turns=True)
+            if variable := name_of(target):
+                yield Named(variable, source, root, turns=True)
         case ast.Lambda(args=arguments):
             yield from (Named(name, value, root) for name, value in defaults_of(arguments))
         case ast.Dict(keys=keys, values=values):
