@@ -97,9 +97,8 @@ class _Finder(ast.NodeVisitor):
         self.root: Root
 
     def visit(self, node: ast.AST) -> None:
-        if not isinstance(node, ast.expr):
-            self.generic_visit(node)
-        elif (found := fit(node, self.domain)) is not None:
+        found = fit(node, self.domain) if isinstance(node, ast.expr) else None
+        if isinstance(node, ast.expr) and found is not None:
             self.found.matches.append(Match(node, self.root, found))
         else:
             super().visit(node)
@@ -109,7 +108,7 @@ class _Finder(ast.NodeVisitor):
         if isinstance(node, ast.Tuple | ast.Slice | ast.Starred):
             for child in ast.iter_child_nodes(node):
                 self.barred(child)
-        elif isinstance(node, ast.expr):
+        elif isinstance(node, ast.expr) and fit(node, self.domain) is None:
             super().visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
