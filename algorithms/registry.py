@@ -177,5 +177,6 @@ def _make(cls: type[Algorithm], name: str, options: Mapping[str, Any]) -> Algori
         made = cls(**options)
     except TypeError as error:
         raise AlgorithmError(f"algorithm {name} refuses {dict(options)}: {error}") from error
-    made.hyperparameters  # noqa: B018 - an argument that was not kept is told now, not in the middle of a study
+    # An argument that the constructor did not keep is told now, not in the middle of a study.
+    dict(made.hyperparameters)
     return made

@@ -48,7 +48,7 @@ def _positive(name: str, value: object, low: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Median(Pruner):
-    """Stop a trial whose best value so far is below the median of what the others had at the same step.
+    """Stop a trial whose best value so far is below the median of the others at the same step.
 
     Golovin et al.: Google Vizier, KDD 2017, section 3.2.1, comparing values rather than running averages,
     with every trial that has come as far, as Optuna's `MedianPruner` does with completed ones.

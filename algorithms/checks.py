@@ -1,0 +1,28 @@
+"""Checks of hyperparameters, whose values may come from a command line."""
+
+from __future__ import annotations
+
+from symnas.errors import AlgorithmError, nearest
+
+
+def whole(name: str, value: object, low: int) -> int:
+    """Return a whole number of at least `low`, or say what was wrong with it."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise AlgorithmError(f"{name} is a whole number of at least {low}; got {value!r}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """Return True or False, or say that the value is neither."""
+    if not isinstance(value, bool):
+        raise AlgorithmError(f"{name} is True or False; got {value!r}")
+    return value
+
+
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
+    """Return one of the allowed words, or name the nearest."""
+    if value not in allowed:
+        raise AlgorithmError(
+            f"{name} is one of {', '.join(map(repr, allowed))}; got {value!r}{nearest(str(value), allowed)}"
+        )
+    return str(value)

@@ -1,0 +1,118 @@
+"""Remembering which decisions were handed out, and drawing among the others."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from symnas.batch import Batch
+    from symnas.space import Space
+
+ROUNDS = 8
+LISTED = 1_000_000
+
+
+def keys_of(batch: Batch) -> list[Hashable]:
+    """Return the canonical form of every row, as something a set can hold."""
+    rows, size = batch.rows, batch.space.layout.row_bytes
+    return [rows[row * size : (row + 1) * size] for row in range(len(batch))]
+
+
+class Unseen:
+    """The decisions of a space that have not been handed out.
+
+    Args:
+        space: where decisions come from.
+        uniform: whether draws are uniform per point (heeding priors) or over the whole space.
+    """
+
+    def __init__(self, space: Space, uniform: str = "points") -> None:
+        self._space = space
+        self._uniform = uniform
+        self._seen: dict[Hashable, None] = {}
+        self._listing: _Listing | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Remember that these decisions were handed out."""
+        self._seen.update(dict.fromkeys(keys_of(batch)))
+
+    @property
+    def left(self) -> int | float:
+        """How many decisions have not been handed out."""
+        return self._space.size - len(self._seen)
+
+    def among(self, batch: Batch, taken: set[Hashable]) -> Batch:
+        """Return the rows that are new, each once, and add their keys to `taken`."""
+        rows = []
+        for row, key in enumerate(keys_of(batch)):
+            if key not in self._seen and key not in taken:
+                taken.add(key)
+                rows.append(row)
+        return batch if len(rows) == len(batch) else batch[np.array(rows, dtype=np.intp)]
+
+    def draw(self, n: int, rng: np.random.Generator, taken: Iterable[Hashable] = ()) -> Batch:
+        """Return up to `n` different new decisions; fewer only when hardly any or none are left.
+
+        Draws that hit a known decision are repeated, so that priors keep their say. Where that stops working,
+        because most of the space is known, the rest is listed. In an infinite space whose draws nearly all
+        repeat, repeats are returned in the end rather than nothing.
+        """
+        taken = set(taken)
+        left = self.left - len(taken)
+        n = int(min(n, left))
+        if n <= 0:
+            return self._space.batch([])
+        size = self._space.size
+        if size <= LISTED and 2 * left < size:
+            return self._list(n, rng, taken)
+        found = self._draw(n, rng, taken)
+        missing = n - sum(map(len, found))
+        if missing and size <= LISTED:
+            found.append(self._list(missing, rng, taken))
+        if not found:
+            found = [self._space.sample(n, rng)]
+        return found[0] if len(found) == 1 else type(found[0]).concat(found)
+
+    def _draw(self, n: int, rng: np.random.Generator, taken: set[Hashable]) -> list[Batch]:
+        found: list[Batch] = []
+        wide = ["space"] * ROUNDS if np.isfinite(float(self._space.size)) else []
+        for uniform in [self._uniform] * ROUNDS + wide:
+            fresh = self.among(self._space.sample(n, rng, uniform=uniform), taken)
+            if len(fresh):
+                found.append(fresh)
+            n -= len(fresh)
+            if not n:
+                break
+        return found
+
+    def _list(self, n: int, rng: np.random.Generator, taken: set[Hashable]) -> Batch:
+        if self._listing is None:
+            self._listing = _Listing(self._space)
+        return self._listing.draw(n, rng, self._seen, taken)
+
+
+class _Listing:
+    """A small space written out; which rows are left is a cache of what is known to be seen."""
+
+    def __init__(self, space: Space) -> None:
+        self._batch = space.batch(list(space.enumerate()))
+        self._rows = {key: row for row, key in enumerate(keys_of(self._batch))}
+        self._left = np.ones(len(self._batch), dtype=bool)
+        self._marked = 0
+
+    def draw(
+        self, n: int, rng: np.random.Generator, seen: dict[Hashable, None], taken: set[Hashable]
+    ) -> Batch:
+        if len(seen) != self._marked:
+            rows = [self._rows[key] for key in list(seen)[self._marked :]]
+            self._left[rows] = False
+            self._marked = len(seen)
+        left = self._left
+        if taken:
+            left = left.copy()
+            left[[self._rows[key] for key in taken]] = False
+        chosen = rng.permutation(np.flatnonzero(left))[:n]
+        return self._batch[chosen]
