@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ from torch.utils._pytree import tree_iter, tree_map
 
 from symnas.errors import BuildError
 from symnas.flops import is_counted, operator_flops
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,14 +295,23 @@ def count_parameters(build: Callable[[], object]) -> int:
     Raises:
         BuildError: what was built is not a module, or its parameters get shapes only from a first input.
     """
-    with _undisturbed():
-        try:
-            with torch.device("meta"):
-                model = _module(build())
-        except Exception:
-            model = _module(build())
+    model = _module(on_meta(build))
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in model.parameters()):
         raise BuildError(
             "the model has lazy parameters, whose number depends on the input; give example inputs"
         )
     return sum(p.numel() for p in model.parameters())
+
+
+def on_meta(build: Callable[[], T]) -> T:
+    """Return what a constructor builds on `meta`, or on the CPU where it needs real values.
+
+    Args:
+        build: the constructor; PyTorch's generator is left as it was.
+    """
+    with _undisturbed():
+        try:
+            with torch.device("meta"):
+                return build()
+        except Exception:  # as in `profile`: whatever it is, the CPU decides whether it is an error
+            return build()
