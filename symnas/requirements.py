@@ -1,8 +1,8 @@
 """Whether a decision meets a program's `require` clauses, found out before anything real is built.
 
-A clause may speak of variables in scope where it stands, of points by their address or its last segment, and of
-`params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause asks for what only
-a run can tell.
+A clause may speak of variables in scope where it stands, of points by their address or its last segment, and
+of `params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause asks for what
+only a run can tell.
 A clause that the run never reaches, or that speaks of an inactive point, does not apply.
 """
 
