@@ -1,6 +1,6 @@
 """Annotate ordinary PyTorch code, get a tree of decisions, search it with anything, get plain PyTorch back.
 
-Every public name is imported when it is first used, so that `import symnas` loads neither torch nor a database.
+Every public name is imported when it is first used, so that `import symnas` loads no torch and no database.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class _Facade(ModuleType):
     """The package, in which a public function wins over the module of the same name (`program`, `search`)."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        # Importing symnas.program sets this attribute to the module; symnas.program(...) must stay the function.
+        # Importing the module symnas.program sets this attribute; symnas.program(...) must stay the function.
         if not (name in _HOMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

@@ -1,4 +1,4 @@
-"""What every test shares: one torch thread, `--slow`, and how long Hypothesis may look for a counterexample."""
+"""What every test shares: one torch thread, `--slow`, and how long Hypothesis may look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("quick", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "quick", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile(
     "thorough", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -20,7 +22,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--slow`."""
-    parser.addoption("--slow", action="store_true", help="also run the tests that take more than a few seconds")
+    parser.addoption("--slow", action="store_true", help="also run the long tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
