@@ -71,7 +71,7 @@ class SourceText:
         start, end = span
         inside = [e for e in (*edits, *self.common) if start <= e.start and e.end <= end]
         pieces, at = [], start
-        for edit in sorted(inside, key=lambda e: (e.start, -e.end, e.start == e.end)):
+        for edit in sorted(inside, key=lambda e: (e.start, e.start != e.end, -e.end)):
             if edit.start < at:
                 continue  # lies in a part that another edit has replaced
             pieces += [self.text[at : edit.start], edit.text]
