@@ -37,7 +37,7 @@ def _worth(value: float) -> float:
 
 
 def _at(reports: Reports, step: int) -> float | None:
-    """Return the first value reported at `step` or later, which is what a trial had when it passed the step."""
+    """Return the first value reported at `step` or later: what a trial had when it passed the step."""
     return next((_worth(value) for at, value in reports.items() if at >= step), None)
 
 

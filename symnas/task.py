@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from symnas.batches import Batches, Inputs
 from symnas.content import describe
-from symnas.errors import EvaluatorError
+from symnas.errors import BuildError, EvaluatorError
 from symnas.isolation import RandomStream
 
 Split = Literal["train", "valid", "test"]
