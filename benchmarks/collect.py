@@ -1,0 +1,70 @@
+"""Run every benchmark and write what they print, with the date and the machine, into docs/benchmarks.md.
+
+Each benchmark is a program that prints Markdown, tables under a `##` heading. One that fails is reported as
+failed, and the exit status says so; the page then keeps its old text.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+PROGRAMS = ("startup.py", "tree.py", "build.py", "driver.py")
+PACKAGES = ("symnas", "torch", "numpy", "sqlalchemy", "pyglove", "optuna", "ConfigSpace")
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine() -> str:
+    """Return a paragraph on what the figures were measured with."""
+    versions = []
+    for name in PACKAGES:
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return (
+        f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with `make bench`: {os.cpu_count()} cores, "
+        f"{processor()}, {platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
+    )
+
+
+def main() -> int:
+    sections, failed = [], []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    for program in PROGRAMS:
+        print(f"-- {program}", file=sys.stderr, flush=True)
+        command = [sys.executable, str(HERE / program)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
+        print(done.stdout, flush=True)
+        sections.append(done.stdout.strip())
+        if done.returncode:
+            failed.append(program)
+    if failed:
+        print(f"failed: {', '.join(failed)}; {PAGE.name} was left as it was", file=sys.stderr)
+        return 1
+    head = (
+        "# Benchmarks\n\nWhat is compared with a peer is run in turn with it in one run, on one core; the ratio is "
+        f"what to trust, the absolute figures drift from machine to machine.\n\n{machine()}\n"
+    )
+    PAGE.write_text(head + "".join(f"\n{section}\n" for section in sections), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
