@@ -45,7 +45,7 @@ def test_a_line_of_a_published_model(row: RealLine) -> None:
     assert parsed.errors == ()
     (found,) = parsed.annotations
     computed = row.finds.startswith("~")
-    assert ast.unparse(found.node) == ast.unparse(ast.parse(row.finds.removeprefix("~")))
+    assert ast.unparse(found.node) == ast.unparse(ast.parse(row.finds.removeprefix("~"), mode="eval"))
     assert found.match == ("value" if computed else "candidate")
     assert (found.default is None) == computed
     assert any(node is found.node for node in ast.walk(parsed.tree))

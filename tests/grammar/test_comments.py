@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from symnas.grammar import check_source, format_domain, parse_module
+
+
+def found_in(source: str) -> list[tuple[str, str]]:
+    parsed = parse_module(source, "m.py")
+    assert [str(error) for error in parsed.errors] == []
+    return [(ast.unparse(found.node), format_domain(found.domain)) for found in parsed.annotations]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "k = 3  # search: {1, 3}\n",
+        "k = 3  #search: {1, 3}\n",
+        "k = 3  # noqa: E501  # search: {1, 3}\n",
+        "k = 3  # type: ignore[assignment]  # search: {1, 3}\n",
+        "k = 3  # search: {1, 3}  # noqa\n",
+        "# search: {1, 3}\nk = 3\n",
+        "# search: {1, 3}\n# an ordinary comment\n\nk = 3\n",
+        "k = 3  # search: {1,\n       #          3}\n",
+        "k = 3  # search: {1,\n#          3}\n",
+        "k = 3  # search: {1,\n\n\n#          3}\ndef f(): pass\n",
+        "k = 3  # search:\n#    {1, 3}\n",
+        "# search: {1,\n#          3}\nk = 3\n",
+        "k = (\n    3\n)  # search: {1, 3}\n",
+        "k = (  # search: {1, 3}\n    3\n)\n",
+        "k = (\n    # search: {1, 3}\n    3\n)\n",
+        "k = \\\n    3  # search: {1, 3}\n",
+        "k = 3  # search: {1, 3}",
+        "k = 3\t# search: {1, 3}\r\n",
+    ],
+)
+def test_where_a_comment_may_stand(source: str) -> None:
+    assert found_in(source) == [("3", "{1, 3}")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'text = "# search: {1, 3}"\n',
+        '"""\nk = 3  # search: {1, 3}\n"""\n',
+        "# k = 3  # search: {1, 3}\n",
+        "k = 3  # see # search: {1, 3}\n",
+        "k = 3  # research: on going\n",
+        "k = 3  # searching for {x}\n",
+    ],
+)
+def test_what_is_no_annotation(source: str) -> None:
+    report = check_source(source, "m.py")
+    assert (report.findings, report.errors, report.warnings) == ((), (), ())
+
+
+def test_hashes_inside_strings_belong_to_the_candidates() -> None:
+    assert found_in("k = '#'  # search: {'#', '# x'}\n") == [("'#'", "{'#', '# x'}")]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "k = 3\n# search: {1, 3}\n",
+        "def f():\n    k = 3\n    # search: {1, 3}\nk = 3\n",
+        "if a:\n    k = 3\n    # search: {1, 3}\nelse:\n    k = 3\n",
+    ],
+)
+def test_an_annotation_with_nothing_behind_it_is_a_mistake(source: str) -> None:
+    assert [error.code for error in check_source(source, "m.py").errors] == ["nothing-follows"]
+
+
+def test_a_comment_never_attached_is_never_ignored() -> None:
+    for line in ("else:", "try:", "pass", "import os", "global k", "del k", "x.y", "f()"):
+        head = {"else:": "if a:\n    b()\n"}.get(line, "")
+        tail = {"else:": "    c()\n", "try:": "    c()\nfinally:\n    d()\n"}.get(line, "")
+        report = check_source(f"{head}{line}  # search: {{1, 3}}\n{tail}", "m.py")
+        assert [error.code for error in report.errors] == ["no-match"], line
+
+
+def test_a_deeper_comment_that_continues_nothing_is_pointed_at() -> None:
+    (error,) = check_source("k = 3  # search: {1, 3}\n#    chosen by hand\n", "m.py").errors
+    assert (error.code, error.location.line) == ("unknown-clause", 2)
+
+
+def test_several_annotations_on_one_statement() -> None:
+    source = "# search: kernel_size in {3, 5}\n# search: padding in {1, 2}\nc = f(kernel_size=3, padding=1)  # search: {f, g}\n"
+    assert [code for code, _ in found_in(source)] == ["f", "3", "1"]
+
+
+def test_near_misses_are_warned_of() -> None:
+    for comment in (
+        "# serach: {1, 3}",
+        "# Search: {1, 3}",
+        "# search {1, 3}",
+        "#  search: 1..6",
+        "#: search: {a, b}",
+    ):
+        report = check_source(f"k = 3  {comment}\n", "m.py")
+        assert [notice.code for notice in report.warnings] == ["near-miss"], comment
+        assert report.ok
