@@ -213,11 +213,11 @@ class Task:
                 outputs = _forward(child, inputs)
                 for name, function in functions.items():
                     # Tensors are summed where they are: one transfer per split, not one per batch.
-                    totals[name] = totals[name] + _double(function(outputs, targets)) * len(targets)
+                    totals[name] = totals[name] + _scalar(name, function(outputs, targets)) * len(targets)
                 count += len(targets)
         if not count:
             raise EvaluatorError(f"{batches.name} data gave no examples, so there is nothing to average")
-        return {name: _number(name, total) / count for name, total in totals.items()}
+        return {name: float(total) / count for name, total in totals.items()}
 
 
 class _Run:
@@ -236,8 +236,8 @@ class _Run:
         child.to(device)
         parameters = [parameter for parameter in child.parameters() if parameter.requires_grad]
         if not parameters:
-            raise EvaluatorError(
-                f"{type(child).__name__} has no trainable parameters, so a task cannot train it"
+            raise BuildError(
+                f"a task trains parameters; this {type(child).__name__} has none that are trainable"
             )
         self.parameters = parameters
         self.optimizer = task.optimizer(parameters)
@@ -289,11 +289,12 @@ def _forward(child: nn.Module, inputs: Inputs) -> Any:
     return child(inputs) if isinstance(inputs, Tensor) else child(*inputs)
 
 
-def _double(value: Any) -> Any:
-    return value.detach().double() if isinstance(value, Tensor) else value
-
-
-def _number(name: str, total: Any) -> float:
-    with suppress(TypeError, ValueError, RuntimeError):
-        return float(total)
-    raise EvaluatorError(f"metric {name!r} must return one number per batch; it gave {type(total).__name__}")
+def _scalar(name: str, value: Any) -> Any:
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.detach().reshape(()).double()
+    with suppress(TypeError, ValueError):
+        return float(value)
+    raise EvaluatorError(
+        f"metric {name!r} must return one number per batch; it returned {type(value).__name__} "
+        f"{getattr(value, 'shape', '')}"
+    )
