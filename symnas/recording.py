@@ -1,4 +1,4 @@
-"""From a finished run to the record that source is written from: what was chosen and called in each function."""
+"""From a finished run to the record that source is written from: what was chosen and called where."""
 
 from __future__ import annotations
 
