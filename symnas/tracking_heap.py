@@ -1,0 +1,144 @@
+"""What the dependence tracker knows about objects: labels of their attributes, items, shape and the rest.
+
+Labels are bit sets (Python integers). A reference's own labels travel with the variable that holds it; the labels
+here are those of what is found by looking inside the object. Records keep their objects alive, so identities are
+never reused within a run.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+SHAPE, REST = "shape", "rest"
+Field = tuple[str, Hashable] | str
+
+ATOMS: tuple[type, ...] = (
+    int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice,
+    types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, property,
+)  # fmt: skip
+_ATOMS = frozenset(ATOMS)
+_CONTAINER_MODULE = "torch.nn.modules.container"
+DEEP_LIMIT = 20_000
+
+
+def is_atom(value: object) -> bool:
+    """Say whether nothing can be found inside a value beyond its own labels."""
+    return type(value) in _ATOMS or isinstance(value, type)
+
+
+def is_sequence(value: object) -> bool:
+    """Say whether a value is kept item by item: lists, tuples and torch's module lists."""
+    if isinstance(value, (list, tuple)):
+        return True
+    return type(value).__module__ == _CONTAINER_MODULE and hasattr(value, "__getitem__") and hasattr(value, "__len__")
+
+
+class Record:
+    """Labels inside one object."""
+
+    __slots__ = ("attributes", "items", "key", "last", "obj", "rest", "shape", "source")
+
+    def __init__(self, obj: object, key: Hashable) -> None:
+        self.obj = obj
+        self.key = key
+        self.attributes: dict[str, int] = {}
+        self.items: dict[Hashable, int] = {}
+        self.shape = 0
+        self.rest = 0
+        self.last = 0
+        self.source: tuple[Any, ...] | None = None
+
+    def item(self, key: Hashable) -> int:
+        """Return the labels of an item by index or key."""
+        return self.items.get(key, 0) | self.rest
+
+    def every(self) -> int:
+        """Return all labels directly inside."""
+        total = self.shape | self.rest | self.last
+        for labels in self.attributes.values():
+            total |= labels
+        for labels in self.items.values():
+            total |= labels
+        return total
+
+    def add(self, field: Field, labels: int) -> None:
+        """Let a field depend on more labels."""
+        if field == SHAPE:
+            self.shape |= labels
+        elif field == REST:
+            self.rest |= labels
+        else:
+            kind, name = field
+            held: dict[Any, int] = self.attributes if kind == "a" else self.items
+            held[name] = held.get(name, 0) | labels
+
+
+class Heap:
+    """All records of one run."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.by_key: dict[Hashable, Record] = {}
+        self.everything = 0
+
+    def get(self, value: object) -> Record | None:
+        """Return the record of an object, if it has one."""
+        return self.records.get(id(value))
+
+    def record(self, value: object, key: Hashable = None) -> Record:
+        """Return the record of an object, made now if need be."""
+        found = self.records.get(id(value))
+        if found is None:
+            found = self.records[id(value)] = Record(value, key)
+        if key is not None and (found.key is None or key not in self.by_key):
+            found.key = found.key or key
+            self.by_key.setdefault(found.key, found)
+        return found
+
+    def shape(self, value: object) -> int:
+        """Return what the number and order of an object's items depends on."""
+        found = self.records.get(id(value))
+        return 0 if found is None else found.shape | found.rest
+
+    def deep(self, value: object) -> int:
+        """Return the labels of everything that can be reached from an object."""
+        if type(value) in _ATOMS or not self.everything:
+            return 0
+        total, seen, stack = 0, set(), [value]
+        while stack:
+            item = stack.pop()
+            if type(item) in _ATOMS or id(item) in seen:
+                continue
+            seen.add(id(item))
+            if len(seen) > DEEP_LIMIT:
+                return self.everything
+            found = self.records.get(id(item))
+            if found is not None:
+                total |= found.every()
+                if found.source is not None:
+                    stack.extend(found.source)
+            stack.extend(_children(item))
+        return total
+
+
+def _children(value: Any) -> Iterator[object]:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        yield from value
+    elif isinstance(value, dict):
+        yield from value.keys()
+        yield from value.values()
+    elif isinstance(value, types.MethodType):
+        yield value.__self__
+    elif isinstance(value, types.GeneratorType) or isinstance(value, type):
+        return
+    inside = getattr(value, "__dict__", None)
+    if isinstance(inside, dict):
+        yield from inside.values()
+    for name in getattr(type(value), "__slots__", ()) if not isinstance(value, (list, tuple, dict)) else ():
+        if isinstance(name, str) and not name.startswith("__"):
+            try:
+                yield object.__getattribute__(value, name)
+            except (AttributeError, TypeError):
+                continue
