@@ -1,0 +1,247 @@
+"""The loop of a search: propose, hand out, wait, write down. Knows no store format, no algorithm, no evaluator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from symnas.algorithm import Algorithm
+from symnas.crew import Crash, Crew
+from symnas.errors import StudyError
+from symnas.evaluation import Result
+from symnas.ledger import Ledger
+from symnas.outcome import RUNNING, Status
+from symnas.pruners import Pruner
+from symnas.replay import proposal_rng
+from symnas.store import CRASH, PROPOSE, START, STOP, Event, Store
+from symnas.trial import Trial
+from symnas.weights import WeightsKeeper
+
+FAILURES = frozenset({Status.FAILED, Status.NAN, Status.OOM, Status.TIMEOUT, Status.INFEASIBLE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How a search goes on.
+
+    Args:
+        trials: total number of trials, those of earlier runs included.
+        retries: how often a trial is started again after its worker crashed.
+        reuse: whether a decision that was tried before is looked up.
+        deterministic: whether proposal n sees exactly the trials up to n - workers.
+        give_up_after: end the search when so many first trials all failed the same way; 0 never does.
+        keep: how many trained children keep their weights.
+    """
+
+    trials: int
+    retries: int = 2
+    reuse: bool = True
+    deterministic: bool = False
+    give_up_after: int = 10
+    keep: int = 0
+
+
+@dataclass
+class Driver:
+    """Runs one study until its budget is spent.
+
+    Args:
+        store: where events go.
+        key: the study's number in the store.
+        ledger: the study's state, up to date with the store.
+        algorithm: has observed what the log says.
+        rules: how to go on.
+        weights: where trained weights go.
+        pruner: stops trials early.
+        on_change: called after every step of the loop.
+        on_trial: called with every trial that is over.
+    """
+
+    store: Store
+    key: int
+    ledger: Ledger
+    algorithm: Algorithm
+    rules: Rules
+    weights: WeightsKeeper
+    pruner: Pruner | None = None
+    on_change: Callable[[], None] = lambda: None
+    on_trial: Callable[[Trial], None] | None = None
+    running: set[int] = field(default_factory=set)
+    _pending: list[Event] = field(default_factory=list)
+    _dry: bool = False
+    _exhausted: bool = False
+    _history: dict[int, dict[int, float]] = field(default_factory=dict)
+    _over: list[int] = field(default_factory=list)
+    _since: int = 0
+
+    def run(self, crew: Crew) -> None:
+        """Go on until the budget is spent or nothing is left to propose.
+
+        Raises:
+            StudyError: everything fails the same way.
+        """
+        self._since = self.ledger.finished
+        if self.pruner is not None:
+            self._remember_steps()
+        while True:
+            self._hand_out(crew)
+            self.flush()
+            self.on_change()
+            if not self.running and (self._exhausted or self._spent):
+                break
+            for number, result in crew.wait():
+                self._take(number, result)
+            self._give_up_if_hopeless()
+        self._observe_rest()
+
+    def flush(self) -> None:
+        """Write down what happened since the last time, in one transaction."""
+        if self._pending:
+            events, self._pending = self._pending, []
+            self.store.append(self.key, self.ledger.seq - len(events), events)
+        if self.on_trial is not None:
+            over, self._over = self._over, []
+            for number in over:
+                self.on_trial(self.ledger.trials[number])
+
+    def report(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
+        """Take note of an intermediate result; tell whether to stop the trial."""
+        if self.pruner is None:
+            return False
+        value = self.ledger.objectives.oriented(self.ledger.objectives.values(metrics))[0]
+        self._history.setdefault(number, {})[step] = value
+        return self.pruner.should_prune(number, self._history)
+
+    # ------------------------------------------------------------ handing out
+
+    @property
+    def _spent(self) -> bool:
+        return not self.ledger.waiting and len(self.ledger.trials) >= self.rules.trials
+
+    def _hand_out(self, crew: Crew) -> None:
+        for worker in crew.free:
+            while (number := self._next(crew)) is not None:
+                trial = self.ledger.trials[number]
+                if self.rules.reuse and (known := self.ledger.known(trial)) is not None:
+                    self._copy(trial, known)
+                    continue
+                self._note(START, number, {"worker": worker})
+                self._history.pop(number, None)
+                self.running.add(number)
+                crew.submit(trial, worker)
+                break
+            else:
+                return
+
+    def _next(self, crew: Crew) -> int | None:
+        """Return the number of a trial to start now, proposing one if none waits."""
+        if not self.ledger.waiting and not self._propose(crew):
+            return None
+        return self.ledger.waiting[0]
+
+    def _propose(self, crew: Crew) -> bool:
+        ledger = self.ledger
+        left = self.rules.trials - len(ledger.trials)
+        if left <= 0 or self._exhausted or (self._dry and self.running):
+            return False
+        seen = self._visible(crew.size)
+        if seen is None:
+            return False
+        wanted = 1 if self.rules.deterministic else min(left, max(1, len(crew.free)))
+        if seen:
+            self.algorithm.observe(ledger.batch(seen), [ledger.outcome(number) for number in seen])
+            for number in seen:
+                ledger.remember(ledger.trials[number])
+        batch = self.algorithm.propose(wanted, proposal_rng(ledger.home.seed, ledger.calls))
+        if len(batch):
+            self.algorithm.observe(batch, [RUNNING] * len(batch))
+        payload = {"call": ledger.calls, "n": wanted, "seen": seen, "decisions": list(batch)}
+        self._note(PROPOSE, len(ledger.trials), payload)
+        self._dry = not len(batch)
+        self._exhausted = self._dry and not self.running and not ledger.unseen
+        return bool(len(batch))
+
+    def _visible(self, workers: int) -> list[int] | None:
+        """Return the results that the next proposal sees, or None if it must wait for one."""
+        unseen = self.ledger.unseen
+        if not self.rules.deterministic or workers == 1:
+            return list(unseen)
+        latest = len(self.ledger.trials) - workers if self.running else len(self.ledger.trials)
+        if self.running and min(self.running) <= latest:
+            return None
+        return sorted(number for number in unseen if number <= latest)
+
+    # ------------------------------------------------------------ taking back
+
+    def _take(self, number: int, result: Result | Crash) -> None:
+        self.running.discard(number)
+        trial = self.ledger.trials[number]
+        if isinstance(result, Crash):
+            if trial.attempts <= self.rules.retries:
+                self._note(CRASH, number, {"error": result.error})
+                return
+            tries = f"{trial.attempts} attempts" if trial.attempts > 1 else "the only attempt"
+            result = Result(Status.FAILED, error=f"{result.error} (in {tries})")
+        self._finish(number, result.status.value, result.payload())
+        if result.weights is not None and result.status is Status.DONE:
+            self._keep_weights(trial, result.weights)
+
+    def _copy(self, trial: Trial, known: Trial) -> None:
+        payload = {"metrics": known.metrics, "values": known.values, "error": known.error, "cost": 0.0}
+        self._note(START, trial.number, {"worker": -1})
+        self._finish(trial.number, known.status.value, {**payload, "copied_from": known.number})
+
+    def _finish(self, number: int, status: str, payload: dict[str, Any]) -> None:
+        self._note(status, number, payload)
+        if self.on_trial is not None:
+            self._over.append(number)
+
+    def _note(self, kind: str, trial: int, payload: dict[str, Any]) -> None:
+        event = Event(kind, trial, time.time(), payload)
+        self.ledger.apply(event)
+        self._pending.append(event)
+
+    def _keep_weights(self, trial: Trial, state: Any) -> None:
+        wanted = self.ledger.worth_keeping(self.rules.keep)
+        if trial.number in wanted:
+            self.weights.save(trial.number, state)
+            self.weights.keep_only(wanted)
+
+    def _remember_steps(self) -> None:
+        for trial in self.ledger.trials:
+            for step, metrics in trial.steps:
+                value = self.ledger.objectives.oriented(self.ledger.objectives.values(metrics))[0]
+                self._history.setdefault(trial.number, {})[step] = value
+
+    def _observe_rest(self) -> None:
+        # Nothing will be proposed, so nothing is logged; the caller's algorithm still knows the last results.
+        unseen = self.ledger.unseen
+        if unseen:
+            self.algorithm.observe(
+                self.ledger.batch(unseen), [self.ledger.outcome(number) for number in unseen]
+            )
+
+    def _give_up_if_hopeless(self) -> None:
+        limit = self.rules.give_up_after
+        ledger = self.ledger
+        ended = ledger.finished - self._since
+        if (
+            not limit
+            or not limit <= ended < 2 * limit
+            or any(ledger.counts[s] for s in Status if s not in FAILURES)
+        ):
+            return
+        over = [trial for trial in ledger.trials if trial.status.final][-ended:]
+        ways = {(trial.status, (trial.error or "").partition(":")[0]) for trial in over}
+        if len(ways) > 1 or any(trial.copied_from is not None for trial in over):
+            return
+        status, error = over[0].status, over[0].error or ""
+        self._note(STOP, -1, {"reason": f"all {ended} trials ended as {status.value}: {error}"})
+        self.flush()
+        raise StudyError(
+            f"a search goes on while something works; its first {ended} trials all ended as {status.value!r}, the "
+            f"first with\n    {error}\nMend that and run it again; what was tried is kept "
+            f"(study.trials[0].traceback has the whole traceback; give_up_after=0 never gives up)."
+        )

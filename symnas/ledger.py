@@ -1,0 +1,166 @@
+"""A study's state, computed from its events: the same code follows a running search and reads an old one."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from symnas.batch import Batch
+from symnas.errors import StoreError
+from symnas.objectives import Objectives, pareto_front
+from symnas.outcome import Outcome, Status
+from symnas.store import CRASH, IMPORT, PROPOSE, START, STOP, Event
+from symnas.trial import Home, Trial
+
+# Looking these up again is as good as evaluating again; a failure may have been the machine's.
+REPEATABLE = frozenset({Status.DONE, Status.NAN, Status.INFEASIBLE})
+
+
+class Ledger:
+    """Trials, counts and queues of one study.
+
+    Args:
+        home: what the trials share, the space and the study's seed among it.
+        objectives: what is optimised.
+    """
+
+    def __init__(self, home: Home, objectives: Objectives) -> None:
+        self.home = home
+        self.objectives = objectives
+        self.trials: list[Trial] = []
+        self.seq = 0
+        self.calls = 0
+        self.finished = 0
+        self.counts: Counter[Status] = Counter()
+        self.waiting: deque[int] = deque()
+        self.unseen: list[int] = []
+        self.stop_reason: str | None = None
+        self._best: tuple[float, int] | None = None
+        self._known: dict[str, int] = {}
+
+    def apply_all(self, events: Iterable[Event]) -> None:
+        """Take note of many events, in order."""
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Take note of one event."""
+        self.seq += 1
+        kind, number, at, payload = event
+        if kind == PROPOSE:
+            self._proposed(payload)
+        elif kind == START:
+            trial = self.trials[number]
+            trial.started, trial.worker = at, payload["worker"]
+            if number in self.waiting:
+                self.waiting.remove(number)
+        elif kind == CRASH:
+            self.trials[number].attempts += 1
+            self.waiting.append(number)
+        elif kind == IMPORT:
+            self._imported(at, payload)
+        elif kind == STOP:
+            self.stop_reason = payload["reason"]
+        else:
+            self._over(number, Status(kind), at, payload)
+
+    def requeue_interrupted(self) -> list[int]:
+        """Queue the trials that were running when the driver died, in order; return their numbers."""
+        running = [trial.number for trial in self.trials[self._first_open() :] if not trial.status.final]
+        self.waiting = deque(running)
+        return running
+
+    def known(self, trial: Trial) -> Trial | None:
+        """Return an earlier trial of the same decision whose result holds for this one too."""
+        number = self._known.get(trial.decision.key)
+        return None if number is None else self.trials[number]
+
+    def remember(self, trial: Trial) -> None:
+        """Let later trials of the same decision find this one."""
+        if trial.status in REPEATABLE and trial.copied_from is None:
+            self._known.setdefault(trial.decision.key, trial.number)
+
+    def remember_seen(self) -> None:
+        """Let later trials find those that the algorithm has observed; once, when a search starts."""
+        unseen = set(self.unseen)
+        for trial in self.trials:
+            if trial.number not in unseen:
+                self.remember(trial)
+
+    def oriented(self, trial: Trial) -> tuple[float, ...] | None:
+        """Return a trial's values so that larger is better."""
+        return None if trial.values is None else self.objectives.oriented(trial.values)
+
+    def outcome(self, number: int) -> Outcome:
+        """Return what an algorithm sees of a finished trial."""
+        trial = self.trials[number]
+        return trial.outcome(self.oriented(trial))
+
+    def batch(self, numbers: Iterable[int]) -> Batch:
+        """Return the decisions of trials, in the given order."""
+        return Batch.of(self.home.space, [self.trials[number].decision for number in numbers])
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the best first objective, the earliest of equals."""
+        return None if self._best is None else self.trials[self._best[1]]
+
+    def front(self) -> list[Trial]:
+        """Return the trials that no other dominates, in order."""
+        done = [trial for trial in self.trials if trial.status is Status.DONE]
+        return [done[position] for position in pareto_front([self.oriented(trial) or () for trial in done])]
+
+    def worth_keeping(self, count: int) -> list[int]:
+        """Return the trials whose weights are kept: the best few, or with several objectives the whole front."""
+        if self.objectives.count > 1:
+            return [trial.number for trial in self.front()] if count else []
+        done = [trial for trial in self.trials if trial.status is Status.DONE and trial.copied_from is None]
+        done.sort(key=lambda trial: (-(self.oriented(trial) or (0.0,))[0], trial.number))
+        return [trial.number for trial in done[:count]]
+
+    # ------------------------------------------------------------ inside
+
+    def _first_open(self) -> int:
+        return next((trial.number for trial in self.trials if not trial.status.final), len(self.trials))
+
+    def _proposed(self, payload: Mapping[str, Any]) -> None:
+        self.calls += 1
+        if payload["seen"]:
+            if list(payload["seen"]) == self.unseen:
+                self.unseen = []
+            else:
+                seen = set(payload["seen"])
+                self.unseen = [number for number in self.unseen if number not in seen]
+        for raw in payload["decisions"]:
+            self.waiting.append(len(self.trials))
+            self.trials.append(Trial(len(self.trials), self.home, raw))
+
+    def _imported(self, at: float, payload: Mapping[str, Any]) -> None:
+        for item in payload["trials"]:
+            number = len(self.trials)
+            self.trials.append(Trial(number, self.home, item["decision"], started=at))
+            self._over(number, Status(item["status"]), at, item)
+
+    def _over(self, number: int, status: Status, at: float, payload: Mapping[str, Any]) -> None:
+        trial = self.trials[number]
+        if trial.status.final:
+            raise StoreError(
+                f"a trial ends once; the log ends trial {number} twice: the store was edited or damaged"
+            )
+        trial.status, trial.finished = status, at
+        trial.metrics = payload.get("metrics", {})
+        values = payload.get("values")
+        trial.values = None if values is None else tuple(values)
+        trial.cost = payload.get("cost")
+        trial.error, trial.traceback = payload.get("error"), payload.get("traceback")
+        trial.copied_from = payload.get("copied_from")
+        if "steps" in payload:
+            trial.steps = [(step, metrics) for step, metrics in payload["steps"]]
+        self.finished += 1
+        self.counts[status] += 1
+        self.unseen.append(number)
+        if status is Status.DONE and trial.values is not None:
+            first = self.objectives.oriented(trial.values)[0]
+            if self._best is None or (first, -number) > (self._best[0], -self._best[1]):
+                self._best = (first, number)

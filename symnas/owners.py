@@ -1,0 +1,91 @@
+"""Who drives a study: enough about a process to tell later whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+STALE_AFTER = 120.0
+"""Seconds without a heartbeat after which a driver on another machine counts as dead."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A driver of a study.
+
+    Args:
+        token: unique per search call.
+        host: name of the machine.
+        boot: which boot of the machine, where the system tells (a process number means nothing after a restart).
+        pid: process number.
+        started: when the process started, in the system's own units; a reused number has another start.
+        beat: last sign of life, seconds since the epoch.
+    """
+
+    token: str
+    host: str
+    boot: str
+    pid: int
+    started: str
+    beat: float
+
+    @classmethod
+    def of_this_process(cls) -> Owner:
+        """Return a new owner that is this process."""
+        pid = os.getpid()
+        return cls(uuid.uuid4().hex, socket.gethostname(), _boot(), pid, _started(pid), time.time())
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Owner:
+        """Read what `to_json` wrote."""
+        return cls(**data)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain data."""
+        return asdict(self)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the driver may still be running: known on the same machine, judged by heartbeat elsewhere."""
+        if self.host != socket.gethostname():
+            return time.time() - self.beat < STALE_AFTER
+        if self.boot != _boot() or not _exists(self.pid):
+            return False
+        return self.started == _started(self.pid)
+
+    def __str__(self) -> str:
+        """Name the process for a message."""
+        return f"process {self.pid} on {self.host}"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    try:
+        # The command name may hold spaces and brackets; the fields after its last bracket do not.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "dead" if fields[0] in "ZX" else fields[19]
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # signal 0 would end the process there; the heartbeat is all there is
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

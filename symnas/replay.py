@@ -1,0 +1,51 @@
+"""Rebuilding an algorithm from a study's log, and checking that the log is what the algorithm would do again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from symnas.algorithm import Algorithm
+from symnas.errors import StudyError
+from symnas.ledger import Ledger
+from symnas.outcome import RUNNING
+from symnas.store import PROPOSE, Event
+
+
+def proposal_rng(seed: int, call: int) -> np.random.Generator:
+    """Return the generator that a proposal call is given: a law of the log, never to change."""
+    return np.random.default_rng([seed, call])
+
+
+def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verify: bool = False) -> None:
+    """Show a fresh algorithm all that the log says it observed, in the same portions.
+
+    Args:
+        algorithm: set up on the ledger's space, with nothing observed.
+        ledger: the state after all the events.
+        events: the study's log.
+        verify: also make every proposal again and compare.
+
+    Raises:
+        StudyError: with `verify`, a proposal came out otherwise.
+    """
+    for event in events:
+        if event.kind != PROPOSE:
+            continue
+        payload = event.payload
+        if payload["seen"]:
+            algorithm.observe(
+                ledger.batch(payload["seen"]), [ledger.outcome(number) for number in payload["seen"]]
+            )
+        numbers = range(event.trial, event.trial + len(payload["decisions"]))
+        if verify:
+            again = algorithm.propose(payload["n"], proposal_rng(ledger.home.seed, payload["call"]))
+            if list(again) != [ledger.trials[number].decision for number in numbers]:
+                raise StudyError(
+                    f"a log replays exactly; at proposal {payload['call']} (trial {event.trial}) {algorithm!r} now "
+                    "proposes otherwise: the algorithm, or a library that it draws with, has changed since, or its "
+                    "propose() depends on something besides what it observed"
+                )
+        if numbers:
+            algorithm.observe(ledger.batch(numbers), [RUNNING] * len(numbers))

@@ -1,0 +1,296 @@
+"""`symnas.search`: any algorithm on any program with any evaluator, as a study that continues."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from symnas.algorithm import Algorithm
+from symnas.algorithms.registry import resolve
+from symnas.crew import Crew, InProcess
+from symnas.driver import Driver, Rules
+from symnas.errors import AlgorithmError, StudyError, nearest
+from symnas.evaluation import Evaluation
+from symnas.identity import Identity, identify, target_name
+from symnas.objectives import Objectives
+from symnas.progress import Display, Line, Snapshot
+from symnas.pruners import Pruner
+from symnas.replay import rebuild
+from symnas.session import driving, load, open_study
+from symnas.space import Space
+from symnas.store import Store, StudyRow, open_store
+from symnas.study import Study
+from symnas.trial import Home, Trial
+from symnas.trial_context import RunningTrial, caller, current_trial
+from symnas.weights import WeightsKeeper
+
+ON_CHANGE = ("refuse", "import")
+KEPT_BY_TASKS = 3
+
+
+def search(
+    target: Any,
+    evaluate: Callable[..., Any],
+    *,
+    algorithm: str | Algorithm | type[Algorithm] = "random",
+    options: Mapping[str, Any] | None = None,
+    trials: int = 100,
+    store: Store | str | Path | None = None,
+    name: str | None = None,
+    workers: int = 1,
+    seed: int = 0,
+    objectives: Mapping[str, str] | Iterable[str] | str | None = None,
+    timeout: float | None = None,
+    retries: int = 2,
+    deterministic: bool = False,
+    reuse: bool = True,
+    pruner: Pruner | None = None,
+    keep: int | None = None,
+    context: Any = None,
+    on_change: Literal["refuse", "import"] = "refuse",
+    give_up_after: int = 10,
+    progress: Literal["auto", "live", "plain", "silent"] | bool = "auto",
+    on_trial: Callable[[Trial], None] | None = None,
+) -> Study:
+    """Search a program's space, or continue to; the same call again goes on where the last one ended.
+
+    Args:
+        target: a program (`symnas.program(...)`, or anything with `space` and `build`), or a bare `Space`, whose
+            evaluator is given the decision.
+        evaluate: a function of the child that returns a number or a dict of numbers, or yields `(step, metrics)`
+            as it goes; or a `Task`. Parameters named `decision` and `trial` are given the decision and the running
+            trial (`number`, `seed`, `report(step, metrics)`).
+        algorithm: name, class or instance.
+        options: hyperparameters by name, for an algorithm given by name.
+        trials: total number, those of earlier calls included.
+        store: None keeps the study in memory; a path is a SQLite file; also a SQLAlchemy URL or a store.
+        name: the study's name in the store; by default made of program, evaluator and algorithm. Inside an
+            evaluator, names live under the outer trial, so nested studies never mix.
+        workers: how many trials run at once. 0 and 1 evaluate in this process; more start processes.
+        seed: everything random comes from it. A search inside an evaluator derives its own from it.
+        objectives: metrics with "max" or "min"; one name is maximised. Needed where the evaluator returns several.
+        timeout: seconds that a trial may take; its process is killed then, so it has one even with one worker.
+        retries: how often a trial is started again whose worker process died.
+        deterministic: with several workers, let proposal n see exactly the trials up to n - workers, so that the
+            same seed gives the same study.
+        reuse: look up the result of a decision that this study has tried before.
+        pruner: stops trials early by what they report.
+        keep: of how many best trials trained weights are kept; 3 for a `Task`, else 0.
+        context: stands for what the evaluator depends on, where it holds something that cannot be read.
+        on_change: what to do when the study in the store searched something else: "refuse", or "import" the
+            trials that still fit into a study of the same name (the old one stays, as `NAME@1`).
+        give_up_after: end when so many first trials all failed the same way; 0 never does.
+        progress: "live" display, "plain" lines, "silent" (or False); "auto" looks at the terminal.
+        on_trial: called with every trial that is over, once it is safe in the store.
+
+    Returns:
+        The study. Ctrl-C ends the search early and returns it too, with what is finished.
+
+    Raises:
+        StudyError: the search cannot start or go on; what is finished is kept.
+        StoreError: the store cannot be used.
+        AlgorithmError: the algorithm or an option is unknown, or does not fit.
+        EvaluatorError: the evaluator cannot be called, or returns no metric.
+    """
+    _check(
+        trials=trials,
+        workers=workers,
+        retries=retries,
+        give_up_after=give_up_after,
+        keep=keep,
+        timeout=timeout,
+    )
+    if on_change not in ON_CHANGE:
+        raise StudyError(
+            f"on_change is 'refuse' or 'import'; got {on_change!r}{nearest(str(on_change), ON_CHANGE)}"
+        )
+    outer = current_trial()
+    goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
+    made = resolve(algorithm, options)
+    space = _space(target)
+    _check_fit(made, space, goals)
+    opened = open_store(store)
+    identity = identify(
+        target, evaluate, made, goals, name=name, seed=seed, context=context, outer=outer,
+        frame=caller(1), durable=opened.durable,
+    )  # fmt: skip
+    rules = Rules(
+        trials=trials, retries=retries, reuse=reuse, deterministic=deterministic, give_up_after=give_up_after,
+        keep=(KEPT_BY_TASKS if _is_task(evaluate) else 0) if keep is None else keep,
+    )  # fmt: skip
+    plan = _Plan(
+        target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial
+    )
+    return plan.run(_display(progress, outer), outer)
+
+
+@dataclass
+class _Plan:
+    """A search whose arguments have been checked."""
+
+    target: Any
+    evaluate: Callable[..., Any]
+    objectives: Objectives
+    algorithm: Algorithm
+    store: Store
+    identity: Identity
+    rules: Rules
+    on_change: str
+    workers: int
+    timeout: float | None
+    pruner: Pruner | None
+    on_trial: Callable[[Trial], None] | None
+
+    def run(self, display: Display, outer: RunningTrial | None) -> Study:
+        """Open the study, go on with it, and return it."""
+        space: Space = _space(self.target)
+        weights = WeightsKeeper(self.store.folder, self.identity.name)
+        home = Home(space, self.identity.seed, self.target, weights)
+        evaluation = Evaluation(self.target, self.evaluate, self.objectives, keep_weights=self.rules.keep > 0)
+        row = open_study(self.store, self.identity, home, self.objectives, self.on_change)
+        with driving(self.store, row):
+            ledger = load(self.store, row, home, self.objectives)
+            study = Study(self.store, row, ledger)
+            self.algorithm.setup(space)
+            rebuild(self.algorithm, ledger, self.store.events(row.key))
+            ledger.remember_seen()
+            driver = Driver(
+                self.store,
+                row.key,
+                ledger,
+                self.algorithm,
+                self.rules,
+                weights,
+                self.pruner,
+                on_trial=self.on_trial,
+            )
+            title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
+            with display.line(title) as line:
+                driver.on_change = lambda: line.update(lambda: snapshot(driver))
+                self._drive(driver, evaluation, row, display, line, outer)
+        return study
+
+    def _drive(
+        self,
+        driver: Driver,
+        evaluation: Evaluation,
+        row: StudyRow,
+        display: Display,
+        line: Line,
+        outer: RunningTrial | None,
+    ) -> None:
+        state = "stopped"
+        self.store.set_state(row.key, "running")
+        crew = self._crew(evaluation, row.name, driver, display)
+        try:
+            driver.run(crew)
+            state = "done"
+        except KeyboardInterrupt:
+            state = "interrupted"
+            driver.flush()
+            if outer is not None:
+                raise
+            where = f"in {self.store.location}" if self.store.durable else "in memory, in study.store"
+            print(
+                f"\nStopped after {driver.ledger.finished} trials, which are kept {where}; "
+                "the same search again goes on from there.",
+                file=sys.stderr,
+            )
+        finally:
+            crew.close()
+            line.update(lambda: snapshot(driver), force=True)
+            self.store.set_state(row.key, state)
+
+    def _crew(self, evaluation: Evaluation, study: str, driver: Driver, display: Display) -> Crew:
+        if self.workers > 1 or self.timeout is not None:
+            from symnas.pool import Pool
+
+            return Pool(evaluation, study, driver.report, max(1, self.workers), self.timeout)
+
+        def prepare(trial: RunningTrial) -> None:
+            trial.display = display
+
+        return InProcess(evaluation, study, driver.report, prepare)
+
+
+def snapshot(driver: Driver) -> Snapshot:
+    """Return what a display shows of a search."""
+    ledger = driver.ledger
+    best, note = None, ""
+    if ledger.objectives.count > 1:
+        note = f"{len(ledger.front())} on the front"
+    elif ledger.best is not None and ledger.best.values is not None:
+        name = next(iter(ledger.objectives.to_json()), next(iter(ledger.best.metrics)))
+        best = (name, ledger.best.values[0], ledger.best.number)
+    return Snapshot(
+        ledger.finished, driver.rules.trials, len(driver.running), best, dict(ledger.counts), note
+    )
+
+
+def _display(progress: Any, outer: RunningTrial | None) -> Display:
+    if outer is not None and outer.display is not None and progress == "auto":
+        return outer.display
+    if progress is False or (outer is not None and progress == "auto"):
+        return Display("silent")
+    return Display("auto" if progress is True else progress)
+
+
+def _space(target: Any) -> Space:
+    if isinstance(target, Space):
+        return target
+    space = getattr(target, "space", None)
+    if not isinstance(space, Space) or not callable(getattr(target, "build", None)):
+        raise StudyError(
+            f"a search needs a program or a space; got {target!r}: wrap a class or function in symnas.program(...)"
+        )
+    return space
+
+
+def _check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> None:
+    able = algorithm.capabilities
+    name = type(algorithm).__name__
+    if able.shared_weights or able.relaxed:
+        raise AlgorithmError(
+            f"{name} asks for {'relaxed' if able.relaxed else 'shared'} weights, which this search does not provide: "
+            "use an algorithm that learns from outcomes"
+        )
+    if objectives.count > 1 and not able.multi_objective:
+        raise AlgorithmError(
+            f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, or use an "
+            "algorithm for several"
+        )
+    if not able.conditional and any(point.branches or point.guards for point in space.walk()):
+        raise AlgorithmError(
+            f"{name} takes spaces without conditions, and points of this one exist only under others"
+        )
+    if not able.real_valued and space.size == float("inf"):
+        raise AlgorithmError(f"{name} takes finite spaces, and this one has real ranges: give them a step")
+
+
+def _own_objectives(evaluate: Any) -> Mapping[str, str] | None:
+    own = getattr(evaluate, "objectives", None)
+    return own if isinstance(own, Mapping) else None
+
+
+def _is_task(evaluate: Any) -> bool:
+    # Asking the module by name keeps torch out of searches that train nothing.
+    module = sys.modules.get("symnas.task")
+    return module is not None and isinstance(evaluate, module.Task)
+
+
+def _check(**numbers: Any) -> None:
+    lows = {"trials": 1, "workers": 0, "retries": 0, "give_up_after": 0, "keep": 0}
+    for name, low in lows.items():
+        value = numbers[name]
+        if name == "keep" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise StudyError(f"{name} is a whole number of at least {low}; got {value!r}")
+    timeout = numbers["timeout"]
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0
+    ):
+        raise StudyError(f"timeout is a number of seconds above 0, or None for no limit; got {timeout!r}")

@@ -1,0 +1,133 @@
+"""One trial of a study: what was tried, and what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from symnas.decision import Decision
+from symnas.errors import StudyError
+from symnas.outcome import Outcome, Status
+from symnas.space import Space
+from symnas.weights import WeightsKeeper
+
+
+def derived_seed(seed: int, *parts: object) -> int:
+    """Return a seed below 2**31 that depends on all that is given, the same on every machine."""
+    text = "\x1f".join(str(part) for part in (seed, *parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) >> 1
+
+
+@dataclass
+class Home:
+    """What the trials of one study share.
+
+    Args:
+        space: the space of the decisions.
+        seed: the study's seed.
+        target: the program or bare space that was searched; None where a study was only read.
+        weights: the trained weights that were kept.
+    """
+
+    space: Space
+    seed: int
+    target: Any = None
+    weights: WeightsKeeper | None = None
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Trial:
+    """A trial of a study; made by the study, to be read.
+
+    Args:
+        number: its place in the study, from 0.
+        home: what it shares with the other trials of its study.
+        raw: the decision, or its flat JSON form until somebody asks for it.
+        status: `running` until it is over.
+        metrics: everything the evaluator returned.
+        values: the objectives' values as returned, one per objective; None without a result.
+        started: seconds since the epoch, or None.
+        finished: seconds since the epoch, or None.
+        cost: seconds that the evaluation took.
+        worker: number of the worker that ran it.
+        attempts: how often it was started and its worker did not come back, plus one.
+        error: one line that says what went wrong.
+        traceback: the whole traceback of what went wrong.
+        steps: intermediate metrics, as pairs of step and metrics.
+        copied_from: number of the trial with the same decision whose result this is, or None.
+    """
+
+    number: int
+    home: Home
+    raw: Decision | Mapping[str, Any]
+    status: Status = Status.RUNNING
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None
+    started: float | None = None
+    finished: float | None = None
+    cost: float | None = None
+    worker: int = 0
+    attempts: int = 1
+    error: str | None = None
+    traceback: str | None = None
+    steps: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
+    copied_from: int | None = None
+
+    @property
+    def decision(self) -> Decision:
+        """What was tried."""
+        if not isinstance(self.raw, Decision):
+            self.raw = self.home.space.decision(self.raw)
+        return self.raw
+
+    @property
+    def seed(self) -> int:
+        """The trial's own seed, out of the study's and its number."""
+        return derived_seed(self.home.seed, "trial", self.number)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, from its start to its end."""
+        if self.started is None or self.finished is None:
+            return None
+        return self.finished - self.started
+
+    def build(self) -> Any:
+        """Build the child afresh, untrained; for a bare space, return the decision.
+
+        Raises:
+            StudyError: the study was loaded without its program.
+        """
+        target = self.home.target
+        if isinstance(target, Space):
+            return self.decision
+        if target is None:
+            raise StudyError(
+                "a child is built by its program, and this study was loaded without it: "
+                "use symnas.load_study(store, name, program=program)"
+            )
+        return target.build(self.decision)
+
+    def load(self) -> Any:
+        """Build the child and give it the weights that this trial trained.
+
+        Raises:
+            StudyError: no weights were kept for this trial, or the program is missing.
+        """
+        number = self.number if self.copied_from is None else self.copied_from
+        keeper = self.home.weights or WeightsKeeper(None, "")
+        state = keeper.load(number)
+        child = self.build()
+        child.load_state_dict(state)
+        return child
+
+    def outcome(self, oriented: tuple[float, ...] | None) -> Outcome:
+        """Return what an algorithm sees of it, with values already turned so that larger is better."""
+        return Outcome(self.status, oriented, self.metrics, self.cost)
+
+    def __repr__(self) -> str:
+        """Show number, status and metrics."""
+        shown = ", ".join(f"{name}={value:.6g}" for name, value in self.metrics.items())
+        return f"<Trial {self.number} {self.status.value}{': ' + shown if shown else ''}>"

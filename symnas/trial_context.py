@@ -1,0 +1,102 @@
+"""The trial that is running here: what evaluators may ask for, and what nested searches derive from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from symnas.decision import Decision
+
+if TYPE_CHECKING:
+    from symnas.progress import Display
+
+_running: ContextVar[RunningTrial | None] = ContextVar("symnas_running_trial", default=None)
+
+
+class TrialPruned(BaseException):
+    """Leaves an evaluator whose trial was stopped early; not an error, so `except Exception` lets it pass."""
+
+
+class RunningTrial:
+    """What an evaluator that has a parameter `trial` is given.
+
+    Args:
+        study: name of the study.
+        number: the trial's place in the study.
+        seed: the trial's own seed.
+        decision: what is tried.
+        on_report: called with each step and its metrics; returns whether to stop.
+    """
+
+    def __init__(
+        self,
+        study: str,
+        number: int,
+        seed: int,
+        decision: Decision,
+        on_report: Callable[[int, Mapping[str, float]], bool],
+    ) -> None:
+        self.study = study
+        self.number = number
+        self.seed = seed
+        self.decision = decision
+        self._on_report = on_report
+        self.display: Display | None = None
+        self._places: dict[str, int] = {}
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Say how it goes; does not return where the study's pruner stops the trial here.
+
+        Args:
+            step: how far the evaluation is, growing (an epoch, a number of examples).
+            metrics: numbers by name, the objectives among them.
+        """
+        if self._on_report(step, metrics):
+            raise TrialPruned
+
+    def nested_name(self, name: str | None, frame: FrameType | None) -> str:
+        """Return the name of a study that a search inside this trial drives.
+
+        The decision is part of it, so that an outer study that starts anew never meets the inner trials of another.
+        A second search from the same place of the code within one trial gets a number of its own.
+        """
+        place = name or call_place(frame)
+        self._places[place] = self._places.get(place, 0) + 1
+        again = f"#{self._places[place]}" if self._places[place] > 1 else ""
+        return f"{self.study}/{self.number}-{self.decision.key[:8]}/{place}{again}"
+
+
+def current_trial() -> RunningTrial | None:
+    """Return the trial whose evaluator is running here, if any."""
+    return _running.get()
+
+
+@contextmanager
+def running(trial: RunningTrial) -> Iterator[RunningTrial]:
+    """Make a trial the current one."""
+    token = _running.set(trial)
+    try:
+        yield trial
+    finally:
+        _running.reset(token)
+
+
+def call_place(frame: FrameType | None) -> str:
+    """Name the place of a call by its function and the line within it, which edits elsewhere do not move."""
+    if frame is None:
+        return "search"
+    code = frame.f_code
+    name = "" if code.co_name == "<module>" else f"{code.co_qualname.replace('<locals>.', '')}+"
+    return f"{name}{frame.f_lineno - code.co_firstlineno}"
+
+
+def caller(depth: int) -> FrameType | None:
+    """Return the frame that many calls above the caller of this function."""
+    try:
+        return sys._getframe(depth + 1)
+    except ValueError:
+        return None
