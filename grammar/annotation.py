@@ -90,7 +90,7 @@ def _check_brackets(passage: Passage) -> None:
 
 
 def _diagnose(error: UnexpectedInput, passage: Passage) -> AnnotationError:
-    """Choose the message for a text that Lark refused: by a mistake's pattern, else by the likeness of its examples."""
+    """Choose the message for a text that Lark refused, by a mistake's pattern or by its examples."""
     text = passage.text
     at = min(max(error.pos_in_stream or 0, 0), max(len(text.rstrip()) - 1, 0))
     span = (at, at + 1)

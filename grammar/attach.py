@@ -134,7 +134,7 @@ class _Chooser:
         return self.computed(values[0].expr, values[0])
 
     def computed(self, node: ast.expr, root: Root, turns: bool = False) -> Match:
-        """Take a value that only the run will tell, unless it can be told now that it is none of the candidates."""
+        """Take a value that only the run will tell, unless it plainly is none of the candidates."""
         error = verdicts.impossible(node, self.domain, self.fail)
         if error is not None:
             raise error
@@ -199,7 +199,7 @@ class _Chooser:
         return Match(place.node, place.root, Fit(domain, turns), turns=True)
 
     def by_position(self) -> Match | None:
-        """Take the named parameter to be the one positional literal that fits, where no signature says better."""
+        """Take the named parameter to be the one positional literal that fits, if no signature is known."""
         found = search([(root.expr, root) for root in self.line.roots], self.domain)
         unknown = []
         for match in [*found.refused, *found.matches]:
@@ -233,15 +233,17 @@ class _Chooser:
             name = next((place.name for place in self.named if place.node is match.node), None)
             if name is not None:
                 ways.append(f"`{name} in {verdicts.shown(self.domain)}`")
-        advice = f"give it a name (`NAME in {verdicts.shown(self.domain)}`, NAME being its variable, keyword or parameter)"
+        named = f"`NAME in {verdicts.shown(self.domain)}`"
+        advice = f"give it a name ({named}, NAME being its variable, keyword or parameter)"
         unnamed = len(ways) < len(matches)
         return " or ".join([*dict.fromkeys(ways), advice] if unnamed else dict.fromkeys(ways))
 
     def advice(self) -> str:
         if not self.line.roots:
             return "put it at the line that holds the value"
+        domain = verdicts.shown(self.domain)
         return (
-            f"write the value as one of {verdicts.shown(self.domain)}, name it (`NAME in {verdicts.shown(self.domain)}`), "
+            f"write the value as one of {domain}, name it (`NAME in {domain}`), "
             "or assign it to a variable on a line of its own and annotate that line"
         )
 

@@ -8,7 +8,8 @@ The forms, with every keyword optional:
     intv(low, high, *, step, factor, log, default, name, shared)
     floatv(low, high, *, step, log, default, name, shared)
 
-Candidates or bounds that are not written out make a `DynamicDomain`. A call inside a candidate is nested in it.
+Candidates or bounds that are not written out make a `DynamicDomain`. A call inside a candidate is nested in
+it.
 """
 
 from __future__ import annotations

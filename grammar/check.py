@@ -1,4 +1,4 @@
-"""What `symnas check` says of a source: every annotation, what it describes, every mistake, and advice on names."""
+"""What `symnas check` says of a source: its annotations, its mistakes, and advice on names."""
 
 from __future__ import annotations
 
@@ -173,9 +173,9 @@ def _advice(tree: ast.Module, annotations: Sequence[Annotation]) -> Iterator[Not
         other = first[key]
         name = found.name or (root.names[0] if root.names else "point")
         message = (
-            f"this point and the one described in line {other.node.lineno} have the same name, so they are numbered "
-            f"by their order in the text; write `as NAME`, as in `{format_domain(found.domain)} as {name}_2`, and "
-            "the address survives edits"
+            f"this point and the one described in line {other.node.lineno} have the same name, so they are "
+            "numbered by their order in the text; write `as NAME`, as in "
+            f"`{format_domain(found.domain)} as {name}_2`, and the address survives edits"
         )
         yield Notice("numbered-name", message, found.location)
 

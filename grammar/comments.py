@@ -17,7 +17,7 @@ from symnas.grammar import mistakes
 from symnas.grammar.passage import Passage, PassageLine
 
 _MARK = re.compile(r"#\s?search:")
-# Directives of other tools may share the line; any other text in front means that the annotation is commented out.
+# Directives of other tools may share the line; any other text in front means commented-out code.
 _DIRECTIVE = re.compile(
     r"#\s*(?:type:\s*ignore|noqa|pylint:|pyright:|mypy:|ruff:|fmt:|isort:|nosec|pragma:)[^#]*$"
 )
@@ -42,7 +42,8 @@ class Comment:
 
     Args:
         passage: its text.
-        logical: the logical line that it stands in, or else the one that follows in its block; None when none does.
+        logical: the logical line that it stands in, or else the one that follows in its block; None when none
+            does.
         above: whether it stands alone above the statement.
         preferred: the physical line (of this source) whose expressions it means where several fit, or None.
         mark: location of the words `# search:`.

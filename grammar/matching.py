@@ -23,14 +23,14 @@ _IGNORED = {"ctx", "kind", "type_comment"}
 
 
 class Fit(NamedTuple):
-    """A domain that an expression belongs to, the defaults of nested choices filled in, and which value it is."""
+    """A domain that an expression belongs to (defaults of nested choices filled in), and which value."""
 
     domain: Domain
     default: Default
 
 
 def fit(node: ast.expr, domain: Domain) -> Fit | None:
-    """Return how `node` belongs to a domain, or None. Ranges are asked for their ends only, not for their grid."""
+    """Return how `node` belongs to a domain, or None; of a range only the ends count, not the grid."""
     match domain:
         case OneOfDomain():
             return _fit_choice(node, domain)

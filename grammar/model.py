@@ -1,7 +1,7 @@
 """What reading an annotated source yields: domains, candidates, annotations. Plain frozen data.
 
-Equality of domains and candidates is by meaning (texts, labels, numbers); syntax-tree nodes are carried along but
-never compared, so that the two spellings and a printed and re-read domain compare equal.
+Equality of domains and candidates is by meaning (texts, labels, numbers); syntax-tree nodes are carried along
+but never compared, so that the two spellings and a printed and re-read domain compare equal.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from symnas.errors import AnnotationError, Location
 Label: TypeAlias = str | int | float | bool | None
 Number: TypeAlias = int | float
 Default: TypeAlias = int | float | tuple[int, ...] | None
-"""Of a one-of: the candidate's index. Of a subset or an order: a tuple of indices. Of a range: the number itself.
-None where it is known only at run time, and always for a tie."""
+"""Of a one-of: the candidate's index. Of a subset or an order: a tuple of indices. Of a range: the number
+itself. None where it is known only at run time, and always for a tie."""
 
 Role: TypeAlias = Literal[
     "expression", "turns", "parameter", "class attribute", "dataclass field", "module constant"
@@ -30,11 +30,12 @@ class Nested:
     """A choice inside a candidate; unpacks as `node, domain`.
 
     Args:
-        node: the node inside the candidate's `expr` to replace. In a comment it is a placeholder `ast.Name` that
-            stands where the nested domain was written; in the call spelling it is the inner call itself.
+        node: the node inside the candidate's `expr` to replace. In a comment it is a placeholder `ast.Name`
+            that stands where the nested domain was written; in the call spelling it is the inner call itself.
         domain: what may stand there.
-        default: as `Annotation.default`, but never None for a comment: what the code has there where the candidate is
-            the one found in the code, else the first candidate, the lowest number, the first `low` candidates.
+        default: as `Annotation.default`, but never None for a comment: what the code has there where the
+            candidate is the one found in the code, else the first candidate, the lowest number, the first
+            `low` candidates.
         name: `name=` of an inner call, else None.
     """
 
@@ -54,10 +55,12 @@ class Candidate:
 
     Args:
         text: Python source as written, on one line; nested domains included.
-        expr: `text` parsed; every node carries its line and column in the file. In the call spelling it is the very node
-            of the module's tree (of a lambda without parameters: its body, since such a candidate is made on demand).
+        expr: `text` parsed; every node carries its line and column in the file. In the call spelling it is
+            the very node of the module's tree (of a lambda without parameters: its body, since such a
+            candidate is made on demand).
         label: what decisions store. A literal is its own value; anything else its shortest distinct text.
-        weight: prior weight as written (not normalised), or None. All candidates of a domain have one, or none has.
+        weight: prior weight as written (not normalised), or None. All candidates of a domain have one, or
+            none has.
         nested: the choices inside, outermost ones only, in the order of the text.
         named: whether the label was written (`conv: nn.Conv2d(...)`).
     """
@@ -111,7 +114,8 @@ class RangeDomain:
     """`1..6`, `16..256 step 16`, `16..256 x 2`, `0.0..0.5`, `log 1e-4..1e-1`.
 
     Args:
-        low: smallest value; an int when all numbers of the range are, else a float (then `high` and `step` are too).
+        low: smallest value; an int when all numbers of the range are, else a float (then `high` and `step`
+            are too).
         high: largest value, itself included where the grid hits it.
         step: distance of neighbours, or None (every integer, or every real number).
         factor: ratio of neighbours; integer ranges only.
@@ -174,8 +178,8 @@ class DynamicDomain:
 
     Args:
         kind: name of the called function: oneof, manyof, permutate, intv, floatv.
-        arguments: parameter name -> node in the module's tree, for every argument passed (`candidates`, `k`, `low`, …).
-            They are evaluated at run time, in the scope of the call.
+        arguments: parameter name -> node in the module's tree, for every argument passed (`candidates`, `k`,
+            `low`, …). They are evaluated at run time, in the scope of the call.
     """
 
     kind: str
@@ -215,13 +219,15 @@ class Annotation:
 
     Args:
         domain: what may stand there.
-        node: the very node in `ParsedModule.tree` that is described. For `turns` the iterable (a `range(…)` call) of a
-            `for` or of a comprehension; for `parameter` a parameter's default, or an expression inside it.
+        node: the very node in `ParsedModule.tree` that is described. For `turns` the iterable (a `range(…)`
+            call) of a `for` or of a comprehension; for `parameter` a parameter's default, or an expression
+            inside it.
         statement: the statement that holds the node (for a parameter or decorator: the definition).
-        role: how the node is evaluated: in place by a function's body (`expression`), as a loop's number of turns, as a
-            parameter's default, or once per definition in a class body or module.
-        match: `candidate` when the node is one of the candidates (then `default` says which); `value` when nothing matched
-            by syntax, so what the code computes there must turn out to be a candidate at run time.
+        role: how the node is evaluated: in place by a function's body (`expression`), as a loop's number of
+            turns, as a parameter's default, or once per definition in a class body or module.
+        match: `candidate` when the node is one of the candidates (then `default` says which); `value` when
+            nothing matched by syntax, so what the code computes there must turn out to be a candidate at run
+            time.
         default: see `Default`; a subset's is in the order of the code.
         location: of the annotation's text (for a call: of the call).
         spelling: `comment` or `call`.
@@ -252,7 +258,7 @@ class Annotation:
 
     @property
     def default_index(self) -> int | None:
-        """Index of the default candidate of a one-of; None for other domains and where only the run will tell."""
+        """Index of a one-of's default; None for other domains and where only the run will tell."""
         if isinstance(self.domain, OneOfDomain) and isinstance(self.default, int):
             return self.default
         return None
@@ -266,7 +272,8 @@ class Requirement:
         expressions: the clauses, as written.
         statement: where it stands; for a `def` or `class` line, the definition.
         location: of the text.
-        scope: names of the enclosing definitions, outermost first (a `def` that carries the comment not included).
+        scope: names of the enclosing definitions, outermost first (a `def` that carries the comment not
+            included).
     """
 
     expressions: tuple[str, ...]
@@ -280,7 +287,8 @@ class ParsedModule:
     """Everything that was read in one source.
 
     Args:
-        tree: the module's syntax tree, line numbers shifted by `first_line`; empty where Python itself cannot read it.
+        tree: the module's syntax tree, line numbers shifted by `first_line`; empty where Python itself cannot
+            read it.
         annotations: in the order of the nodes they describe.
         requirements: comments of `require` clauses alone.
         errors: every mistake, in the order of the text.

@@ -34,11 +34,13 @@ def parse_module(
     Args:
         source: a module's text, or a dedented piece of one (a class, a function, a notebook cell).
         filename: name used in errors.
-        first_line: the line of the file on which `source` begins; all positions, the tree's included, count from it.
-        imports: what names outside a piece mean there (`{"oneof": "symnas.oneof", "nn": "torch.nn"}`); imports in the
-            source itself are found without it.
+        first_line: the line of the file on which `source` begins; all positions, the tree's included, count
+            from it.
+        imports: what names outside a piece mean there (`{"oneof": "symnas.oneof", "nn": "torch.nn"}`);
+            imports in the source itself are found without it.
         parameters: for `NAME in DOMAIN` over positional arguments: from a callee as spelled to its positional
-            parameters' names, None where unknown. By default the sources of imported packages are read for it.
+            parameters' names, None where unknown. By default the sources of imported packages are read for
+            it.
     """
     try:
         tree = ast.parse(source)
@@ -79,7 +81,7 @@ class _Module:
         self.lines = source.splitlines()
         self.file = file
         self.first_line = first_line
-        # Positions stay those of `source` until everything is attached; candidates carry the file's from the start.
+        # Positions stay those of `source` until all is attached; candidates carry the file's from the start.
         self.roots = list_roots(tree)
         self.positions = [root.position for root in self.roots]
         self.comments, self.warnings = find_comments(source, file, first_line)
@@ -121,7 +123,7 @@ class _Module:
         self.annotations.append(attach(text, comment, line))
 
     def roots_of(self, comment: Comment) -> Sequence[Root]:
-        """Return the roots of the logical line that a comment describes; above a decorator, of the whole header."""
+        """Return the roots that a comment may describe; above a decorator, those of the whole header."""
         assert comment.logical is not None
         start, end = comment.logical.start, comment.logical.end
         if comment.above and self.lines[start[0] - 1][start[1] :].startswith("@"):

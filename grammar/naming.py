@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from symnas.grammar.roots import Root, defaults_of, name_of
 
 Parameters: TypeAlias = Callable[[str], "tuple[str, ...] | None"]
-"""From a callee as the code spells it (`nn.Conv2d`) to the names of its positional parameters, None where unknown."""
+"""From a callee as spelled (`nn.Conv2d`) to the names of its positional parameters, None where unknown."""
 
 
 class Named(NamedTuple):
@@ -22,7 +22,7 @@ class Named(NamedTuple):
 
 
 def named_values(roots: Iterable[Root], parameters: Parameters) -> Iterator[Named]:
-    """Yield every named value of some roots, in the order of the text; arguments by position where the callee is known."""
+    """Yield every named value of some roots, arguments by position included where the callee is known."""
     for root in roots:
         looped = isinstance(root.statement, ast.For | ast.AsyncFor) and root.expr is root.statement.iter
         for name in root.names:

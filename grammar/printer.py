@@ -1,4 +1,4 @@
-"""Print domains and annotations in the language they were read from; reading the print gives the same again."""
+"""Print domains and annotations; reading the print gives the same again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List a module's expressions statement by statement, each with how it is evaluated and what it is called there."""
+"""List a module's expressions by statement, each with how it is evaluated and what it is called."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Root:
         expr: the expression.
         statement: the statement it belongs to.
         role: how it is evaluated.
-        names: variables that it alone gives a value to (`k` for `k = …` and `self.k = …`, the parameter of a default).
+        names: variables that it alone gives a value to (`k` for `k = …` and `self.k = …`, the parameter of a
+            default).
         whole: whether it is the one value of its line: assigned, returned, tested, or looped over.
         assigned: whether the line assigns it.
         parameter: name of the parameter whose default it is.

@@ -1,4 +1,4 @@
-"""Find the parameter names of called functions and classes by reading sources; nothing is imported or executed."""
+"""Find the parameter names of called functions and classes by reading sources; nothing is imported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def signatures_of(tree: ast.Module, imports: Mapping[str, str]) -> Parameters:
 
 @lru_cache(maxsize=512)
 def parameters_of(path: str) -> tuple[str, ...] | None:
-    """Return the positional parameters of `package.module.Name` by the package's source, None where it cannot be read."""
+    """Return the positional parameters of `package.module.Name`, None where no source shows them."""
     return _look(path, _DEPTH)
 
 

@@ -1,4 +1,4 @@
-"""Judge whether the value in the code can be the default of a domain, and propose a domain that would hold it."""
+"""Judge whether the value in the code can be a domain's default, and propose a domain that holds it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shown(domain: Domain, width: int = 60) -> str:
 
 
 def impossible(node: ast.expr, domain: Domain, fail: Fail) -> AnnotationError | None:
-    """Return the error for a value that no run can turn into a member of `domain`, or None where a run might."""
+    """Return the error for a value that no run can turn into a member of `domain`, else None."""
     given = _clip(ast.unparse(node))
     constant = isinstance(node, ast.Constant) or literal_of(node)[0]
     display = isinstance(node, _DISPLAYS)
@@ -57,7 +57,7 @@ def _is_fixed(candidate: Candidate, *, calls: bool) -> bool:
 
 
 def mended(candidates: Sequence[Candidate], node: ast.expr) -> str:
-    """Return the choice with the code's own value among the candidates: in order for numbers, else in front."""
+    """Return the choice with the code's own value among the candidates: numbers in order, else in front."""
     texts = [candidate.text for candidate in candidates]
     numbers = [_number(candidate.expr) for candidate in candidates]
     value, text = _number(node), ast.unparse(node)

@@ -209,7 +209,8 @@ def test_a_name_may_lead_into_a_value() -> None:
 
 
 def test_requirements_alone_belong_to_their_statement() -> None:
-    source = "# search: require params < 1e6\nclass A:\n    def f(self):  # search: require a < b require c\n        pass\n"
+    source = "# search: require params < 1e6\nclass A:\n    def f(self):  # search: require a < b require c\n"
+    source += "        pass\n"
     parsed = parse_module(source, "m.py")
     assert parsed.errors == ()
     first, second = parsed.requirements

@@ -86,7 +86,8 @@ def test_a_deeper_comment_that_continues_nothing_is_pointed_at() -> None:
 
 
 def test_several_annotations_on_one_statement() -> None:
-    source = "# search: kernel_size in {3, 5}\n# search: padding in {1, 2}\nc = f(kernel_size=3, padding=1)  # search: {f, g}\n"
+    source = "# search: kernel_size in {3, 5}\n# search: padding in {1, 2}\n"
+    source += "c = f(kernel_size=3, padding=1)  # search: {f, g}\n"
     assert [code for code, _ in found_in(source)] == ["f", "3", "1"]
 
 
