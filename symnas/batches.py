@@ -75,7 +75,8 @@ class Batches:
         inputs, targets = cast(Example, self._pair)
         count = len(targets)
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
-        for rows in order.split(self._size):
+        for start in range(0, count, self._size):
+            rows = order[start : start + self._size]
             picked = inputs[rows] if isinstance(inputs, Tensor) else tuple(x[rows] for x in inputs)
             yield picked, targets[rows]
 
@@ -88,7 +89,7 @@ class Batches:
         if self._pair is not None:
             yield from _contents(self._pair, limit)
             return
-        dataset = self._loader.dataset if self._loader is not None else self._dataset
+        dataset: Any = self._loader.dataset if self._loader is not None else self._dataset
         if self._loader is not None:
             yield ("loader", self._loader.batch_size, type(self._loader.sampler).__qualname__)
         yield type(dataset).__qualname__
@@ -96,7 +97,7 @@ class Batches:
             count = len(dataset)
             yield count
             for position in np.unique(np.linspace(0, count - 1, min(count, limit // 256)).astype(int)):
-                yield from _contents(cast(Any, dataset)[int(position)], limit)
+                yield from _contents(dataset[int(position)], limit)
 
 
 def _pair(name: str, data: Any) -> Example:

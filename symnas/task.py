@@ -276,7 +276,7 @@ class _Run:
     def _update(self, inputs: Inputs, targets: Tensor) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
         loss: Tensor = self.task.loss(_forward(self.child, inputs), targets)
-        loss.backward()
+        torch.autograd.backward(loss)
         if self.task.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.task.clip)
         self.optimizer.step()
