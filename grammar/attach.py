@@ -234,7 +234,9 @@ class _Chooser:
             if name is not None:
                 ways.append(f"`{name} in {verdicts.shown(self.domain)}`")
         named = f"`NAME in {verdicts.shown(self.domain)}`"
-        advice = f"give it a name ({named}, NAME being its variable, keyword or parameter)"
+        advice = (
+            f"give it a name ({named}, NAME being its variable, keyword or parameter) or a line of its own"
+        )
         unnamed = len(ways) < len(matches)
         return " or ".join([*dict.fromkeys(ways), advice] if unnamed else dict.fromkeys(ways))
 

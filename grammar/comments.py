@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from symnas.errors import AnnotationError, Location
 from symnas.grammar import mistakes
-from symnas.grammar.passage import Passage, PassageLine
+from symnas.grammar.passage import Passage, PassageLine, lines_of
 
 _MARK = re.compile(r"#\s?search:")
 # Directives of other tools may share the line; any other text in front means commented-out code.
@@ -68,8 +68,8 @@ class _Token:
 
 def find_comments(source: str, file: str, first_line: int = 1) -> tuple[list[Comment], list[AnnotationError]]:
     """Return the annotation comments of a source that Python can read, and warnings for near misses."""
-    lines = source.splitlines()
-    tokens, logical = _scan(source, lines)
+    lines = lines_of(source)
+    tokens, logical = _scan(lines)
     alone = {token.line: token for token in tokens if token.alone}
     taken: set[int] = set()
     comments, warnings = [], []
@@ -92,11 +92,11 @@ def find_comments(source: str, file: str, first_line: int = 1) -> tuple[list[Com
     return comments, warnings
 
 
-def _scan(source: str, lines: Sequence[str]) -> tuple[list[_Token], list[LogicalLine]]:
+def _scan(lines: Sequence[str]) -> tuple[list[_Token], list[LogicalLine]]:
     tokens: list[_Token] = []
     logical: list[LogicalLine] = []
     start: tuple[int, int] | None = None
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline):
         if token.type == tokenize.COMMENT:
             line, column = token.start
             alone = not lines[line - 1][:column].strip()

@@ -15,6 +15,7 @@ from symnas.grammar.calls import find_calls
 from symnas.grammar.comments import Comment, LogicalLine, find_comments
 from symnas.grammar.model import Annotation, ParsedModule, Requirement
 from symnas.grammar.naming import Parameters
+from symnas.grammar.passage import lines_of
 from symnas.grammar.roots import Root, list_roots
 from symnas.grammar.signatures import signatures_of
 
@@ -54,7 +55,7 @@ def parse_module(
 def _unreadable(source: str, filename: str, first_line: int, error: Exception) -> ParsedModule:
     line = getattr(error, "lineno", None) or 1
     column = max((getattr(error, "offset", None) or 1) - 1, 0)
-    lines = source.splitlines() or [""]
+    lines = lines_of(source)
     text = lines[min(line, len(lines)) - 1]
     place = Location(filename, line + first_line - 1, column, column + 1, text)
     reason = getattr(error, "msg", None) or str(error)
@@ -78,7 +79,7 @@ class _Module:
 
     def __init__(self, source: str, file: str, first_line: int, tree: ast.Module) -> None:
         self.tree = tree
-        self.lines = source.splitlines()
+        self.lines = lines_of(source)
         self.file = file
         self.first_line = first_line
         # Positions stay those of `source` until all is attached; candidates carry the file's from the start.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import bisect
+import re
 from dataclasses import dataclass
 
 from symnas.errors import Location
@@ -72,8 +73,13 @@ class Passage:
         return self.location(min(start, max(len(self.text) - 1, 0)), max(len(self.text.rstrip()), 1))
 
 
+def lines_of(source: str) -> list[str]:
+    """Split a source into lines as Python's tokenizer does (`str.splitlines` splits at form feeds too)."""
+    return re.split(r"\r\n|\r|\n", source)
+
+
 def relocate(tree: ast.AST, passage: Passage, start: int, text: str) -> None:
-    """Give the nodes of an expression that was parsed out of a passage their lines and columns in the file.
+    """Give the nodes of an expression parsed out of a passage their lines and columns in the file.
 
     Args:
         tree: parsed from `"(" + text + ")"`, so the first line's columns are one too large.

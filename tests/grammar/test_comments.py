@@ -34,6 +34,7 @@ def found_in(source: str) -> list[tuple[str, str]]:
         "k = \\\n    3  # search: {1, 3}\n",
         "k = 3  # search: {1, 3}",
         "k = 3\t# search: {1, 3}\r\n",
+        "\x0c\nj = '\u2028'\nk = 3  # search: {1, 3}\n",
     ],
 )
 def test_where_a_comment_may_stand(source: str) -> None:
