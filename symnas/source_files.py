@@ -1,0 +1,230 @@
+"""Finds a program's target, its source and every function of the user's that belongs to it.
+
+A target is an object or a text (`file.py:Name`, `package.module:Name`). Its module, and the modules of `include=`, are
+covered: their functions, the methods of their classes (nested ones, static and class methods, properties), what their
+decorators wrap, and for a target made inside a function also what its closures hold. A notebook's cells are files of
+their own in `linecache`, so `__main__` may have several sources.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import linecache
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import CellType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from symnas.errors import ProgramError, nearest
+
+
+def load(target: str) -> Any:
+    """Return the object that `file.py:Name` or `package.module:Name` names.
+
+    Raises:
+        ProgramError: no such file, module or name, or the file itself raises.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name or (len(place) == 1 and name.startswith(("\\", "/"))):
+        raise ProgramError(
+            f"a target is written `file.py:Name` or `package.module:Name`, got {target!r}; say which class or function"
+        )
+    module = load_file(Path(place)) if place.endswith(".py") else _import(place)
+    found: Any = module
+    for part in name.split("."):
+        if part not in dir(found):
+            known = [key for key in vars(found) if not key.startswith("_")]
+            raise ProgramError(f"{place} has no {name!r}{nearest(part, known)}; it has {', '.join(known) or 'nothing'}")
+        found = getattr(found, part)
+    return found
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a file as a module; the same file is imported once per process while it does not change.
+
+    Raises:
+        ProgramError: the file does not exist or raises.
+    """
+    if not path.is_file():
+        raise ProgramError(f"a target's file must exist, and {str(path)!r} does not (from {str(Path.cwd())!r})")
+    resolved = path.resolve()
+    content = resolved.read_bytes()
+    for known in list(sys.modules.values()):
+        if getattr(known, "__file__", None) == str(resolved) and known.__name__ != "__main__":
+            digest = getattr(known, "__symnas_source__", None)
+            if digest in (None, hashlib.sha256(content).hexdigest()):
+                return known
+    name = resolved.stem if resolved.stem not in sys.modules else f"{resolved.stem}_{hashlib.sha256(content + bytes(resolved)).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    if spec is None or spec.loader is None:
+        raise ProgramError(f"{str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["__symnas_source__"] = hashlib.sha256(content).hexdigest()
+    # Pickled children name their module, so it is registered, as the import statement would.
+    sys.modules[name] = module
+    linecache.checkcache(str(resolved))
+    folder = str(resolved.parent)
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        sys.modules.pop(name, None)
+        raise ProgramError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        if added and folder in sys.path:
+            sys.path.remove(folder)
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise ProgramError(f"the module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def as_module(item: Any) -> ModuleType:
+    """Return the module that an item of `include=` stands for: a module, its name, or a `.py` file."""
+    if isinstance(item, ModuleType):
+        return item
+    if isinstance(item, (str, Path)) and str(item).endswith(".py"):
+        return load_file(Path(item))
+    if isinstance(item, str):
+        return _import(item)
+    name = getattr(item, "__module__", None)
+    if name in sys.modules:
+        return sys.modules[name]
+    raise ProgramError(f"`include=` takes modules, their names or `.py` files, got {item!r}")
+
+
+def source_of(file: str, namespace: Mapping[str, Any] | None = None) -> str:
+    """Return the text of a source by the name that code objects carry, notebook cells included.
+
+    Raises:
+        ProgramError: there is no such source.
+    """
+    lines = linecache.getlines(file, dict(namespace) if namespace is not None else None)
+    if not lines:
+        raise ProgramError(
+            f"the source of {file!r} is not available, and annotations are read from the source; define the target in a file or "
+            "a notebook cell"
+        )
+    return "".join(lines)
+
+
+def functions_of(target: Any, modules: Iterable[ModuleType]) -> list[FunctionType]:
+    """Return every function of the user's that a program covers, each once, in a stable order.
+
+    Args:
+        target: the class or function.
+        modules: modules to cover: the target's own and those of `include=`.
+    """
+    covered = [module.__name__ for module in modules]
+    found: dict[int, FunctionType] = {}
+    seen: set[int] = set()
+    for module in modules:
+        for value in list(vars(module).values()):
+            _collect(value, covered, found, seen)
+    _collect(target, covered, found, seen)
+    return list(found.values())
+
+
+def _collect(value: Any, covered: list[str], found: dict[int, FunctionType], seen: set[int]) -> None:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, FunctionType):
+            if item.__module__ in covered:
+                found[id(item)] = item
+            if item.__module__ in covered or hasattr(item, "__wrapped__"):
+                pending.extend(_held(item))
+        elif isinstance(item, type):
+            if item.__module__ in covered:
+                pending.extend(vars(item).values())
+                pending.extend(item.__mro__[1:])
+        else:
+            pending.extend(_inside(item))
+
+
+def _held(function: FunctionType) -> Iterator[Any]:
+    wrapped = getattr(function, "__wrapped__", None)
+    if wrapped is not None:
+        yield wrapped
+    for cell in function.__closure__ or ():
+        content = _content(cell)
+        if isinstance(content, (FunctionType, type)):
+            yield content
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # an empty cell: a name not assigned yet
+        return None
+
+
+def _inside(item: Any) -> Iterator[Any]:
+    if isinstance(item, (staticmethod, classmethod, MethodType)):
+        yield item.__func__
+    elif isinstance(item, property):
+        yield from (part for part in (item.fget, item.fset, item.fdel) if part is not None)
+    elif isinstance(item, functools.cached_property):
+        yield item.func
+    elif isinstance(item, functools.partial):
+        yield item.func
+    elif isinstance(getattr(item, "__wrapped__", None), FunctionType):
+        yield item.__wrapped__
+
+
+def unwrap(target: Any) -> Any:
+    """Return the class or function behind a target, or raise for what has no source of its own.
+
+    Raises:
+        ProgramError: the target is neither a class nor a function.
+    """
+    if isinstance(target, type):
+        return target
+    found = inspect.unwrap(target) if callable(target) else target
+    if isinstance(found, functools.partial):
+        return unwrap(found.func)
+    if isinstance(found, (MethodType, staticmethod, classmethod)):
+        return found.__func__
+    if isinstance(found, FunctionType):
+        return found
+    raise ProgramError(
+        f"a target is a class, a function, `file.py:Name` or `package.module:Name`, got {type(target).__name__}: {target!r:.80}"
+    )
+
+
+def file_of(target: Any) -> str:
+    """Return the file that a class or function was written in, as code objects name it.
+
+    Raises:
+        ProgramError: nothing tells.
+    """
+    if isinstance(target, FunctionType):
+        return target.__code__.co_filename
+    for value in vars(target).values():
+        inner = value if isinstance(value, FunctionType) else next(_inside(value), None)
+        if isinstance(inner, FunctionType) and inner.__module__ == target.__module__ and linecache.getlines(inner.__code__.co_filename):
+            return inner.__code__.co_filename
+    try:
+        file = inspect.getsourcefile(target)
+    except TypeError:
+        file = None
+    if file is None or not linecache.getlines(file):
+        raise ProgramError(
+            f"the source of {target.__qualname__!r} is not available (module {target.__module__!r}); define it in a file or a "
+            "notebook cell"
+        )
+    return file

@@ -1,0 +1,47 @@
+"""Exchanges the code of functions while a program runs, and puts it back whatever happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any
+
+_LOCK = threading.RLock()
+"""Held for the length of a run: two runs in two threads would exchange the same functions' code under each other."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A function, the code that takes its place, and the defaults that do (None: its own)."""
+
+    function: FunctionType
+    code: CodeType
+    defaults: tuple[Any, ...] | None = None
+    kwdefaults: dict[str, Any] | None = None
+
+
+@contextmanager
+def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
+    """Run with other code in the functions; the originals return in reverse order, also after an exception."""
+    with _LOCK:
+        saved: list[tuple[FunctionType, CodeType, Any, Any]] = []
+        try:
+            for swap in swaps:
+                function = swap.function
+                saved.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
+                function.__code__ = swap.code
+                if swap.defaults is not None:
+                    function.__defaults__ = swap.defaults
+                if swap.kwdefaults is not None:
+                    function.__kwdefaults__ = swap.kwdefaults
+            yield
+        finally:
+            for function, code, defaults, kwdefaults in reversed(saved):
+                function.__code__ = code
+                if function.__defaults__ is not defaults:
+                    function.__defaults__ = defaults
+                if function.__kwdefaults__ is not kwdefaults:
+                    function.__kwdefaults__ = kwdefaults
