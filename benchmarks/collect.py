@@ -38,8 +38,9 @@ def machine() -> str:
             versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
+    today = datetime.datetime.now(datetime.UTC).date()
     return (
-        f"Measured on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} with `make bench`: {os.cpu_count()} cores, "
+        f"Measured on {today} with `make bench`: {os.cpu_count()} cores, "
         f"{processor()}, {platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
     )
 
@@ -59,8 +60,8 @@ def main() -> int:
         print(f"failed: {', '.join(failed)}; {PAGE.name} was left as it was", file=sys.stderr)
         return 1
     head = (
-        "# Benchmarks\n\nWhat is compared with a peer is run in turn with it in one run, on one core; the ratio is "
-        f"what to trust, the absolute figures drift from machine to machine.\n\n{machine()}\n"
+        "# Benchmarks\n\nWhat is compared with a peer is run in turn with it, in one run, on one core; "
+        f"trust the ratios: absolute figures drift from machine to machine.\n\n{machine()}\n"
     )
     PAGE.write_text(head + "".join(f"\n{section}\n" for section in sections), encoding="utf-8")
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from symnas.cli import FAILED
-from symnas.cli_common import echo_json, json_option
+from symnas.cli_common import count_noun, echo_json, json_option
 
 if TYPE_CHECKING:
     from symnas.errors import AnnotationError
@@ -48,9 +48,8 @@ def check(ctx: click.Context, files: tuple[Path, ...], quiet: bool, as_json: boo
         echo_json(report)
     else:
         found = sum(len(entry["annotations"]) for entry in report)
-        click.echo(
-            f"{plural(found, 'annotation')}, {plural(mistakes, 'mistake')} in {plural(len(report), 'file')}"
-        )
+        counts = (count_noun(found, "annotation"), count_noun(mistakes, "mistake"))
+        click.echo(f"{', '.join(counts)} in {count_noun(len(report), 'file')}")
     ctx.exit(FAILED if mistakes else 0)
 
 
@@ -96,8 +95,3 @@ def print_file(entry: dict[str, Any], parsed: ParsedModule, quiet: bool) -> None
             click.echo(f"{warning.location}\n{warning.message}\n")
     for error in parsed.errors:
         click.echo(f"{error}\n")
-
-
-def plural(number: int, noun: str) -> str:
-    """Return `1 file`, `2 files`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

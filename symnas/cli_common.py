@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from symnas.cli import JSON_ASKED
-from symnas.errors import EvaluatorError, nearest
+from symnas.errors import EvaluatorError, StudyError, nearest
 
 if TYPE_CHECKING:
     import torch
 
     from symnas.program import Program
+    from symnas.study import Study
+    from symnas.trial import Trial
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -162,3 +164,67 @@ def count(number: float) -> str:
         if number >= size:
             return f"{number / size:.1f} {unit}"
     return f"{number:g}"
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return `1 file`, `2 files`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def trial_data(trial: Trial) -> dict[str, Any]:
+    """Return a trial as plain data."""
+    return {
+        "trial": trial.number,
+        "status": trial.status.value,
+        "metrics": dict(trial.metrics),
+        "decision": trial.decision.flat(),
+        "seconds": trial.seconds,
+        "error": trial.error,
+    }
+
+
+def program_note(study: Study) -> Path | None:
+    """Return the file beside a study's weights that says how its program is loaded, or None in memory."""
+    from symnas.weights import folder_name
+
+    folder = study.store.folder
+    return None if folder is None else folder / folder_name(study.name) / "program.json"
+
+
+def remember_program(
+    study: Study, target: str, inputs: Sequence[str], arguments: Sequence[str], include: Sequence[str]
+) -> None:
+    """Note how the program of a study was loaded, so that `best` and `export` find it again."""
+    path = program_note(study)
+    if path is None:
+        return
+    place, _, name = target.rpartition(":")
+    absolute = f"{Path(place).resolve()}:{name}" if place.endswith(".py") else target
+    note = {"target": absolute, "inputs": inputs, "arguments": arguments, "include": include}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(note, indent=2), encoding="utf-8")
+
+
+def remembered(study: Study) -> dict[str, Any]:
+    """Return what `remember_program` noted, or nothing."""
+    path = program_note(study)
+    if path is None or not path.exists():
+        return {}
+    note = json.loads(path.read_text(encoding="utf-8"))
+    return note if isinstance(note, dict) else {}
+
+
+def program_of(study: Study, target: str | None) -> Program:
+    """Load the program that a study searched.
+
+    Raises:
+        StudyError: it is not known which that was.
+    """
+    note = remembered(study)
+    target = target or note.get("target")
+    if target is None:
+        raise StudyError(
+            f"a child is built by its program, and it is not noted which one study {study.name!r} searched: "
+            "add --program FILE.py:NAME"
+        )
+    return load_program(target, note.get("inputs", ()), note.get("arguments", ()), note.get("include", ()))

@@ -63,7 +63,7 @@ def show(
 
 
 def survey_costs(program: Program, inputs: tuple[str, ...], sample: int, seed: int) -> dict[str, Any]:
-    """Return the extremes of parameters, FLOPs and activation memory over sampled children and the default."""
+    """Return the extremes of parameters, FLOPs and memory over sampled children."""
     import numpy as np
 
     from symnas.cli_common import read_input

@@ -1,4 +1,4 @@
-"""An ordinary convolutional network. The comments that start with `# search:` are all that SymNAS reads of it."""
+"""An ordinary convolutional network; the comments that start with `# search:` are what SymNAS reads."""
 
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ class ConvNet(nn.Module):
         layers, channels = [], 1
         width = 8  # search: {8, 12, 16}
         for stage in range(2):  # search: 1..3
-            for _block in range(1):  # search: 1..2
+            for block in range(1):  # search: 1..2
                 layers += [Block(channels, width)]
                 channels = width
             layers += [nn.MaxPool2d(2)]  # search: {nn.MaxPool2d(2), nn.AvgPool2d(2)}

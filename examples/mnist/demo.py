@@ -1,4 +1,4 @@
-"""The whole way: the tree, a search, what it found against the default and against chance, a model to take home.
+"""The whole way: the tree, a search, what it found against the default and chance, a model to keep.
 
 Run it again and it continues where it was stopped; delete runs/mnist to start over.
 """
@@ -104,7 +104,7 @@ def trial_table(study, top: int = 5) -> Table:
         table.add_column(heading, justify="left" if heading == "first block" else "right")
     for trial in finished[:top]:
         chosen = trial.decision
-        block = f"k={chosen['stage[0]._block[0].layers.k']}, {chosen['stage[0]._block[0].layers.act']}"
+        block = f"k={chosen['stage[0].block[0].layers.k']}, {chosen['stage[0].block[0].layers.act']}"
         cells = (trial.number, f"{trial.metrics['accuracy']:.3f}", chosen["stage"], chosen["width"], block)
         table.add_row(*map(str, cells))
     return table
@@ -127,13 +127,15 @@ def write_report(path: Path, program, study, rows) -> None:
         for name, scores, params, flops in rows
     )
     trials = "".join(
-        f"<tr><td>{trial.number}<td>{trial.status}<td>{(trial.metrics or {}).get('accuracy', float('nan')):.3f}"
+        f"<tr><td>{trial.number}<td>{trial.status}"
+        f"<td>{(trial.metrics or {}).get('accuracy', float('nan')):.3f}"
         f"<td>{escape(str(dict(trial.decision)))}"
         for trial in study.trials
     )
     path.write_text(
         "<!doctype html><meta charset=utf-8><title>SymNAS on MNIST</title>"
-        "<style>body{font:15px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}"
+        "<style>body{font:15px sans-serif;max-width:60em;margin:2em auto}"
+        "td,th{padding:.2em .8em;text-align:left}"
         "</style><h1>A search on 5,000 MNIST images</h1>"
         f"<h2>The tree</h2>{program.space._repr_html_()}"
         "<h2>On test images</h2><table><tr><th>child<th>accuracy<th>parameters<th>FLOPs per image"
