@@ -168,7 +168,7 @@ class Driver:
         unseen = self.ledger.unseen
         if not self.rules.deterministic or workers == 1:
             return list(unseen)
-        latest = len(self.ledger.trials) - workers if self.running else len(self.ledger.trials)
+        latest = len(self.ledger.trials) - (0 if self._dry else workers)
         if self.running and min(self.running) <= latest:
             return None
         return sorted(number for number in unseen if number <= latest)
