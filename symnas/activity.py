@@ -158,6 +158,15 @@ class Activity:
             return in_list
         slots = columns[:, None] + np.arange(parents[0].width)
         before = np.array([b.occurrence for b in branches])[:, None]
+        if all(isinstance(b.when, range) for b in branches) and not before.any():
+            limits = np.array([b.bounds for b in branches], self.layout.dtype)[:, :, None, None]
+
+            def in_any_slot(codes: Codes) -> Mask:
+                chosen = codes[slots]
+                held: Mask = ((chosen >= limits[:, 0]) & (chosen <= limits[:, 1])).any(axis=1)
+                return held
+
+            return in_any_slot
 
         def in_slots(codes: Codes) -> Mask:
             hits = table[codes[slots] + offsets[:, None, None]]

@@ -22,6 +22,7 @@ View = Literal["onehot", "ordinal"]
 Array = NDArray[np.float32 | np.float64]
 
 MAX_ONE_HOT = 256
+MAX_BITS = 12
 
 
 @dataclass(slots=True)
@@ -43,6 +44,31 @@ class _Place:
         """Whether every slot has columns of its own, because the order counts."""
         return self.entry.shape not in (SINGLE, REAL) and self.entry.subsets.ordered
 
+    @property
+    def counted(self) -> bool:
+        """Whether a column says how often its candidate is chosen, which may be more than once."""
+        return self.entry.shape not in (SINGLE, REAL) and self.entry.subsets.repeats and not self.per_slot
+
+    @property
+    def by_bits(self) -> bool:
+        """Whether the marks of a selection, read as bits, look it up in a table."""
+        plain = self.entry.shape not in (SINGLE, REAL) and not self.per_slot and not self.counted
+        return plain and self.entry.card <= MAX_BITS
+
+    def bit_table(self) -> NDArray[np.int64]:
+        """Return the slots for every pattern of marks, the default for those that are no selection."""
+        entry = self.entry
+        table = np.empty((1 << entry.card, entry.width), np.int64)
+        table[:] = _slots(entry, entry.domain.code(entry.domain.default))  # type: ignore[attr-defined]
+        for codes in entry.subsets:
+            table[sum(1 << code for code in codes)] = _slots(entry, codes)
+        return table
+
+
+def _slots(entry: Entry, codes: object) -> list[int]:
+    assert isinstance(codes, tuple)
+    return [*codes, *[UNUSED] * (entry.width - len(codes))]
+
 
 class Encoder:
     """Both numeric views of a space, compiled once."""
@@ -61,14 +87,31 @@ class Encoder:
         self.width = width
         self.dtype = np.float64 if any(p.scaled for p in self.places) else np.float32
         self.single = [p for p in self.places if p.entry.shape == SINGLE and not p.scaled]
-        self.columns = np.array([p.entry.column for p in self.single], np.intp)
-        self.offsets = np.array([p.start for p in self.single], np.intp)
-        flagged = [p for p in self.single if p.flagged]
+        self.rest = [p for p in self.places if p.entry.shape != SINGLE or p.scaled]
+        # Selections that cannot mark a column twice are written like one-of points, slot by slot.
+        hot = [
+            (p, slot) for p in self.places if not p.scaled and not p.counted for slot in range(p.entry.width)
+        ]
+        self.columns = np.array([p.entry.column + slot for p, slot in hot], np.intp)
+        self.offsets = np.array([p.start + slot * p.entry.card * p.per_slot for p, slot in hot], np.intp)
+        flagged = [p for p in self.places if p.flagged and p.entry.shape != REAL]
         self.flag_columns = np.array([p.entry.column for p in flagged], np.intp)
         self.flags = np.array([p.start + p.width for p in flagged], np.intp)
+        self.always = not any(p.flagged or p.entry.shape != SINGLE for p, _ in hot)
+        self.by_card: dict[int, list[_Place]] = {}
+        for place in self.single:
+            self.by_card.setdefault(place.width, []).append(place)
+        self.tables: dict[int, NDArray[np.signedinteger]] = {}
         own = [(e.column, e.width) for e in self.layout.own if e.shape != REAL]
         self.own_columns = np.concatenate([np.arange(c, c + w) for c, w in own] or [np.empty(0, np.intp)])
         self.own_reals = np.array([e.column for e in self.layout.own if e.shape == REAL], np.intp)
+        starts = np.cumsum([0, *(e.width for e in self.layout.own)]).tolist()
+        placed = list(zip(self.layout.own, starts, strict=False))
+        plain = [(e, start) for e, start in placed if e.shape == SINGLE]
+        self.ordinal_single = np.array([start for _, start in plain], np.intp)
+        self.single_columns = np.array([e.column for e, _ in plain], np.intp)
+        self.tops = np.array([e.card - 1.0 for e, _ in plain])[:, None]
+        self.ordinal_rest = [(e, start) for e, start in placed if e.shape != SINGLE]
         order = [(e.shape == REAL, c) for e in self.layout.own for c in e.columns]
         self.is_real = np.array([real for real, _ in order], bool)
 
@@ -105,24 +148,22 @@ class Encoder:
         if view != "onehot":
             raise DecisionError(f"a view is 'onehot' or 'ordinal', got {view!r}")
         out: Array = np.zeros((len(batch), self.width), self.dtype)
-        for rows in chunks(self.layout, len(batch)):
+        for rows in chunks(self.width, len(batch)):
             self._encode_rows(batch.codes[rows], batch.reals[rows], out[rows])
         return out
 
     def _encode_rows(self, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], out: Array) -> None:
-        single = np.ascontiguousarray(codes[:, self.columns])
-        places = single + self.offsets
+        hot = codes[:, self.columns]
+        places = hot + self.offsets
         places += np.arange(len(codes))[:, None] * self.width
         flat = out.reshape(-1)
+        flat[places if self.always else places[hot >= 0]] = 1.0
         if len(self.flags):
-            flat[places[single != INACTIVE]] = 1.0
             out[:, self.flags] = codes[:, self.flag_columns] != INACTIVE
-        else:
-            flat[places] = 1.0
-        for place in self.places:
+        for place in self.rest:
             if place.scaled:
                 self._scale(place, codes, reals, out)
-            elif place.entry.shape != SINGLE:
+            elif place.counted:
                 self._mark(place, codes, out)
 
     @staticmethod
@@ -140,19 +181,16 @@ class Encoder:
             held = codes[:, entry.column] != INACTIVE
             unit = codes[:, entry.column] / (entry.card - 1)
         out[:, place.start] = np.where(held, unit, 0.0)
-        if place.flagged:
+        if place.flagged and entry.shape == REAL:
             out[:, place.start + 1] = held
 
     @staticmethod
     def _mark(place: _Place, codes: NDArray[np.signedinteger], out: Array) -> None:
         entry = place.entry
-        slots = codes[:, entry.column : entry.column + entry.width]
+        slots = codes[:, entry.column : entry.column + entry.width].astype(np.intp)
         for slot in range(entry.width):
             rows = np.flatnonzero(slots[:, slot] >= 0)
-            shift = slot * entry.card if place.per_slot else 0
-            out[rows, place.start + shift + slots[rows, slot]] += 1.0
-        if place.flagged:
-            out[:, place.start + place.width] = slots[:, 0] != INACTIVE
+            out[rows, place.start + slots[rows, slot]] += 1.0
 
     def _ordinal(self, batch: Batch) -> Array:
         out = np.empty((len(batch), len(self.is_real)), np.float64)
@@ -173,49 +211,67 @@ class Encoder:
             raise DecisionError(
                 f"the {view!r} view of this space has {width} columns per decision, got shape {given.shape}"
             )
-        codes = np.full((self.layout.columns, len(given)), INACTIVE, self.layout.dtype)
-        reals = np.full((self.layout.reals, len(given)), np.nan)
-        for rows in chunks(self.layout, len(given)):
-            if view == "onehot":
-                self._decode_onehot(given[rows], codes[:, rows], reals[:, rows])
-            else:
-                self._decode_ordinal(given[rows], codes[:, rows], reals[:, rows])
-            self.space.activity.mask(codes[:, rows], reals[:, rows])
-        batch = Batch(self.space, codes.T, reals.T)
-        if strict:
-            self._check(given, self.encode(batch, view), view)
+        if not strict:
+            return self._nearest(given, view)
+        batch = self._nearest(given, view, exact=True)
+        again = self.encode(batch, view)
+        if not np.array_equal(given, again, equal_nan=view == "ordinal"):
+            near = self.encode(self._nearest(given, view), view)
+            wrong = ~np.isclose(given, near, rtol=1e-5, atol=1e-6, equal_nan=True)
+            if wrong.any():
+                row, column = np.argwhere(wrong)[0]
+                raise DecisionError(
+                    f"row {row}, column {self.names(view)[column]}: {given[row, column]} stands where the "
+                    f"nearest decision has {near[row, column]}; pass strict=False to take the nearest decisions"
+                )
         return batch
 
-    def _check(self, given: Array, again: Array, view: View) -> None:
-        wrong = ~(np.isclose(given, again, rtol=1e-5, atol=1e-6, equal_nan=True))
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise DecisionError(
-                f"row {row}, column {self.names(view)[column]}: {given[row, column]} stands where the nearest "
-                f"decision has {again[row, column]}; pass strict=False to take the nearest decisions"
-            )
+    def _nearest(self, given: Array, view: View, exact: bool = False) -> Batch:
+        """Return the decisions nearest to rows; `exact` takes marks for ones and zeros, which is faster."""
+        codes = np.full((self.layout.columns, len(given)), INACTIVE, self.layout.dtype)
+        reals = np.full((self.layout.reals, len(given)), np.nan)
+        for rows in chunks(self.width, len(given)):
+            if view == "ordinal":
+                self._decode_ordinal(given[rows], codes[:, rows], reals[:, rows], exact)
+            else:
+                self._decode_onehot(given[rows], codes[:, rows], reals[:, rows], exact)
+            self.space.activity.mask(codes[:, rows], reals[:, rows])
+        return Batch(self.space, codes.T, reals.T)
 
     def _decode_onehot(
-        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64]
+        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], exact: bool
     ) -> None:
-        by_card: dict[int, list[_Place]] = {}
-        for place in self.single:
-            by_card.setdefault(place.width, []).append(place)
-        for card, places in by_card.items():
+        marks = np.ascontiguousarray((given > 0.5).T)
+        columns = marks.view(np.int8) if exact else np.ascontiguousarray(given.T)
+        for card, places in self.by_card.items():
             starts = np.array([p.start for p in places])
-            best = np.zeros((len(given), len(places)), self.layout.dtype)
-            top = given[:, starts]
+            best = np.zeros((len(places), len(given)), self.layout.dtype)
+            top = columns[starts]
             for code in range(1, card):
-                value = given[:, starts + code]
-                higher = value > top
-                best[higher] = code
-                np.maximum(top, value, out=top)
-            codes[[p.entry.column for p in places]] = best.T
-        for place in self.places:
+                value = columns[starts + code]
+                np.copyto(best, code, where=value.view(bool) if exact else value > top)
+                if not exact:
+                    np.maximum(top, value, out=top)
+            codes[[p.entry.column for p in places]] = best
+        for place in self.rest:
+            entry = place.entry
             if place.scaled:
                 self._unscale(place, given, codes, reals)
-            elif place.entry.shape != SINGLE:
+            elif place.by_bits:
+                pattern = np.zeros(len(given), np.int16)
+                for code in range(entry.card):
+                    pattern |= marks[place.start + code].astype(np.int16) << code
+                codes[entry.column : entry.column + entry.width] = self.bits(place)[:, pattern]
+            else:
                 self._unmark(place, given, codes)
+
+    def bits(self, place: _Place) -> NDArray[np.signedinteger]:
+        """Return the slots by pattern of marks, (slots, patterns)."""
+        known = self.tables.get(place.start)
+        if known is None:
+            known = np.ascontiguousarray(place.bit_table().T.astype(self.layout.dtype))
+            self.tables[place.start] = known
+        return known
 
     @staticmethod
     def _unscale(
@@ -249,39 +305,31 @@ class Encoder:
         codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
 
     def _decode_ordinal(
-        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64]
+        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], exact: bool
     ) -> None:
-        column = 0
-        for entry in self.layout.own:
+        # `fmax` and `fmin` pass over NaN, which stands where a point does not exist.
+        single = given[:, self.ordinal_single].T
+        single = single if exact else np.rint(single)
+        codes[self.single_columns] = np.fmin(np.fmax(single, 0.0), self.tops)
+        for entry, column in self.ordinal_rest:
             block = given[:, column : column + entry.width]
-            column += entry.width
             if entry.shape == REAL:
                 assert isinstance(entry.domain, FloatRange)
-                values = np.nan_to_num(block[:, 0].astype(np.float64), nan=entry.domain.default)
+                values = np.where(np.isnan(block[:, 0]), entry.domain.default, block[:, 0])
                 reals[entry.column] = np.clip(values, entry.domain.low, entry.domain.high) + 0.0
-            elif entry.shape == SINGLE:
-                codes[entry.column] = np.clip(np.rint(np.nan_to_num(block[:, 0])), 0, entry.card - 1)
-            else:
-                slots = np.rint(np.nan_to_num(block, nan=-1.0)).astype(np.int64)
-                slots = np.where(slots < 0, UNUSED, slots)
-                codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
+                continue
+            top = float(np.iinfo(self.layout.dtype).max)
+            slots = np.fmin(np.fmax(block if exact else np.rint(block), -1.0), top).astype(self.layout.dtype)
+            slots[slots < 0] = UNUSED
+            codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
 
-    def _repair(self, entry: Entry, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Put the default in place of slots that are no selection."""
+    @staticmethod
+    def _repair(entry: Entry, slots: NDArray[np.signedinteger]) -> NDArray[np.signedinteger]:
+        """Put the default in place of slots that are no selection, gaps and orders that do not count aside."""
         subsets = entry.subsets
-        if subsets.packable and subsets.tabulated and ((slots < subsets.n) & (slots >= UNUSED)).all():
-            known = subsets.table[subsets.rank_rows(slots)]
-            wrong = np.flatnonzero((known != slots).any(axis=1))
-        else:
-            wrong = np.arange(len(slots))
-        default = entry.domain.code(entry.domain.default)  # type: ignore[attr-defined]
-        assert isinstance(default, tuple)
-        blank = [*default, *[UNUSED] * (entry.width - len(default))]
-        for row in wrong.tolist():
+        for row in subsets.wrong_rows(slots).tolist():
             chosen = [int(code) for code in slots[row] if code != UNUSED]
             legal = tuple(chosen) if subsets.ordered else tuple(sorted(chosen))
-            if legal not in subsets:
-                slots[row] = blank
-            else:
-                slots[row] = [*legal, *[UNUSED] * (entry.width - len(legal))]
+            default = entry.domain.code(entry.domain.default)  # type: ignore[attr-defined]
+            slots[row] = _slots(entry, legal if legal in subsets else default)
         return slots

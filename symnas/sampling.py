@@ -15,7 +15,7 @@ from symnas.subsets import Subsets, Weights
 Codes = NDArray[np.signedinteger]
 Reals = NDArray[np.float64]
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 
 
 def prior(entry: Entry) -> Weights:
@@ -118,7 +118,7 @@ class Sampler:
         return np.searchsorted(thresholds(weights), rng.random(rows), side="right")
 
 
-def chunks(layout: Layout, rows: int) -> list[slice]:
-    """Cut rows so that the floats drawn for a piece stay in the cache and in memory."""
-    size = max(64, CHUNK // max(layout.columns + layout.reals, 1) // 4)
+def chunks(columns: int, rows: int) -> list[slice]:
+    """Cut rows so that the numbers of a piece stay in the cache, and what is drawn in little memory."""
+    size = max(64, CHUNK // max(columns, 1))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]

@@ -219,7 +219,7 @@ class Space:
         codes = np.empty((self.layout.columns, n), self.layout.dtype)
         reals = np.empty((self.layout.reals, n))
         sampler = self.sampler if uniform == "points" else self.uniform_sampler
-        for rows in sampling.chunks(self.layout, n):
+        for rows in sampling.chunks(self.layout.columns + self.layout.reals, n):
             sampler.fill(codes[:, rows], reals[:, rows], rng)
             self.activity.mask(codes[:, rows], reals[:, rows])
         return Batch(self, codes.T, reals.T)

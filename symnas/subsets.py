@@ -109,6 +109,26 @@ class Subsets:
         order = np.argsort(keys)
         return keys[order], order
 
+    @cached_property
+    def _dense(self) -> NDArray[np.int64] | None:
+        """Ranks by packed key, -1 where no selection has the key; None where that would be too long."""
+        if (self.n + 1) ** self.high > MAX_TABLE or not self.tabulated:
+            return None
+        ranks = np.full((self.n + 1) ** self.high, -1, np.int64)
+        ranks[self._pack(self.table)] = np.arange(len(self.rows))
+        return ranks
+
+    def wrong_rows(self, slots: Codes) -> NDArray[np.intp]:
+        """Return which rows of `slots` (rows, high) are no selection; codes at or above `n` are never one."""
+        if self._dense is None:
+            chosen = (tuple(c for c in row if c != UNUSED) for row in slots.tolist())
+            fits = np.fromiter((codes in self for codes in chosen), bool, len(slots))
+            return np.flatnonzero(~fits)
+        inside = (slots < self.n).all(axis=1)
+        ranks = self._dense[self._pack(np.minimum(slots, self.n - 1).astype(np.int64))]
+        same = (self.table.astype(slots.dtype)[ranks] == slots).all(axis=1)
+        return np.flatnonzero(~(inside & (ranks >= 0) & same))
+
     def _pack(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         keys = np.zeros(slots.shape[0], np.int64)
         for column in range(self.high):
@@ -123,9 +143,9 @@ class Subsets:
     def rank_rows(self, slots: Codes) -> NDArray[np.int64]:
         """Return the ranks of the rows of `slots` (rows, high); inactive rows get `INACTIVE`."""
         wide = slots.astype(np.int64)
-        if not self.high:
-            return np.zeros(len(wide), np.int64)
-        if self.packable:
+        if self._dense is not None:
+            ranks = np.maximum(self._dense[self._pack(wide)], 0)
+        elif self.packable:
             keys, order = self._packed
             found = np.searchsorted(keys, self._pack(wide))
             ranks = order[np.minimum(found, len(keys) - 1)]
