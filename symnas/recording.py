@@ -9,7 +9,7 @@ from typing import Any
 from symnas.runtime import Arrival, Frame, Position, Run
 from symnas.sites import CallSite, Function, Value
 from symnas.splicing import bracketed
-from symnas.trace import Invocation, Picked
+from symnas.trace import Invocation, Picked, Turns
 from symnas.variants import CONSTRUCTORS
 
 
@@ -19,6 +19,8 @@ class RecordingRun(Run):
     def __init__(self, values: Mapping[str, Value] | None = None, *, strict: bool = True) -> None:
         super().__init__(values, strict=strict)
         self.callees: dict[Position, object] = {}
+        self.turns: dict[Position, Turns] = {}
+        self.results: dict[Arrival, object] = {}
 
     def called(
         self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -26,7 +28,37 @@ class RecordingRun(Run):
         """Make the call, remembering its callee."""
         assert self.position is not None
         self.callees[self.position] = function
+        self.turns[self.position] = self._call_turns(self.position)
         return super().called(frame, call, function, args, kwargs)
+
+    def left(self, arrival: Arrival, result: object) -> object:
+        """Remember what a choice known only at run time evaluated to."""
+        if arrival.site.dynamic is not None:
+            self.results[arrival] = result
+        return super().left(arrival, result)
+
+    def _call_turns(self, position: Position) -> Turns:
+        arrival = position.arrival
+        if arrival is None:
+            return position.turns
+        return _below(arrival, arrival.branch) + position.turns[len(arrival.turns) :]
+
+
+def turns_of(arrival: Arrival) -> Turns:
+    """Return the turns of an arrival, with the occurrences of the repeated candidates that it is inside."""
+    if arrival.parent is None:
+        return arrival.turns
+    return _below(arrival.parent, arrival.parent_branch) + arrival.turns[len(arrival.parent.turns) :]
+
+
+def _below(parent: Arrival, branch: str) -> Turns:
+    """Return the turns that everything inside one occurrence of a candidate begins with."""
+    if parent.spec.kind not in ("manyof", "permutation"):
+        return turns_of(parent)
+    again = 0
+    if branch not in map(str, parent.spec.labels):
+        again = int(branch[branch.rindex("[") + 1 : -1])
+    return (*turns_of(parent), again)
 
 
 def invocations(run: RecordingRun, module: Function) -> Invocation:
@@ -50,13 +82,13 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
             if invocation is not root:
                 root.unplaced.append(invocation)
         elif _is_direct(run.callees.get(position), frame):
-            above.calls.setdefault(position.call, {}).setdefault(position.turns, []).append(invocation)
+            above.calls.setdefault(position.call, {}).setdefault(run.turns[position], []).append(invocation)
         else:
             above.unplaced.append(invocation)
     for arrival in run.trace:
         holder = root if arrival.site.definition else made.get(arrival.frame)
         if holder is not None and arrival.site.function is not None and id(arrival.site.function) in own:
-            holder.picked.setdefault(arrival.site, {})[arrival.turns] = _picked(arrival)
+            holder.picked.setdefault(arrival.site, {})[turns_of(arrival)] = _picked(run, arrival)
     return root
 
 
@@ -74,7 +106,7 @@ def _is_direct(callee: object, frame: Frame) -> bool:
     return code is not None and code.co_name == name and code.co_firstlineno == frame.function.line
 
 
-def _picked(arrival: Arrival) -> Picked:
+def _picked(run: RecordingRun, arrival: Arrival) -> Picked:
     site, value, code = arrival.site, arrival.value, arrival.code
     kind = arrival.spec.kind
     if kind == "tied":
@@ -84,9 +116,21 @@ def _picked(arrival: Arrival) -> Picked:
     codes = code if isinstance(code, tuple) else (code,)
     if site.dynamic is None:
         return Picked(branches=codes)
+    literal = _literal(run.results.get(arrival))
+    if literal is not None:
+        return Picked(text=literal)
     given = site.dynamic.argument("candidates") or site.dynamic.arguments[0][1]
     texts = [f"{bracketed(ast.unparse(given))}[{index}]" for index in codes]
     return Picked(text=texts[0] if kind == "oneof" else f"[{', '.join(texts)}]")
+
+
+def _literal(value: object) -> str | None:
+    """Return the source text of a value that a literal can spell."""
+    text = repr(value)
+    try:
+        return text if ast.literal_eval(text) == value else None
+    except (ValueError, SyntaxError):
+        return None
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ syntax tree, so that comments and formatting survive.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from symnas.errors import ProgramError
 from symnas.sites import Function
@@ -138,7 +138,7 @@ class _Residual:
 
     def _renamed_references(self, definition: ast.ClassDef, text: ClassBody, name: str) -> list[Edit]:
         """Rename the class inside itself, and its bases where it names them."""
-        renamed = {base.name: self.names.classes[above] for base, above in text.bases.items()}
+        renamed = {above.definition.name: self.names.classes[above] for above in _ancestors(text)}
         renamed[definition.name] = name
         return [
             Edit(*self.source.span(node), renamed[node.id])
@@ -159,6 +159,12 @@ class _Residual:
         indent = self.source.indent(node)
         gap = "\n\n" if indent else "\n\n\n"
         return f"{gap}{indent}".join(texts)
+
+
+def _ancestors(text: ClassBody) -> Iterator[ClassBody]:
+    for above in text.bases.values():
+        yield above
+        yield from _ancestors(above)
 
 
 def without_symnas(text: str) -> str:
@@ -195,7 +201,7 @@ def without_symnas(text: str) -> str:
                 f"more than a choice that the run met: {line!r}; move that use out of the model's code"
             )
         edits.append(Edit(*source.line_span(statement), ""))
-    return source.render((0, len(text)), edits).lstrip("\n")
+    return source.render((0, len(text)), edits).strip("\n") + "\n"
 
 
 def _is_ours(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> bool:

@@ -106,7 +106,7 @@ def is_atom(text: str) -> bool:
         return False
     if isinstance(node, ast.Tuple):
         return text.strip().startswith("(")
-    return isinstance(node, _ATOMS)
+    return node.col_offset > 0 or isinstance(node, _ATOMS)  # the first: it stands in brackets
 
 
 def bracketed(text: str) -> str:

@@ -70,7 +70,7 @@ class BodyWriter:
             if call.parent is None:
                 text = self.callee_text(call, None)
                 if text is not None:
-                    self._replace(call.node.func, text)
+                    self._replace_callee(call.node.func, text)
         for loop, name in self.counters.items():
             self._edits += self._counting(loop, name)
         return self._edits
@@ -92,23 +92,55 @@ class BodyWriter:
         for picked, turns_of in alike.items():
             whole = self._picked_text(site, picked, turns_of)
             texts |= dict.fromkeys(turns_of, whole)
-        if site.role == "turns" and all(text.startswith("range(") for text in texts.values()):
-            numbers = {turns: text[6:-1] for turns, text in texts.items()}
-            return f"range({self._dispatched(numbers, site.loops)})"
-        return self._dispatched(texts, site.loops)
+        if site.role == "turns":
+            numbers = {turns: repr(picked.number) for turns, picked in picks.items()}
+            return self._loop_text(site, self._dispatched(numbers, _dimensions(site)))
+        return self._dispatched(texts, _dimensions(site))
 
-    def _dispatched(self, texts: Mapping[Turns, str], loops: Sequence[Loop]) -> str:
-        return dispatched(texts, lambda position: self.counter(loops[position]), self._is_free)
+    def _loop_text(self, site: Site, count: str) -> str:
+        """Return an iterable of `count` items in the place of the one that the code loops over."""
+        call = site.node
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range"):
+            return f"list({self._own_text(call)})[:{count}]"
+        if len(call.args) == 1:
+            return f"range({count})"
+        start, step = (
+            self._own_text(call.args[0]),
+            self._own_text(call.args[2]) if len(call.args) > 2 else "1",
+        )
+        stop = f"{bracketed(start)} + {count if step == '1' else f'{bracketed(count)} * {bracketed(step)}'}"
+        if all(text.lstrip("-").isdecimal() for text in (start, step, count)):
+            stop = str(int(start) + int(count) * int(step))
+        return f"range({start}, {stop}{'' if step == '1' else f', {step}'})"
+
+    def _own_text(self, node: ast.expr) -> str:
+        start, end = self.source.span(node)
+        return self.source.render((start, end))
+
+    def _dispatched(self, texts: Mapping[Turns, str], loops: Sequence[Loop | None]) -> str:
+        def name(position: int) -> str:
+            loop = loops[position]
+            if loop is None:
+                raise ProgramError(
+                    f"line {self.body.function.line}: a candidate that is chosen twice is given different choices, "
+                    "which no expression can tell apart; give the choices inside it a line of their own"
+                )
+            return self.counter(loop)
+
+        return dispatched(texts, name, self._is_free)
 
     def _picked_text(self, site: Site, picked: Picked, only: Sequence[Turns]) -> str:
         if picked.text is not None:
             return picked.text
         if picked.number is not None:
             text = repr(picked.number)
-            return f"range({text})" if site.role == "turns" else text
-        texts = [self._candidate_text(site, branch, only) for branch in picked.branches]
+            return self._loop_text(site, text) if site.role == "turns" else text
         if site.spec is not None and site.spec.kind == "oneof":
-            return texts[0]
+            return self._candidate_text(site, picked.branches[0], only)
+        texts = []
+        for position, branch in enumerate(picked.branches):
+            occurrence = picked.branches[:position].count(branch)
+            texts.append(self._candidate_text(site, branch, [(*turns, occurrence) for turns in only]))
         brackets = _BRACKETS[site.container]
         left, right = brackets[0], brackets[1]
         if site.container == "set" and not texts:
@@ -175,7 +207,7 @@ class BodyWriter:
         own = ast.unparse(function)
         if all(text == own for text in texts.values()):
             return None
-        text = self._dispatched(texts, call.loops)
+        text = self._dispatched(texts, _dimensions(call))
         return bracketed(text)
 
     def _callee(self, function: ast.expr, target: Target) -> str:
@@ -229,6 +261,17 @@ class BodyWriter:
         bare = isinstance(target, ast.Tuple) and not text.startswith("(")
         return ("(", ")") if bare else ("", "")
 
+    def _replace_callee(self, function: ast.expr, text: str) -> None:
+        new = ast.parse(text, mode="eval").body
+        if isinstance(function, ast.Attribute) and isinstance(new, ast.Attribute):
+            if ast.dump(function.value) == ast.dump(new.value):
+                # Only the method's name: what it belongs to may be renamed as well.
+                _, start = self.source.span(function.value)
+                _, end = self.source.span(function)
+                self._edits.append(Edit(start, end, f".{new.attr}"))
+                return
+        self._replace(function, text)
+
     def _replace(self, node: ast.expr, text: str) -> None:
         parent = self.parents.get(id(node))
         tight = isinstance(parent, _OPERATORS) or (
@@ -238,6 +281,15 @@ class BodyWriter:
         start, end = self.source.span(node)
         if self.source.text[start:end] != text:
             self._edits.append(Edit(start, end, bracketed(text) if tight else text))
+
+
+def _dimensions(place: Site | CallSite) -> list[Loop | None]:
+    """Return what the numbers in a place's turns count: loops, and None for occurrences of a repeated candidate."""
+    parent = place.parent
+    if parent is None:
+        return list(place.loops)
+    repeated = parent.spec is not None and parent.spec.kind in ("manyof", "permutation")
+    return [*_dimensions(parent), *([None] if repeated else []), *place.loops[len(parent.loops) :]]
 
 
 def _own_name(target: Target) -> str:
