@@ -39,7 +39,7 @@ def export(
     """Write a trial of a study in STORE to the folder OUT.
 
     Written are decision.json, model.py (standalone source), weights.pt (the trained state_dict) and, on
-    request, model.onnx. What a study does not have, such as weights that were not kept, is left out and named.
+    request, model.onnx. What a study does not have, such as weights that were not kept, is named.
     """
     from symnas.study import load_study
 

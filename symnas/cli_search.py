@@ -60,7 +60,7 @@ def search_options(command: Any) -> Any:
 @search_options
 @json_option
 @click.pass_context
-def search(ctx: click.Context, target: str, as_json: bool, **given: Any) -> None:
+def search(ctx: click.Context, /, target: str, as_json: bool, **given: Any) -> None:
     """Search the space of TARGET, which is FILE.py:NAME or package.module:NAME.
 
     The same line again continues where the last one stopped, however it stopped, Ctrl-C included.

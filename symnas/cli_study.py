@@ -23,7 +23,7 @@ def status(store: str, as_json: bool) -> None:
     """List the studies of STORE, a SQLite file or a database URL."""
     from symnas.study import load_study, studies
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for summary in studies(store):
         front = load_study(store, summary.name).front
         rows.append(

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,23 @@ import symnas.spaces
 
 LAYERS = ["errors", "tree", "grammar", "program", "compile", "estimators", "search", "cli"]
 HOMES = {
-    "errors": {"errors"},
-    "tree": {"algorithm", "outcome"},
-    "grammar": set(),
-    "program": set(),
-    "compile": set(),
-    "estimators": set(),
-    "search": set(),
-    "cli": set(),
+    "errors": "errors",
+    "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration layout
+        mutation neighbours nodes outcome outline patterns pyglove_bridge random_spaces render sampling serial
+        space subsets uniform""",
+    "grammar": "",
+    "program": """addressing assembly callees choices exploration instrument operations runtime sites
+        source_files swapping tracking tracking_*""",
+    "compile": """clauses dispatch flops generated graph profile recording requirements residual splicing trace
+        variants writing""",
+    "estimators": "batches content isolation task",
+    "search": """carry crew driver evaluation fingerprint identity ledger objectives owners pool progress pruners
+        replay search session sql_store store store_errors study trial trial_context weights worker""",
+    "cli": "cli cli_*",
 }
-FACADES = {"__init__", "testing"}
-MAY_IMPORT_TORCH: set[str] = set()
+FACADES = {"testing"}
+HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
+MAY_IMPORT_TORCH = {"batches", "flops", "graph", "isolation", "profile", "task"}
 
 
 def folders() -> dict[str, Path]:
@@ -58,8 +65,13 @@ def layer(name: str) -> str | None:
         return name.split(".")[1]
     if package != "symnas" or stem in FACADES:
         return None
-    homes = [layer for layer, stems in HOMES.items() if stem in stems]
+    homes = [layer for layer, patterns in HOMES.items() if fits(stem, patterns)]
     return homes[0] if homes else "unknown"
+
+
+def fits(stem: str, patterns: str) -> bool:
+    """Tell whether a module's own name is among some patterns."""
+    return any(fnmatchcase(stem, pattern) for pattern in patterns.split())
 
 
 def typing_only(node: ast.stmt) -> bool:
@@ -98,7 +110,8 @@ def violations(name: str, tree: ast.Module) -> list[str]:
         elif mine == "spaces":
             allowed = False
         else:
-            allowed = theirs in LAYERS and LAYERS.index(theirs) <= LAYERS.index(mine)
+            allowed = theirs in LAYERS[: LAYERS.index(mine) + 1]
+            allowed |= theirs == "algorithms" and mine in {"search", "cli"}
         if not allowed:
             found.append(f"{name} ({mine}) imports {other} ({theirs})")
     return found
@@ -108,8 +121,9 @@ def test_every_module_has_a_layer() -> None:
     unknown = [name for name in MODULES if layer(name) == "unknown"]
     assert not unknown, f"say in HOMES which layer these belong to: {unknown}"
     stems = {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == "symnas"}
-    gone = {stem for homes in HOMES.values() for stem in homes} - stems
-    assert not gone, f"HOMES names modules that do not exist: {sorted(gone)}"
+    patterns = [pattern for patterns in HOMES.values() for pattern in patterns.split()]
+    gone = [pattern for pattern in patterns if not any(fits(stem, pattern) for stem in stems)]
+    assert not gone, f"HOMES names modules that do not exist: {gone}"
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -130,7 +144,8 @@ def test_only_modules_that_must_know_torch_import_it(name: str) -> None:
     roots = {imported.split(".")[0] for imported in imports(MODULES[name])}
     stem = name.rpartition(".")[2]
     assert "torch" not in roots or stem in MAY_IMPORT_TORCH or name.startswith("symnas.spaces")
-    assert not roots & {"pyglove", "sklearn", "onnx", "optuna", "matplotlib"}
+    assert not roots & {"sklearn", "onnx", "optuna", "matplotlib", "pandas"}
+    assert "pyglove" not in roots or stem == "pyglove_bridge"
 
 
 def mutable_state(tree: ast.Module) -> list[str]:
@@ -157,9 +172,7 @@ def mutable_state(tree: ast.Module) -> list[str]:
 
 def changed_constants(tree: ast.Module, constants: set[str]) -> list[str]:
     """Return the constants that some function of the module changes in place."""
-    changers = set(
-        ["append", "extend", "insert", "update", "setdefault", "pop", "add", "remove", "clear", "discard"]
-    )
+    changers = {"append", "extend", "insert", "update", "setdefault", "pop", "add", "remove", "clear"}
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
@@ -178,7 +191,7 @@ def changed_constants(tree: ast.Module, constants: set[str]) -> list[str]:
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_no_module_level_mutable_state(name: str) -> None:
     state = mutable_state(MODULES[name])
-    if name == "symnas.runtime":
+    if name in HOLD_A_CONTEXT:
         state = [found for found in state if "ContextVar" not in ast.unparse(assigned(MODULES[name], found))]
     assert state == []
 
@@ -209,7 +222,8 @@ def test_the_state_rule_sees_state(text: str) -> None:
     assert mutable_state(ast.parse(text))
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+# The module that gives a trial global generators of its own, and puts back what was there.
+@pytest.mark.parametrize("name", sorted({*MODULES} - {"symnas.isolation"}))
 def test_no_global_random_generator(name: str) -> None:
     for node in ast.walk(MODULES[name]):
         if isinstance(node, ast.Call):
