@@ -27,6 +27,7 @@ from symnas.grammar.model import (
     TieDomain,
 )
 from symnas.grammar.passage import Passage, relocate
+from symnas.grammar.quiet import parse_expression
 from symnas.grammar.ranges import read_count, read_range
 
 _CLAUSES = ("as", "require", "shared", "with repeats", "ordered")
@@ -167,9 +168,11 @@ class _Reader:
     def requirement(self, part: Tree[Token]) -> str:
         text = one_line(self.slice(part))
         try:
-            ast.parse(f"({text})", mode="eval")
-        except SyntaxError as error:
-            raise self.fail("bad-requirement", part, given=f"`{text}`", reason=error.msg) from None
+            parse_expression(f"({text})")
+        except (SyntaxError, ValueError) as error:
+            raise self.fail(
+                "bad-requirement", part, given=f"`{text}`", reason=getattr(error, "msg", error)
+            ) from None
         return text
 
     def domain(self, part: Tree[Token]) -> Domain:
@@ -274,12 +277,12 @@ class _Reader:
 
     def python(self, text: str, soup: Tree[Token]) -> ast.expr:
         try:
-            expr = ast.parse(f"({text}\n)", mode="eval").body
-        except SyntaxError as error:
+            expr = parse_expression(f"({text}\n)")
+        except (SyntaxError, ValueError) as error:
             given = f"`{one_line(self.slice(soup))}`"
             if prior := re.search(r"@\s*\d[\d.]*(?=\s+[\w(])", text):
                 raise self.fail("prior-not-last", soup, given=f"`{prior.group()}`") from None
-            raise self.fail("bad-candidate", soup, given=given, reason=error.msg) from None
+            raise self.fail("bad-candidate", soup, given=given, reason=getattr(error, "msg", error)) from None
         if isinstance(expr, ast.GeneratorExp) and (expr.lineno, expr.col_offset) == (1, 0):
             raise self.fail("comprehension", soup)
         return expr

@@ -84,15 +84,28 @@ class Candidate:
         return hash((self.text, self.label, self.weight, self.named))
 
 
+class _Printed:
+    """A domain whose `str` is its text in the language."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Print as `format_domain` does."""
+        # Deferred, since the printer reads this module.
+        from symnas.grammar.printer import format_domain
+
+        return format_domain(self)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
-class OneOfDomain:
+class OneOfDomain(_Printed):
     """`{a, b, c}`: one of the candidates."""
 
     candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)
-class SubsetDomain:
+class SubsetDomain(_Printed):
     """`2 of {…}`, `1..3 of {…}`: between `low` and `high` of the candidates."""
 
     candidates: tuple[Candidate, ...]
@@ -103,14 +116,14 @@ class SubsetDomain:
 
 
 @dataclass(frozen=True)
-class OrderDomain:
+class OrderDomain(_Printed):
     """`order of {…}`: all candidates, in some order."""
 
     candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)
-class RangeDomain:
+class RangeDomain(_Printed):
     """`1..6`, `16..256 step 16`, `16..256 x 2`, `0.0..0.5`, `log 1e-4..1e-1`.
 
     Args:
@@ -166,14 +179,14 @@ class RangeDomain:
 
 
 @dataclass(frozen=True)
-class TieDomain:
+class TieDomain(_Printed):
     """`same as ADDRESS`: whatever the point at that address is."""
 
     address: str
 
 
 @dataclass(frozen=True)
-class DynamicDomain:
+class DynamicDomain(_Printed):
     """A call whose candidates or bounds are known only when it runs (`oneof(KERNELS)`, `intv(1, depth)`).
 
     Args:

@@ -16,6 +16,7 @@ from symnas.grammar.comments import Comment, LogicalLine, find_comments
 from symnas.grammar.model import Annotation, ParsedModule, Requirement
 from symnas.grammar.naming import Parameters
 from symnas.grammar.passage import lines_of
+from symnas.grammar.quiet import parse_module_text
 from symnas.grammar.roots import Root, list_roots
 from symnas.grammar.signatures import signatures_of
 
@@ -44,7 +45,8 @@ def parse_module(
             it.
     """
     try:
-        tree = ast.parse(source)
+        source = source.removeprefix("\ufeff")
+        tree = parse_module_text(source)
     except (SyntaxError, ValueError) as error:
         return _unreadable(source, filename, first_line, error)
     reader = _Module(source, filename, first_line, tree)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from symnas.grammar.naming import Parameters, of_class, own_parameters, positional
+from symnas.grammar.quiet import parse_expression, parse_module_text
 from symnas.grammar.scopes import imported_names, resolve
 
 _DEPTH = 12
@@ -28,7 +29,7 @@ def signatures_of(tree: ast.Module, imports: Mapping[str, str]) -> Parameters:
     def look_up(callee: str) -> tuple[str, ...] | None:
         if callee in own:
             return own[callee]
-        path = resolve(ast.parse(callee, mode="eval").body, names)
+        path = resolve(parse_expression(callee), names)
         return None if path is None else parameters_of(path)
 
     return look_up
@@ -99,6 +100,6 @@ def _source_of(module: str) -> Path | None:
 @lru_cache(maxsize=64)
 def _body_of(source: Path) -> tuple[ast.stmt, ...]:
     try:
-        return tuple(ast.parse(source.read_text(encoding="utf-8")).body)
+        return tuple(parse_module_text(source.read_text(encoding="utf-8")).body)
     except (OSError, SyntaxError, ValueError):
         return ()

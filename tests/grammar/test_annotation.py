@@ -161,3 +161,4 @@ def test_candidates_carry_their_place_in_the_file() -> None:
 def test_printing_joins_lines() -> None:
     read = parse_annotation("{a,\n   f(1,\n     2),} as k")
     assert format_annotation(read) == "{a, f(1, 2)} as k"
+    assert str(read.domain) == "{a, f(1, 2)}"

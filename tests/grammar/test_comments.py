@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import argparse
 import ast
+import inspect
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +106,21 @@ def test_near_misses_are_warned_of() -> None:
         report = check_source(f"k = 3  {comment}\n", "m.py")
         assert [notice.code for notice in report.warnings] == ["near-miss"], comment
         assert report.ok
+
+
+def test_a_byte_order_mark_and_odd_escapes_are_read_in_silence() -> None:
+    assert found_in("\ufeffk = 3  # search: {1, 3}\n") == [("3", "{1, 3}")]
+    assert found_in("k = '\\d'  # search: {'\\d', '\\w'}\n") == [("'\\\\d'", "{'\\d', '\\w'}")]
+
+
+def test_every_line_of_a_large_source_may_carry_a_comment() -> None:
+    """Whatever the line, the comment is attached or refused by name, and nothing else goes wrong."""
+    source = Path(inspect.getsourcefile(argparse) or "").read_text(encoding="utf-8").splitlines()
+    for domain in ("{1, 'a', None}", "1..6", "nargs in {None, 1}", "2 of {a, b}", "same as k"):
+        annotated = "\n".join(
+            f"{line}  # search: {domain}" if line.strip() and not line.endswith("\\") else line
+            for line in source
+        )
+        parsed = parse_module(annotated, "argparse.py", first_line=7)
+        assert "python-syntax" not in {error.code for error in parsed.errors}
+        assert len(parsed.errors) + len(parsed.annotations) > 500
