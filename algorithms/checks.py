@@ -19,10 +19,9 @@ def flag(name: str, value: object) -> bool:
     return value
 
 
-def one_of(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    """Return one of the allowed words, or name the nearest."""
+def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse what is not one of the allowed words, and name the nearest."""
     if value not in allowed:
         raise AlgorithmError(
             f"{name} is one of {', '.join(map(repr, allowed))}; got {value!r}{nearest(str(value), allowed)}"
         )
-    return str(value)

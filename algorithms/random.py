@@ -9,7 +9,7 @@ import numpy as np
 
 from symnas.algorithm import Algorithm, Capabilities
 from symnas.algorithms.checks import flag, one_of
-from symnas.algorithms.unseen import Unseen
+from symnas.algorithms.unseen import Uniform, Unseen
 from symnas.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ class Random(Algorithm):
 
     capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True)
 
-    def __init__(self, *, uniform: str = "points", repeats: bool = False) -> None:
-        self.uniform = one_of("uniform", uniform, ("points", "space"))
+    def __init__(self, *, uniform: Uniform = "points", repeats: bool = False) -> None:
+        one_of("uniform", uniform, ("points", "space"))
+        self.uniform = uniform
         self.repeats = flag("repeats", repeats)
 
     def setup(self, space: Space) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from symnas.batch import Batch
     from symnas.space import Space
 
+Uniform = Literal["points", "space"]
 ROUNDS = 8
 LISTED = 1_000_000
 
@@ -29,7 +31,7 @@ class Unseen:
         uniform: whether draws are uniform per point (heeding priors) or over the whole space.
     """
 
-    def __init__(self, space: Space, uniform: str = "points") -> None:
+    def __init__(self, space: Space, uniform: Uniform = "points") -> None:
         self._space = space
         self._uniform = uniform
         self._seen: dict[Hashable, None] = {}
@@ -78,8 +80,9 @@ class Unseen:
 
     def _draw(self, n: int, rng: np.random.Generator, taken: set[Hashable]) -> list[Batch]:
         found: list[Batch] = []
-        wide = ["space"] * ROUNDS if np.isfinite(float(self._space.size)) else []
-        for uniform in [self._uniform] * ROUNDS + wide:
+        finite = self._space.size != math.inf
+        draws: list[Uniform] = [self._uniform] * ROUNDS + ["space"] * (ROUNDS * finite)
+        for uniform in draws:
             fresh = self.among(self._space.sample(n, rng, uniform=uniform), taken)
             if len(fresh):
                 found.append(fresh)

@@ -93,7 +93,7 @@ class Batches:
         if self._loader is not None:
             yield ("loader", self._loader.batch_size, type(self._loader.sampler).__qualname__)
         yield type(dataset).__qualname__
-        if isinstance(dataset, Sized):
+        if hasattr(dataset, "__len__"):
             count = len(dataset)
             yield count
             for position in np.unique(np.linspace(0, count - 1, min(count, limit // 256)).astype(int)):
