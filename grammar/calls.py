@@ -23,7 +23,7 @@ from symnas.errors import AnnotationError, Location, nearest
 from symnas.grammar import candidates as labels
 from symnas.grammar import mistakes, verdicts
 from symnas.grammar.attach import in_comprehension
-from symnas.grammar.matching import admissible, fit, items_of
+from symnas.grammar.matching import fit, items_of
 from symnas.grammar.model import (
     Annotation,
     Candidate,
@@ -162,7 +162,9 @@ class _Reader:
             if word.arg not in required + optional:
                 hint = nearest(word.arg, required + optional)
                 raise self.refuse(node, f"has no argument {word.arg!r}{hint}")
-            given[word.arg] = word.value
+            # None for an optional argument means that it was not passed, as it does when the call runs.
+            if word.arg in required or not _is_none(word.value):
+                given[word.arg] = word.value
         missing = [name for name in required if name not in given]
         if missing:
             raise self.refuse(node, f"the argument {missing[0]!r} is missing")
@@ -170,7 +172,7 @@ class _Reader:
 
     def written_name(self, node: ast.Call, given: Mapping[str, ast.expr]) -> str | None:
         value = given.get("name")
-        if value is None or (isinstance(value, ast.Constant) and value.value is None):
+        if value is None:
             return None
         if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value.isidentifier():
             return value.value
@@ -206,9 +208,6 @@ class _Reader:
             name: labels.literal_of(given[name])[1]
             for name in ("low", "high", "step", "factor", "default")
             if name in given
-        }
-        numbers = {
-            name: value for name, value in numbers.items() if value is not None or name in ("low", "high")
         }
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, int if kind == "intv" else (int, float)):
@@ -274,7 +273,6 @@ class _Reader:
         if isinstance(domain, OneOfDomain):
             known = format_domain(domain)[1:-1]
             raise self.refuse(node, f"default= is one of the candidates, {known}, and `{text}` was given")
-        assert not admissible((), domain) or text
         raise self.refuse(node, f"default= is a list out of {format_domain(domain)}, and `{text}` was given")
 
     def weighted(self, node: ast.Call, found: list[Candidate], weights: ast.expr | None) -> list[Candidate]:
@@ -321,6 +319,10 @@ class _Reader:
         rows[-1] = rows[-1][: end[1]]
         rows[0] = rows[0][start[1] :]
         return "\n".join(row.decode().strip() if i else row.decode() for i, row in enumerate(rows))
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _has_parameters(node: ast.Lambda) -> bool:

@@ -47,7 +47,9 @@ def read(
         ("floatv(0.0, 0.5)", "0.0..0.5", 0.0),
         ("floatv(0, 1, default=0.5)", "0.0..1.0", 0.5),
         ("floatv(1e-4, 1e-1, log=True)", "log 1e-4..1e-1", 1e-4),
-        ("oneof([1, 2], name=None)", "{1, 2}", 0),
+        ("oneof([1, 2], name=None, default=None, weights=None)", "{1, 2}", 0),
+        ("oneof([1, None], default=None)", "{1, None}", 0),
+        ("intv(1, 6, step=None, default=None)", "1..6", 1),
     ],
 )
 def test_both_spellings_mean_the_same(call: str, comment: str, default: object) -> None:
