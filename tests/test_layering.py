@@ -24,12 +24,12 @@ HOMES = {
         space subsets uniform""",
     "grammar": "",
     "program": """addressing assembly callees choices exploration instrument operations runtime sites
-        source_files swapping tracking tracking_*""",
-    "compile": """clauses dispatch flops generated graph profile recording requirements residual splicing trace
-        variants writing""",
+        source_files survey swapping tracking tracking_*""",
+    "compile": """clauses dispatch flops generated graph profile recording requirements residual splicing
+        trace variants writing""",
     "estimators": "batches content isolation task",
-    "search": """carry crew driver evaluation fingerprint identity ledger objectives owners pool progress pruners
-        replay search session sql_store store store_errors study trial trial_context weights worker""",
+    "search": """carry crew driver evaluation fingerprint identity ledger objectives owners pool progress
+        pruners replay search session sql_store store store_errors study trial trial_context weights worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
