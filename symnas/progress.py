@@ -188,8 +188,13 @@ class Display:
         from rich.live import Live
 
         # Rich's own thread redraws, so that the clock goes on while an evaluator keeps the search waiting.
-        console = Console(file=self._stream, force_terminal=True)
-        self._live = Live(get_renderable=self._table, console=console, refresh_per_second=4, transient=False)
+        # What the evaluator prints goes above the display, unless standard output is piped elsewhere.
+        self._live = Live(
+            get_renderable=self._table,
+            console=Console(file=self._stream, force_terminal=True),
+            refresh_per_second=4,
+            redirect_stdout=sys.stdout.isatty(),
+        )
         self._live.start(refresh=True)
 
     def _table(self) -> Table:

@@ -92,6 +92,15 @@ def test_a_terminal_gets_a_bar_and_keeps_the_last_state() -> None:
     assert "evolution on Net" in text
 
 
+def test_what_an_evaluator_prints_stays_on_a_piped_output(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = Terminal()
+    with Display("live", stream).line("evolution on Net") as line:
+        line.update(lambda: FULL)
+        print("from the evaluator")
+    assert capsys.readouterr().out == "from the evaluator\n"
+    assert "from the evaluator" not in stream.getvalue()
+
+
 def test_an_update_costs_less_than_a_hundredth_of_a_fast_trial() -> None:
     line = Display("plain", io.StringIO()).line("random on space")
     line.update(lambda: FULL)
