@@ -44,6 +44,7 @@ class Call:
     keywords: dict[str, int]
     function: object
     extra: int
+    tag: Hashable = None
 
 
 @dataclass
@@ -84,6 +85,7 @@ class Tracker:
         self.counts: dict[Hashable, int] = {}
         self.alive: list[object] = []
         self.codes: set[object] = set()
+        self.made: dict[int, Hashable] = {}
         self.top = Frame(self, self.paths.root, None)
 
     # -- called by rewritten code --------------------------------------------------------------
@@ -94,6 +96,7 @@ class Tracker:
         frame = Frame(self, self.paths.child(self.top.path, "module", namespace.get("__name__")), self.top.pc)
         frame.namespace = namespace
         frame.parent = self.top
+        self.top = frame
         return frame
 
     def enter(self, meta: tuple[Any, ...], values: tuple[Any, ...], extra: Any, keywords: Any) -> Frame:
@@ -107,7 +110,7 @@ class Tracker:
             self.native_entries += 1
             path = self.paths.child(caller.path, caller.site, "native", self.native_entries, name)
         else:
-            path = self.paths.child(caller.path, caller.site, name)
+            path = self.paths.child(caller.path, caller.site, name, call.tag)
         frame = Frame(self, path, caller.pc)
         frame.namespace = below.f_globals
         frame.parent = caller
@@ -139,13 +142,19 @@ class Tracker:
         self.heap.everything |= 1 << number
         return 1 << number
 
-    def context(self) -> tuple[Node, ...]:
-        """Return the conditions around the code that runs now, outermost first."""
+    def context(self, place: Hashable = None) -> tuple[Node, ...]:
+        """Return the conditions around the code that runs now, outermost first.
+
+        Inside a `try`, everything computed so far may have raised: that it did not is a condition of its own, known
+        by the place that was reached.
+        """
         nodes = [node for node in chain(self.top.pc) if node.labels][::-1]
         labels = self.seen
         for attempt in reversed(self.attempts):
             if labels:
-                nodes.append(Node(None, ("reach", attempt.key), labels, True, 0, None))
+                key = ("reach", attempt.key, place)
+                self.conditions.append(Condition(key, labels, True, attempt.base, None, True))
+                nodes.append(Node(None, key, labels, True, 0, None))
             labels |= attempt.saved
         return tuple(nodes)
 

@@ -60,6 +60,7 @@ def read_item(frame: Frame, owner: Pair, index: Pair) -> Pair:
     (obj, labels), (key, index_labels) = owner, index
     heap = frame.rt.heap
     labels |= index_labels
+    frame.rt.seen |= labels | (heap.deep(obj) if frame.rt.attempts else 0)
     if isinstance(obj, type) or (is_atom(obj) and is_atom(key)):
         return obj[key], labels
     record = heap.get(obj)

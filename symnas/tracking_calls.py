@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 from symnas.tracking_access import Stepper, gather, read_attribute, read_item
@@ -44,8 +44,10 @@ def call(
     saved = frame.pc
     for _, own in pairs:
         rt.seen |= own
+    if rt.attempts:
+        rt.seen |= _all(frame, labels, pairs, named) | rt.heap.deep(getattr(callee, "__self__", None))
     if labels and not _builtin_method(callee):
-        frame.push(("callee", site, frame.path), labels, _called(callee), site, 0)
+        frame.push(("callee", site, frame.path), labels, _called(frame, callee), site, 0)
     value, found = _dispatch(frame, callee, labels, pairs, named, shape)
     if frame.pc is not saved:
         found |= frame.drop(saved, 0)
@@ -81,8 +83,11 @@ def _builtin_method(callee: Any) -> bool:
     return isinstance(callee, types.BuiltinMethodType) and is_atom(callee.__self__)
 
 
-def _called(callee: Any) -> str:
-    return str(getattr(callee, "__qualname__", None) or type(callee).__qualname__)
+def _called(frame: Frame, callee: Any) -> Hashable:
+    """Name what is called so that two functions of one text, closed over different values, differ."""
+    made = frame.rt.made.get(id(getattr(callee, "__func__", callee)))
+    name = str(getattr(callee, "__qualname__", None) or type(callee).__qualname__)
+    return name if made is None else (name, made)
 
 
 def _dispatch(
@@ -130,7 +135,7 @@ def _entered(frame: Frame, callee: Any, labels: int) -> tuple[Any, tuple[int, ..
         for name in ("__init__", "__new__"):
             inner = getattr(callee, name)
             if getattr(inner, "__code__", None) in codes:
-                return inner.__code__, (0,), inner
+                return inner.__code__, (labels,), inner
         return None
     for name in ("forward", "__call__"):
         inner = getattr(type(callee), name, None)
@@ -148,7 +153,8 @@ def _direct(
     rt = frame.rt
     plain = isinstance(callee, (types.FunctionType, types.MethodType))
     around = 0 if plain else _all(frame, labels, pairs, named)
-    made = Call(code, (*first, *(own for _, own in pairs)), {k: own for k, (_, own) in named.items()}, function, shape)
+    tag = _called(frame, callee) if labels else None
+    made = Call(code, (*first, *(own for _, own in pairs)), {k: own for k, (_, own) in named.items()}, function, shape, tag)
 
     def run() -> Any:
         rt.pending, rt.returned = made, None

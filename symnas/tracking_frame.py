@@ -533,10 +533,12 @@ class Frame:
     def lam(self, count: int, function: Any) -> Pair:
         """Attach the defaults' labels to a new function."""
         labels = self._take(count)
-        self.rt.codes.add(function.__code__)
+        code = function.__code__
+        self.rt.codes.add(code)
+        self.rt.made[id(function)] = (self.path, code.co_name, code.co_firstlineno, self.rt.paths.child("code", code))
+        self.rt.alive.append(function)
         if any(labels):
             self.rt.defaults[id(function)] = labels
-            self.rt.alive.append(function)
             for item in labels:
                 self.rt.any_defaults |= item
         return function, 0

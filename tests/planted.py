@@ -1,0 +1,115 @@
+"""Runs program texts whose choices are calls of `choose`, with the tracker, for tests of the survey by itself.
+
+`choose("name", [candidates])` picks one; its address is the name with the turns that the text gives in brackets.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from symnas.exploration import Code, Decided, Knowledge, Met, Trace
+from symnas.nodes import FloatRange, OneOf, Point
+from symnas.tracking import Tracker, chain
+from symnas.tracking_pass import instrument
+
+
+def choose(name: str, candidates: Any) -> Any:
+    raise AssertionError("replaced in every run")
+
+
+def reaches(nodes: Any) -> bool:
+    return any(isinstance(inner, ast.Call) for top in nodes for inner in ast.walk(top))
+
+
+def point_of(name: str, candidates: Any) -> Point:
+    if isinstance(candidates, tuple):
+        return FloatRange(name, *candidates)
+    return OneOf(name, tuple(c if isinstance(c, (int, str, float, bool, type(None))) else str(i) for i, c in
+                             enumerate(candidates)))  # fmt: skip
+
+
+def plain_run(code: Any, pick: Callable[[Point], Code]) -> dict[str, Code]:
+    """Run without tracking; return what was met."""
+    met: dict[str, Code] = {}
+
+    def chosen(name: str, candidates: Any) -> Any:
+        if name not in met:
+            met[name] = pick(point_of(name, candidates))
+        return candidates[met[name]] if isinstance(candidates, list) else met[name]
+
+    exec(code, {"choose": chosen, "__name__": "planted"})
+    return met
+
+
+class PlantedRunner:
+    def __init__(self, text: str, may_reach: Callable[[Any], bool] = reaches) -> None:
+        tree, places = instrument(ast.parse(text), may_reach)
+        self.code = compile(tree, "<planted>", "exec")
+        self.plain = compile(text, "<planted>", "exec")
+        self.tracker = Tracker(places={place.number: place for place in places})
+        self.runs = 0
+
+    def settled(self) -> bool:
+        grown, self.tracker.grown = self.tracker.grown, set()
+        return not grown
+
+    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> Trace:
+        tracker, met = self.tracker, {}
+        tracker.begin()
+        self.runs += 1
+        points: list[Met] = []
+
+        def handler(frame: Any, site: int, function: Any, pairs: Any, named: Any) -> Any:
+            (name, extra), (candidates, inside) = pairs
+            labels = extra | inside | tracker.heap.deep(candidates)
+            saved = frame.pc
+            if extra:
+                frame.push(("name", site, frame.path), extra, name, site, 0)
+            if name not in met:
+                met[name] = decide(point_of(name, candidates))
+            around = tuple((node.key, node.outcome) for node in tracker.context((site, frame.path)))
+            points.append(Met(point_of(name, candidates), met[name], around, 0))
+            frame.drop(saved, 0)
+            bit = tracker.label(knowledge.number(name))
+            value = candidates[met[name]] if isinstance(candidates, list) else met[name]
+            return value, labels | bit
+
+        tracker.intrinsics = {id(choose): handler}
+        error = None
+        try:
+            exec(self.code, {"_tk": tracker, "choose": choose, "__name__": "planted"})
+        except Exception as failure:
+            error = failure
+        return Trace({}, tuple(points), decided(tracker), error)
+
+
+def decided(tracker: Tracker) -> tuple[Decided, ...]:
+    return tuple(
+        Decided(c.key, c.labels, c.outcome,
+                tuple((n.key, n.outcome) for n in reversed(list(chain(c.around))) if n.labels), c.may,
+                c.place is None or c.place.effects, "" if c.place is None else f"line {c.place.line}: {c.place.text}")
+        for c in tracker.conditions
+    )  # fmt: skip
+
+
+def brute_force(code: Any) -> set[frozenset[tuple[str, Code]]]:
+    """Try every choice by running again and again."""
+    found: set[frozenset[tuple[str, Code]]] = set()
+    pending: list[dict[str, Code]] = [{}]
+    while pending:
+        prefix = pending.pop()
+        sizes: dict[str, int] = {}
+
+        def pick(point: Point, prefix: Mapping[str, Code] = prefix, sizes: dict[str, int] = sizes) -> Code:
+            sizes[point.address] = int(point.cardinality)
+            return prefix.get(point.address, 0)
+
+        met = plain_run(code, pick)
+        fresh = [name for name in met if name not in prefix]
+        found.add(frozenset(met.items()))
+        for position, name in enumerate(fresh):
+            for value in range(1, sizes[name]):
+                pending.append({**prefix, **{n: 0 for n in fresh[:position]}, name: value})
+    return found
