@@ -122,8 +122,8 @@ class BodyWriter:
             loop = loops[position]
             if loop is None:
                 raise ProgramError(
-                    f"line {self.body.function.line}: a candidate that is chosen twice is given different choices, "
-                    "which no expression can tell apart; give the choices inside it a line of their own"
+                    f"line {self.body.function.line}: a candidate chosen twice is given different choices, "
+                    "which no expression can tell apart; give its choices a line of their own"
                 )
             return self.counter(loop)
 
@@ -263,14 +263,17 @@ class BodyWriter:
 
     def _replace_callee(self, function: ast.expr, text: str) -> None:
         new = ast.parse(text, mode="eval").body
-        if isinstance(function, ast.Attribute) and isinstance(new, ast.Attribute):
-            if ast.dump(function.value) == ast.dump(new.value):
-                # Only the method's name: what it belongs to may be renamed as well.
-                _, start = self.source.span(function.value)
-                _, end = self.source.span(function)
-                self._edits.append(Edit(start, end, f".{new.attr}"))
-                return
-        self._replace(function, text)
+        if (
+            isinstance(function, ast.Attribute)
+            and isinstance(new, ast.Attribute)
+            and ast.dump(function.value) == ast.dump(new.value)
+        ):
+            # Only the method's name: what it belongs to may be renamed as well.
+            _, start = self.source.span(function.value)
+            _, end = self.source.span(function)
+            self._edits.append(Edit(start, end, f".{new.attr}"))
+        else:
+            self._replace(function, text)
 
     def _replace(self, node: ast.expr, text: str) -> None:
         parent = self.parents.get(id(node))
@@ -284,7 +287,7 @@ class BodyWriter:
 
 
 def _dimensions(place: Site | CallSite) -> list[Loop | None]:
-    """Return what the numbers in a place's turns count: loops, and None for occurrences of a repeated candidate."""
+    """Return what the numbers in a place's turns count: loops, or occurrences of a candidate (None)."""
     parent = place.parent
     if parent is None:
         return list(place.loops)
