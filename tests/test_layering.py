@@ -29,7 +29,8 @@ HOMES = {
         trace variants writing""",
     "estimators": "batches content isolation task",
     "search": """carry crew driver evaluation fingerprint identity ledger objectives owners pool progress
-        pruners replay search session sql_store store store_errors study trial trial_context weights worker""",
+        pruners replay search session sql_store store store_errors study trial trial_context weights
+        worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
