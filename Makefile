@@ -2,16 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_WORKERS ?= 2
+SITE ?= site
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -q
-SOURCES = symnas grammar spaces algorithms tests benchmarks examples
 
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help demo test test-slow coverage lint format types docs bench wheel clean
+.PHONY: help install demo test test-slow coverage lint format types docs bench wheel clean
 
 help:
 	@echo "make demo    search a small CNN's space on real MNIST images, end to end"
@@ -29,6 +29,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) -e '.[dev,bench]'
 	touch $@ $(VENV)/.demo
+
+install: $(VENV)/.dev
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/mnist/demo.py
@@ -55,7 +57,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python .ci/mirror.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(SITE)
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/collect.py
