@@ -17,7 +17,7 @@ import ast
 import copy
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any
 
@@ -29,8 +29,6 @@ RESERVED = "__symnas__"
 FRAME = "__symnas_frame"
 _MARK = "\0symnas:"
 _FUTURES = functools.reduce(operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names))
-
-Transform = Callable[[FunctionNode], FunctionNode]
 
 
 class References:
@@ -91,18 +89,28 @@ class Instrumenter:
         assert not isinstance(node, ast.Module)
         return node
 
-    def module(self, function: Function) -> ast.Module:
-        """Return the instrumented tree of a whole module, which opens a frame of its own."""
+    def module(self, function: Function, *, whole: bool = True) -> ast.Module:
+        """Return the instrumented tree of a module, which opens a frame of its own.
+
+        Args:
+            function: the module's own statements.
+            whole: False to keep only definitions, imports and annotated statements, as of a notebook's cell, which may
+                also hold the search that this is part of.
+        """
         node = function.node
         assert isinstance(node, ast.Module)
-        body = self._body(node.body)
-        at = 0
-        while at < len(body) and (_is_docstring(body[at]) if at == 0 else False or _is_future(body[at])):
-            at += 1
+        kept = [item for item in node.body if whole or self.defines(item)]
+        body = self._body(kept)
+        at = 1 if body and _is_docstring(body[0]) else 0
         while at < len(body) and _is_future(body[at]):
             at += 1
         where = body[at] if at < len(body) else ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
         return ast.Module([*body[:at], self._open(where, function, None), *body[at:]], [])
+
+    def defines(self, node: ast.stmt) -> bool:
+        """Whether a statement of a module defines or imports something, or holds a choice."""
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+        return isinstance(node, kinds) or any(id(part) in self.sites for part in ast.walk(node))
 
     # -- rebuilding -----------------------------------------------------------------------------
 
@@ -191,18 +199,18 @@ class Instrumenter:
         new = copy.copy(node)
         new.decorator_list = [self.visit(item) for item in node.decorator_list]
         new.args = self._rebuild(node.args)
-        new.body = self._body(node.body)
         if not function.touched:
+            new.body = self._body(node.body)
             return new
         first = 1 if _is_docstring(node.body[0]) and len(node.body) > 1 else 0
+        rest = self._body(node.body[first:])
         owner = _owner(function)
         prologue: list[ast.stmt] = [self._open(node.body[first], function, owner)]
         for name, default in function.parameters.items():
             prologue.append(self._parameter(node.body[first], function, name, default))
-        rest = new.body[len(new.body) - len(self._body(node.body[first:])) :] if first else new.body
         if _is_generator(node) and isinstance(node, ast.FunctionDef):
             rest = self._generator(node, rest)
-        new.body = [*([new.body[0]] if first else []), *prologue, *rest]
+        new.body = [*node.body[:first], *prologue, *rest]
         return new
 
     def _open(self, where: ast.AST, function: Function, owner: str | None) -> ast.stmt:
@@ -460,7 +468,7 @@ def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module
         if uses:
             body = list(node.body)
             at = 1 if _is_docstring(body[0]) else 0
-            body.insert(at, ast.If(ast.Constant(False), list(uses), []))
+            body.insert(at, _place(ast.If(ast.Constant(False), list(uses), []), body[at]))
             node.body = body
         inner = [node]
     if classes:
@@ -479,19 +487,25 @@ def _def(name: str, body: list[ast.stmt]) -> ast.stmt:
     return ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), body, [], None, None)
 
 
+def compile_module(tree: ast.Module, file: str, references: References) -> CodeType:
+    """Compile the instrumented tree of a whole module."""
+    return references.inject(compile(_lower(tree, references), file, "exec", dont_inherit=True))
+
+
 def _find(code: CodeType, name: str, line: int) -> CodeType:
-    found = _search(code, name, line)
+    found = find_code(code, name, line)
     if found is None:
         raise ProgramError(f"{code.co_filename}:{line}: the code of {name!r} was not found in its own source")
     return found
 
 
-def _search(code: CodeType, name: str, line: int) -> CodeType | None:
+def find_code(code: CodeType, name: str, line: int) -> CodeType | None:
+    """Return the code object of that name and first line inside another, at any depth, or None."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             if constant.co_name == name and constant.co_firstlineno == line:
                 return constant
-            inner = _search(constant, name, line)
+            inner = find_code(constant, name, line)
             if inner is not None:
                 return inner
     return None

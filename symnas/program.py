@@ -1,0 +1,273 @@
+"""A program: ordinary code with choices, from which a space is derived and children are built."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import pickle
+import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from symnas import builder
+from symnas.coverage import Coverage
+from symnas.decision import Decision
+from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.grammar.model import Annotation
+from symnas.nodes import Value
+from symnas.protocols import ProgramLike
+from symnas.references import Reference, reference_of
+from symnas.source_files import as_module, file_of, load, unwrap
+from symnas.space import Space
+
+if TYPE_CHECKING:
+    import torch
+    from torch import fx
+
+    from symnas.profile import Profile
+
+
+class Program:
+    """Annotated code and the arguments that it is called with; made by `symnas.program`.
+
+    Args:
+        target: the class or function.
+        args: positional arguments of every call of it.
+        kwargs: keyword arguments of every call of it.
+        include: further modules whose choices belong to it.
+        inputs: example inputs of a built model: a tensor, a tuple of positional ones, a dict of named ones, or a function
+            that returns any of these. Needed where `forward` holds choices.
+        name: what it is called; the target's name by default.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        include: Iterable[Any] = (),
+        inputs: Any = None,
+        name: str | None = None,
+    ) -> None:
+        self.target = target
+        self.args = args
+        self.kwargs: Mapping[str, Any] = dict(kwargs or {})
+        self.inputs = inputs
+        self.name = name or getattr(target, "__name__", type(target).__name__)
+        self._include = tuple(include)
+
+    def __repr__(self) -> str:
+        """Name the target."""
+        return f"<symnas.Program {self.name}>"
+
+    @functools.cached_property
+    def coverage(self) -> Coverage:
+        """All code that belongs to the program, read and placed."""
+        plain = unwrap(self.target)
+        home = sys.modules.get(plain.__module__) or _module_of(plain)
+        modules = [home, *(as_module(item) for item in self._include)]
+        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain))
+
+    @functools.cached_property
+    def space(self) -> Space:
+        """The tree of decision points, complete under every decision; surveyed at the first use."""
+        if self.inputs is None:
+            functions = builder.forward_functions(self.coverage)
+            if functions:
+                first = functions[0]
+                raise ProgramError(
+                    f"{first.file}:{first.line}: {first.qualname} holds choices that are made when the model is called, so the program "
+                    "is given example inputs: symnas.program(…, inputs=torch.zeros(…))"
+                )
+        from symnas.survey import survey
+
+        return survey(self)
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """All annotations of its sources."""
+        return self.coverage.annotations
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The texts of its `require` clauses."""
+        return self.coverage.requires
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of its code (not its layout or comments), its arguments and its space."""
+        digest = hashlib.blake2b(digest_size=16)
+        for unit in self.coverage.units.values():
+            digest.update(ast.unparse(ast.Module(unit.definitions_only(), [])).encode())
+        for value in (self.args, sorted(self.kwargs.items()), self.requires):
+            digest.update(_stable(value).encode())
+        digest.update(self.space.fingerprint.encode())
+        return digest.hexdigest()
+
+    @property
+    def reference(self) -> Reference:
+        """Something picklable from which `symnas.program` makes the same program in another process."""
+        return reference_of(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by reference."""
+        return program, (self.reference,)
+
+    def decision(self, decision: Decision | Mapping[str, Value] | None = None) -> Decision:
+        """Return a decision of this program's space; points that a mapping does not name take their defaults.
+
+        Raises:
+            DecisionError: an address is unknown or inactive, or a value is not allowed.
+        """
+        if decision is None:
+            return self.space.default
+        if isinstance(decision, Decision) and decision.space == self.space:
+            return decision
+        given = dict(decision)
+        made = self.space.default.replace(given)
+        for address in given:
+            if address not in made:
+                raise DecisionError(
+                    f"{self.name}: {address!r} does not exist under the other values given{nearest(address, made)}; leave it out"
+                )
+        return made
+
+    def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
+        """Build the child that a decision describes, the default one for None.
+
+        Args:
+            decision: a decision of this space, or a mapping of addresses to values, the others taking their defaults.
+
+        Raises:
+            DecisionError: the decision does not fit the space.
+            BuildError: the user's code raised under it.
+        """
+        return builder.build(self, self.decision(decision))
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
+        given = self.inputs() if callable(self.inputs) and not _is_tensor(self.inputs) else self.inputs
+        if device is not None:
+            given = _moved(given, device)
+        if isinstance(given, Mapping):
+            return (), dict(given)
+        return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
+
+    def graph(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> torch.export.ExportedProgram | fx.GraphModule:
+        """Return the child as a computation graph: a `torch.export` program, or an `fx.GraphModule` where export cannot.
+
+        Args:
+            decision: as for `build`.
+            inputs: example inputs; the program's own by default.
+        """
+        from symnas.graph import graph
+
+        return graph(self.build(decision), *(inputs or self.example()[0]))
+
+    def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:
+        """Count parameters, FLOPs and activation memory of a child without computing.
+
+        Args:
+            decision: as for `build`.
+            inputs: example inputs; the program's own by default, parameters alone where there are none.
+        """
+        from symnas.profile import profile
+
+        chosen = self.decision(decision)
+        given = inputs or (self.example()[0] if self.inputs is not None else ())
+        return profile(lambda: self.build(chosen), *given)
+
+    def source(self, decision: Decision | Mapping[str, Value] | None = None) -> str:
+        """Return standalone Python text of a child, every choice replaced by what was chosen."""
+        from symnas import generated
+
+        return generated.source(self, self.decision(decision))
+
+
+def program(
+    target: Any,
+    *args: Any,
+    include: Iterable[Any] = (),
+    inputs: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Make a program of annotated code.
+
+    Args:
+        target: a class, a function, `"file.py:Name"`, `"package.module:Name"`, a PyGlove template, or a program already.
+        args: positional arguments for the target, in every build.
+        include: modules (or their names, or files) besides the target's own whose choices belong to the program.
+        inputs: example inputs of a built model; see `Program`.
+        name: what it is called; the target's name by default.
+        kwargs: keyword arguments for the target, in every build.
+
+    Raises:
+        ProgramError: the target or its source cannot be found.
+    """
+    if isinstance(target, Program) or (isinstance(target, ProgramLike) and not isinstance(target, type)):
+        return target
+    include = (include,) if isinstance(include, (str, ModuleType)) else tuple(include)
+    if isinstance(target, Reference):
+        found = target.resolve()
+        found = load(found) if isinstance(found, str) else found
+        return Program(
+            found, target.args, target.kwargs, include=target.include, inputs=target.inputs, name=target.name
+        )
+    if isinstance(target, str):
+        target = load(target)
+    elif _is_template(target):
+        from symnas.pyglove_bridge import template_program  # type: ignore[attr-defined]
+
+        return template_program(target, name=name)
+    unwrap(target)
+    return Program(target, args, kwargs, include=include, inputs=inputs, name=name)
+
+
+def _is_template(target: object) -> bool:
+    pyglove = sys.modules.get("pyglove")
+    return pyglove is not None and isinstance(target, pyglove.Symbolic) and not isinstance(target, type)
+
+
+def _module_of(target: Any) -> ModuleType:
+    """Return a stand-in for a module that is not imported (executed text): the target's own globals."""
+    namespace = getattr(target, "__globals__", None)
+    if namespace is None:
+        inner = [value for value in vars(target).values() if hasattr(value, "__globals__")]
+        namespace = inner[0].__globals__ if inner else {}
+    module = ModuleType(target.__module__)
+    vars(module).update(namespace)
+    return module
+
+
+def _is_tensor(value: object) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _moved(value: Any, device: str) -> Any:
+    if _is_tensor(value):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_moved(item, device) for item in value)
+    return value
+
+
+def _stable(value: Any) -> str:
+    """Write an argument the same way in every process."""
+    if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):
+        return f"{type(value).__name__}:{value!r}"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(sorted(f"{_stable(k)}={_stable(v)}" for k, v in value.items())) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}(" + ",".join(map(_stable, value)) + ")"
+    if isinstance(value, (set, frozenset)):
+        return "set(" + ",".join(sorted(map(_stable, value))) + ")"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"{type(value).__qualname__}:{hashlib.sha256(pickle.dumps(value)).hexdigest()}"
