@@ -8,8 +8,9 @@ import sys
 import time
 import traceback as tracebacks
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from symnas.decision import Decision
 from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
@@ -107,7 +108,7 @@ class Evaluation:
 
         trial._on_report = noted
         try:
-            with running(trial):
+            with running(trial), self._seeded(trial):
                 metrics, child = self._call(trial)
             return self._finished(metrics, child)
         except TrialPruned:
@@ -120,6 +121,16 @@ class Evaluation:
             status = Status.OOM if out_of_memory(error) else Status.FAILED
             return Result(status, error=one_line(error), traceback=_trace(error))
 
+    def _seeded(self, trial: RunningTrial) -> AbstractContextManager[object]:
+        """Give the trial global generators of its own, so that initial weights depend on its seed alone."""
+        if not self.takes_child or isinstance(self.target, Space):
+            return nullcontext()  # nothing is built, and setting generators costs more than such a trial
+        import torch
+
+        from symnas.isolation import RandomStream
+
+        return RandomStream(trial.seed, torch.device("cpu"))
+
     def _call(self, trial: RunningTrial) -> tuple[Metrics, Any]:
         given: dict[str, Any] = {"trial": trial, "decision": trial.decision}
         named = {name: given[name] for name in self.by_name}
@@ -129,7 +140,7 @@ class Evaluation:
         else:
             child, returned = None, self.evaluate(**named)
         if inspect.isgenerator(returned):
-            returned = _drive(returned, trial)
+            returned = _drive(cast("Generator[Any, None, Any]", returned), trial)
         return as_metrics(returned), child
 
     def _finished(self, metrics: Metrics, child: Any) -> Result:
