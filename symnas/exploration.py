@@ -64,6 +64,11 @@ class Table:
     around: dict[tuple[Step, ...], None] = field(default_factory=dict)
     dead: set[frozenset[tuple[int, Code]]] = field(default_factory=set)
 
+    @property
+    def reach(self) -> bool:
+        """Whether it says that a place inside a `try` is reached; only then is there no other outcome to be met."""
+        return isinstance(self.key, tuple) and self.key[0] == "reach"
+
     def matching(self, prefix: Row) -> list[tuple[frozenset[tuple[int, Code]], Hashable]]:
         """Return the rows that do not contradict an assignment."""
         return [

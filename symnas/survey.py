@@ -267,7 +267,10 @@ class Survey:
             if task.table is None or task.table.matching(dict(task.prefix)):
                 continue
             if self.attempts.get((task.table.key, task.prefix), 0) >= _ATTEMPTS:
-                task.table.dead.add(task.prefix)
+                if task.table.reach:
+                    task.table.rows[task.prefix] = False
+                else:
+                    task.table.dead.add(task.prefix)
                 self.stale.add(task.table.key)
 
     # -- candidates that cannot be built -------------------------------------------------------
