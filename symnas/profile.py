@@ -48,8 +48,8 @@ class ModuleProfile:
 
     kind: str
     params: int
-    flops: int
-    memory: int
+    flops: int | None
+    memory: int | None
     calls: int
 
 
@@ -66,21 +66,21 @@ class Profile:
     """
 
     params: int
-    flops: int
-    memory: int
+    flops: int | None
+    memory: int | None
     modules: Mapping[str, ModuleProfile]
     device: Literal["meta", "cpu"]
 
     @property
-    def macs(self) -> int:
-        """Multiply-adds, half of the FLOPs."""
-        return self.flops // 2
+    def macs(self) -> int | None:
+        """Multiply-adds, half of the FLOPs; None where FLOPs were not counted."""
+        return None if self.flops is None else self.flops // 2
 
     def __str__(self) -> str:
         """Render a table of all modules, largest figures on the first line."""
         rows = [("module", "kind", "params", "FLOPs", "memory, bytes")]
         rows += [
-            (path or "(whole)", m.kind, f"{m.params:,}", f"{m.flops:,}", f"{m.memory:,}")
+            (path or "(whole)", m.kind, f"{m.params:,}", _shown(m.flops), _shown(m.memory))
             for path, m in self.modules.items()
         ]
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
@@ -91,6 +91,10 @@ class Profile:
             )
             for row in rows
         )
+
+
+def _shown(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
 
 
 @dataclass
@@ -249,18 +253,23 @@ def _run(
 
 
 def profile(
-    build: Callable[[], object], inputs: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    build: Callable[[], object],
+    inputs: Sequence[Any] | None = (),
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Profile:
     """Count parameters, FLOPs (2 per multiply-add) and peak activation memory of one inference pass.
 
     Args:
         build: constructs the model; called with `meta` as the default device, again on the CPU if that fails.
         inputs: positional arguments of the model; only tensors' shapes and types matter, except on the CPU.
+            None counts parameters alone: FLOPs and memory are then None.
         kwargs: keyword arguments of the model.
 
     Raises:
         BuildError: what was built is not a module, or does not run on the inputs even on the CPU.
     """
+    if inputs is None:
+        return _parameters_alone(build)
     args, named = tuple(inputs), dict(kwargs or {})
     with _undisturbed():
         try:
@@ -280,6 +289,15 @@ def profile(
                 f"the model must run on the example inputs to be profiled, and {type(model).__name__} raised "
                 f"{type(error).__name__} on ({shapes}): {error}; check the inputs' shapes and types"
             ) from error
+
+
+def _parameters_alone(build: Callable[[], object]) -> Profile:
+    model = _module(on_meta(build))
+    modules = {
+        path: ModuleProfile(type(module).__name__, sum(p.numel() for p in module.parameters()), None, None, 0)
+        for path, module in model.named_modules()
+    }
+    return Profile(modules[""].params, None, None, modules, "meta")
 
 
 def _described(leaf: Any) -> str:

@@ -165,7 +165,8 @@ class Program:
         """
         from symnas.graph import graph
 
-        return graph(self.build(decision), *(inputs or self.example()[0]))
+        args, kwargs = (inputs, {}) if inputs else self.example()
+        return graph(self.build(decision), args, kwargs)
 
     def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:
         """Count parameters, FLOPs and activation memory of a child without computing.
@@ -177,14 +178,16 @@ class Program:
         from symnas.profile import profile
 
         chosen = self.decision(decision)
-        given = inputs or (self.example()[0] if self.inputs is not None else ())
-        return profile(lambda: self.build(chosen), *given)
+        if not inputs and self.inputs is None:
+            return profile(lambda: self.build(chosen), None)
+        args, kwargs = (inputs, {}) if inputs else self.example()
+        return profile(lambda: self.build(chosen), args, kwargs)
 
     def source(self, decision: Decision | Mapping[str, Value] | None = None) -> str:
         """Return standalone Python text of a child, every choice replaced by what was chosen."""
-        from symnas import generated
+        from symnas.residual import source
 
-        return generated.source(self, self.decision(decision))
+        return source(self, self.decision(decision))
 
 
 def program(

@@ -164,7 +164,7 @@ def _speaks_of_inactive(clause: Clause, scope: Mapping[str, Any], decision: Deci
 
 def _costs(
     build: Callable[[], object], met: Met, needed: set[str], inputs: tuple[Any, ...] | None
-) -> dict[str, int]:
+) -> dict[str, int | None]:
     """Count what the clauses speak of: nothing, parameters alone, or all that a run can tell."""
     from symnas.profile import count_parameters, on_meta, profile
 

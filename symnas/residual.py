@@ -9,14 +9,68 @@ syntax tree, so that comments and formatting survive.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING
 
+from symnas.builder import execute
 from symnas.errors import ProgramError
-from symnas.sites import Function
+from symnas.recording import RecordingRun, invocations
+from symnas.sites import Function, Value
+from symnas.slicing import completed, hoisted, sliced
+from symnas.source_files import file_of
 from symnas.splicing import Edit, SourceText, free_name
 from symnas.trace import Invocation
 from symnas.variants import Body, ClassBody, Variants, used_by
 from symnas.writing import BodyWriter, Names, parents_of
+
+if TYPE_CHECKING:
+    from symnas.program import Program
+
+
+def source(program: Program, values: Mapping[str, Value]) -> str:
+    """Return standalone text of a program under values, importing nothing of SymNAS.
+
+    A file is kept as it is but for its choices; of a script or notebook, what is needed is kept.
+
+    Args:
+        program: the program.
+        values: address -> value, as in a decision's flat form.
+
+    Raises:
+        ProgramError: the choices cannot be told apart in one text; the message says where.
+    """
+    unit = program.coverage.units[file_of(program.target)]
+    run = _recorded(program, values)
+    for arrival in run.trace:
+        if arrival.site.location.file != unit.file:
+            raise ProgramError(
+                f"standalone source is one file, and {arrival.address!r} is chosen in {arrival.site.origin}; "
+                "move the code into the model's file to get its source"
+            )
+    text = specialise(SourceText(unit.text), unit.root, invocations(run, unit.root))
+    target = program.target
+    if "<locals>" in target.__qualname__:
+        closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
+        return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(unit.module), **closure}))
+    if unit.module.__name__ == "__main__" or not unit.file.endswith(".py"):
+        return completed(sliced(text, [target.__qualname__.partition(".")[0]]), vars(unit.module))
+    return text
+
+
+def _recorded(program: Program, values: Mapping[str, Value]) -> RecordingRun:
+    """Run a program for its record alone, on `meta` or, where it needs real values, on the CPU."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            run = RecordingRun(values)
+            execute(program, run, device="meta")
+        except Exception:  # whatever it is, the CPU decides whether it is an error
+            run = RecordingRun(values)
+            execute(program, run)
+    return run
 
 
 def specialise(source: SourceText, module: Function, root: Invocation) -> str:

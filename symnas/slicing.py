@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import builtins
+import textwrap
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
 
+from symnas.errors import ProgramError
 from symnas.splicing import Edit, SourceText
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
@@ -91,3 +96,60 @@ def _tidied(text: str) -> str:
         if line.strip() or lines[-2:] != ["", ""]:
             lines.append(line.rstrip() if not line.strip() else line)
     return "\n".join(lines).strip("\n") + "\n"
+
+
+def hoisted(text: str, qualname: str) -> str:
+    """Return a text in which a definition made inside functions stands at the top level, with what it needs.
+
+    Args:
+        text: source of a module.
+        qualname: the definition's qualified name, `<locals>` included.
+    """
+    body: list[ast.stmt] = ast.parse(text).body
+    source, parts = SourceText(text), qualname.split(".<locals>.")
+    pieces = [text]
+    for part in parts[:-1]:
+        for name in part.split("."):
+            body = next(s.body for s in body if isinstance(s, _DEFINITIONS) and s.name == name)
+        for statement in body:
+            if not isinstance(statement, (ast.Return, ast.Nonlocal, ast.Global)):
+                start, end = source.line_span(statement)
+                pieces.append(textwrap.dedent(text[start:end]))
+    return sliced("\n\n".join(pieces), [parts[-1].partition(".")[0]])
+
+
+def completed(text: str, namespace: Mapping[str, Any]) -> str:
+    """Put imports and constants in front of a text for the names that it takes from its surroundings.
+
+    Args:
+        text: source of some definitions.
+        namespace: what the names stand for where the definitions were made.
+
+    Raises:
+        ProgramError: a name stands for something that neither an import nor a literal can give.
+    """
+    tree = ast.parse(text)
+    bound = {
+        name for statement in ast.walk(tree) if isinstance(statement, ast.stmt) for name in _binds(statement)
+    }
+    bound |= {argument.arg for argument in ast.walk(tree) if isinstance(argument, ast.arg)}
+    free = sorted({n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - bound - set(dir(builtins)))
+    lines = [_definition(name, namespace[name]) for name in free if name in namespace]
+    return "\n".join([*lines, "", "", text]).lstrip("\n") if lines else text
+
+
+def _definition(name: str, value: Any) -> str:
+    if isinstance(value, ModuleType):
+        return f"import {value.__name__}" + (f" as {name}" if name != value.__name__ else "")
+    home, own = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if home not in (None, "__main__", "builtins") and own and "." not in own:
+        return f"from {home} import {own}" + (f" as {name}" if name != own else "")
+    try:
+        if ast.literal_eval(repr(value)) == value:
+            return f"{name} = {value!r}"
+    except (ValueError, SyntaxError):
+        pass
+    raise ProgramError(
+        f"standalone source gives every name a definition, and {name!r} is a {type(value).__name__}; "
+        "define it beside the model, or pass it to the constructor"
+    )
