@@ -124,7 +124,11 @@ def search(
     plan = _Plan(
         target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial
     )
-    return plan.run(_display(progress, outer), outer)
+    try:
+        return plan.run(_display(progress, outer), outer)
+    finally:
+        if opened is not store:
+            opened.close()
 
 
 @dataclass

@@ -38,7 +38,12 @@ def open_study(
     """
     row = store.find(identity.name)
     if row is None:
-        return store.create(identity.name, identity.header)
+        try:
+            return store.create(identity.name, identity.header)
+        except StoreError:
+            row = store.find(identity.name)  # another process may have made it at the same moment
+            if row is None:
+                raise
     changed = identity.changes(row.header)
     if not changed:
         return row

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -73,23 +75,25 @@ class SqlStore:
         self.location = text if self._path is None else str(self._path)
         if self._path is not None:
             _check_file(self._path, must_exist)
-        url = text if self._path is None else sa.URL.create("sqlite", database=str(self._path))
+        read_only = must_exist and self._path is not None and not _writable(self._path)
+        url = text if self._path is None else _sqlite_url(self._path, read_only)
         self._guard = threading.RLock()  # one connection, used by the driver and by its heartbeat
         try:
-            self._engine = sa.create_engine(url, connect_args=self._connect_args())
+            self._engine = sa.create_engine(url, connect_args=self._connect_args(), poolclass=sa.NullPool)
         except (sa.exc.ArgumentError, ImportError) as error:
             raise StoreError(
                 f"a store is a path or a SQLAlchemy URL whose driver is installed; {text!r} is not: {error}"
             ) from error
         self.location = self._engine.url.render_as_string() if self._path is None else self.location
-        if self._engine.dialect.name == "sqlite":
+        if self._engine.dialect.name == "sqlite" and not read_only:
             sa.event.listen(self._engine, "connect", _configure_sqlite)
         try:
             with friendly(self.location):
                 self._connection = self._engine.connect()
                 self._prepare()
         except StoreError:
-            self._engine.dispose()
+            if "_connection" in self.__dict__:
+                self._connection.close()
             raise
         self._insert = str(EVENTS.insert().compile(self._engine)) if self._positional else ""
 
@@ -108,9 +112,12 @@ class SqlStore:
         try:
             with self._transaction():
                 self._connection.execute(STUDIES.insert().values(**values, token=""))
-        except StoreError:
+        except StoreError as error:
             if self.find(name) is None:
                 raise
+            raise StoreError(
+                f"names of studies are unique in a store; {name!r} is taken in {self.location}"
+            ) from error
         row = self.find(name)
         assert row is not None
         return row
@@ -186,10 +193,9 @@ class SqlStore:
             return {kind: count for kind, count in self._connection.execute(query)}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; what is asked of the store afterwards opens it for that moment only."""
         with self._guard, friendly(self.location):
             self._connection.close()
-            self._engine.dispose()
 
     # ------------------------------------------------------------ inside
 
@@ -245,9 +251,19 @@ class _Transaction:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._close = False
 
     def __enter__(self) -> None:
-        self._store._guard.acquire()
+        store = self._store
+        store._guard.acquire()
+        self._close = store._connection.closed
+        if self._close:
+            try:
+                with friendly(store.location):
+                    store._connection = store._engine.connect()
+            except BaseException:
+                store._guard.release()
+                raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         connection = self._store._connection
@@ -260,6 +276,8 @@ class _Transaction:
                 if isinstance(error, sa.exc.SQLAlchemyError):
                     raise error
         finally:
+            if self._close:
+                connection.close()
             self._store._guard.release()
 
 
@@ -285,6 +303,19 @@ def _configure_sqlite(connection: Any, _: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _sqlite_url(path: Path, read_only: bool) -> sa.URL:
+    if not read_only:
+        return sa.URL.create("sqlite", database=str(path))
+    # Without a log beside it, nothing can be in flight; SQLite then reads it without making files of its own.
+    frozen = "0" if path.with_name(path.name + "-wal").exists() else "1"
+    query = {"mode": "ro", "immutable": frozen, "uri": "true"}
+    return sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
 
 
 def _check_file(path: Path, must_exist: bool) -> None:

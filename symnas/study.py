@@ -208,6 +208,14 @@ def load_study(store: Store | str | Path, name: str | None = None, *, program: A
         StudyError: there is no such study, or several and no name was given.
     """
     opened = open_store(store, must_exist=True)
+    try:
+        return _loaded(opened, name, program)
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def _loaded(opened: Store, name: str | None, program: Any) -> Study:
     row = _pick(opened, name)
     home = Home(Space.from_json(row.header["space"]), row.header["seed"])
     if program is not None:
@@ -223,6 +231,12 @@ def load_study(store: Store | str | Path, name: str | None = None, *, program: A
     ledger = Ledger(home, Objectives.parse(row.header["objectives"] or None))
     ledger.apply_all(opened.events(row.key))
     return Study(opened, row, ledger)
+
+
+def _summary(row: StudyRow, kinds: Mapping[str, int]) -> StudySummary:
+    counts = {status: kinds[status.value] for status in Status if kinds.get(status.value)}
+    driver = str(row.owner) if row.owner is not None and row.owner.alive else None
+    return StudySummary(row.name, _state(row), counts, row.header["algorithm"], driver, row.created)
 
 
 def _pick(store: Store, name: str | None) -> StudyRow:

@@ -91,7 +91,9 @@ def test_what_is_not_a_metric_is_refused(returned: object) -> None:
         run(lambda d: returned)
 
 
-@pytest.mark.parametrize("returned", [1, 1.0, True, np.float32(1.0), np.array(1.0), {"accuracy": np.int64(1)}])
+@pytest.mark.parametrize(
+    "returned", [1, 1.0, True, np.float32(1.0), np.array(1.0), {"accuracy": np.int64(1)}]
+)
 def test_numbers_of_all_kinds_are_metrics(returned: Any) -> None:
     study = run(lambda d: returned, trials=1)
     assert study.best.values == (1.0,)
@@ -114,7 +116,9 @@ def test_several_metrics_need_objectives() -> None:
 
 
 def test_minimising_finds_the_least() -> None:
-    study = run(lambda d: {"loss": total(d), "other": 1}, objectives={"loss": "min"}, algorithm="grid", trials=16)
+    study = run(
+        lambda d: {"loss": total(d), "other": 1}, objectives={"loss": "min"}, algorithm="grid", trials=16
+    )
     assert study.best.metrics["loss"] == 0.0
 
 
@@ -265,7 +269,13 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("change", "words"), CHANGES, ids=[words for _, words in CHANGES])
 def test_what_changed_is_told_and_can_be_imported(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    settings = {"evaluate": offset(1.0), "space": SPACE, "store": tmp_path / "s.db", "name": "one", "trials": 6}
+    settings = {
+        "evaluate": offset(1.0),
+        "space": SPACE,
+        "store": tmp_path / "s.db",
+        "name": "one",
+        "trials": 6,
+    }
     old = run(**settings)
     run(**{**settings, "evaluate": offset(1.0)})
     with pytest.raises(StudyError, match=f"there changed: {words}"):
