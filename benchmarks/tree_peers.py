@@ -13,6 +13,7 @@ import optuna
 import pyglove as pg
 from ConfigSpace.util import get_one_exchange_neighbourhood
 from pyglove.core import geno
+
 from spaces import ACTIVATIONS, DEPTH, FILTERS, KERNELS, OPS_201, OPS_DARTS
 
 Call = Callable[[], object]
@@ -129,7 +130,7 @@ class Optuna:
 
 
 class ConfigSpacePeer:
-    """Configurations sampled in batches of 1,000 and read as dictionaries; vectors and back; its neighbours."""
+    """Configurations in batches of 1,000 as dictionaries; vectors and back; its neighbours."""
 
     name = "ConfigSpace"
 

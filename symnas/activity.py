@@ -214,7 +214,8 @@ def source_codes(source: Entry, codes: Codes) -> NDArray[np.int64]:
     """Return the code that guards see: the value's position, -1 where the point does not exist."""
     if source.shape == SLOTS:
         return source.subsets.rank_rows(codes[source.column : source.column + source.width].T)
-    return codes[source.column].astype(np.int64)
+    column: NDArray[np.int64] = codes[source.column].astype(np.int64)
+    return column
 
 
 def _pack(sources: list[Entry], strides: list[int], codes: Codes) -> NDArray[np.int64]:

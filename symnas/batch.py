@@ -153,7 +153,7 @@ class Batch(Sequence[Decision]):
         return held
 
     def column(self, address: str) -> Codes | Reals:
-        """Return a point's codes (rows,), a selection's slots (rows, slots), or a real point's values (rows,)."""
+        """Return codes (rows,), of a selection slots (rows, slots), of a real range values (rows,)."""
         entry = self.space.entry(address)
         if entry.shape == REAL:
             return self.reals[:, entry.column]

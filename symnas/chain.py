@@ -1,4 +1,4 @@
-"""Points coupled by guards and ties, counted and drawn in tree order with the codes still needed as the state."""
+"""Points coupled by guards and ties, counted and drawn in tree order, the codes still needed as state."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ class Chain:
             states = list({new for options in moves.values() for _, new, _ in options})
             if len(states) > MAX_STATES:
                 raise SpaceError(
-                    f"the conditions around {item.entry.point.address} interact in more than {MAX_STATES} ways; "
-                    "make them fewer or the points smaller"
+                    f"the conditions around {item.entry.point.address} interact in more than {MAX_STATES} "
+                    "ways; make them fewer or the points smaller"
                 )
             live = after
         futures: list[dict[State, int]] = [dict.fromkeys(states, 1)]

@@ -42,7 +42,7 @@ class Counter:
 
     def _count_tree(self, entry: Entry) -> None:
         i = entry.number
-        self.kids[i] = _by_branch(self.layout, entry)
+        self.kids[i] = _by_branch(entry)
         self.branches[i] = [self._forest(kids) if self._closed(kids) else None for kids in self.kids[i]]
         low = min([i, *self.partners.get(i, ())])
         high = max([i, *self.partners.get(i, ())])
@@ -246,7 +246,7 @@ def _runs(when: range | tuple[int, ...]) -> list[tuple[int, int]]:
     return runs
 
 
-def _by_branch(layout: Layout, entry: Entry) -> list[list[int]]:
+def _by_branch(entry: Entry) -> list[list[int]]:
     groups: list[list[int]] = []
     position = 0
     for branch in entry.point.branches:

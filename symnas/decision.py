@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from symnas.errors import DecisionError, nearest
 from symnas.layout import REAL, SINGLE, Entry, Layout
-from symnas.nodes import FloatRange, Value, show
+from symnas.nodes import FloatRange, Value, identity, show
 from symnas.subsets import INACTIVE, UNUSED
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Decision(Mapping[str, Value]):
         return dict(self._mapping)
 
     def to_json(self) -> dict[str, Any]:
-        """Return nested plain data, one level per segment of the addresses; `space.decision` reads it back."""
+        """Return nested plain data, a level per segment of the addresses; `space.decision` reads it back."""
         from symnas.serial import nest
 
         return nest(self._mapping)
@@ -140,7 +140,7 @@ class Decision(Mapping[str, Value]):
         """Return a copy with some values changed; what that brings into being takes its default.
 
         Raises:
-            DecisionError: an address is unknown or does not exist after the change, or a value is not allowed.
+            DecisionError: an address is unknown or absent after the change, or a value is not allowed.
         """
         return build(self.space, changes, self._mapping)
 
@@ -150,7 +150,7 @@ class Decision(Mapping[str, Value]):
         changed = {
             a: (before[a], after[a])
             for a in before
-            if a in after and (type(before[a]), before[a]) != (type(after[a]), after[a])
+            if a in after and identity(before[a]) != identity(after[a])
         }
         removed = {a: before[a] for a in before if a not in after}
         return Difference(changed, removed, {a: after[a] for a in after if a not in before})
@@ -188,8 +188,8 @@ class Decision(Mapping[str, Value]):
 def unpack_row(layout: Layout, row: bytes) -> tuple[list[int], list[float]]:
     """Return a row's codes and floats as Python lists."""
     cut = layout.columns * layout.dtype.itemsize
-    codes = memoryview(row[:cut]).cast(_TYPECODES[layout.dtype.itemsize]).tolist()
-    return codes, memoryview(row[cut:]).cast("d").tolist()
+    codes: list[int] = array(_TYPECODES[layout.dtype.itemsize], row[:cut]).tolist()
+    return codes, array("d", row[cut:]).tolist()
 
 
 def pack_row(layout: Layout, codes: list[int], reals: list[float]) -> bytes:
@@ -267,7 +267,7 @@ def build(space: Space, given: Mapping[str, object], base: Mapping[str, Value] |
         base: values to fall back on, then defaults; without it every existing point must be given.
 
     Raises:
-        DecisionError: an address is unknown, absent under the other values, missing, or its value not allowed.
+        DecisionError: an address is unknown, absent under the others, missing, or its value not allowed.
     """
     layout = space.layout
     unknown = [address for address in given if address not in layout.index]
@@ -283,13 +283,14 @@ def build(space: Space, given: Mapping[str, object], base: Mapping[str, Value] |
         address = entry.point.address
         if entry.tied:
             target = layout.entries[entry.target]
-            source = reals if entry.shape == REAL else codes
-            source[entry.column : entry.column + entry.width] = source[
-                target.column : target.column + entry.width
-            ]
+            if entry.shape == REAL:
+                reals[entry.column] = reals[target.column]
+            else:
+                mirrored = codes[target.column : target.column + entry.width]
+                codes[entry.column : entry.column + entry.width] = mirrored
             if address in given:
                 met += 1
-                _check_tie(space, entry, given[address], codes, reals)
+                _check_tie(entry, given[address], codes, reals)
             continue
         if address in given:
             met += 1
@@ -311,14 +312,13 @@ def _default(entry: Entry) -> Value:
     return default
 
 
-def _check_tie(space: Space, entry: Entry, value: object, codes: list[int], reals: list[float]) -> None:
+def _check_tie(entry: Entry, value: object, codes: list[int], reals: list[float]) -> None:
     again, real_again = list(codes), list(reals)
     put(entry, value, again, real_again)
     same = real_again[entry.column] == reals[entry.column] if entry.shape == REAL else again == codes
     if not same:
         raise DecisionError(
-            f"{entry.point.address}: the value must equal that of {entry.point.domain.removeprefix('same as ')}, "
-            f"to which the point is tied, got {value!r}"
+            f"{entry.point.address}: the value must equal its target's, {entry.point.domain}, got {value!r}"
         )
 
 
@@ -329,7 +329,7 @@ def absent(layout: Layout, number: int, decision: Decision) -> str:
     if entry.parent >= 0:
         parent = layout.entries[entry.parent]
         if not decision.is_active(parent.point.address):
-            return f"{address}: the point does not exist here, because {parent.point.address} does not; leave it out"
+            return f"{address}: the point does not exist here, because {parent.point.address} does not"
         codes, _ = unpack_row(layout, decision.row)
         if entry.branch is not None and not holds_branch(layout, entry, codes):
             chosen = show(decision[parent.point.address])

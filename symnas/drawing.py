@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from symnas.space import Space
 
 Pick = Callable[[float], Any]
-_ALWAYS = -1
-_LOOK = -2
+Source = int | slice | str | None
+LOOK = "look"
 
 
 class Drawer:
@@ -35,14 +35,7 @@ class Drawer:
 
     def _step(self, entry: Entry) -> tuple[Any, ...]:
         """Return (entry, address, column, size, values, pick, where to look, codes wanted, next)."""
-        source, wanted = _ALWAYS, None
-        if entry.branch is not None:
-            parent = self.layout.entries[entry.parent]
-            source, wanted = parent.column, entry.branch.when
-            if parent.shape != SINGLE:
-                source = _LOOK
-        if entry.point.guards:
-            source = _LOOK
+        source, wanted = self._source(entry)
         plain = entry.shape == SINGLE and self.space.sampler.weights.get(entry.number) is None
         size = entry.card if plain and not entry.tied else 0
         values: Sequence[Value] = ()
@@ -50,6 +43,19 @@ class Drawer:
             values = entry.domain.values()  # type: ignore[assignment]
         address = entry.point.address
         return entry, address, entry.column, size, values, self._pick(entry), source, wanted, entry.end
+
+    def _source(self, entry: Entry) -> tuple[Source, object]:
+        """Return which codes say that a point exists, and the codes wanted there."""
+        if entry.point.guards:
+            return LOOK, None
+        if entry.branch is None:
+            return None, None
+        parent = self.layout.entries[entry.parent]
+        if parent.shape == SINGLE:
+            return parent.column, entry.branch.when
+        if parent.domain.kind == "permutation" or entry.branch.occurrence:
+            return LOOK, None
+        return slice(parent.column, parent.column + parent.width), frozenset(entry.branch.when)
 
     def _pick(self, entry: Entry) -> Pick | None:
         weights = self.space.sampler.weights.get(entry.number)
@@ -61,15 +67,18 @@ class Drawer:
         if entry.shape == SINGLE:
             bounds = [] if weights is None else thresholds(weights).tolist()
             return lambda u: bisect_right(bounds, u)
-        subsets = entry.subsets
+        subsets, value = entry.subsets, entry.domain.value
         if subsets.tabulated and weights is None:
-            return lambda u: subsets.rows[int(u * subsets.count)]
+            table = [(_padded(entry, codes), value(codes)) for codes in subsets.rows]
+            return lambda u: table[int(u * len(table))]
+
         # One random number is the seed of a draw that needs many.
-        return lambda u: tuple(
-            code
-            for code in subsets.draw(1, np.random.default_rng(int(u * 2**53)), weights)[0].tolist()
-            if code >= 0
-        )
+        def drawn(u: float) -> tuple[list[int], Value]:
+            row = subsets.draw(1, np.random.default_rng(int(u * 2**53)), weights)[0]
+            codes = tuple(code for code in row.tolist() if code >= 0)
+            return _padded(entry, codes), value(codes)
+
+        return drawn
 
     def draw(self, rng: np.random.Generator) -> Decision:
         """Draw one decision, every point uniform over its own values or by its prior weights."""
@@ -80,8 +89,14 @@ class Drawer:
         i, stop = 0, len(steps)
         while i < stop:
             entry, address, column, size, labels, pick, source, wanted, after = steps[i]
-            if source != _ALWAYS:
-                exists = codes[source] in wanted if source >= 0 else holds(self.layout, entry, codes)
+            if source is not None:
+                kind = type(source)
+                if kind is int:
+                    exists = codes[source] in wanted
+                elif kind is slice:
+                    exists = not wanted.isdisjoint(codes[source])
+                else:
+                    exists = holds(self.layout, entry, codes)
                 if not exists:
                     i = after
                     continue
@@ -97,9 +112,7 @@ class Drawer:
             elif entry.shape == REAL:
                 reals[column] = values[address] = pick(u[i])
             else:
-                chosen = pick(u[i])
-                codes[column : column + entry.width] = [*chosen, *[UNUSED] * (entry.width - len(chosen))]
-                values[address] = entry.domain.value(chosen)
+                codes[column : column + entry.width], values[address] = pick(u[i])
             i += 1
         return Decision(self.space, pack_row(self.layout, codes, reals), values)
 
@@ -109,6 +122,10 @@ class Drawer:
             reals[entry.column] = reals[source]
         else:
             codes[entry.column : entry.column + entry.width] = codes[source : source + entry.width]
+
+
+def _padded(entry: Entry, codes: tuple[int, ...]) -> list[int]:
+    return [*codes, *[UNUSED] * (entry.width - len(codes))]
 
 
 def _real(domain: FloatRange) -> Pick:

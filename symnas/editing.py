@@ -21,6 +21,7 @@ from symnas.nodes import (
     Point,
     Tied,
     Value,
+    identity,
 )
 from symnas.subsets import INACTIVE
 
@@ -222,20 +223,21 @@ def _narrowed_selection(point: ManyOf | Permutation, allowed: Collection[Any]) -
             rows = {point.code(value): point.value(point.code(value)) for value in allowed}
         except DecisionError as error:
             raise SpaceError(f"a point is restricted to values it has: {error}") from None
-        kept = tuple(value for _, value in sorted(rows.items(), key=lambda item: (len(item[0]), item[0])))  # type: ignore[arg-type]
+        kept = tuple(value for _, value in sorted(rows.items(), key=lambda item: (len(item[0]), item[0])))
     else:
         names = OneOf(point.address, point.candidates)
         chosen = {_code(names, label) for label in allowed}
         if isinstance(point, Permutation):
             raise SpaceError(
-                f"{point.address}: a permutation has all its candidates; restrict it to a list of orders instead"
+                f"{point.address}: a permutation has all its candidates; restrict it to some orders instead"
             )
         if not point.only:
             return _fewer_candidates(point, chosen)
         kept = tuple(value for value in point.only if set(point.code(value)) <= chosen)
         if not kept:
             raise SpaceError(f"{point.address}: no value is left with only {sorted(map(str, allowed))}")
-    default = point.default if point.default in kept else kept[0]
+    fits = identity(point.default) in map(identity, kept)
+    default = point.default if fits else kept[0]
     return point.replace(only=kept, default=default, branches=())
 
 
@@ -245,7 +247,8 @@ def _fewer_candidates(point: ManyOf, chosen: set[int]) -> Point:
     candidates = tuple(point.candidates[code] for code in codes)
     if point.low > high:
         raise SpaceError(
-            f"{point.address}: at least {point.low} candidates are chosen, and only {list(candidates)} would be left"
+            f"{point.address}: at least {point.low} candidates are chosen, and only "
+            f"{list(candidates)} would be left"
         )
     weights = None if point.weights is None else tuple(point.weights[code] for code in codes)
     changes: dict[str, Any] = {

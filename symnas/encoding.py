@@ -1,4 +1,4 @@
-"""Decisions as numeric arrays and back: a one-hot view for models, an ordinal view for trees and distances."""
+"""Decisions as numeric arrays and back: a one-hot view for models, an ordinal view for trees."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_BITS = 12
 
 @dataclass(slots=True)
 class _Place:
-    """Where a point stands in the one-hot view: `width` columns from `start`, then a flag if it may be absent."""
+    """Where a point stands in the one-hot view: `width` columns from `start`, a flag if it may be absent."""
 
     entry: Entry
     start: int
@@ -211,31 +211,37 @@ class Encoder:
             raise DecisionError(
                 f"the {view!r} view of this space has {width} columns per decision, got shape {given.shape}"
             )
-        if not strict:
-            return self._nearest(given, view)
-        batch = self._nearest(given, view, exact=True)
-        again = self.encode(batch, view)
-        if not np.array_equal(given, again, equal_nan=view == "ordinal"):
-            near = self.encode(self._nearest(given, view), view)
-            wrong = ~np.isclose(given, near, rtol=1e-5, atol=1e-6, equal_nan=True)
-            if wrong.any():
-                row, column = np.argwhere(wrong)[0]
-                raise DecisionError(
-                    f"row {row}, column {self.names(view)[column]}: {given[row, column]} stands where the "
-                    f"nearest decision has {near[row, column]}; pass strict=False to take the nearest decisions"
-                )
+        batch = self._nearest(given, view, strict)
+        if batch is None:
+            near = self._nearest(given, view, exact=False)
+            assert near is not None
+            again = self.encode(near, view)
+            row, column = np.argwhere(~_close(given, again))[0]
+            raise DecisionError(
+                f"row {row}, column {self.names(view)[column]}: {given[row, column]} stands where the "
+                f"nearest decision has {again[row, column]}; pass strict=False to take the nearest decisions"
+            )
         return batch
 
-    def _nearest(self, given: Array, view: View, exact: bool = False) -> Batch:
-        """Return the decisions nearest to rows; `exact` takes marks for ones and zeros, which is faster."""
+    def _nearest(self, given: Array, view: View, exact: bool) -> Batch | None:
+        """Return the decisions nearest to rows.
+
+        With `exact` marks are taken for ones and zeros, which is faster, and the result is None where writing
+        the decisions again does not give the rows back.
+        """
         codes = np.full((self.layout.columns, len(given)), INACTIVE, self.layout.dtype)
         reals = np.full((self.layout.reals, len(given)), np.nan)
         for rows in chunks(self.width, len(given)):
+            piece, some, some_reals = given[rows], codes[:, rows], reals[:, rows]
             if view == "ordinal":
-                self._decode_ordinal(given[rows], codes[:, rows], reals[:, rows], exact)
+                self._decode_ordinal(piece, some, some_reals, exact)
             else:
-                self._decode_onehot(given[rows], codes[:, rows], reals[:, rows], exact)
-            self.space.activity.mask(codes[:, rows], reals[:, rows])
+                self._decode_onehot(piece, some, some_reals, exact)
+            self.space.activity.mask(some, some_reals)
+            if exact:
+                again = self.encode(Batch(self.space, some.T, some_reals.T), view)
+                if not np.array_equal(piece, again) and not _close(piece, again).all():
+                    return None
         return Batch(self.space, codes.T, reals.T)
 
     def _decode_onehot(
@@ -249,8 +255,10 @@ class Encoder:
             top = columns[starts]
             for code in range(1, card):
                 value = columns[starts + code]
-                np.copyto(best, code, where=value.view(bool) if exact else value > top)
-                if not exact:
+                if exact:
+                    best += value * best.dtype.type(code)
+                else:
+                    np.copyto(best, code, where=value > top)
                     np.maximum(top, value, out=top)
             codes[[p.entry.column for p in places]] = best
         for place in self.rest:
@@ -325,7 +333,7 @@ class Encoder:
 
     @staticmethod
     def _repair(entry: Entry, slots: NDArray[np.signedinteger]) -> NDArray[np.signedinteger]:
-        """Put the default in place of slots that are no selection, gaps and orders that do not count aside."""
+        """Put the default in place of slots that are no selection, but for gaps and idle orders."""
         subsets = entry.subsets
         for row in subsets.wrong_rows(slots).tolist():
             chosen = [int(code) for code in slots[row] if code != UNUSED]
@@ -333,3 +341,8 @@ class Encoder:
             default = entry.domain.code(entry.domain.default)  # type: ignore[attr-defined]
             slots[row] = _slots(entry, legal if legal in subsets else default)
         return slots
+
+
+def _close(given: Array, again: Array) -> NDArray[np.bool_]:
+    """Compare cells, allowing for what scaling real values loses."""
+    return np.isclose(given, again, rtol=1e-5, atol=1e-6, equal_nan=True)

@@ -24,8 +24,8 @@ def enumerate_decisions(space: Space) -> Iterator[Decision]:
     real = next((entry for entry in layout.own if entry.shape == REAL), None)
     if real is not None:
         raise SpaceError(
-            f"only finite spaces can be listed, and {real.point.address} is the real range {real.domain.domain}; "
-            "give it a step, or restrict or freeze it"
+            f"only finite spaces can be listed, and {real.point.address} is a real range, "
+            f"{real.domain.domain}; give it a step, or restrict or freeze it"
         )
     return _listed(space)
 

@@ -210,8 +210,8 @@ class Layout:
             if not implied or not their_guards <= mine_guards:
                 target = self.entries[entry.target].point.address
                 raise SpaceError(
-                    f"{entry.point.address}: a tie's target exists wherever the tie does, and {target} may be "
-                    "absent there; tie to a point under the same conditions or less"
+                    f"{entry.point.address}: a tie's target exists wherever the tie does, and {target} may "
+                    "be absent there; tie to a point under the same conditions or less"
                 )
 
     # ------------------------------------------------------------ rows

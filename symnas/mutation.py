@@ -79,7 +79,7 @@ class Mutator:
 
     def pick(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> Places:
         """Choose uniformly one existing point that can change in every row, -1 where there is none."""
-        rows = codes.shape[1] if self.layout.columns else reals.shape[1]
+        rows: int = codes.shape[1]
         picked = self.numbers[(rng.random(rows) * len(self.numbers)).astype(np.intp)]
         if self.fixed:
             return picked

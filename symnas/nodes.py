@@ -17,7 +17,7 @@ Label = str | int | float | bool | None
 Value = Label | tuple[Label, ...]
 Code = int | tuple[int, ...]
 
-_UNSET: Any = type("Unset", (), {"__repr__": lambda self: "<unset>"})()
+_UNSET: Any = object()
 
 
 def label_key(label: object) -> object:
@@ -34,10 +34,10 @@ def show(value: object) -> str:
     return repr(value)
 
 
-def _identity(value: object) -> object:
+def identity(value: object) -> object:
     """Return a hashable stand-in that keeps apart what `==` on Python scalars would merge."""
     if isinstance(value, tuple):
-        return tuple(_identity(item) for item in value)
+        return tuple(identity(item) for item in value)
     if isinstance(value, bool | int | float):
         return type(value).__name__, value
     return value
@@ -64,8 +64,8 @@ class Guard:
             raise SpaceError(f"a guard names at least one point, each once; got {list(self.addresses)}")
         if not self.allowed or any(len(row) != len(self.addresses) for row in self.allowed):
             raise SpaceError(
-                f"a guard over {list(self.addresses)} needs rows of {len(self.addresses)} codes, at least one; "
-                f"got {sorted(self.allowed)[:3]}"
+                f"a guard over {list(self.addresses)} needs rows of {len(self.addresses)} codes, at least "
+                f"one; got {sorted(self.allowed)[:3]}"
             )
 
 
@@ -195,7 +195,7 @@ class Point:
 
     def _compared(self) -> tuple[object, ...]:
         names = [f.name for f in dataclasses.fields(self) if f.name != "origin"]
-        return tuple(_identity(getattr(self, name)) for name in names)
+        return tuple(identity(getattr(self, name)) for name in names)
 
     def __eq__(self, other: object) -> bool:
         """Compare by structure; labels of different types differ, origins do not count."""
@@ -287,7 +287,8 @@ class OneOf(Point):
 
     def value(self, code: Any) -> Label:
         """Return the candidate at a position."""
-        return self.candidates[code]
+        label: Label = self.candidates[code]
+        return label
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -341,7 +342,7 @@ class _Selection(Point):
         """Return the position of a selection in `values()`; there must be few enough to tabulate."""
         if not self.subsets.tabulated:
             raise SpaceError(
-                f"{self.address}: a condition needs the selections tabulated, and there are {self.cardinality}"
+                f"{self.address}: a condition needs its selections listed, and there are {self.cardinality}"
             )
         return self.subsets.ranks[tuple(code)]
 
@@ -541,7 +542,8 @@ class IntRange(Point):
 
     def value(self, code: Any) -> int:
         """Return the value at a position."""
-        return self.values()[code]
+        value: int = self.values()[code]
+        return value
 
 
 @lru_cache(maxsize=4096)
@@ -645,7 +647,8 @@ class FloatRange(Point):
 
     def value(self, code: Any) -> float:
         """Return the value at a position."""
-        return self.values()[code]
+        value: float = self.values()[code]
+        return value
 
 
 @lru_cache(maxsize=4096)

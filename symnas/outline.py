@@ -66,17 +66,26 @@ def _count(number: int) -> str:
 # -------------------------------------------------------------------- grouping
 
 
-def _forest(places: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str]) -> list[Line]:
+def _forest(
+    places: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str]
+) -> list[Line]:
     """Return the lines of siblings; `names` has the letters of the index positions already abstracted."""
     groups: dict[object, list[_Place]] = {}
     for place in places:
         free = _free(place, names)
         groups.setdefault(_likeness(place, free, parent), []).append(place)
-    lines: list[tuple[int, Line]] = []
-    for members in groups.values():
-        for block in _blocks(members, _free(members[0], names)):
-            lines.append((places.index(block[0]), _line(block, parent, shown, names)))
-    return [line for _, line in sorted(lines, key=lambda pair: pair[0])]
+    blocks = [block for members in groups.values() for block in _blocks(members, _free(members[0], names))]
+    blocks.sort(key=lambda block: places.index(block[0]))
+    blanked = [_blanked(block[0], names) for block in blocks]
+    return [
+        _line(block, parent, shown, names, told=blanked.count(blank) > 1)
+        for block, blank in zip(blocks, blanked, strict=True)
+    ]
+
+
+def _blanked(place: _Place, names: dict[int, str]) -> str:
+    free = _free(place, names)
+    return join("[]" if i in free else part for i, part in enumerate(place.parts))
 
 
 def _free(place: _Place, names: dict[int, str]) -> list[int]:
@@ -160,7 +169,10 @@ def _blocks(members: list[_Place], free: list[int]) -> list[list[_Place]]:
 # -------------------------------------------------------------------- one line
 
 
-def _line(block: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str]) -> Line:
+def _line(
+    block: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str], told: bool
+) -> Line:
+    """Return the line of points alike; `told` has the range of a turn's index written out."""
     first = block[0]
     letters = dict(names)
     extents = []
@@ -172,7 +184,7 @@ def _line(block: list[_Place], parent: Point | None, shown: tuple[str, ...], nam
             letters[i] = LETTERS[used % len(LETTERS)]
             extents.append(f"{letters[i]} = {values[0]}..{values[-1]}")
     parts = tuple(f"[{letters[i]}]" if i in letters else part for i, part in enumerate(first.parts))
-    notes = [] if turn else extents
+    notes = [] if turn and not told else extents
     if first.branch is not None and parent is not None and not turn:
         notes += _condition(first, parent)
     notes += [f"guarded by {', '.join(guard.addresses)}" for guard in first.point.guards]

@@ -12,8 +12,8 @@ def matching(pattern: str, addresses: Iterable[str]) -> tuple[str, ...]:
     """Return the addresses that a pattern matches, in their order.
 
     Args:
-        pattern: an address in which `*` stands for any text within a segment (`stage[*].k`) and a segment `**`
-            for any number of segments, none included (`**.act`, `net.**`).
+        pattern: an address in which `*` stands for any text within a segment (`stage[*].k`) and a
+            segment `**` for any number of segments, none included (`**.act`, `net.**`).
         addresses: what is searched.
     """
     tests = [None if part == "**" else _test(part) for part in segments(pattern)]

@@ -38,7 +38,7 @@ MAX_LABEL = 40
 
 @dataclass(slots=True)
 class _Node:
-    """One PyGlove decision point: `count` picks among candidates, each with what it brings; or a real number."""
+    """One PyGlove decision point: `count` picks among candidates, each with points below; or a real."""
 
     point: Point
     count: int = 0
@@ -72,7 +72,10 @@ def _plan(points: Iterable[Point]) -> list[_Node]:
         elif isinstance(point, FloatRange) and not point.finite:
             nodes.append(_Node(point))
         else:
-            below = [[_plan(p for b in point.branches if c in b.when for p in b.points)] for c in range(point.codes)]
+            below = [
+                [_plan(p for b in point.branches if c in b.when for p in b.points)]
+                for c in range(point.codes)
+            ]
             nodes.append(_Node(point, 1, below))
     return nodes
 
@@ -265,7 +268,9 @@ def _point(element: geno.DecisionPoint, prefix: str, taken: set[str]) -> Point:
     address = _address(element, prefix, taken)
     if isinstance(element, geno.Float):
         if element.scale == "rlog":
-            raise SpaceError(f"{address}: a reversed logarithmic scale is not known here; use 'log' or 'linear'")
+            raise SpaceError(
+                f"{address}: a reversed logarithmic scale is not known here; use 'log' or 'linear'"
+            )
         return FloatRange(address, element.min_value, element.max_value, log=element.scale == "log")
     if not isinstance(element, geno.Choices):
         raise SpaceError(f"{address}: only choices and floats can be read, got {type(element).__name__}")
@@ -346,7 +351,7 @@ class TemplateProgram:
         self.space = space_from_spec(self._spec)
 
     def build(self, decision: Decision | None = None) -> Any:
-        """Return the symbolic value with every placeholder replaced, by the default decision if none is given."""
+        """Return the symbolic value with every placeholder replaced, by the defaults without a decision."""
         chosen = decision if decision is not None else self.space.default
         if chosen.space != self.space:
             chosen = self.space.decision(chosen.flat())
@@ -380,5 +385,3 @@ class TemplateProgram:
 def is_template(target: Any) -> bool:
     """Tell whether a value is symbolic and has placeholders inside."""
     return isinstance(target, pg.Symbolic) and bool(pg.template(target).hyper_primitives)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -19,16 +20,16 @@ CHUNK = 1 << 18
 
 
 def prior(entry: Entry) -> Weights:
-    """Return the weights a point is drawn with: given ones, or a log range's equal shares of the logarithm."""
+    """Return the weights a point is drawn with: given ones, or a log range's shares of the logarithm."""
     domain = entry.domain
     if domain.weights is not None:
         return domain.weights
     if not isinstance(domain, IntRange | FloatRange) or not domain.log or domain.cardinality in (1, math.inf):
         return None
     values = [math.log(value) for value in domain.values()]
-    middles = [(a + b) / 2 for a, b in zip(values, values[1:], strict=False)]
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(values)]
     bounds = [values[0] * 1.5 - values[1] * 0.5, *middles, values[-1] * 1.5 - values[-2] * 0.5]
-    return tuple(b - a for a, b in zip(bounds, bounds[1:], strict=False))
+    return tuple(b - a for a, b in itertools.pairwise(bounds))
 
 
 def thresholds(weights: Sequence[float]) -> NDArray[np.float64]:

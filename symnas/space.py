@@ -320,8 +320,8 @@ class Space:
         """Return the space in which points have only some of their values; what cannot exist then is dropped.
 
         Args:
-            changes: per address a collection of values; of a subset also of candidates; of a real range a pair
-                (low, high) or a set of values.
+            changes: per address a collection of values; of a subset also of candidates; of a real range
+                a pair (low, high) or a set of values.
         """
         for address in changes:
             self.entry(address)

@@ -1,4 +1,4 @@
-"""The values of a point that picks several candidates: counting, listing, ranking and drawing them as codes."""
+"""The values of a point that picks several candidates: counting, listing, ranking and drawing codes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Subsets:
             return False
         if not self.repeats and len(set(codes)) != len(codes):
             return False
-        return self.ordered or list(codes) == sorted(codes)
+        return bool(self.ordered or list(codes) == sorted(codes))
 
     @property
     def tabulated(self) -> bool:

@@ -255,7 +255,7 @@ def test_wrong_mappings_are_refused(space: Space, data: st.DataObject) -> None:
     if absent:
         gone = space[data.draw(st.sampled_from(absent))]
         value = 0.5 if isinstance(gone, FloatRange) and not gone.finite else next(iter(gone.values()))
-        with pytest.raises(DecisionError, match="does not exist|exists only where"):
+        with pytest.raises(DecisionError, match=r"does not exist|exists only where"):
             space.decision({**flat, gone.address: value})
 
 
