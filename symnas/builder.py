@@ -36,7 +36,7 @@ def execute(program: Program, run: Run, *, transform: Transform | None = None, d
     """
     coverage = program.coverage
     with running(coverage, run, transform), _device(device):
-        target = fresh_target(program, run) if coverage.definitions else program.target
+        target = fresh_target(program, run, transform) if coverage.definitions else program.target
         result = target(*program.args, **program.kwargs)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
@@ -60,7 +60,7 @@ def running(coverage: Coverage, run: Run, transform: Transform | None = None) ->
             run.made.clear()
 
 
-def fresh_target(program: Program, run: Run) -> Any:
+def fresh_target(program: Program, run: Run, transform: Transform | None = None) -> Any:
     """Execute the target's module anew, instrumented, and return the target in it.
 
     Choices in class bodies and module statements are made when those are executed, so a run executes them itself; the
@@ -92,7 +92,10 @@ def fresh_target(program: Program, run: Run) -> Any:
                 vars(module).update(kept)
                 saved[name] = sys.modules.get(name)
                 sys.modules[name] = module
-            code = compile_module(unit.instrumenter.module(unit.root, whole=own), unit.file, coverage.references)
+            tree = unit.instrumenter.module(unit.root, whole=own)
+            if transform is not None:
+                tree = transform(unit.root, tree)
+            code = compile_module(tree, unit.file, coverage.references)
             exec(code, vars(module))
     finally:
         for name, before in saved.items():

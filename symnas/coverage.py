@@ -150,8 +150,9 @@ class Coverage:
         return [site for unit in self.units.values() for site in unit.definitions]
 
     def swaps(self, transform: Transform | None = None) -> list[Swap]:
-        """Return the exchanges that instrument every function that needs it."""
-        return [binding.swap(self.references, transform) for binding in self.touched]
+        """Return the exchanges that instrument every function that needs it; a second pass may need them all."""
+        bindings = self.touched if transform is None else self.bindings
+        return [binding.swap(self.references, transform) for binding in bindings]
 
     def plain_code(self, record: Function) -> CodeType | None:
         """Return the uninstrumented code of a function that another one creates when it runs."""

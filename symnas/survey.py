@@ -8,10 +8,11 @@ check on the tracker itself.
 
 from __future__ import annotations
 
+import ast
 import random
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from symnas.errors import ProgramError, SpaceError
 from symnas.exploration import Code, Knowledge, Row, Step, Table, Trace
 from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
 from symnas.space import Space
+
+if TYPE_CHECKING:
+    from symnas.program import Program
 
 DEFAULT, LONGEST, RANDOM = "default", "longest", "random"
 _ATTEMPTS = 4
@@ -64,14 +68,14 @@ class Survey:
     checks: int = 12
     constants: Sequence[float] = ()
     runs: int = 0
-    failures: dict[int, Exception] = field(default_factory=dict)
+    explain: Callable[[Mapping[str, Any], Exception], Exception] = lambda _, error: error
+    """Turns what the user's code raised under some values into the error to show."""
 
     def __post_init__(self) -> None:
         """Start without knowledge."""
         self.knowledge = Knowledge(self.joint_limit, domains=self._domain)
         self.attempts: dict[tuple[Hashable, frozenset[tuple[int, Code]]], int] = {}
         self.asked: list[tuple[dict[int, Code], str, int]] = []
-        self.reaching: dict[Hashable, list[dict[int, Code]]] = {}
         self.failed: dict[tuple[int, Code], Exception] = {}
         self.worked: set[tuple[int, Code]] = set()
         self.stale: set[Hashable] = set()
@@ -80,7 +84,7 @@ class Survey:
         """Run the survey and return the tree."""
         first = self._run({}, DEFAULT)
         if first.error is not None and not first.points:
-            raise first.error
+            raise self.explain({}, first.error)
         self._run({}, LONGEST)
         for _ in range(6):
             self._exhaust()
@@ -112,6 +116,8 @@ class Survey:
 
         def decide(point: Point) -> Code:
             number = numbers.get(point.address)
+            if point.origin == "\0unknown" and (number is None or number not in self.knowledge.points):
+                return None
             if number is not None and number in assignment:
                 return assignment[number]
             return self._policy(point, policy, rng)
@@ -126,10 +132,6 @@ class Survey:
         self.stale |= knowledge.changed
         knowledge.changed = set()
         values = {knowledge.number(met.point.address): met.code for met in trace.points}
-        for condition in trace.conditions:
-            kept = self.reaching.setdefault(condition.key, [])
-            if len(kept) < 6:
-                kept.append(values)
         if trace.error is None:
             self.worked.update(values.items())
         else:
@@ -278,7 +280,7 @@ class Survey:
     def _report_failures(self, first: Trace) -> None:
         """A candidate that failed wherever it was tried is an error; the original exception is the cause."""
         if first.error is not None and not self.worked:
-            raise first.error
+            raise self.explain({}, first.error)
         for (number, code), error in self.failed.items():
             if (number, code) in self.worked or not isinstance(self.knowledge.points[number], OneOf):
                 continue
@@ -287,8 +289,10 @@ class Survey:
                 if (number, code) not in self.worked:
                     self._run(assignment, policy, attempt)
             if (number, code) not in self.worked:
-                self.failures[number] = error
-                raise error
+                points = self.knowledge.points
+                values = {points[n].address: points[n].value(c) for n, c in assignment.items()
+                          if points[n].kind in ("oneof", "int")}  # fmt: skip
+                raise self.explain(values, error)
 
     # -- checks --------------------------------------------------------------------------------
 
@@ -322,6 +326,27 @@ class Survey:
                 agreed = False
                 self._disagreement = _difference(met, wanted)
         return agreed
+
+
+def survey(program: Program, *, joint_limit: int = 4096, max_runs: int = 20_000) -> Space:
+    """Survey a program and return its complete tree.
+
+    Args:
+        program: the program.
+        joint_limit: how many joint values of the points that it depends on one condition may be tried under.
+        max_runs: how many runs the whole survey may take.
+
+    Raises:
+        ProgramError: conditions need more than the bounds allow, hang on a real number, or on something that is no choice.
+        BuildError: the program fails under its defaults, or a candidate fails wherever it is tried.
+    """
+    from symnas.survey_runner import ProgramRunner, explain
+
+    constants = sorted({node.value for unit in program.coverage.units.values() for node in ast.walk(unit.parsed.tree)
+                        if isinstance(node, ast.Constant) and type(node.value) in (int, float)})  # fmt: skip
+    made = Survey(ProgramRunner(program), joint_limit, max_runs, constants=constants)
+    made.explain = lambda values, error: explain(program, values, error)
+    return made.space(program.requires)
 
 
 def _difference(met: set[str], wanted: Mapping[str, object]) -> str:

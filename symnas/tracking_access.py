@@ -130,6 +130,8 @@ def peek(frame: Frame, source: Any, position: int, value: Any) -> tuple[int, int
     """Return the labels of the item at a position and of its being there."""
     heap = frame.rt.heap
     record = heap.get(source)
+    if record is not None and record.outcome is not None and record.source is not None:
+        return peek(frame, record.source[0], position, value)
     if is_sequence(source):
         return (0, 0) if record is None else (record.item(position), record.shape | record.rest)
     if isinstance(source, range):

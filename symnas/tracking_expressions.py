@@ -60,10 +60,21 @@ class Expressions:
     Args:
         may_reach: whether code that is run or skipped may hold a point.
         first: number of the first place.
+        describe: writes a place for messages.
+        reserved: a name whose methods are operations of the choice points, handled by the tracker's `operations`.
     """
 
-    def __init__(self, may_reach: Callable[[Iterable[ast.AST]], bool], first: int = 0) -> None:
+    def __init__(
+        self,
+        may_reach: Callable[[Iterable[ast.AST]], bool],
+        first: int = 0,
+        describe: Callable[[ast.AST], str] | None = None,
+        reserved: str = "",
+    ) -> None:
         self.may_reach = may_reach
+        self.describe = describe or _described
+        self.reserved = reserved
+        self.rest_reaches = True
         self.places: list[Place] = []
         self.first = first
         self.scope = Scope("module")
@@ -74,9 +85,8 @@ class Expressions:
         dependent = list(dependent)
         reached = self.may_reach(dependent) if may is None else may
         number = self.first + len(self.places)
-        shown = node.test if isinstance(node, (ast.If, ast.While)) else getattr(node, "iter", node)
-        text = ast.unparse(shown) if isinstance(shown, ast.expr) else type(node).__name__.lower()
-        self.places.append(Place(number, getattr(node, "lineno", 0), text[:120], reached, _effects(dependent)))
+        text = self.describe(node) if reached else ""
+        self.places.append(Place(number, getattr(node, "lineno", 0), text, reached, _effects(dependent)))
         return number
 
     def temporary(self) -> str:
@@ -114,6 +124,9 @@ class Expressions:
     # -- leaves --------------------------------------------------------------------------------
 
     def x_constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, str) and node.value.startswith("\0"):
+            # Stands for an object that is put in after compilation, which a constant tuple would hide.
+            return op("k", node)
         return pack([node, constant(0)])
 
     def x_name(self, node: ast.Name) -> ast.expr:
@@ -218,11 +231,17 @@ class Expressions:
             if node.func.id in ("locals", "vars", "dir") and not node.args:
                 return op("visible", raw)
             return op("fin", op("begin"), raw)
-        keywords = pack(
-            pack([constant(keyword.arg), self.expr(keyword.value)]) for keyword in node.keywords
-        )
+        operation = node.func if isinstance(node.func, ast.Attribute) else None
+        if operation and isinstance(operation.value, ast.Name) and operation.value.id == self.reserved:
+            arguments = self.items(node.args), self._keywords(node)
+            place = self.place(node, may=operation.attr == "call")
+            return op("operate", place, operation.attr, operation.value, *arguments)
+        keywords = self._keywords(node)
         place = self.place(node, [node])
         return op("call", place, self.expr(node.func), self.items(node.args), keywords)
+
+    def _keywords(self, node: ast.Call) -> ast.expr:
+        return pack(pack([constant(keyword.arg), self.expr(keyword.value)]) for keyword in node.keywords)
 
     def x_lambda(self, node: ast.Lambda) -> ast.expr:
         outer, self.scope = self.scope, self._function_scope(node.args, [node.body])
@@ -333,6 +352,11 @@ class Expressions:
 
     def x_await(self, node: ast.Await) -> ast.expr:
         return op("resumed", ast.Await(op("v", self.expr(node.value))))
+
+
+def _described(node: ast.AST) -> str:
+    shown = node.test if isinstance(node, (ast.If, ast.While)) else getattr(node, "iter", node)
+    return ast.unparse(shown)[:120] if isinstance(shown, ast.expr) else type(node).__name__.lower()
 
 
 def parameter_names(arguments: ast.arguments) -> list[str]:

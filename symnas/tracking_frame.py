@@ -174,6 +174,10 @@ class Frame:
 
     # -- names ---------------------------------------------------------------------------------
 
+    def k(self, value: Any) -> Pair:
+        """Take a constant."""
+        return value, 0
+
     def g(self, name: str, value: Any) -> Pair:
         """Read a global name."""
         labels = self.rt.global_labels
@@ -510,6 +514,11 @@ class Frame:
         """Call anything."""
         self.site = site
         return run_call(self, site, function, args, keywords)
+
+    def operate(self, site: int, name: str, runtime: Any, args: tuple[Any, ...], keywords: tuple[Any, ...]) -> Pair:
+        """Run an operation of a choice point."""
+        self.site = site
+        return self.rt.operations(self, site, name, runtime, args, keywords)
 
     def d(self, pair: Pair) -> Any:
         """Note the labels of a parameter's default."""

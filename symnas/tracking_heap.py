@@ -8,7 +8,7 @@ never reused within a run.
 from __future__ import annotations
 
 import types
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 SHAPE, REST = "shape", "rest"
@@ -38,7 +38,7 @@ def is_sequence(value: object) -> bool:
 class Record:
     """Labels inside one object."""
 
-    __slots__ = ("attributes", "items", "key", "last", "obj", "rest", "shape", "source")
+    __slots__ = ("attributes", "items", "key", "last", "obj", "outcome", "rest", "shape", "source")
 
     def __init__(self, obj: object, key: Hashable) -> None:
         self.obj = obj
@@ -48,6 +48,7 @@ class Record:
         self.shape = 0
         self.rest = 0
         self.last = 0
+        self.outcome: Callable[[], Hashable] | None = None
         self.source: tuple[Any, ...] | None = None
 
     def item(self, key: Hashable) -> int:

@@ -89,7 +89,9 @@ class Loop:
     def _turn(self, labels: int, outcome: bool) -> None:
         if labels:
             key = ("turn", self.site, self.frame.path)
-            self.frame.push(key, labels, outcome, self.site, 0, self.effect_key)
+            record = self.frame.rt.heap.get(self.stepper.value) if self.stepper else None
+            named = (outcome, record.outcome()) if outcome and record and record.outcome else outcome
+            self.frame.push(key, labels, named, self.site, 0, self.effect_key)
 
     def decide(self, pair: Pair) -> bool:
         """Decide whether a `while` goes on; later turns depend on it."""

@@ -26,7 +26,11 @@ from symnas.tracking_scope import Scope, bound_names, declared, exits, is_genera
 
 
 def instrument(
-    tree: ast.Module, may_reach: Callable[[Iterable[ast.AST]], bool], first: int = 0
+    tree: ast.Module,
+    may_reach: Callable[[Iterable[ast.AST]], bool],
+    first: int = 0,
+    describe: Callable[[ast.AST], str] | None = None,
+    reserved: str = "",
 ) -> tuple[ast.Module, list[Place]]:
     """Rewrite a module for tracking.
 
@@ -34,11 +38,13 @@ def instrument(
         tree: the module; it is not changed.
         may_reach: whether code may hold a point.
         first: number of the first place, so that several modules share one numbering.
+        describe: writes a place for messages.
+        reserved: a name whose methods are operations of the choice points.
 
     Returns:
         The new module, to be run with the tracker under the name `_tk`, and the places it refers to.
     """
-    rewriter = Pass(may_reach, first)
+    rewriter = Pass(may_reach, first, describe, reserved)
     body = list(tree.body)
     head: list[ast.stmt] = []
     while body and (_is_docstring(body[0]) or (isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__")):
@@ -46,6 +52,31 @@ def instrument(
     opened = ast.Assign([store(FRAME)], op("module", ast.Call(load("globals"), [], []), owner=RUNTIME))
     module = ast.Module([*head, opened, *rewriter.block(body)], tree.type_ignores)
     return ast.fix_missing_locations(module), rewriter.places
+
+
+def instrument_function(
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda,
+    may_reach: Callable[[Iterable[ast.AST]], bool],
+    first: int,
+    describe: Callable[[ast.AST], str],
+    reserved: str,
+    owner: str = "",
+) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, list[Place]]:
+    """Rewrite one function whose code will replace that of an existing one; arguments as of `instrument`.
+
+    Args:
+        owner: the class around it, for private names.
+    """
+    rewriter = Pass(may_reach, first, describe, reserved)
+    if owner:
+        rewriter.scope = Scope("class", parent=rewriter.scope, name=owner)
+    made: ast.AST
+    if isinstance(node, ast.Lambda):
+        made = ast.copy_location(rewriter.x_lambda(node), node).args[1]  # type: ignore[attr-defined]
+    else:
+        made = rewriter.block([node])[0]
+        made.decorator_list = []  # type: ignore[attr-defined]
+    return ast.fix_missing_locations(made), rewriter.places  # type: ignore[return-value,type-var]
 
 
 def _is_docstring(node: ast.stmt) -> bool:
@@ -175,14 +206,14 @@ class Pass(Expressions):
         return result
 
     def s_nonlocal(self, node: ast.Nonlocal) -> list[ast.stmt]:
-        return [ast.Nonlocal([*node.names, *(SHADOW + name for name in node.names)])]
+        shadows = [SHADOW + name for name in node.names if self.scope.resolve(name) == "local"]
+        return [ast.Nonlocal([*node.names, *shadows])]
 
     # -- branches ------------------------------------------------------------------------------
 
     def s_if(self, node: ast.If) -> list[ast.stmt]:
         saved, kinds = self.temporary(), exits([*node.body, *node.orelse])
-        dependent = [*node.body, *node.orelse] if not kinds else None
-        place = self.place(node, dependent or [*node.body, *node.orelse], may=True if kinds else None)
+        place = self.place(node, [*node.body, *node.orelse], may=self.rest_reaches if kinds else None)
         test = op("test", place, self.expr(node.test), kinds)
         return [
             ast.Assign([store(saved)], ast.Attribute(load(FRAME), "pc", ast.Load())),
@@ -200,7 +231,7 @@ class Pass(Expressions):
         saved, subject = self.temporary(), self.temporary()
         kinds = exits(case_part for case in node.cases for case_part in case.body)
         inside = [statement for case in node.cases for statement in case.body]
-        place = self.place(node, inside, may=True if kinds else None)
+        place = self.place(node, inside, may=self.rest_reaches if kinds else None)
         cases = []
         for position, case in enumerate(node.cases):
             names = [self.note(name, op("captured", load(subject))) for name in sorted(bound_names([case.pattern]))]
@@ -223,7 +254,7 @@ class Pass(Expressions):
         loop, pair = self.temporary(), self.temporary()
         inside: list[ast.AST] = [node.target, *node.body, *node.orelse]
         kinds = exits(node.body)
-        place = self.place(node, inside, may=True if kinds & 1 else None)
+        place = self.place(node, inside, may=self.rest_reaches if kinds & 1 else None)
         begin = ast.Assign([store(loop)], op("loop", place, self.expr(node.iter)))
         body = [*self._again(loop, inside), *self.assign(node.target, load(pair)), *self.block(node.body)]
         orelse = [_do(op("loop_else", load(loop))), *self.block(node.orelse)] if node.orelse else []
@@ -247,7 +278,7 @@ class Pass(Expressions):
         loop = self.temporary()
         inside: list[ast.AST] = [ast.Expr(node.test), *node.body, *node.orelse]
         kinds = exits(node.body)
-        place = self.place(node, inside, may=True if kinds & 1 else None)
+        place = self.place(node, inside, may=self.rest_reaches if kinds & 1 else None)
         begin = ast.Assign([store(loop)], op("whil", place))
         test = op("turn", load(loop), op("next_turn", load(loop)), self.expr(node.test))
         body = [*self._again(loop, inside), *self.block(node.body)]
@@ -260,7 +291,7 @@ class Pass(Expressions):
         attempt, labels = self.temporary(), self.temporary()
         everything: list[ast.AST] = [*node.body, *node.handlers, *node.orelse]
         kinds = exits(everything)
-        place = self.place(node, everything, may=True if kinds else None)
+        place = self.place(node, everything, may=self.rest_reaches if kinds else None)
         handlers = []
         for position, handler in enumerate(node.handlers):
             caught: list[ast.stmt] = [_do(op("caught", load(attempt), position, kinds))]
@@ -310,6 +341,7 @@ class Pass(Expressions):
         decorators = [op("v", self.expr(item)) for item in node.decorator_list]
         arguments, count = self.defaults(node.args)
         outer, self.scope = self.scope, self._body_scope(node)
+        reaches, self.rest_reaches = self.rest_reaches, self.may_reach(node.body)
         entry: list[ast.stmt] = [ast.Assign([store(name)], value) for name, value in self._entry(node.name, node.args)]
         plain = sorted(self.scope.bound - set(parameter_names(node.args)) - self.scope.globals - self.scope.nonlocals)
         entry += [ast.Assign([store(SHADOW + name)], constant(0)) for name in plain]
@@ -320,7 +352,7 @@ class Pass(Expressions):
             written = self._generator(node, entry, guarded)
         else:
             written = [*entry, guarded]
-        self.scope = outer
+        self.scope, self.rest_reaches = outer, reaches
         written = [ast.copy_location(statement, node) for statement in written]
         decorators.append(op("defined", count))
         made = type(node)(**{**dict(ast.iter_fields(node)), "args": arguments, "body": [*head, *written],
