@@ -1,11 +1,13 @@
-"""Trials per second of the search loop itself, next to Optuna's: random search, 20 one-of x 5, an evaluator that builds nothing.
+"""Trials per second of the search loop itself, next to Optuna's.
+
+Random search on 20 one-of x 5, with an evaluator that builds nothing:
 
     python benchmarks/driver.py            # 1,000 .. 100,000 trials; some minutes
     python benchmarks/driver.py --quick    # 1,000 and 5,000
 
 SymNAS commits every trial to disk before the next one starts (SQLite in WAL mode, synchronous=FULL); Optuna's
-SQLite storage leaves SQLite's defaults. Both sum the twenty values. Larger studies are not asked of Optuna's SQLite
-storage, which would take an hour.
+SQLite storage leaves SQLite's defaults. Both sum the twenty values. Larger studies are not asked of
+Optuna's SQLite storage, which would take an hour.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def evaluate(decision: symnas.Decision) -> float:
     return float(sum(decision.values()))
 
 
-def symnas_memory(trials: int, folder: Path) -> None:
+def symnas_memory(trials: int, _: Path) -> None:
     symnas.search(SPACE, evaluate, trials=trials, progress=False)
 
 
@@ -46,10 +48,12 @@ def optuna_study(trials: int, storage: str | None) -> None:
         return float(sum(trial.suggest_categorical(f"p{place}", (0, 1, 2, 3, 4)) for place in range(20)))
 
     sampler = optuna.samplers.RandomSampler(seed=0)
-    optuna.create_study(storage=storage, sampler=sampler, direction="maximize").optimize(objective, n_trials=trials)
+    optuna.create_study(storage=storage, sampler=sampler, direction="maximize").optimize(
+        objective, n_trials=trials
+    )
 
 
-def optuna_memory(trials: int, folder: Path) -> None:
+def optuna_memory(trials: int, _: Path) -> None:
     optuna_study(trials, None)
 
 

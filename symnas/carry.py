@@ -1,7 +1,8 @@
-"""Pickling that takes along what a worker process cannot import: lambdas, closures, code of scripts and notebooks.
+"""Pickling that takes along what a worker process cannot import: lambdas, closures, code of scripts.
 
-Functions and classes go by reference where a new process finds the same module, else by value: a function as its
-code object (workers run the very same interpreter) with the globals it uses, a class as its attributes.
+Functions and classes go by reference where a new process finds the same module, else by value: a function
+as its code object (workers run the very same interpreter) with the globals it uses, a class as its
+attributes.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ def dumps(value: Any, what: str) -> bytes:
         _Carrier(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise EvaluatorError(
-            f"worker processes are sent {what}, and it holds something that cannot be sent ({error}): make that "
-            "inside the function, define it in a module, or evaluate in this process (workers=1 and no timeout)"
+            f"worker processes are sent {what}, and it holds something that cannot be sent ({error}): make "
+            f"that "
+            "inside the function, define it in a module, or evaluate in this process (workers=1 and no "
+            "timeout)"
         ) from error
     return buffer.getvalue()
 

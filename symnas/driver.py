@@ -1,4 +1,4 @@
-"""The loop of a search: propose, hand out, wait, write down. Knows no store format, no algorithm, no evaluator."""
+"""The loop of a search: propose, hand out, wait, write down."""
 
 from __future__ import annotations
 
@@ -241,7 +241,8 @@ class Driver:
         self._note(STOP, -1, {"reason": f"all {ended} trials ended as {status.value}: {error}"})
         self.flush()
         raise StudyError(
-            f"a search goes on while something works; its first {ended} trials all ended as {status.value!r}, the "
+            f"a search goes on while something works; its first {ended} trials all ended as "
+            f"{status.value!r}, the "
             f"first with\n    {error}\nMend that and run it again; what was tried is kept "
             f"(study.trials[0].traceback has the whole traceback; give_up_after=0 never gives up)."
         )

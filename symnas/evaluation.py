@@ -1,4 +1,4 @@
-"""Running one trial: building the child, calling the evaluator, and naming what became of it. In any process."""
+"""Running one trial, in any process: build the child, call the evaluator, name what became of it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class Result:
     def payload(self) -> dict[str, Any]:
         """Return what the log keeps: the fields that say something."""
         fields = {
-            "values": self.values, "error": self.error, "traceback": self.traceback, "steps": self.steps or None,
+            "values": self.values, "error": self.error, "traceback": self.traceback, "steps": self.steps or
+            None,
         }  # fmt: skip
         return {
             "metrics": self.metrics,
@@ -64,8 +65,9 @@ class Result:
 class Evaluation:
     """A target and an evaluator, put together by the conventions on the evaluator's parameters.
 
-    A parameter named `decision` or `trial` is given the decision or the running trial; the first other one is given
-    the child. For a bare space the child is the decision itself. No parameter for the child, no child is built.
+    A parameter named `decision` or `trial` is given the decision or the running trial; the first other one
+    is given the child. For a bare space the child is the decision itself. No parameter for the child, no
+    child is built.
 
     Args:
         target: a program (anything with `space` and `build`) or a bare space.
@@ -216,7 +218,8 @@ def _convention(evaluate: Any) -> tuple[bool, tuple[str, ...]]:
         if extra.default is extra.empty and extra.kind is not extra.VAR_POSITIONAL:
             raise EvaluatorError(
                 "an evaluator takes the child, and `decision` and `trial` by name if it wants them; "
-                f"{getattr(evaluate, '__qualname__', evaluate)!s} also asks for {extra.name!r}: give it a default, "
+                f"{getattr(evaluate, '__qualname__', evaluate)!s} also asks for {extra.name!r}: give it a "
+                f"default, "
                 "or bind it with functools.partial"
             )
     return bool(others), by_name

@@ -1,7 +1,8 @@
-"""A hash of what a function does and depends on, the same in every process: code, closure, globals, arguments.
+"""A hash of what a function does and depends on, the same in every process.
 
-Code counts by its syntax tree, so comments and moving a function change nothing. Functions and classes of the
-user's own modules are followed; those of installed packages count by their names.
+Code, closure, globals and defaults count. Code counts by its syntax tree, so comments and moving a
+function change nothing. Functions and classes of the user's own modules are followed; those of installed
+packages count by their names.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from symnas.decision import Decision
 from symnas.errors import StudyError
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None), range, slice, type(Ellipsis))
+INCIDENTAL = frozenset({"__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__"})
 INSTALLED = tuple(
     str(Path(path).resolve())
     for path in {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -109,14 +111,11 @@ class _Reader:
                 content = cell.cell_contents
             except ValueError:
                 continue
-            parts.append(
-                f"{variable}={self.read(content, f'{variable!r}, which {function.__qualname__} closes over')}"
-            )
+            place = f"{variable!r}, which {function.__qualname__} closes over"
+            parts.append(f"{variable}={self.read(content, place)}")
         for variable in sorted(_global_names(function.__code__) & function.__globals__.keys()):
-            held = function.__globals__[variable]
-            parts.append(
-                f"{variable}={self.read(held, f'the global {variable!r}, which {function.__qualname__} uses')}"
-            )
+            place = f"the global {variable!r}, which {function.__qualname__} uses"
+            parts.append(f"{variable}={self.read(function.__globals__[variable], place)}")
         if wrapped is not None:
             parts.append(self.read(wrapped, where))
         return f"function:({'|'.join(parts)})"
@@ -128,9 +127,8 @@ class _Reader:
         parts = [self.read(base, where) for base in cls.__bases__ if base is not object]
         for attribute, held in sorted(vars(cls).items()):
             inner = _unwrapped(held)
-            if isinstance(inner, types.FunctionType | type) or isinstance(inner, PLAIN):
-                if attribute not in ("__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__"):
-                    parts.append(f"{attribute}={self.read(inner, f'{name}.{attribute}')}")
+            if attribute not in INCIDENTAL and isinstance(inner, (types.FunctionType, type, *PLAIN)):
+                parts.append(f"{attribute}={self.read(inner, f'{name}.{attribute}')}")
         return f"class:{cls.__qualname__}({'|'.join(parts)})"
 
     def _object(self, value: Any, where: str) -> str:
@@ -138,7 +136,8 @@ class _Reader:
         if isinstance(own, str):
             return f"{type(value).__qualname__}:{own}"
         if isinstance(value, Mapping):
-            return f"{type(value).__name__}{{{self._join(sorted(value.items(), key=lambda item: repr(item[0])), where)}}}"
+            items = sorted(value.items(), key=lambda item: repr(item[0]))
+            return f"{type(value).__name__}{{{self._join(items, where)}}}"
         array = _array(value)
         if array is not None:
             return array
@@ -157,7 +156,7 @@ class _Reader:
 
 
 def installed(module: str | None) -> bool:
-    """Whether a module belongs to Python, to an installed package or to SymNAS itself: its name says enough."""
+    """Whether a module belongs to Python, an installed package or SymNAS: its name says enough."""
     if module is None or module == "__main__":
         return False
     if module.split(".")[0] in ("symnas", *sys.builtin_module_names):
@@ -184,7 +183,7 @@ def _array(value: Any) -> str | None:
     tensor = hasattr(value, "detach") and hasattr(value, "numpy")
     if not tensor and not (hasattr(value, "dtype") and hasattr(value, "tobytes")):
         return None
-    if getattr(value, "dtype", None) == object:
+    if getattr(value.dtype, "hasobject", False):
         return None
     try:
         array = value.detach().cpu().contiguous().numpy() if tensor else value
@@ -196,8 +195,9 @@ def _array(value: Any) -> str | None:
 
 
 def _stateless(value: Any) -> bool:
-    # A Python class without attributes holds nothing; an extension type holds what nobody sees.
-    return type(value).__flags__ & (1 << 9) != 0
+    # An instance of a Python class without attributes holds nothing; an extension type holds what nobody
+    # sees.
+    return hasattr(value, "__dict__") or any("__slots__" in vars(cls) for cls in type(value).__mro__)
 
 
 def _bytecode(code: types.CodeType) -> str:
@@ -222,9 +222,10 @@ def _definition(code: types.CodeType) -> ast.AST | None:
         if line is not None and column is not None
     }
     for node in ast.walk(tree):
-        if isinstance(node, wanted) and _first_line(node) == code.co_firstlineno:
-            if not isinstance(node, ast.Lambda) or _holds(node.body, places):
-                return _without_docstring(node)
+        if not isinstance(node, wanted) or _first_line(node) != code.co_firstlineno:
+            continue
+        if not isinstance(node, ast.Lambda) or _holds(node.body, places):
+            return _without_docstring(node)
     return None
 
 
@@ -245,9 +246,9 @@ def _holds(body: ast.expr, places: set[tuple[int, int]]) -> bool:
     return bool(real) and all((body.lineno, body.col_offset) <= place < end for place in real)
 
 
-def _without_docstring(node: Any) -> ast.AST:
+def _without_docstring(node: ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
     if isinstance(node, ast.Lambda) or ast.get_docstring(node) is None:
-        return node  # type: ignore[no-any-return]
+        return node
     copy = type(node)(**{name: getattr(node, name) for name in node._fields})
     copy.body = node.body[1:] or [ast.Pass()]
     return ast.fix_missing_locations(ast.copy_location(copy, node))

@@ -112,7 +112,7 @@ class Ledger:
         return [done[position] for position in pareto_front([self.oriented(trial) or () for trial in done])]
 
     def worth_keeping(self, count: int) -> list[int]:
-        """Return the trials whose weights are kept: the best few, or with several objectives the whole front."""
+        """Return the trials whose weights are kept: the best few, or the front of several objectives."""
         if self.objectives.count > 1:
             return [trial.number for trial in self.front()] if count else []
         done = [trial for trial in self.trials if trial.status is Status.DONE and trial.copied_from is None]

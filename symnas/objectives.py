@@ -63,14 +63,16 @@ class Objectives:
             if len(metrics) != 1:
                 raise EvaluatorError(
                     f"with several metrics the search is told which to optimise; the evaluator returned "
-                    f"{', '.join(metrics) or 'none'}: write objectives={{{next(iter(metrics), 'accuracy')!r}: 'max'}}"
+                    f"{', '.join(metrics) or 'none'}: write "
+                    f"objectives={{{next(iter(metrics), 'accuracy')!r}: 'max'}}"
                 )
             return tuple(metrics.values())
         for name, _ in self.directions:
             if name not in metrics:
                 raise EvaluatorError(
                     f"an evaluator returns every objective; {name!r} is not among "
-                    f"{', '.join(metrics) or 'nothing'}{nearest(name, metrics)}: return it or change objectives="
+                    f"{', '.join(metrics) or 'nothing'}{nearest(name, metrics)}: return it or change "
+                    f"objectives="
                 )
         return tuple(metrics[name] for name, _ in self.directions)
 

@@ -21,7 +21,8 @@ class Owner:
     Args:
         token: unique per search call.
         host: name of the machine.
-        boot: which boot of the machine, where the system tells (a process number means nothing after a restart).
+        boot: which boot of the machine, where the system tells (a process number means nothing after a
+            restart).
         pid: process number.
         started: when the process started, in the system's own units; a reused number has another start.
         beat: last sign of life, seconds since the epoch.
@@ -51,7 +52,7 @@ class Owner:
 
     @property
     def alive(self) -> bool:
-        """Whether the driver may still be running: known on the same machine, judged by heartbeat elsewhere."""
+        """Whether the driver may still run: known on the same machine, judged by heartbeat elsewhere."""
         if self.host != socket.gethostname():
             return time.time() - self.beat < STALE_AFTER
         if self.boot != _boot() or not _exists(self.pid):

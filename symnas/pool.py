@@ -1,4 +1,4 @@
-"""A crew of worker processes: each is a fresh interpreter, is killed when its trial takes too long, and replaced."""
+"""A crew of worker processes: fresh interpreters, killed and replaced when a trial takes too long."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from symnas import errors
@@ -46,11 +47,9 @@ class _Process:
     def send(self, message: Any) -> None:
         """Write a message; a worker that is gone is noticed by the reader."""
         assert self.popen.stdin is not None
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):
             pickle.dump(message, self.popen.stdin, protocol=pickle.HIGHEST_PROTOCOL)
             self.popen.stdin.flush()
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def kill(self) -> None:
         """End the process now and wait until it is gone."""
@@ -59,10 +58,8 @@ class _Process:
         self._reader.join()
         for stream in (self.popen.stdin, self.popen.stdout):
             assert stream is not None
-            try:
+            with suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
 
     def _read(self) -> None:
         assert self.popen.stdout is not None
@@ -148,7 +145,9 @@ class Pool:
         for process in list(self._processes.values()):
             if process.deadline is not None and process.deadline <= now and process.job is not None:
                 error = f"took longer than {self._timeout:g} s"
-                over.append((process.job, Result(Status.TIMEOUT, cost=float(self._timeout or 0), error=error)))
+                over.append(
+                    (process.job, Result(Status.TIMEOUT, cost=float(self._timeout or 0), error=error))
+                )
                 self._drop(process)
         return over
 
@@ -171,7 +170,8 @@ class Pool:
             raise getattr(errors, message[2])(message[3])
         elif kind == "broken":
             raise EvaluatorError(
-                f"a worker process could not load the program and the evaluator: {message[1]}. Workers import the same "
+                f"a worker process could not load the program and the evaluator: {message[1]}. Workers "
+                f"import the same "
                 "modules as this process: check that what they need can be imported from anywhere"
             )
         return []

@@ -1,4 +1,4 @@
-"""Rebuilding an algorithm from a study's log, and checking that the log is what the algorithm would do again."""
+"""Rebuilding an algorithm from a study's log, and checking that it would propose the same again."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
             again = algorithm.propose(payload["n"], proposal_rng(ledger.home.seed, payload["call"]))
             if list(again) != [ledger.trials[number].decision for number in numbers]:
                 raise StudyError(
-                    f"a log replays exactly; at proposal {payload['call']} (trial {event.trial}) {algorithm!r} now "
-                    "proposes otherwise: the algorithm, or a library that it draws with, has changed since, or its "
+                    f"a log replays exactly; at proposal {payload['call']} (trial {event.trial}) "
+                    f"{algorithm!r} now "
+                    "proposes otherwise: the algorithm, or a library that it draws with, has changed "
+                    "since, or its "
                     "propose() depends on something besides what it observed"
                 )
         if numbers:

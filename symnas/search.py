@@ -58,11 +58,11 @@ def search(
     """Search a program's space, or continue to; the same call again goes on where the last one ended.
 
     Args:
-        target: a program (`symnas.program(...)`, or anything with `space` and `build`), or a bare `Space`, whose
-            evaluator is given the decision.
-        evaluate: a function of the child that returns a number or a dict of numbers, or yields `(step, metrics)`
-            as it goes; or a `Task`. Parameters named `decision` and `trial` are given the decision and the running
-            trial (`number`, `seed`, `report(step, metrics)`).
+        target: a program (`symnas.program(...)`, or anything with `space` and `build`), or a bare `Space`,
+            whose evaluator is given the decision.
+        evaluate: a function of the child that returns a number or a dict of numbers, or yields `(step,
+            metrics)` as it goes; or a `Task`. Parameters named `decision` and `trial` are given the
+            decision and the running trial (`number`, `seed`, `report(step, metrics)`).
         algorithm: name, class or instance.
         options: hyperparameters by name, for an algorithm given by name.
         trials: total number, those of earlier calls included.
@@ -71,11 +71,13 @@ def search(
             evaluator, names live under the outer trial, so nested studies never mix.
         workers: how many trials run at once. 0 and 1 evaluate in this process; more start processes.
         seed: everything random comes from it. A search inside an evaluator derives its own from it.
-        objectives: metrics with "max" or "min"; one name is maximised. Needed where the evaluator returns several.
-        timeout: seconds that a trial may take; its process is killed then, so it has one even with one worker.
+        objectives: metrics with "max" or "min"; one name is maximised. Needed where the evaluator returns
+            several.
+        timeout: seconds that a trial may take; its process is killed then, so it has one even with one
+            worker.
         retries: how often a trial is started again whose worker process died.
-        deterministic: with several workers, let proposal n see exactly the trials up to n - workers, so that the
-            same seed gives the same study.
+        deterministic: with several workers, let proposal n see exactly the trials up to n - workers, so
+            that the same seed gives the same study.
         reuse: look up the result of a decision that this study has tried before.
         pruner: stops trials early by what they report.
         keep: of how many best trials trained weights are kept; 3 for a `Task`, else 0.
@@ -248,7 +250,8 @@ def _space(target: Any) -> Space:
     space = getattr(target, "space", None)
     if not isinstance(space, Space) or not callable(getattr(target, "build", None)):
         raise StudyError(
-            f"a search needs a program or a space; got {target!r}: wrap a class or function in symnas.program(...)"
+            f"a search needs a program or a space; got {target!r}: wrap a class or function in "
+            f"symnas.program(...)"
         )
     return space
 
@@ -258,12 +261,14 @@ def _check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> No
     name = type(algorithm).__name__
     if able.shared_weights or able.relaxed:
         raise AlgorithmError(
-            f"{name} asks for {'relaxed' if able.relaxed else 'shared'} weights, which this search does not provide: "
+            f"{name} asks for {'relaxed' if able.relaxed else 'shared'} weights, which this search does "
+            f"not provide: "
             "use an algorithm that learns from outcomes"
         )
     if objectives.count > 1 and not able.multi_objective:
         raise AlgorithmError(
-            f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, or use an "
+            f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, "
+            f"or use an "
             "algorithm for several"
         )
     if not able.conditional and any(point.branches or point.guards for point in space.walk()):

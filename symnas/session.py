@@ -49,7 +49,8 @@ def open_study(
         return row
     if on_change != "import":
         raise StudyError(
-            f"a study goes on with what it began with; since study {identity.name!r} in {store.location} was made, "
+            f"a study goes on with what it began with; since study {identity.name!r} in {store.location} "
+            f"was made, "
             f"there changed: {'; '.join(changed)}. Give the search another name=, undo the change, or pass "
             "on_change='import' to begin anew with the trials that still fit"
         )
@@ -98,7 +99,8 @@ def _lock(store: Store, row: StudyRow) -> Owner:
             )
         if current.owner is not None and current.owner.alive:
             raise StudyError(
-                f"one driver runs a study at a time; {current.owner} runs {row.name!r} in {store.location} now: let "
+                f"one driver runs a study at a time; {current.owner} runs {row.name!r} in {store.location} "
+                f"now: let "
                 "it finish, stop it, or give this search another name= (workers=N shares one study)"
             )
         if store.lock(row.key, owner, current.owner):

@@ -190,7 +190,7 @@ class SqlStore:
         """Return how many events of each kind there are."""
         query = sa.select(EVENTS.c.kind, sa.func.count()).where(EVENTS.c.study == key).group_by(EVENTS.c.kind)
         with self._transaction():
-            return {kind: count for kind, count in self._connection.execute(query)}
+            return dict(self._connection.execute(query).tuples().all())
 
     def close(self) -> None:
         """Let go of the file; what is asked of the store afterwards opens it for that moment only."""
@@ -231,7 +231,8 @@ class SqlStore:
             found = self._connection.execute(sa.select(META.c.value).where(META.c.name == "schema")).scalar()
         if found is None or int(found) > SCHEMA:
             raise StoreError(
-                f"this SymNAS reads stores of schema {SCHEMA}; {self.location} has schema {found}, from a newer "
+                f"this SymNAS reads stores of schema {SCHEMA}; {self.location} has schema {found}, from a "
+                f"newer "
                 "SymNAS: upgrade symnas, or name another store; this one was left as it is"
             )
 
@@ -342,6 +343,7 @@ def _check_file(path: Path, must_exist: bool) -> None:
         ) from error
     if head and head != SQLITE_MAGIC:
         raise StoreError(
-            f"a store is a SQLite file; {path} is something else (it starts with {head[:8]!r}): name another file; "
+            f"a store is a SQLite file; {path} is something else (it starts with {head[:8]!r}): name "
+            f"another file; "
             "this one was left as it is"
         )

@@ -1,7 +1,8 @@
 """Where studies live: an append-only log of events per study, in memory or in a database.
 
-A study is a header (what is searched, decided once) and a list of events in order. Everything else, the trials, the
-best of them, the state of the algorithm, is computed from the events, the same way while a search runs and after it.
+A study is a header (what is searched, decided once) and a list of events in order. Everything else, the
+trials, the best of them, the state of the algorithm, is computed from the events, the same way while a
+search runs and after it.
 """
 
 from __future__ import annotations
@@ -221,7 +222,8 @@ def open_store(store: Store | str | Path | None, must_exist: bool = False) -> St
     """Return the store that a user names.
 
     Args:
-        store: None for memory, the path of a SQLite file, a SQLAlchemy URL (`postgresql+psycopg://…`), or a store.
+        store: None for memory, the path of a SQLite file, a SQLAlchemy URL (`postgresql+psycopg://…`), or
+            a store.
         must_exist: refuse to make a new file.
 
     Raises:

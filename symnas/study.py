@@ -91,7 +91,8 @@ class Study:
                 ", ".join(f"{count} {status.value}" for status, count in self.counts.items()) or "none yet"
             )
             raise StudyError(
-                f"the best of a study is among its trials that are done, and {self.name!r} has none ({counts}): "
+                f"the best of a study is among its trials that are done, and {self.name!r} has none "
+                f"({counts}): "
                 "look at study.trials[0].error"
             )
         return self._ledger.best
@@ -104,7 +105,8 @@ class Study:
     def frame(self) -> Any:
         """Return one row per trial: a `pandas.DataFrame` where pandas is installed, else a list of dicts.
 
-        Columns are number, status, the metrics, the decision's points (`point.ADDRESS`), seconds, worker and error.
+        Columns are number, status, the metrics, the decision's points (`point.ADDRESS`), seconds, worker
+        and error.
         """
         rows = [_row_of(trial) for trial in self.trials]
         try:
@@ -114,7 +116,7 @@ class Study:
         return pandas.DataFrame(rows)
 
     def replay(self, algorithm: Algorithm | None = None) -> Algorithm:
-        """Make every proposal again out of the log, check that it comes out the same, and return the algorithm.
+        """Make every proposal again out of the log, check that it comes out the same; return the algorithm.
 
         Args:
             algorithm: a fresh one with the study's hyperparameters; without it, it is made from the log.
@@ -223,7 +225,8 @@ def _loaded(opened: Store, name: str | None, program: Any) -> Study:
         space = program if isinstance(program, Space) else program.space
         if space != home.space:
             raise StudyError(
-                f"a study's children are built by the program it searched; the space of {program!r} is another one "
+                f"a study's children are built by the program it searched; the space of {program!r} is "
+                f"another one "
                 f"than that of study {row.name!r}: pass the program as it was, or leave program= out"
             )
         home.space = space

@@ -61,8 +61,8 @@ class RunningTrial:
     def nested_name(self, name: str | None, frame: FrameType | None) -> str:
         """Return the name of a study that a search inside this trial drives.
 
-        The decision is part of it, so that an outer study that starts anew never meets the inner trials of another.
-        A second search from the same place of the code within one trial gets a number of its own.
+        The decision is part of it, so that an outer study that starts anew never meets the inner trials of
+        another. A second search from the same place of the code within one trial gets a number of its own.
         """
         place = name or call_place(frame)
         self._places[place] = self._places.get(place, 0) + 1

@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs for all trials of a study; `target` is a space, a program or a program's reference."""
+    """What a worker needs for all trials of a study; `target` may be a program's reference."""
 
     study: str
     target: Any
@@ -62,7 +62,9 @@ def main() -> None:
     """Serve a driver until it goes away."""
     commands, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver ends its workers
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the driver ends its workers
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     sys.path[:] = pickle.load(commands)
     threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
@@ -80,7 +82,12 @@ def main() -> None:
 
 
 def _served(
-    job: Job, study: str, space: Space, evaluation: Evaluation, inbox: queue.SimpleQueue[Any], replies: IO[bytes]
+    job: Job,
+    study: str,
+    space: Space,
+    evaluation: Evaluation,
+    inbox: queue.SimpleQueue[Any],
+    replies: IO[bytes],
 ) -> tuple[Any, ...]:
     def report(step: int, metrics: Mapping[str, float]) -> bool:
         _send(replies, ("step", job.number, step, dict(metrics)))

@@ -57,7 +57,7 @@ def results(study: symnas.Study) -> dict[int, object]:
 
 
 def kill_often(script: Path, store: Path, workers: int, trials: int, times: int, longest: float) -> int:
-    """Kill the driver at random moments; check after each that nothing finished was lost. Return how many ran."""
+    """Kill the driver at random moments, check that nothing finished is lost, return how often it ran."""
     moments = random.Random(workers)
     before: dict[int, object] = {}
     killed = 0

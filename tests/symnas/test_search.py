@@ -236,7 +236,7 @@ def test_the_same_call_continues_and_trials_is_a_total(tmp_path: Path) -> None:
     assert [t.decision for t in read.trials] == [t.decision for t in whole.trials]
     assert read.best.metrics == whole.best.metrics
     assert read.replay().hyperparameters["population"] == 5
-    with pytest.raises(StudyError, match="loaded without it: use symnas.load_study"):
+    with pytest.raises(StudyError, match=r"loaded without it: use symnas.load_study"):
         read.best.build()
     assert symnas.load_study(store, program=SPACE).best.build() == whole.best.decision
 
@@ -346,7 +346,7 @@ def test_ctrl_c_returns_what_is_finished(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_bad_arguments_are_named() -> None:
-    with pytest.raises(AlgorithmError, match="no algorithm named 'randon'.*did you mean 'random'"):
+    with pytest.raises(AlgorithmError, match=r"no algorithm named 'randon'.*did you mean 'random'"):
         run(total, algorithm="randon")
     with pytest.raises(AlgorithmError, match="has no option 'repeat'"):
         run(total, options={"repeat": True})
@@ -354,7 +354,7 @@ def test_bad_arguments_are_named() -> None:
         run(total, trials=0)
     with pytest.raises(StudyError, match="timeout is a number of seconds above 0"):
         run(total, timeout=0)
-    with pytest.raises(StudyError, match="on_change is 'refuse' or 'import'; got 'improt'.*'import'"):
+    with pytest.raises(StudyError, match=r"on_change is 'refuse' or 'import'; got 'improt'.*'import'"):
         run(total, on_change="improt")
     with pytest.raises(StudyError, match="a search needs a program or a space; got 'net'"):
         run(total, space="net")

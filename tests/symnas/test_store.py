@@ -128,7 +128,7 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path: Path) -> None:
 def test_what_is_no_store_is_left_as_it_was(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("my only copy")
-    with pytest.raises(StoreError, match="a store is a SQLite file; .*notes.txt is something else"):
+    with pytest.raises(StoreError, match=r"a store is a SQLite file; .*notes.txt is something else"):
         run(text)
     assert text.read_text() == "my only copy"
     foreign = tmp_path / "foreign.db"
@@ -139,7 +139,7 @@ def test_what_is_no_store_is_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is a database of something else \\(tables precious\\)"):
         run(foreign)
     assert foreign.read_bytes()[100:] == before[100:]
-    with pytest.raises(StoreError, match="a store is a file; .* is a folder"):
+    with pytest.raises(StoreError, match=r"a store is a file; .* is a folder"):
         run(tmp_path)
     with pytest.raises(StoreError, match="the folder of a store must exist"):
         run(tmp_path / "no" / "s.db")
@@ -167,7 +167,7 @@ def test_a_damaged_store_is_left_as_it_was(tmp_path: Path) -> None:
     for start in range(4096, len(data), 4096):
         data[start : start + 600] = b"\xff" * 600
     path.write_bytes(data)
-    with pytest.raises(StoreError, match="the file is damaged .*recover"):
+    with pytest.raises(StoreError, match=r"the file is damaged .*recover"):
         run(path, trials=500)
     assert path.read_bytes()[: len(data)] == bytes(data)
 
@@ -178,7 +178,7 @@ def test_a_full_disk_ends_the_search_and_keeps_what_was_written(tmp_path: Path) 
     store._connection.exec_driver_sql("PRAGMA max_page_count = 40")
     store._connection.commit()
     finished: list[int] = []
-    with pytest.raises(StoreError, match="the disk is full .*make room and run the same command again"):
+    with pytest.raises(StoreError, match=r"the disk is full .*make room and run the same command again"):
         run(store, trials=2000, on_trial=lambda trial: finished.append(trial.number))
     store.close()
     assert finished
@@ -278,7 +278,7 @@ def test_studies_are_found_by_name(tmp_path: Path) -> None:
     run(path, name="first")
     assert symnas.load_study(path).name == "first"
     run(path, name="second")
-    with pytest.raises(StudyError, match="no study 'secnd' in .*did you mean 'second'"):
+    with pytest.raises(StudyError, match=r"no study 'secnd' in .*did you mean 'second'"):
         symnas.load_study(path, "secnd")
-    with pytest.raises(StudyError, match="several studies needs a name; .* has 'first', 'second'"):
+    with pytest.raises(StudyError, match=r"several studies needs a name; .* has 'first', 'second'"):
         symnas.load_study(path)
