@@ -125,7 +125,8 @@ class Walker:
         owner = function.name
         if function.owner is not None:
             owner = function.owner.name if owner == "__init__" else f"{function.owner.name}.{owner}"
-        saved = self._name
+        saved = self._name, self._classes
+        self._classes = ""  # the class is part of the name already
         for argument, default in pairs:
             if default is None:
                 continue
@@ -133,7 +134,7 @@ class Walker:
             if not self._inside_function() and any(id(part) in self.sites for part in ast.walk(default)):
                 function.parameters[argument.arg] = default
             self._expression(default, "")
-        self._name = saved
+        self._name, self._classes = saved
 
     def _inside_function(self) -> bool:
         return any(not isinstance(parent, ast.ClassDef) for parent in self._parents)

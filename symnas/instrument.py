@@ -26,7 +26,7 @@ from symnas.operations import RUNTIME
 from symnas.sites import CallSite, Function, FunctionNode, Loop, Site
 
 RESERVED = "__symnas__"
-FRAME = "__symnas_frame"
+FRAME = "__symnas_frame__"
 _MARK = "\0symnas:"
 _FUTURES = functools.reduce(operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names))
 
@@ -477,6 +477,10 @@ def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module
         inner = [ast.ClassDef(classes[-1].name, [], [], inner, [])]
     names = [name for name in free if not (classes and name == "__class__")]
     assigned: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in names]
+    made = classes[-1].name if classes else getattr(node, "name", None)
+    if made is not None and made not in free:
+        # The statement must not make its own name (recursion, `super(Net, self)`) a variable of the factory.
+        assigned.insert(0, ast.Global([made]))
     module = ast.Module([_def("__symnas_factory__", [*assigned, *inner])], [])
     for item in module.body:
         _place(item, node)

@@ -54,9 +54,14 @@ def source(program: Program, values: Mapping[str, Value]) -> str:
     if "<locals>" in target.__qualname__:
         closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
         return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(unit.module), **closure}))
+    name = target.__qualname__.partition(".")[0]
     if unit.module.__name__ == "__main__" or not unit.file.endswith(".py"):
-        return completed(sliced(text, [target.__qualname__.partition(".")[0]]), vars(unit.module))
-    return text
+        return without_symnas(completed(sliced(text, [name]), vars(unit.module)))
+    try:
+        return without_symnas(text)
+    except ProgramError:
+        # Something else in the file needs SymNAS; the model may not.
+        return without_symnas(sliced(text, [name]))
 
 
 def _recorded(program: Program, values: Mapping[str, Value]) -> RecordingRun:
@@ -74,7 +79,7 @@ def _recorded(program: Program, values: Mapping[str, Value]) -> RecordingRun:
 
 
 def specialise(source: SourceText, module: Function, root: Invocation) -> str:
-    """Return the text that does what the run did, without a choice in it.
+    """Return the text that does what the run did, without a choice in it; imports of SymNAS are left.
 
     Args:
         source: the module's text.
@@ -85,7 +90,7 @@ def specialise(source: SourceText, module: Function, root: Invocation) -> str:
         ProgramError: the text cannot tell two uses of a lambda apart, or SymNAS is used for more than
             choices.
     """
-    return without_symnas(_Residual(source, module, root).text())
+    return _Residual(source, module, root).text()
 
 
 class _Residual:

@@ -207,6 +207,9 @@ class BodyWriter:
         own = ast.unparse(function)
         if all(text == own for text in texts.values()):
             return None
+        if isinstance(function, ast.Name):
+            # An alias (a parameter that holds a class) hides which names may sit in a tuple.
+            texts = {turns: self.names.of(target) for turns, target in targets.items()}
         text = self._dispatched(texts, _dimensions(call))
         return bracketed(text)
 
