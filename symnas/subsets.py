@@ -138,7 +138,7 @@ class Subsets:
     @property
     def packable(self) -> bool:
         """Whether every selection has a distinct 63-bit key."""
-        return (self.n + 1) ** self.high < 2**62
+        return int((self.n + 1) ** self.high) < 2**62
 
     def rank_rows(self, slots: Codes) -> NDArray[np.int64]:
         """Return the ranks of the rows of `slots` (rows, high); inactive rows get `INACTIVE`."""
