@@ -124,7 +124,8 @@ class _Residual:
     def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
         """Return the edits inside a function (or the module), those of the definitions inside it included."""
         edits = [*outer, *BodyWriter(self.source, body, self.names, self.parents).edits()]
-        used = set(used_by(body))
+        # A function that made the target before the run was not entered, but what it defined is used.
+        used = set(used_by(body)) if body.members else set(self.variants.order)
         by_class: dict[ast.ClassDef, list[Function]] = {}
         for child in function.children:
             if child.owner is not None:
