@@ -102,8 +102,8 @@ class _Assembly:
         point = knowledge.points[number]
         held, refuted = knowledge.tabulate(shapes, str(point.origin))
         variables = sorted({v for row in [*held, *refuted] for v in row}, key=knowledge.rank)
-        if not refuted or not variables:
-            return None
+        if not refuted:
+            return self._always(shapes)
         self._refuse_real(variables, held, refuted, point)
         finite = [v for v in variables if not _is_real(knowledge.points[v])]
         allowed, excluded = self._expand(held, finite, point), self._expand(refuted, finite, point)
@@ -114,6 +114,19 @@ class _Assembly:
                 allowed, excluded = fewer
                 finite.remove(variable)
         return (tuple(finite), frozenset(allowed)) if finite else None
+
+    def _always(self, shapes: list[tuple[Step, ...]]) -> Clause | None:
+        """Return a condition that always holds, but says where a point belongs: a first turn under the number of turns."""
+        if len(shapes) != 1 or len(shapes[0]) != 1:
+            return None
+        named = [{v for v, _ in row} for row in self.knowledge.tables[shapes[0][0][0]].rows]
+        if any(len(variables) != 1 or variables != named[0] for variables in named):
+            return None
+        (variable,) = named[0]
+        point = self.knowledge.points[variable]
+        if _is_real(point):
+            return None
+        return (variable,), frozenset((code,) for code in range(int(point.cardinality)))
 
     def _refuse_real(
         self, variables: list[int], held: Iterable[dict[int, Code]], refuted: Iterable[dict[int, Code]], point: Point
@@ -177,9 +190,15 @@ class _Assembly:
                 placed.when = self._when(parent, rows)
                 clauses = [clause for clause in clauses if clause != ((parent,), rows)]
                 break
-        placed.guards = clauses
+        placed.guards = [clause for clause in clauses if not self._idle(clause)]
         self.placed[number] = placed
         (self.roots if placed.parent is None else self.placed[placed.parent].children).append(number)
+
+    def _idle(self, clause: Clause) -> bool:
+        """Whether a condition on one point allows everything it can be."""
+        variables, rows = clause
+        always = len(variables) == 1 and len(rows) >= int(self.knowledge.points[variables[0]].cardinality)
+        return always and not self.clauses[variables[0]]
 
     def _needed(self, number: int) -> list[Clause]:
         """Drop conditions that the other conditions' points imply."""

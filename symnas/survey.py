@@ -78,6 +78,8 @@ class Survey:
         self.asked: list[tuple[dict[int, Code], str, int]] = []
         self.failed: dict[tuple[int, Code], Exception] = {}
         self.worked: set[tuple[int, Code]] = set()
+        self.grew = 0
+        """How many of the runs asked for came before something new was seen about what conditional code changes."""
         self.stale: set[Hashable] = set()
 
     def space(self, requires: tuple[str, ...] = ()) -> Space:
@@ -86,12 +88,15 @@ class Survey:
         if first.error is not None and not first.points:
             raise self.explain({}, first.error)
         self._run({}, LONGEST)
+        self._exhaust()
         for _ in range(6):
-            self._exhaust()
-            if self.runner.settled():
-                break
-            for asked, policy, seed in list(self.asked):
+            # What code changes under conditions was learnt on the way; runs from before that may have missed it.
+            again, self.grew = self.asked[: self.grew], 0
+            for asked, policy, seed in again:
                 self._run(asked, policy, seed, again=True)
+            self._exhaust()
+            if not self.grew:
+                break
         self._report_failures(first)
         for _ in range(8):
             space = self._assemble(requires)
@@ -123,6 +128,8 @@ class Survey:
             return self._policy(point, policy, rng)
 
         trace = self.runner.run(decide, limit)
+        if not self.runner.settled():
+            self.grew = len(self.asked)
         self._take(trace)
         return trace
 
@@ -182,8 +189,11 @@ class Survey:
             if not wanted:
                 self.stale.discard(key)
             for prefix in wanted:
-                attempt = self._attempt(key, prefix)
+                attempt = self.attempts.get((key, frozenset(prefix.items())), 0) + 1
                 assignment = self._witness(table, prefix, attempt)
+                if assignment is None:
+                    continue
+                self._attempt(key, prefix)
                 yield _Task(assignment, frozenset(prefix.items()), table)
         for number in knowledge.order:
             point = knowledge.points[number]
@@ -220,25 +230,26 @@ class Survey:
             return wanted
         return wanted
 
-    def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code]:
-        """Return an assignment under which the condition is met and its points have these codes."""
+    def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code] | None:
+        """Return an assignment under which the condition is met and its points have these codes, or None for none known."""
         shapes = list(table.around)
+        budget = [200]
         for offset in range(len(shapes)):
             shape = shapes[(attempt - 1 + offset) % len(shapes)]
-            found = self._satisfy(list(shape), dict(prefix), 200)
+            found = self._satisfy(list(shape), dict(prefix), budget)
             if found is not None:
                 return self._active(found, attempt)
-        return self._active(dict(prefix), attempt)
+        return self._active(dict(prefix), attempt) if budget[0] <= 0 else None
 
-    def _satisfy(self, steps: list[Step], assignment: dict[int, Code], budget: int) -> dict[int, Code] | None:
+    def _satisfy(self, steps: list[Step], assignment: dict[int, Code], budget: list[int]) -> dict[int, Code] | None:
         if not steps:
             return assignment
         key, outcome = steps[0]
         for row, found in self.knowledge.tables[key].rows.items():
-            if found != outcome or budget <= 0:
+            if found != outcome or budget[0] <= 0:
                 continue
             if all(assignment.get(v, c) == c for v, c in row):
-                budget -= 1
+                budget[0] -= 1
                 result = self._satisfy(steps[1:], {**assignment, **dict(row)}, budget)
                 if result is not None:
                     return result
@@ -256,7 +267,7 @@ class Survey:
             shapes = list(self.knowledge.around.get(number, ()))
             for offset in range(len(shapes)):
                 shape = shapes[(attempt - 1 + offset) % len(shapes)]
-                found = self._satisfy(list(shape), assignment, 50)
+                found = self._satisfy(list(shape), assignment, [50])
                 if found is not None:
                     pending.extend(v for v in found if v not in assignment)
                     assignment = found

@@ -28,6 +28,7 @@ class Loop:
         self.ends = ends
         self.stepper = None if pair is None else Stepper(frame, pair)
         self.effect_key = ("loop", site, self.path)
+        self.last: Node | None = None
         self.passed: list[Node] = []
         self.depth = len(frame.rt.attempts)
 
@@ -91,7 +92,8 @@ class Loop:
             key = ("turn", self.site, self.frame.path)
             record = self.frame.rt.heap.get(self.stepper.value) if self.stepper else None
             named = (outcome, record.outcome()) if outcome and record and record.outcome else outcome
-            self.frame.push(key, labels, named, self.site, 0, self.effect_key)
+            self.frame.push(key, labels, named, self.site, 0, self.effect_key, self.last)
+            self.last = self.frame.pc
 
     def decide(self, pair: Pair) -> bool:
         """Decide whether a `while` goes on; later turns depend on it."""
