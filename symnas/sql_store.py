@@ -190,7 +190,8 @@ class SqlStore:
         """Return how many events of each kind there are."""
         query = sa.select(EVENTS.c.kind, sa.func.count()).where(EVENTS.c.study == key).group_by(EVENTS.c.kind)
         with self._transaction():
-            return dict(self._connection.execute(query).tuples().all())
+            rows = self._connection.execute(query).fetchall()
+        return {row[0]: row[1] for row in rows}
 
     def close(self) -> None:
         """Let go of the file; what is asked of the store afterwards opens it for that moment only."""
