@@ -186,7 +186,9 @@ def guarded(
 
 def needs_source(coverage: Coverage) -> bool:
     """Whether a choice is made where the class itself, or what runs after the build, must differ."""
-    return bool(coverage.definitions) or bool(forward_functions(coverage))
+    if coverage.by_source is None:
+        coverage.by_source = bool(coverage.definitions) or bool(forward_functions(coverage))
+    return coverage.by_source
 
 
 def forward_functions(coverage: Coverage) -> list[Function]:

@@ -121,6 +121,8 @@ class Coverage:
         functions = functions_of(target, self.modules)
         self.units = self._units(functions, file)
         self.bindings = [binding for function in functions for binding in self._bind(function)]
+        self.by_source: bool | None = None
+        """Whether children are instances of generated classes; found out once, by the builder."""
         self.touched = [binding for binding in self.bindings if binding.record.touched]
 
     @property
