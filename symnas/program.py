@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch import fx
 
+    from symnas.clauses import Clause
     from symnas.profile import Profile
 
 
@@ -146,6 +147,21 @@ class Program:
             BuildError: the user's code raised under it.
         """
         return builder.build(self, self.decision(decision))
+
+    @property
+    def local_requires(self) -> tuple[str, ...]:
+        """The texts of those `require` clauses that stand at a choice, where a run sees variables in scope."""
+        return tuple(text for annotation in self.annotations for text in annotation.requires)
+
+    def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
+        """Build a child, and tell which `require` clauses were met on the way, with the variables in scope there."""
+        from symnas.requirements import CheckedRun
+
+        if builder.needs_source(self.coverage):
+            return self.build(decision), []
+        run = CheckedRun(decision)
+        with builder.running(self.coverage, run):
+            return self.target(*self.args, **self.kwargs), run.met
 
     def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example inputs as positional and keyword arguments, their tensors on `device`."""

@@ -1,15 +1,17 @@
 """Whether a decision meets a program's `require` clauses, found out before anything real is built.
 
 A clause may speak of variables in scope where it stands, of points by their address or its last segment, and
-of `params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause asks for what
-only a run can tell.
+of `params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause asks for
+what only a run can tell.
 A clause that the run never reaches, or that speaks of an inactive point, does not apply.
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from symnas.clauses import COSTS, Clause, Verdict
 from symnas.errors import BuildError, RequirementError
+from symnas.runtime import Arrival, Run
 
 if TYPE_CHECKING:
     from symnas.batch import Batch
@@ -35,11 +38,40 @@ class Conditional(Protocol):
         """The space of its decisions; `space.requires` holds clauses over decisions and costs."""
 
     @property
-    def inputs(self) -> tuple[Any, ...] | None:
-        """Example inputs of the child's forward pass, or None."""
+    def inputs(self) -> Any:
+        """Example inputs of the child's forward pass as they were given, or None."""
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments."""
+
+    @property
+    def local_requires(self) -> Collection[str]:
+        """Texts of those clauses that `build_checked` meets with variables in scope."""
 
     def build_checked(self, decision: Decision) -> tuple[object, Met]:
         """Build the child on the current default device, and tell which clauses were met on the way."""
+
+
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class CheckedRun(Run):
+    """A run under a decision that notes the clauses it comes past, and the variables in scope there."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values, strict=True)
+        self.met: Met = []
+
+    def left(self, arrival: Arrival, result: object) -> object:
+        """Note the clauses of the annotation at a point, with the chosen value under the assigned name."""
+        site = arrival.site
+        if site.requires:
+            scope = dict(sys._getframe(2).f_locals)  # left <- Runtime.leave <- the user's function
+            statement = site.annotation.statement if site.annotation is not None else None
+            if isinstance(statement, ast.Assign) and statement.value is site.node:
+                scope |= {target.id: result for target in statement.targets if isinstance(target, ast.Name)}
+            self.met += [(Clause(text, site.origin), scope) for text in site.requires]
+        return super().left(arrival, result)
 
 
 @dataclass(frozen=True)
@@ -71,7 +103,8 @@ def check(
     """
     own = decision_scope(decision)
     stated = [Clause(text) for text in program.space.requires]
-    cheap = [(clause, own) for clause in stated if not clause.costs]
+    local = set(program.local_requires)
+    cheap = [(c, own) for c in stated if not c.costs and (c.text not in local or set(c.names) <= set(own))]
     broken = [*_judged(cheap, decision)]
     if broken:
         return tuple(broken)  # the decision alone is enough; nothing need be built
@@ -82,8 +115,14 @@ def check(
         return child
 
     needed = {cost for clause in stated for cost in clause.costs}
-    costs = _costs(build, met, needed, program.inputs if inputs is None else tuple(inputs))
-    everything = [(clause, own | costs) for clause in stated if clause.costs]
+    given: Inputs | None = None
+    if inputs is not None:
+        given = tuple(inputs), {}
+    elif program.inputs is not None:
+        given = program.example()
+    costs = _costs(build, met, needed, given)
+    on_the_way = {clause.text for clause, _ in met}
+    everything = [(c, own | costs) for c in stated if c.costs and c.text not in on_the_way]
     everything += [(clause, own | dict(scope) | costs) for clause, scope in met]
     return tuple(_judged(everything, decision))
 
@@ -163,7 +202,7 @@ def _speaks_of_inactive(clause: Clause, scope: Mapping[str, Any], decision: Deci
 
 
 def _costs(
-    build: Callable[[], object], met: Met, needed: set[str], inputs: tuple[Any, ...] | None
+    build: Callable[[], object], met: Met, needed: set[str], inputs: Inputs | None
 ) -> dict[str, int | None]:
     """Count what the clauses speak of: nothing, parameters alone, or all that a run can tell."""
     from symnas.profile import count_parameters, on_meta, profile
@@ -184,7 +223,7 @@ def _costs(
             f"`require` over {' and '.join(sorted(needed - {'params'}))} needs example inputs; give them "
             "as symnas.program(..., inputs=(torch.zeros(1, 3, 32, 32),))"
         )
-    counted = profile(build, inputs)
+    counted = profile(build, *inputs)
     return {"params": counted.params, "flops": counted.flops, "memory": counted.memory}
 
 

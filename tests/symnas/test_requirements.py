@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import symnas
 from symnas.clauses import Clause
 from symnas.errors import RequirementError
 from symnas.nodes import Branch, IntRange, OneOf
@@ -28,6 +29,10 @@ class Program:
         self.inputs = inputs
         self.met = [Clause(text) for text in met]
         self.devices = []
+        self.local_requires = ()
+
+    def example(self, device=None):
+        return self.inputs, {}
 
     def build_checked(self, decision):
         width = decision["net.width"]
@@ -116,3 +121,30 @@ def test_a_name_that_several_points_share_must_be_written_out():
     assert kept == [pair for pair in itertools.product((1, 2), (1, 2)) if pair[0] < pair[1]]
     with pytest.raises(RequirementError, match="needs a value for 'k'"):
         check(Program(Space(points, ("k < 2",))), Space(points).default)
+
+
+ANNOTATED = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, inputs=4):
+        super().__init__()
+        hidden = inputs * 3
+        heads = 2  # search: {2, 3, 4} require hidden % heads == 0 and heads != 2
+        width = 8  # search: {8, 16, 32} require params < 400
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.Linear(width, width))
+"""
+
+
+def test_clauses_of_annotated_code(tmp_path):
+    (tmp_path / "annotated.py").write_text(ANNOTATED)
+    program = symnas.program(f"{tmp_path}/annotated.py:Net")
+    for decision in program.space.enumerate():
+        width = decision["width"]
+        params = 5 * width + width * (width + 1)
+        assert is_feasible(program, decision) == (decision["heads"] in (3, 4) and params < 400)
+    drawn = sample(program, 20, np.random.default_rng(0))
+    assert {d["heads"] for d in drawn} == {3, 4}
+    broken = check(program, program.space.decision({"heads": 2, "width": 32}))
+    assert [violation.clause.origin.rpartition(":")[2] for violation in broken] == ["8", "9"]
