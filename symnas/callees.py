@@ -122,6 +122,7 @@ class Callees:
         return owner is not None and any(self._callee(base, function) for base in owner.bases)
 
     def _object(self, found: Any) -> bool:
+        found = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
         name = getattr(found, "__name__", None)
         if isinstance(found, (FunctionType, MethodType, type)):
             return name in self.reaching and not _is_library(found)

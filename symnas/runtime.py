@@ -298,19 +298,24 @@ def _inner_loops(place: Site | CallSite, parent: Site) -> tuple[Loop, ...]:
 
 
 def set_value(arrival: Arrival, value: Value) -> None:
-    """Give an arrival its value, after checking it against the domain."""
+    """Give an arrival its value, after checking it against the domain.
+
+    Raises:
+        DecisionError: the value is not one of the point's.
+    """
     spec = arrival.spec
-    point = spec.point(arrival.address, value if not spec.known else None)
     if spec.kind == "oneof":
         index = spec.index(value)
         if index is None:
-            raise point.refuse(value)
+            raise spec.point(arrival.address, spec.labels[0]).refuse(value)
         arrival.code = index
-    elif spec.kind in ("manyof", "permutation"):
-        arrival.code = point.code(value)
-        value = point.value(arrival.code)
-    elif spec.kind == "int":
-        point.code(value)
-    else:
-        value = point.real(value) if point.step is None else point.value(point.code(value))
+    elif not spec.known or value is not spec.default or spec.kind in ("manyof", "permutation"):
+        point = spec.point(arrival.address, value)
+        if spec.kind in ("manyof", "permutation"):
+            arrival.code = point.code(value)
+            value = point.value(arrival.code)
+        elif spec.kind == "int":
+            point.code(value)
+        else:
+            value = point.real(value) if spec.step is None else point.value(point.code(value))
     arrival.value = value

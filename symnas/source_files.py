@@ -214,17 +214,24 @@ def file_of(target: Any) -> str:
     """
     if isinstance(target, FunctionType):
         return target.__code__.co_filename
-    for value in vars(target).values():
-        inner = value if isinstance(value, FunctionType) else next(_inside(value), None)
-        if isinstance(inner, FunctionType) and inner.__module__ == target.__module__ and linecache.getlines(inner.__code__.co_filename):
-            return inner.__code__.co_filename
+    own = [part for value in vars(target).values() for part in (value, *_inside(value)) if isinstance(part, FunctionType)]
+    files = [part.__code__.co_filename for part in own if part.__module__ == target.__module__]
+    readable = [file for file in files if linecache.getlines(file)]
+    if readable:
+        return readable[0]
     try:
         file = inspect.getsourcefile(target)
     except TypeError:
         file = None
-    if file is None or not linecache.getlines(file):
+    # A class without methods, or a dataclass whose methods are all generated, may still be in its module's file.
+    written = [name for name in files if name != "<string>"]
+    if file is None or written or not linecache.getlines(file) or not _mentions(file, target.__name__):
         raise ProgramError(
             f"the source of {target.__qualname__!r} is not available (module {target.__module__!r}); define it in a file or a "
             "notebook cell"
         )
     return file
+
+
+def _mentions(file: str, name: str) -> bool:
+    return any(line.lstrip().startswith(("class ", "@")) and name in line for line in linecache.getlines(file))
