@@ -1,211 +1,35 @@
-"""The kinds of decision points, and the branches and guards that say when a point exists."""
+"""The kinds of decision points: choices among candidates here, numbers and the base in their own modules."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from symnas.errors import DecisionError, SpaceError
+from symnas.point import UNSET, Branch, Code, Guard, Label, Point, Value, identity, label_key, show
+from symnas.ranges import FloatRange, IntRange
 from symnas.subsets import Subsets
 
-Label = str | int | float | bool | None
-Value = Label | tuple[Label, ...]
-Code = int | tuple[int, ...]
-
-_UNSET: Any = object()
-
-
-def label_key(label: object) -> object:
-    """Return a key under which `True`, `1` and `1.0` are three different labels."""
-    return label if type(label) is str else (type(label).__name__, label)
-
-
-def show(value: object) -> str:
-    """Write a label or a tuple of labels as people read it: texts without quotes where that is clear."""
-    if isinstance(value, tuple):
-        return "(" + ", ".join(show(item) for item in value) + ")"
-    if isinstance(value, str) and value.isidentifier() and value not in {"True", "False", "None"}:
-        return value
-    return repr(value)
-
-
-def identity(value: object) -> object:
-    """Return a hashable stand-in that keeps apart what `==` on Python scalars would merge."""
-    if isinstance(value, tuple):
-        return tuple(identity(item) for item in value)
-    if isinstance(value, bool | int | float):
-        return type(value).__name__, value
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A joint condition over earlier finite points.
-
-    Args:
-        addresses: the earlier points, in any order.
-        allowed: rows of their codes under which the guarded point exists; a code of -1 means "that point is
-            inactive", a subset's or permutation's code is its rank in `values()`.
-    """
-
-    addresses: tuple[str, ...]
-    allowed: frozenset[tuple[int, ...]]
-
-    def __post_init__(self) -> None:
-        """Normalise the arguments and refuse an empty or ragged table."""
-        object.__setattr__(self, "addresses", tuple(self.addresses))
-        object.__setattr__(self, "allowed", frozenset(tuple(map(int, row)) for row in self.allowed))
-        if not self.addresses or len(set(self.addresses)) != len(self.addresses):
-            raise SpaceError(f"a guard names at least one point, each once; got {list(self.addresses)}")
-        if not self.allowed or any(len(row) != len(self.addresses) for row in self.allowed):
-            raise SpaceError(
-                f"a guard over {list(self.addresses)} needs rows of {len(self.addresses)} codes, at least "
-                f"one; got {sorted(self.allowed)[:3]}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """Points that exist while their parent's code is in `when`.
-
-    Args:
-        when: codes of the parent (of a subset: candidate codes, any of which must be chosen).
-        points: the points that exist then.
-        occurrence: under a subset with repeats, how many choices of the same candidate come before.
-    """
-
-    when: range | tuple[int, ...]
-    points: tuple[Point, ...]
-    occurrence: int = 0
-
-    def __post_init__(self) -> None:
-        """Store a contiguous run of codes as a range, anything else as a sorted tuple."""
-        if not (isinstance(self.when, range) and self.when.step == 1 and len(self.when)):
-            codes = sorted({int(code) for code in self.when})
-            if not codes:
-                raise SpaceError("a branch needs at least one code of its parent in `when`")
-            run = codes[-1] - codes[0] + 1 == len(codes)
-            when = range(codes[0], codes[-1] + 1) if run else tuple(codes)
-            object.__setattr__(self, "when", when)
-        object.__setattr__(self, "points", tuple(self.points))
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Smallest and largest code."""
-        return self.when[0], self.when[-1]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Point:
-    """A place in the tree where something is decided.
-
-    Args:
-        address: where the point stands, unique in its space.
-        weights: prior weight of every candidate or value, or None for equal ones.
-        branches: points that depend on this one.
-        guards: further conditions over earlier points, all of which must hold.
-        origin: `file:line` of the source; neither compared nor fingerprinted.
-    """
-
-    address: str
-    weights: tuple[float, ...] | None = field(default=None, kw_only=True)
-    branches: tuple[Branch, ...] = field(default=(), kw_only=True)
-    guards: tuple[Guard, ...] = field(default=(), kw_only=True)
-    origin: str | None = field(default=None, kw_only=True)
-
-    kind: ClassVar[str] = "point"
-
-    def __post_init__(self) -> None:
-        """Normalise sequences to tuples and check the point by itself."""
-        if not isinstance(self.address, str) or not self.address:
-            raise SpaceError(f"an address is a non-empty text, got {self.address!r}")
-        self._set(branches=tuple(self.branches), guards=tuple(self.guards))
-        self._check()
-        if self.weights is not None:
-            self._set(weights=tuple(float(weight) for weight in self.weights))
-            self._check_weights()
-        for branch in self.branches:
-            self._check_branch(branch)
-
-    def _set(self, **changes: object) -> None:
-        for name, value in changes.items():
-            object.__setattr__(self, name, value)
-
-    def _check(self) -> None:
-        raise NotImplementedError
-
-    def _check_weights(self) -> None:
-        weights = self.weights or ()
-        if len(weights) != self.codes or any(not 0 <= w < math.inf for w in weights) or not sum(weights) > 0:
-            raise SpaceError(
-                f"{self.address}: weights are {self.codes} non-negative numbers with a positive sum, "
-                f"got {weights}"
-            )
-
-    def _check_branch(self, branch: Branch) -> None:
-        first, last = branch.bounds
-        if first < 0 or last >= self.codes:
-            raise SpaceError(
-                f"{self.address}: a branch hangs under codes 0..{self.codes - 1}, got {first}..{last}"
-            )
-
-    @property
-    def codes(self) -> int:
-        """How many codes a branch may name: values, or candidates of a subset."""
-        raise NotImplementedError
-
-    @property
-    def cardinality(self) -> int | float:
-        """How many values the point has by itself; `math.inf` for a real range."""
-        raise NotImplementedError
-
-    @property
-    def domain(self) -> str:
-        """The allowed values, as a person would annotate them."""
-        raise NotImplementedError
-
-    def values(self) -> Iterable[Value]:
-        """Return every value in order; a real range has none to list."""
-        raise NotImplementedError
-
-    def code(self, value: object) -> Code:
-        """Return the code of a value; a `DecisionError` names the address and what was allowed."""
-        raise NotImplementedError
-
-    def value(self, code: Any) -> Value:
-        """Return the value with this code (an int, or a tuple of ints for subsets and permutations)."""
-        raise NotImplementedError
-
-    def rank(self, code: Any) -> int:
-        """Return the position of a code in `values()`, which is what guards refer to."""
-        return int(code)
-
-    def refuse(self, value: object) -> DecisionError:
-        """Return the error for a value outside the domain."""
-        return DecisionError(f"{self.address}: the value must be one of {self.domain}, got {value!r}")
-
-    def replace(self, **changes: object) -> Point:
-        """Return a copy with some fields changed."""
-        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
-
-    def _compared(self) -> tuple[object, ...]:
-        names = [f.name for f in dataclasses.fields(self) if f.name != "origin"]
-        return tuple(identity(getattr(self, name)) for name in names)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare by structure; labels of different types differ, origins do not count."""
-        if type(self) is not type(other) or not isinstance(other, Point):
-            return NotImplemented
-        return self._compared() == other._compared()
-
-    def __hash__(self) -> int:
-        """Hash by structure."""
-        return hash((type(self).__name__, self._compared()))
+__all__ = [
+    "Branch",
+    "Code",
+    "FloatRange",
+    "Guard",
+    "IntRange",
+    "Label",
+    "ManyOf",
+    "OneOf",
+    "Permutation",
+    "Point",
+    "Tied",
+    "Value",
+    "identity",
+    "label_key",
+    "show",
+]
 
 
 def _check_labels(address: str, labels: Sequence[Label]) -> tuple[Label, ...]:
@@ -246,13 +70,13 @@ class OneOf(Point):
     """One of several candidates; the first is the default unless another is named."""
 
     candidates: tuple[Label, ...]
-    default: Label = _UNSET
+    default: Label = UNSET
 
     kind: ClassVar[str] = "oneof"
 
     def _check(self) -> None:
         self._set(candidates=_check_labels(self.address, self.candidates))
-        if self.default is _UNSET:
+        if self.default is UNSET:
             self._set(default=self.candidates[0])
         if _find(self.candidates, self.default) is None:
             raise SpaceError(
@@ -383,7 +207,7 @@ class ManyOf(_Selection):
     high: int
     ordered: bool = False
     repeats: bool = False
-    default: tuple[Label, ...] = _UNSET
+    default: tuple[Label, ...] = UNSET
     only: tuple[tuple[Label, ...], ...] = ()
 
     kind: ClassVar[str] = "manyof"
@@ -400,7 +224,7 @@ class ManyOf(_Selection):
         plain = _subsets(self.codes, self.low, self.high, self.ordered, self.repeats, ())
         rows = self._code_only(self.only, plain)
         self._set(only=tuple(self.value(row) for row in rows))
-        if self.default is _UNSET:
+        if self.default is UNSET:
             self._set(default=self.value(next(iter(self.subsets))))
         self._set(default=self._check_default(self.default))
 
@@ -431,7 +255,7 @@ class ManyOf(_Selection):
 class Permutation(_Selection):
     """All candidates in some order; the given order is the default unless another is named."""
 
-    default: tuple[Label, ...] = _UNSET
+    default: tuple[Label, ...] = UNSET
     only: tuple[tuple[Label, ...], ...] = ()
 
     kind: ClassVar[str] = "permutation"
@@ -441,7 +265,7 @@ class Permutation(_Selection):
         plain = _subsets(self.codes, self.codes, self.codes, True, False, ())
         rows = self._code_only(self.only, plain)
         self._set(only=tuple(self.value(row) for row in rows))
-        if self.default is _UNSET:
+        if self.default is UNSET:
             self._set(default=self.only[0] if self.only else self.candidates)
         self._set(default=self._check_default(self.default))
 
@@ -455,209 +279,6 @@ class Permutation(_Selection):
     def domain(self) -> str:
         """The candidates, as annotated."""
         return _listed(self.only, 6) if self.only else f"order of {_listed(self.candidates)}"
-
-
-def _numbers(address: str, *numbers: object, whole: bool) -> None:
-    for number in numbers:
-        fits = isinstance(number, int) if whole else isinstance(number, int | float)
-        if isinstance(number, bool) or not fits or not math.isfinite(number):  # type: ignore[arg-type]
-            wanted = "whole numbers" if whole else "finite numbers"
-            raise SpaceError(f"{address}: a range is given in {wanted}, got {number!r}")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class IntRange(Point):
-    """Whole numbers from `low` to `high`, both included.
-
-    Args:
-        low: smallest value.
-        high: largest value.
-        step: distance of neighbouring values.
-        factor: ratio of neighbouring values, instead of a step.
-        log: draw log-uniformly and scale logarithmically when encoding.
-        default: a value; `low` if absent.
-    """
-
-    low: int
-    high: int
-    step: int = 1
-    factor: int | None = None
-    log: bool = False
-    default: int = _UNSET
-
-    kind: ClassVar[str] = "int"
-
-    def _check(self) -> None:
-        _numbers(self.address, self.low, self.high, self.step, whole=True)
-        if self.factor is not None:
-            _numbers(self.address, self.factor, whole=True)
-            if self.factor < 2 or self.low < 1 or self.step != 1:
-                raise SpaceError(
-                    f"{self.address}: a factor is at least 2, from a low of at least 1 and without a step; "
-                    f"got {self.domain}"
-                )
-        if self.low > self.high or self.step < 1 or (self.log and self.low < 1):
-            raise SpaceError(
-                f"{self.address}: a range needs low <= high, a step of at least 1, and low >= 1 when log; "
-                f"got {self.domain}"
-            )
-        if self.default is _UNSET:
-            self._set(default=self.low)
-        try:
-            self.code(self.default)
-        except DecisionError as error:
-            raise SpaceError(f"{self.address}: the default must be a value of the point ({error})") from None
-
-    @property
-    def codes(self) -> int:
-        """How many values there are."""
-        return len(self.values())
-
-    @property
-    def cardinality(self) -> int:
-        """How many values there are."""
-        return len(self.values())
-
-    @property
-    def domain(self) -> str:
-        """The range, as annotated."""
-        tail = f" step {self.step}" if self.step != 1 else ""
-        tail += f" x {self.factor}" if self.factor is not None else ""
-        return f"{'log ' * self.log}{self.low}..{self.high}{tail}"
-
-    def values(self) -> Sequence[int]:
-        """Return the values in order."""
-        if self.factor is None:
-            return range(self.low, self.high + 1, self.step)
-        return _powers(self.low, self.high, self.factor)
-
-    def code(self, value: object) -> int:
-        """Return the position of a value."""
-        if type(value) is int:
-            try:
-                return self.values().index(value)
-            except ValueError:
-                pass
-        raise self.refuse(value)
-
-    def value(self, code: Any) -> int:
-        """Return the value at a position."""
-        value: int = self.values()[code]
-        return value
-
-
-@lru_cache(maxsize=4096)
-def _powers(low: int, high: int, factor: int) -> tuple[int, ...]:
-    values = [low]
-    while values[-1] * factor <= high:
-        values.append(values[-1] * factor)
-    return tuple(values)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FloatRange(Point):
-    """Real numbers from `low` to `high`, both included; with a step, finitely many.
-
-    Args:
-        low: smallest value.
-        high: largest value.
-        step: distance of neighbouring values, counted exactly in decimal.
-        log: draw log-uniformly and scale logarithmically when encoding.
-        default: a value; `low` if absent.
-    """
-
-    low: float
-    high: float
-    step: float | None = None
-    log: bool = False
-    default: float = _UNSET
-
-    kind: ClassVar[str] = "float"
-
-    def _check(self) -> None:
-        _numbers(self.address, self.low, self.high, whole=False)
-        self._set(low=float(self.low) + 0.0, high=float(self.high) + 0.0)
-        if self.step is not None:
-            _numbers(self.address, self.step, whole=False)
-            self._set(step=float(self.step))
-        if self.low > self.high or (self.step is not None and self.step <= 0) or (self.log and self.low <= 0):
-            raise SpaceError(
-                f"{self.address}: a range needs low <= high, a step above 0, and low > 0 when log; "
-                f"got {self.domain}"
-            )
-        if self.default is _UNSET:
-            self._set(default=self.low)
-        try:
-            self._set(default=self.value(self.code(self.default)) if self.finite else self.real(self.default))
-        except DecisionError as error:
-            raise SpaceError(f"{self.address}: the default must be a value of the point ({error})") from None
-
-    def _check_weights(self) -> None:
-        if not self.finite:
-            raise SpaceError(f"{self.address}: a real range without a step takes no weights")
-        Point._check_weights(self)
-
-    def _check_branch(self, branch: Branch) -> None:
-        if not self.finite:
-            raise SpaceError(f"{self.address}: nothing can hang under a real range; give it a step")
-        Point._check_branch(self, branch)
-
-    @property
-    def finite(self) -> bool:
-        """Whether there are finitely many values: a step, or a single value."""
-        return self.step is not None or self.low == self.high
-
-    @property
-    def codes(self) -> int:
-        """How many values there are, 0 when they cannot be listed."""
-        return len(self.values()) if self.finite else 0
-
-    @property
-    def cardinality(self) -> int | float:
-        """How many values there are."""
-        return self.codes if self.finite else math.inf
-
-    @property
-    def domain(self) -> str:
-        """The range, as annotated."""
-        tail = f" step {self.step!r}" if self.step is not None else ""
-        return f"{'log ' * self.log}{self.low!r}..{self.high!r}{tail}"
-
-    def values(self) -> Sequence[float]:
-        """Return the values in order; a range without a step has none to list."""
-        if not self.finite:
-            raise SpaceError(f"{self.address}: a real range without a step cannot be listed; give it a step")
-        return _stepped(self.low, self.high, self.step)
-
-    def real(self, value: object) -> float:
-        """Return a value of a range without a step as a float."""
-        if isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high:
-            return float(value) + 0.0
-        raise self.refuse(value)
-
-    def code(self, value: object) -> int:
-        """Return the position of a value among those of a stepped range."""
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            values = self.values()
-            size = self.step if self.step is not None else 1.0
-            near = round((value - self.low) / size) if math.isfinite(value) else -1
-            if 0 <= near < len(values) and values[near] == value:
-                return near
-        raise self.refuse(value)
-
-    def value(self, code: Any) -> float:
-        """Return the value at a position."""
-        value: float = self.values()[code]
-        return value
-
-
-@lru_cache(maxsize=4096)
-def _stepped(low: float, high: float, step: float | None) -> tuple[float, ...]:
-    if step is None or low == high:
-        return (low,)
-    first, size = Decimal(repr(low)), Decimal(repr(step))
-    count = int((Decimal(repr(high)) - first) / size) + 1
-    return tuple(float(first + size * position) for position in range(count))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
