@@ -24,7 +24,7 @@ from symnas.space import Space
 from symnas.store import Store, StudyRow, open_store
 from symnas.study import Study
 from symnas.trial import Home, Trial
-from symnas.trial_context import RunningTrial, caller, current_trial
+from symnas.trial_context import RunningTrial, caller, current_trial, worker_loading
 from symnas.weights import WeightsKeeper
 
 ON_CHANGE = ("refuse", "import")
@@ -97,6 +97,12 @@ def search(
         AlgorithmError: the algorithm or an option is unknown, or does not fit.
         EvaluatorError: the evaluator cannot be called, or returns no metric.
     """
+    if worker_loading():
+        raise StudyError(
+            "a worker process imports the script that a program's class is in, and the script starts a search "
+            "while it is imported: put the search under `if __name__ == '__main__':`, or the class into a "
+            "module of its own"
+        )
     _check(
         trials=trials,
         workers=workers,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from symnas.progress import Display
 
 _running: ContextVar[RunningTrial | None] = ContextVar("symnas_running_trial", default=None)
+_loading: ContextVar[bool] = ContextVar("symnas_worker_loading", default=False)
 
 
 class TrialPruned(BaseException):
@@ -73,6 +74,21 @@ class RunningTrial:
 def current_trial() -> RunningTrial | None:
     """Return the trial whose evaluator is running here, if any."""
     return _running.get()
+
+
+def worker_loading() -> bool:
+    """Whether this is a worker process that imports what it was told to evaluate."""
+    return _loading.get()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Say that a worker imports, perhaps a whole script with the search in it."""
+    token = _loading.set(True)
+    try:
+        yield
+    finally:
+        _loading.reset(token)
 
 
 @contextmanager

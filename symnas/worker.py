@@ -20,7 +20,7 @@ from symnas.errors import EvaluatorError, MissingExtraError, StoreError
 from symnas.evaluation import FATAL, Evaluation, one_line
 from symnas.objectives import Objectives
 from symnas.space import Space
-from symnas.trial_context import RunningTrial
+from symnas.trial_context import RunningTrial, loading
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def main() -> None:
     sys.path[:] = pickle.load(commands)
     threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
     try:
-        setup: Setup = pickle.loads(inbox.get())
-        evaluation = setup.evaluation()
+        with loading():
+            setup: Setup = pickle.loads(inbox.get())
+            evaluation = setup.evaluation()
         space = evaluation.target if isinstance(evaluation.target, Space) else evaluation.target.space
     except Exception as error:
         _send(replies, ("broken", one_line(error)))

@@ -191,3 +191,21 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+UNGUARDED = """
+import symnas
+class Net:
+    def __init__(self):
+        self.width = 3  # search: {3, 4, 5}
+symnas.search(symnas.program(Net), lambda net: net.width, workers=2, progress=False)
+"""
+
+
+def test_an_unguarded_script_with_a_class_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert "put the search under `if __name__ == '__main__':`" in done.stderr
+    script.write_text(UNGUARDED.replace("symnas.search(", "if __name__ == '__main__':\n    symnas.search("))
+    subprocess.run([sys.executable, str(script)], check=True)
