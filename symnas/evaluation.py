@@ -16,6 +16,8 @@ from symnas.decision import Decision
 from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
 from symnas.objectives import Objectives, undefined
 from symnas.outcome import Status
+from symnas.program import Program
+from symnas.requirements import demand
 from symnas.space import Space
 from symnas.trial_context import RunningTrial, TrialPruned, running
 
@@ -136,6 +138,8 @@ class Evaluation:
     def _call(self, trial: RunningTrial) -> tuple[Metrics, Any]:
         given: dict[str, Any] = {"trial": trial, "decision": trial.decision}
         named = {name: given[name] for name in self.by_name}
+        if isinstance(self.target, Program):
+            demand(self.target, trial.decision)
         if self.takes_child:
             child = trial.decision if isinstance(self.target, Space) else self.target.build(trial.decision)
             returned = self.evaluate(child, **named)

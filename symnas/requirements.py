@@ -127,6 +127,19 @@ def check(
     return tuple(_judged(everything, decision))
 
 
+def demand(program: Conditional, decision: Decision) -> None:
+    """Let a decision that meets every clause pass.
+
+    Raises:
+        RequirementError: it breaks one; the message has the clause and by how much it misses.
+    """
+    if not program.space.requires:
+        return
+    broken = check(program, decision)
+    if broken:
+        raise RequirementError(f"the decision breaks {'; '.join(map(str, broken))}")
+
+
 def is_feasible(program: Conditional, decision: Decision, inputs: Sequence[Any] | None = None) -> bool:
     """Tell whether a decision meets every clause."""
     return not check(program, decision, inputs)

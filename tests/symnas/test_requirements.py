@@ -11,7 +11,7 @@ import symnas
 from symnas.clauses import Clause
 from symnas.errors import RequirementError
 from symnas.nodes import Branch, IntRange, OneOf
-from symnas.requirements import check, decision_scope, is_feasible, sample
+from symnas.requirements import check, decision_scope, demand, is_feasible, sample
 from symnas.space import Space
 
 torch.set_num_threads(1)
@@ -147,4 +147,8 @@ def test_clauses_of_annotated_code(tmp_path):
     drawn = sample(program, 20, np.random.default_rng(0))
     assert {d["heads"] for d in drawn} == {3, 4}
     broken = check(program, program.space.decision({"heads": 2, "width": 32}))
+    with pytest.raises(
+        RequirementError, match="the decision breaks require hidden % heads == 0 and heads != 2"
+    ):
+        demand(program, program.space.decision({"heads": 2, "width": 8}))
     assert [violation.clause.origin.rpartition(":")[2] for violation in broken] == ["8", "9"]
