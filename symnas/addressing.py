@@ -1,9 +1,9 @@
 """Where a point stands: the static half of every address, read off the text.
 
-An address is the prefix of a function's invocation, the turns of the loops around the point, and a path that depends on
-the text alone: the name that the statement gives, the positions of the calls around the point, and the parameter it
-fills. This module computes the paths; a run adds prefixes and turns. Nothing here counts arrivals, so an address moves
-only when the code around its point moves.
+An address is the prefix of a function's invocation, the turns of the loops around the point, and a path that
+depends on the text alone: the name that the statement gives, the positions of the calls around the point,
+and the parameter it fills. This module computes the paths; a run adds prefixes and turns. Nothing here counts
+arrivals, so an address moves only when the code around its point moves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Resolver(Protocol):
 
 
 def name_of(target: ast.AST) -> str | None:
-    """Return the name that an expression goes by in an address: a variable, an attribute, an item by constant key."""
+    """Return the name that an expression goes by in an address: a variable, an attribute, an item "
+    "by constant key.
+    """
     if isinstance(target, ast.Name):
         return target.id
     if isinstance(target, ast.Attribute):
@@ -115,7 +117,9 @@ class Walker:
         self._parents.pop()
         self._function, self._around, self._name, self._classes, self._parent = saved
 
-    def _parameters(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, function: Function) -> None:
+    def _parameters(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, function: Function
+    ) -> None:
         arguments = node.args
         positional = [*arguments.posonlyargs, *arguments.args]
         pairs: list[tuple[ast.arg, ast.expr | None]] = []
@@ -206,7 +210,13 @@ class Walker:
         self._around = self._around[:-1]
         self._statements(node.orelse)
 
-    def _loop(self, node: ast.AST, name: str, kind: Literal["for", "while", "comprehension"], site: Site | None = None) -> Loop:
+    def _loop(
+        self,
+        node: ast.AST,
+        name: str,
+        kind: Literal["for", "while", "comprehension"],
+        site: Site | None = None,
+    ) -> Loop:
         line = getattr(node, "lineno", 0) or getattr(getattr(node, "target", None), "lineno", 0)
         loop = Loop(name, node, kind, line, self.file, tuple(self._around), site)
         self.loops[id(node)] = loop

@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from symnas.coverage import Coverage, Transform, call_with
+from symnas.coverage import Coverage, Transform
 from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.instrument import FRAME, compile_module
 from symnas.runtime import RUN, Arrival, Run
-from symnas.sites import Function, Value
+from symnas.sites import Value
 from symnas.swapping import swapped
 
 if TYPE_CHECKING:
     from symnas.program import Program
 
-CALLED = ("forward", "__call__")
-"""Methods that run when a built model is called."""
 
-
-def execute(program: Program, run: Run, *, transform: Transform | None = None, device: str | None = None) -> Any:
+def execute(
+    program: Program, run: Run, *, transform: Transform | None = None, device: str | None = None
+) -> Any:
     """Run a program under a run, the model's call on the example inputs included where choices need it.
 
     Args:
@@ -63,8 +62,8 @@ def running(coverage: Coverage, run: Run, transform: Transform | None = None) ->
 def fresh_target(program: Program, run: Run, transform: Transform | None = None) -> Any:
     """Execute the target's module anew, instrumented, and return the target in it.
 
-    Choices in class bodies and module statements are made when those are executed, so a run executes them itself; the
-    user's own module is not touched.
+    Choices in class bodies and module statements are made when those are executed, so a run executes them
+    itself; the user's own module is not touched.
 
     Raises:
         ProgramError: the target was made inside a function.
@@ -73,7 +72,8 @@ def fresh_target(program: Program, run: Run, transform: Transform | None = None)
     if "<locals>" in target.__qualname__:
         site = coverage.definitions[0]
         raise ProgramError(
-            f"{site.location}\na class body or module that holds a choice is executed for every build, and {target.__qualname__!r} "
+            f"{site.location}\na class body or module that holds a choice is executed for every "
+            f"build, and {target.__qualname__!r} "
             "was made inside a function; define it at the top level of a module"
         )
     made: dict[str, ModuleType] = {}
@@ -88,7 +88,11 @@ def fresh_target(program: Program, run: Run, transform: Transform | None = None)
             if module is None:
                 module = made[name] = ModuleType(name)
                 keep = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
-                kept = vars(unit.module) if not own else {k: v for k, v in vars(unit.module).items() if k in keep}
+                kept = (
+                    vars(unit.module)
+                    if not own
+                    else {k: v for k, v in vars(unit.module).items() if k in keep}
+                )
                 vars(module).update(kept)
                 saved[name] = sys.modules.get(name)
                 sys.modules[name] = module
@@ -125,7 +129,8 @@ def call_model(program: Program, run: Run, model: Any, device: str | None = None
         except Exception as error:
             if not model.training:
                 raise
-            # Batch statistics of a single example do not exist; what a model does in evaluation still tells its points.
+            # Batch statistics of a single example do not exist; what a model does in evaluation still tells
+            # its points.
             model.eval()
             try:
                 model(*args, **kwargs)
@@ -146,10 +151,12 @@ def bracketed(path: str) -> str:
 
 
 def build(program: Program, values: Mapping[str, Value], *, strict: bool = True) -> Any:
-    """Build the child that the values describe; a program whose class itself holds choices goes by generated source.
+    """Build the child that the values describe; a program whose class itself holds choices goes by generated
+    source.
 
     Raises:
-        BuildError: the user's code raised; address, candidate and line are in the message, the original is the cause.
+        BuildError: the user's code raised; address, candidate and line are in the message, the original is
+        the cause.
     """
     if needs_source(program.coverage):
         from symnas import generated
@@ -166,7 +173,9 @@ def build(program: Program, values: Mapping[str, Value], *, strict: bool = True)
 def guarded(
     program: Program, values: Mapping[str, Value], build_child: Callable[[Run], Any], *, strict: bool = True
 ) -> Any:
-    """Call `build_child`, turning what the user's code raises into an error that says where and under what."""
+    """Call `build_child`, turning what the user's code raises into an error that says where and "
+    "under what.
+    """
     run = Run(values, strict=strict)
     try:
         return build_child(run)
@@ -174,42 +183,24 @@ def guarded(
         raise
     except RecursionError as error:
         raise ProgramError(
-            f"{_deepest(program, error)}: a recursion that depends on choices must end; it did not under {_few(values)}"
+            f"{_deepest(program, error)}: a recursion that depends on choices must end; it did not "
+            f"under {_few(values)}"
         ) from _cleaned(error)
     except Exception as error:
         where, arrival = _place(program, error)
         what = f"building {program.name} failed at {where}"
         if arrival is not None:
             what += f" while {arrival.address!r} was {_chosen(arrival)}"
-        raise BuildError(f"{what}: {type(error).__name__}: {error}\ndecision: {_few(values)}") from _cleaned(error)
+        raise BuildError(f"{what}: {type(error).__name__}: {error}\ndecision: {_few(values)}") from _cleaned(
+            error
+        )
 
 
 def needs_source(coverage: Coverage) -> bool:
     """Whether a choice is made where the class itself, or what runs after the build, must differ."""
     if coverage.by_source is None:
-        coverage.by_source = bool(coverage.definitions) or bool(forward_functions(coverage))
+        coverage.by_source = bool(coverage.definitions) or bool(coverage.when_called)
     return coverage.by_source
-
-
-def forward_functions(coverage: Coverage) -> list[Function]:
-    """Return the functions with choices that may run when a built model is called."""
-    records = [record for unit in coverage.units.values() for record in unit.walker.functions.values()]
-    named: dict[str, list[Function]] = {}
-    for record in records:
-        named.setdefault(record.name, []).append(record)
-    pending = [record for name in CALLED for record in named.get(name, []) if record.owner is not None]
-    seen: set[int] = set()
-    found = []
-    while pending:
-        record = pending.pop()
-        if id(record) in seen:
-            continue
-        seen.add(id(record))
-        if record.has_sites:
-            found.append(record)
-        for name in call_with(record.node):
-            pending.extend(named.get(name, []))
-    return found
 
 
 def is_module(value: object) -> bool:

@@ -1,8 +1,8 @@
 """Which calls may reach a choice point, decided before anything runs.
 
-Bare names are followed to a fixpoint over all functions of the program's sources. A callee that cannot be named (a
-parameter, a table look-up, an attribute that the code itself stores) counts as reaching, so nothing is missed; what
-resolves to code outside the program (`nn.Conv2d`, builtins) does not.
+Bare names are followed to a fixpoint over all functions of the program's sources. A callee that cannot be
+named (a parameter, a table look-up, an attribute that the code itself stores) counts as reaching, so nothing
+is missed; what resolves to code outside the program (`nn.Conv2d`, builtins) does not.
 """
 
 from __future__ import annotations
@@ -42,7 +42,15 @@ class Callees:
 
     def reaches(self, call: ast.Call, function: Function) -> bool:
         """Whether the call may end in code that holds a point."""
-        if isinstance(call.func, ast.Name) and call.func.id in ("super", "locals", "globals", "vars", "dir", "eval", "exec"):
+        if isinstance(call.func, ast.Name) and call.func.id in (
+            "super",
+            "locals",
+            "globals",
+            "vars",
+            "dir",
+            "eval",
+            "exec",
+        ):
             return False
         if self._callee(call.func, function):
             return True
@@ -69,7 +77,9 @@ class Callees:
         return named[position] if position < len(named) else None
 
     def resolve(self, node: ast.expr, function: Function) -> Any:
-        """Return the object that a name or a dotted name stands for, by the module's globals; else a marker."""
+        """Return the object that a name or a dotted name stands for, by the module's globals; else "
+        "a marker.
+        """
         if isinstance(node, ast.Name):
             if self._is_local(node.id, function)[0]:
                 return _UNKNOWN
@@ -79,11 +89,17 @@ class Callees:
         if isinstance(node, ast.Attribute):
             base = self.resolve(node.value, function)
             if isinstance(base, (ModuleType, type)):
-                return inspect.getattr_static(base, node.attr, _UNKNOWN) if isinstance(base, type) else getattr(base, node.attr, _UNKNOWN)
+                return (
+                    inspect.getattr_static(base, node.attr, _UNKNOWN)
+                    if isinstance(base, type)
+                    else getattr(base, node.attr, _UNKNOWN)
+                )
         return _UNKNOWN
 
     def _is_local(self, name: str, function: Function) -> tuple[bool, bool]:
-        """Whether a name is local to a function or one around it, and whether a `def` or `class` binds it there."""
+        """Whether a name is local to a function or one around it, and whether a `def` or `class` "
+        "binds it there.
+        """
         for node in (function.node, *reversed(function.parents)):
             if isinstance(node, (ast.Module, ast.ClassDef)):
                 continue
@@ -104,11 +120,17 @@ class Callees:
                 return not hasattr(builtins, node.id)
             return node.id in self.reaching or self._object(found)
         if isinstance(node, ast.Attribute):
-            if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name) and node.value.func.id == "super":
+            if (
+                isinstance(node.value, ast.Call)
+                and isinstance(node.value.func, ast.Name)
+                and node.value.func.id == "super"
+            ):
                 return self._super(node.attr, function)
             found = self.resolve(node, function)
             if found is not _UNKNOWN:
-                return self._object(found) or (node.attr in _CONSTRUCTORS and self._callee(node.value, function))
+                return self._object(found) or (
+                    node.attr in _CONSTRUCTORS and self._callee(node.value, function)
+                )
             base = self.resolve(node.value, function)
             if isinstance(base, ModuleType):
                 return False
@@ -173,7 +195,9 @@ def _collect(
     uses: dict[str, set[str]],
     holds: set[str],
 ) -> None:
-    """Note for every function and class which bare names it uses and whether it holds a site or calls the unknown."""
+    """Note for every function and class which bare names it uses and whether it holds a site or "
+    "calls the unknown.
+    """
     parameters: set[str] = set()
     if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
         parameters = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
@@ -249,4 +273,12 @@ def _written(node: ast.ClassDef) -> list[str] | None:
 
 def _is_library(found: Any) -> bool:
     module = getattr(found, "__module__", None) or ""
-    return module.split(".")[0] in ("torch", "numpy", "builtins", "collections", "functools", "itertools", "math")
+    return module.split(".")[0] in (
+        "torch",
+        "numpy",
+        "builtins",
+        "collections",
+        "functools",
+        "itertools",
+        "math",
+    )

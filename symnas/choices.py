@@ -1,7 +1,7 @@
 """Choice points spelled as calls; the names are PyGlove's, the meaning is that of a `# search:` comment.
 
-Outside a run each returns its default, so annotated code runs as it is. Candidates that are lambdas without parameters
-are called when chosen: they build what they stand for on demand.
+Outside a run each returns its default, so annotated code runs as it is. Candidates that are lambdas without
+parameters are called when chosen: they build what they stand for on demand.
 """
 
 from __future__ import annotations
@@ -67,7 +67,11 @@ def manyof(
 
 
 def permutate(
-    candidates: Iterable[Any], *, default: Iterable[Any] | None = None, name: str | None = None, shared: bool = False
+    candidates: Iterable[Any],
+    *,
+    default: Iterable[Any] | None = None,
+    name: str | None = None,
+    shared: bool = False,
 ) -> Any:
     """Choose an order of the candidates; returns a list, by default in the order given."""
     return _plain("permutate", candidates, default=default, name=name, shared=shared)
@@ -137,7 +141,9 @@ def describe(kind: str, *args: Any, **given: Any) -> tuple[Spec, list[Any]]:
     picked = first if default is None else [_position(candidates, item) for item in default]
     picked = picked if ordered else sorted(picked)
     value = tuple(labels[index] for index in picked)
-    return Spec("manyof", labels, prior, value, low=low, high=high, ordered=ordered, repeats=repeats), candidates
+    return Spec(
+        "manyof", labels, prior, value, low=low, high=high, ordered=ordered, repeats=repeats
+    ), candidates
 
 
 def made(candidate: Any) -> Any:
@@ -168,13 +174,16 @@ def _position(candidates: list[Any], default: Any) -> int:
     for index, candidate in enumerate(candidates):
         if candidate is default or (type(candidate) is type(default) and candidate == default):
             return index
-    raise ProgramError(f"the default of a choice is one of its candidates, got {default!r} for {candidates!r}")
+    raise ProgramError(
+        f"the default of a choice is one of its candidates, got {default!r} for {candidates!r}"
+    )
 
 
 def _plain(kind: str, *args: Any, **given: Any) -> Any:
     if RUN.get() is not None:
         raise ProgramError(
-            f"{kind}(…) was called by code that the program does not cover, at {_caller()}; name its module in "
+            f"{kind}(…) was called by code that the program does not cover, at {_caller()}; name its "
+            "module in "
             "`include=`, so that its choices become points"
         )
     function: Callable[..., Any] = describe

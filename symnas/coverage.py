@@ -1,8 +1,11 @@
-"""All code that a program covers: its sources, read and placed, and its functions with their instrumented code."""
+"""All code that a program covers: its sources, read and placed, and its functions with their "
+"instrumented code.
+"""
 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
@@ -21,6 +24,9 @@ from symnas.swapping import Swap
 
 Transform = Callable[[Function, FunctionNode], FunctionNode]
 """A second pass over an instrumented tree, before it is compiled."""
+
+CALLED = ("forward", "__call__")
+"""Methods that run when a built model is called."""
 
 
 @dataclass(eq=False)
@@ -46,10 +52,16 @@ class Unit:
     @property
     def definitions(self) -> list[Site]:
         """Sites in class bodies and module statements: evaluated when the definition is, once per build."""
-        return [site for site in self.sites if site.definition and site.role != "parameter" and site.parent is None]
+        return [
+            site
+            for site in self.sites
+            if site.definition and site.role != "parameter" and site.parent is None
+        ]
 
     def definitions_only(self) -> list[ast.stmt]:
-        """Return the statements that define something; of a file all of them, a cell may also hold the search itself."""
+        """Return the statements that define something; of a file all of them, a cell may also hold "
+        "the search itself.
+        """
         whole = getattr(self.module, "__file__", None) == self.file
         return [node for node in self.parsed.tree.body if whole or self.instrumenter.defines(node)]
 
@@ -146,13 +158,36 @@ class Coverage:
                 texts.update(dict.fromkeys(requirement.expressions))
         return tuple(texts)
 
-    @property
+    @functools.cached_property
     def definitions(self) -> list[Site]:
         """Sites in class bodies and module statements."""
         return [site for unit in self.units.values() for site in unit.definitions]
 
+    @functools.cached_property
+    def when_called(self) -> list[Function]:
+        """Functions with choices that may run when a built model is called."""
+        records = [record for unit in self.units.values() for record in unit.walker.functions.values()]
+        named: dict[str, list[Function]] = {}
+        for record in records:
+            named.setdefault(record.name, []).append(record)
+        pending = [record for name in CALLED for record in named.get(name, []) if record.owner is not None]
+        seen: set[int] = set()
+        found = []
+        while pending:
+            record = pending.pop()
+            if id(record) in seen:
+                continue
+            seen.add(id(record))
+            if record.has_sites:
+                found.append(record)
+            for name in _called_names(record.node):
+                pending.extend(named.get(name, []))
+        return found
+
     def swaps(self, transform: Transform | None = None) -> list[Swap]:
-        """Return the exchanges that instrument every function that needs it; a second pass may need them all."""
+        """Return the exchanges that instrument every function that needs it; a second pass may need "
+        "them all.
+        """
         bindings = self.touched if transform is None else self.bindings
         return [binding.swap(self.references, transform) for binding in bindings]
 
@@ -193,7 +228,9 @@ class Coverage:
             walker = Walker(name, sites[name], resolver)
             root = walker.module(one.tree)
             maker = Instrumenter(sites[name], walker.functions, walker.loops, walker.calls, self.references)
-            units[name] = Unit(name, texts[name], one, module, list(sites[name].values()), root, walker, maker)
+            units[name] = Unit(
+                name, texts[name], one, module, list(sites[name].values()), root, walker, maker
+            )
         _tell_apart(units.values())
         return units
 
@@ -214,12 +251,14 @@ class Coverage:
             return [Binding(function, matches[0], unit, code)]
         if any(record.touched for record in matches):
             raise ProgramError(
-                f"{unit.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin on this line, and one holds a "
+                f"{unit.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin "
+                "on this line, and one holds a "
                 "choice; put each on a line of its own"
             )
         if not matches and unit.sites and code.co_name != "<lambda>":
             raise ProgramError(
-                f"{unit.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source that has changed since; load it again"
+                f"{unit.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source "
+                "that has changed since; load it again"
             )
         return []
 
@@ -263,7 +302,7 @@ def _tell_apart(units: Iterable[Unit]) -> None:
                 site.path = f"{unit.module.__name__.rpartition('.')[2]}.{site.path}"
 
 
-def call_with(module: ast.AST) -> set[str]:
+def _called_names(module: ast.AST) -> set[str]:
     """Return the bare names that a piece of code calls."""
     names = set()
     for node in ast.walk(module):

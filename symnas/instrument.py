@@ -1,16 +1,16 @@
 """Turns the syntax tree of a user's function into one whose choices ask the run what to be.
 
-The result has the user's own lines, so tracebacks and debuggers show them, and refers to the library by one reserved
-name, `__symnas__`, always as `__symnas__.operation(frame, place, …)`; a later pass over the tree (the survey's
-dependence tracking) recognises it by that. `compile_function` then compiles the tree with the free variables of the
-original, so that the code object can take the original's place.
+The result has the user's own lines, so tracebacks and debuggers show them, and refers to the library by one
+reserved name, `__symnas__`, always as `__symnas__.operation(frame, place, …)`; a later pass over the tree
+(the survey's dependence tracking) recognises it by that. `compile_function` then compiles the tree with the
+free variables of the original, so that the code object can take the original's place.
 
-A choice becomes a conditional expression, not a set of closures: only the chosen candidate is ever evaluated, in the
-scope and stack frame of the code around it, where `super()`, `yield` and local variables mean what they mean there.
+A choice becomes a conditional expression, not a set of closures: only the chosen candidate is ever
+evaluated, in the scope and stack frame of the code around it, where `super()`, `yield` and local variables
+mean what they mean there.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -28,11 +28,15 @@ from symnas.sites import CallSite, Function, FunctionNode, Loop, Site
 RESERVED = "__symnas__"
 FRAME = "__symnas_frame__"
 _MARK = "\0symnas:"
-_FUTURES = functools.reduce(operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names))
+_FUTURES = functools.reduce(
+    operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names)
+)
 
 
 class References:
-    """The objects that instrumented code refers to, by the marker constants that stand for them in the tree."""
+    """The objects that instrumented code refers to, by the marker constants that stand for them in "
+    "the tree.
+    """
 
     def __init__(self) -> None:
         self._objects: list[object] = []
@@ -94,7 +98,8 @@ class Instrumenter:
 
         Args:
             function: the module's own statements.
-            whole: False to keep only definitions, imports and annotated statements, as of a notebook's cell, which may
+            whole: False to keep only definitions, imports and annotated statements, as of a notebook's cell,
+            which may
                 also hold the search that this is part of.
         """
         node = function.node
@@ -104,7 +109,9 @@ class Instrumenter:
         at = 1 if body and _is_docstring(body[0]) else 0
         while at < len(body) and _is_future(body[at]):
             at += 1
-        where = body[at] if at < len(body) else ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
+        where = (
+            body[at] if at < len(body) else ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
+        )
         return ast.Module([*body[:at], self._open(where, function, None), *body[at:]], [])
 
     def defines(self, node: ast.stmt) -> bool:
@@ -125,7 +132,15 @@ class Instrumenter:
         if isinstance(node, ast.Call) and id(node) in self.calls:
             new = self._rebuild(node)
             place = self.references.marker(self.calls[id(node)])
-            return self._op(node, "call", self._frame(node), _const(node, place), new.func, *new.args, keywords=new.keywords)
+            return self._op(
+                node,
+                "call",
+                self._frame(node),
+                _const(node, place),
+                new.func,
+                *new.args,
+                keywords=new.keywords,
+            )
         if isinstance(node, ast.Lambda):
             return self._lambda(node)
         if isinstance(node, ast.comprehension) and id(node) in self.loops and self.loops[id(node)].counted:
@@ -169,7 +184,11 @@ class Instrumenter:
     def _counted(self, loop: Loop, iterable: ast.expr) -> ast.expr:
         place = _const(iterable, self.references.marker(loop))
         inner = iterable
-        wrapped = isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "enumerate"
+        wrapped = (
+            isinstance(iterable, ast.Call)
+            and isinstance(iterable.func, ast.Name)
+            and iterable.func.id == "enumerate"
+        )
         if wrapped and iterable.args and id(iterable) not in self.sites and id(iterable) not in self.calls:  # type: ignore[attr-defined]
             new = self._rebuild(iterable)
             new.args[0] = self._op(inner, "look", self._frame(inner), place, new.args[0])
@@ -183,7 +202,8 @@ class Instrumenter:
         function = self.functions[id(node)]
         new = self._define(node)
         if function.touched:
-            # Applied first of all decorators: remembers the function, whose plain code comes back after the run.
+            # Applied first of all decorators: remembers the function, whose plain code comes back after the
+            # run.
             place = self.references.marker(function)
             argument = ast.arg("function", None)
             body = self._op(node, "made", ast.Name("function", ast.Load()), _const(node, place))
@@ -232,7 +252,9 @@ class Instrumenter:
         return _place(ast.If(self._op(where, "missing", value), [assign], []), where)
 
     def _generator(self, node: ast.FunctionDef, rest: list[ast.stmt]) -> list[ast.stmt]:
-        """Open the frame when the generator function is called, not at the first item, where the call is long gone."""
+        """Open the frame when the generator function is called, not at the first item, where the "
+        "call is long gone.
+        """
         plain = copy.deepcopy(node.args)
         plain.defaults, plain.kw_defaults = [], [None] * len(plain.kwonlyargs)
         for argument in [*plain.posonlyargs, *plain.args, *plain.kwonlyargs, plain.vararg, plain.kwarg]:
@@ -337,7 +359,11 @@ class Instrumenter:
     def _dynamic(self, site: Site, node: ast.expr) -> ast.expr:
         assert site.dynamic is not None
         new = self._rebuild(node)
-        place = [self._frame(node), _const(node, self.references.marker(site)), _const(node, site.dynamic.kind)]
+        place = [
+            self._frame(node),
+            _const(node, self.references.marker(site)),
+            _const(node, site.dynamic.kind),
+        ]
         made = self._op(node, "dynamic", *place, *new.args, keywords=new.keywords)
         return self._op(node, "leave", self._frame(node), place[1], made)
 
@@ -346,7 +372,9 @@ class Instrumenter:
     def _frame(self, where: ast.AST) -> ast.expr:
         return _place(ast.Name(FRAME, ast.Load()), where)
 
-    def _op(self, where: ast.AST, name: str, *args: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.expr:
+    def _op(
+        self, where: ast.AST, name: str, *args: ast.expr, keywords: list[ast.keyword] | None = None
+    ) -> ast.expr:
         function = ast.Attribute(ast.Name(RESERVED, ast.Load()), name, ast.Load())
         return _place(ast.Call(function, list(args), keywords or []), where)
 
@@ -354,7 +382,10 @@ class Instrumenter:
 def _place(node: Any, where: ast.AST) -> Any:
     """Give a generated node, and what it holds that has no place yet, the place of a node of the user's."""
     line, column = getattr(where, "lineno", 1), getattr(where, "col_offset", 0)
-    end_line, end = getattr(where, "end_lineno", line) or line, getattr(where, "end_col_offset", column) or column
+    end_line, end = (
+        getattr(where, "end_lineno", line) or line,
+        getattr(where, "end_col_offset", column) or column,
+    )
     pending = [node]
     while pending:
         item = pending.pop()
@@ -381,7 +412,11 @@ def _owner(function: Function) -> str | None:
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _is_future(node: ast.stmt) -> bool:
@@ -406,10 +441,16 @@ def _is_generator(node: ast.AST) -> bool:
 
 def _refuse_in_comprehension(site: Site, expr: ast.expr) -> None:
     for item in ast.walk(expr):
-        bare = isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id == "super" and not item.args
+        bare = (
+            isinstance(item, ast.Call)
+            and isinstance(item.func, ast.Name)
+            and item.func.id == "super"
+            and not item.args
+        )
         if bare or isinstance(item, (ast.Yield, ast.YieldFrom, ast.Await)):
             raise ProgramError(
-                f"{site.location}\ncandidates of a subset or an order are evaluated in a comprehension, where `super()`, `yield` "
+                f"{site.location}\ncandidates of a subset or an order are evaluated in a "
+                "comprehension, where `super()`, `yield` "
                 "and `await` mean nothing; compute the value in a line of its own and name it here"
             )
 
@@ -429,7 +470,8 @@ def compile_function(
         references: the objects behind the tree's marker constants.
 
     Raises:
-        ProgramError: the instrumented code needs a variable of an enclosing function that the original does not hold.
+        ProgramError: the instrumented code needs a variable of an enclosing function that the original does
+        not hold.
     """
     tree = _factory(function, _lower(node, references), original.co_freevars)
     flags = original.co_flags & _FUTURES
@@ -437,7 +479,9 @@ def compile_function(
     code = _find(module, original.co_name, original.co_firstlineno)
     if code.co_freevars != original.co_freevars:
         extra = sorted(set(code.co_freevars) ^ set(original.co_freevars))
-        raise ProgramError(f"{function.file}:{function.line}: the closure of {function.qualname} cannot be kept: {extra}")
+        raise ProgramError(
+            f"{function.file}:{function.line}: the closure of {function.qualname} cannot be kept: {extra}"
+        )
     return references.inject(code).replace(co_qualname=original.co_qualname)
 
 
@@ -446,17 +490,18 @@ def _lower(node: Any, references: References) -> Any:
     marker = references.marker(RUNTIME)
 
     class Lower(ast.NodeTransformer):
-        def visit_Name(self, name: ast.Name) -> ast.expr:  # noqa: N802
+        def visit_Name(self, name: ast.Name) -> ast.expr:
             return ast.copy_location(ast.Constant(marker), name) if name.id == RESERVED else name
 
     return Lower().visit(node)
 
 
 def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module:
-    """Put a function where its free variables, `__class__` and private names mean what they mean in the original.
+    """Put a function where its free variables, `__class__` and private names mean what they mean in the
+    original.
 
-    Enclosing functions become one that assigns the free variables; the innermost enclosing class is kept, since it
-    provides `__class__` and the prefix of private names.
+    Enclosing functions become one that assigns the free variables; the innermost enclosing class is kept,
+    since it provides `__class__` and the prefix of private names.
     """
     classes = [parent for parent in function.parents if isinstance(parent, ast.ClassDef)]
     inner: list[ast.stmt]
@@ -476,7 +521,9 @@ def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module
             inner = [_def("__symnas_holder__", [*inner])]
         inner = [ast.ClassDef(classes[-1].name, [], [], inner, [])]
     names = [name for name in free if not (classes and name == "__class__")]
-    assigned: list[ast.stmt] = [ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in names]
+    assigned: list[ast.stmt] = [
+        ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in names
+    ]
     made = classes[-1].name if classes else getattr(node, "name", None)
     if made is not None and made not in free:
         # The statement must not make its own name (recursion, `super(Net, self)`) a variable of the factory.

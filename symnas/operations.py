@@ -194,7 +194,8 @@ class Runtime:
         items = list(itertools.islice(iterable, turns))
         if len(items) < turns:
             raise ProgramError(
-                f"{site.location}\na loop can turn at most as often as it has items: {turns} turns were chosen of {len(items)}; "
+                f"{site.location}\na loop can turn at most as often as it has items: {turns} turns "
+                f"were chosen of {len(items)}; "
                 "lower the range, or loop over `range(…)`"
             )
         return items
@@ -229,7 +230,8 @@ def _bound(frame: Frame, loop: Loop, turn: int) -> None:
     limit = frame.run.max_turns * (1 if loop.counted else 100)
     if turn >= limit:
         raise ProgramError(
-            f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned {limit} times under "
+            f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned "
+            f"{limit} times under "
             f"{dict(itertools.islice(frame.run.values.items(), 8))}; bound it"
         )
 
@@ -250,7 +252,9 @@ def _distinct(labels: tuple[Label, ...]) -> list[Label]:
 
 def _find(value: object, candidates: tuple[Any, ...]) -> int | None:
     for index, candidate in enumerate(candidates):
-        other = candidate() if type(candidate) is FunctionType and candidate.__name__ == "<lambda>" else candidate
+        other = (
+            candidate() if type(candidate) is FunctionType and candidate.__name__ == "<lambda>" else candidate
+        )
         if other is value:
             return index
         if type(other) is type(value):
@@ -272,6 +276,7 @@ def _adopt(arrival: Arrival, value: Any, given: object) -> None:
         spec: Spec = arrival.spec
         domain = f"{{{listed}}}" if listed else f"{spec.low}..{spec.high}"
         raise ProgramError(
-            f"{arrival.site.location}\nwhat the code computes there is the default, so it must be a value of the choice; it "
+            f"{arrival.site.location}\nwhat the code computes there is the default, so it must be a "
+            "value of the choice; it "
             f"computed {given!r}, and the choice is {domain}; add it, or change the code"
         ) from None

@@ -38,7 +38,8 @@ class Program:
         args: positional arguments of every call of it.
         kwargs: keyword arguments of every call of it.
         include: further modules whose choices belong to it.
-        inputs: example inputs of a built model: a tensor, a tuple of positional ones, a dict of named ones, or a function
+        inputs: example inputs of a built model: a tensor, a tuple of positional ones, a dict of named ones,
+        or a function
             that returns any of these. Needed where `forward` holds choices.
         name: what it is called; the target's name by default.
     """
@@ -76,11 +77,12 @@ class Program:
     def space(self) -> Space:
         """The tree of decision points, complete under every decision; surveyed at the first use."""
         if self.inputs is None:
-            functions = builder.forward_functions(self.coverage)
+            functions = self.coverage.when_called
             if functions:
                 first = functions[0]
                 raise ProgramError(
-                    f"{first.file}:{first.line}: {first.qualname} holds choices that are made when the model is called, so the program "
+                    f"{first.file}:{first.line}: {first.qualname} holds choices that are made when "
+                    "the model is called, so the program "
                     "is given example inputs: symnas.program(…, inputs=torch.zeros(…))"
                 )
         from symnas.survey import survey
@@ -132,7 +134,8 @@ class Program:
         for address in given:
             if address not in made:
                 raise DecisionError(
-                    f"{self.name}: {address!r} does not exist under the other values given{nearest(address, made)}; leave it out"
+                    f"{self.name}: {address!r} does not exist under the other values "
+                    f"given{nearest(address, made)}; leave it out"
                 )
         return made
 
@@ -140,7 +143,8 @@ class Program:
         """Build the child that a decision describes, the default one for None.
 
         Args:
-            decision: a decision of this space, or a mapping of addresses to values, the others taking their defaults.
+            decision: a decision of this space, or a mapping of addresses to values, the others taking their
+            defaults.
 
         Raises:
             DecisionError: the decision does not fit the space.
@@ -150,11 +154,15 @@ class Program:
 
     @property
     def local_requires(self) -> tuple[str, ...]:
-        """The texts of those `require` clauses that stand at a choice, where a run sees variables in scope."""
+        """The texts of those `require` clauses that stand at a choice, where a run sees variables "
+        "in scope.
+        """
         return tuple(text for annotation in self.annotations for text in annotation.requires)
 
     def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
-        """Build a child, and tell which `require` clauses were met on the way, with the variables in scope there."""
+        """Build a child, and tell which `require` clauses were met on the way, with the variables "
+        "in scope there.
+        """
         from symnas.requirements import CheckedRun
 
         if builder.needs_source(self.coverage):
@@ -172,8 +180,11 @@ class Program:
             return (), dict(given)
         return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
 
-    def graph(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> torch.export.ExportedProgram | fx.GraphModule:
-        """Return the child as a computation graph: a `torch.export` program, or an `fx.GraphModule` where export cannot.
+    def graph(
+        self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any
+    ) -> torch.export.ExportedProgram | fx.GraphModule:
+        """Return the child as a computation graph: a `torch.export` program, or an `fx.GraphModule` where
+        export cannot.
 
         Args:
             decision: as for `build`.
@@ -217,9 +228,11 @@ def program(
     """Make a program of annotated code.
 
     Args:
-        target: a class, a function, `"file.py:Name"`, `"package.module:Name"`, a PyGlove template, or a program already.
+        target: a class, a function, `"file.py:Name"`, `"package.module:Name"`, a PyGlove template, or a
+        program already.
         args: positional arguments for the target, in every build.
-        include: modules (or their names, or files) besides the target's own whose choices belong to the program.
+        include: modules (or their names, or files) besides the target's own whose choices belong to the
+        program.
         inputs: example inputs of a built model; see `Program`.
         name: what it is called; the target's name by default.
         kwargs: keyword arguments for the target, in every build.

@@ -26,7 +26,8 @@ class Reference:
     Args:
         target: `file.py:Name` or `package.module:Name`; for interactive code, the name alone.
         texts: for interactive code, its sources (file name, text).
-        names: for interactive code, what the sources take from around them: (module, attribute) or a pickled value.
+        names: for interactive code, what the sources take from around them: (module, attribute) or a pickled
+        value.
     """
 
     target: str
@@ -69,7 +70,8 @@ def reference_of(program: Program) -> Reference:
     target = program.target
     if "<locals>" in target.__qualname__:
         raise ProgramError(
-            f"another process finds a program by its module, and {target.__qualname__!r} was made inside a function; define it at the "
+            f"another process finds a program by its module, and {target.__qualname__!r} was made "
+            "inside a function; define it at the "
             "top level of a module or a notebook cell"
         )
     module = program.coverage.modules[0]
@@ -83,16 +85,21 @@ def reference_of(program: Program) -> Reference:
             where = f"{file}:{target.__qualname__}"
         else:
             where = target.__qualname__
-            texts = tuple((unit.file, unit.text_of_definitions()) for unit in own.values() if unit.module is module)
+            texts = tuple(
+                (unit.file, unit.text_of_definitions()) for unit in own.values() if unit.module is module
+            )
             names = _names(program, module)
     else:
         where = f"{_spelled(module)}:{target.__qualname__}"
-    found = Reference(where, program.name, program.args, dict(program.kwargs), include, program.inputs, texts, names)
+    found = Reference(
+        where, program.name, program.args, dict(program.kwargs), include, program.inputs, texts, names
+    )
     try:
         pickle.dumps(found)
     except Exception as error:
         raise ProgramError(
-            f"arguments and inputs of a program go to other processes by pickle, and those of {program.name!r} do not: {error}"
+            "arguments and inputs of a program go to other processes by pickle, and those of "
+            f"{program.name!r} do not: {error}"
         ) from error
     return found
 
@@ -117,7 +124,7 @@ def _names(program: Program, module: ModuleType) -> dict[str, Any]:
                     used |= _used(compile(_expression(choice.expr), unit.file, "eval"))
     kept = {}
     for name in sorted(used & set(vars(module))):
-        saved = _save(vars(module)[name])
+        saved = None if name.startswith("__") else _save(vars(module)[name])
         if saved is not None:
             kept[name] = saved
     return kept
@@ -142,7 +149,11 @@ def _save(value: Any) -> tuple[str, ...] | bytes | None:
         return (value.__name__,)
     place = getattr(value, "__module__", None)
     if isinstance(place, str) and hasattr(value, "__qualname__"):
-        return None if place == "__main__" or place.startswith("symnas_interactive_") else (place, value.__qualname__)
+        return (
+            None
+            if place == "__main__" or place.startswith("symnas_interactive_")
+            else (place, value.__qualname__)
+        )
     try:
         return pickle.dumps(value)
     except Exception:  # what does not pickle is missed only if the worker really uses it, and named there

@@ -1,8 +1,8 @@
 """What instrumented code talks to while a program runs under a decision.
 
-Instrumented code holds one stateless `Runtime` among its constants and asks it for an invocation record (`Frame`) at the
-start of every call. Outside a run there is none, and every operation then does what the plain code does; so another
-thread that constructs the same class during a run is not affected.
+Instrumented code holds one stateless `Runtime` among its constants and asks it for an invocation record
+(`Frame`) at the start of every call. Outside a run there is none, and every operation then does what the
+plain code does; so another thread that constructs the same class during a run is not affected.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from symnas.errors import ProgramError, nearest
 from symnas.sites import CallSite, Choice, Function, Label, Loop, Site, Spec, Value
 
 RUN: ContextVar[Run | None] = ContextVar("symnas_run", default=None)
-"""The run that instrumented code belongs to in this thread and context; the only ambient state of the library."""
+"""The run that instrumented code belongs to in this thread and context; the only ambient state of "
+"the library."""
 
 UNDECIDED: Final[Any] = type("Undecided", (), {"__repr__": lambda self: "UNDECIDED"})()
 """What a policy returns to let a point take its default."""
@@ -120,13 +121,15 @@ class Arrival:
 class Run:
     """One execution of a program under a mapping of addresses to values.
 
-    Subclasses change what happens at a point by overriding `decide` (called for each address met first that the mapping
-    lacks), `left` (sees and may replace what a choice evaluated to) and `turned` (sees the items of a loop).
+    Subclasses change what happens at a point by overriding `decide` (called for each address met first that
+    the mapping lacks), `left` (sees and may replace what a choice evaluated to) and `turned` (sees the items
+    of a loop).
 
     Args:
         values: address -> label, tuple of labels or number.
         strict: whether a point that the mapping lacks is an error instead of taking its default.
-        max_turns: bound on the turns of a loop that holds points; loops without points may turn a hundred times as often.
+        max_turns: bound on the turns of a loop that holds points; loops without points may turn a hundred
+        times as often.
     """
 
     def __init__(
@@ -165,7 +168,9 @@ class Run:
         """Return what a counted loop goes over; the default is `iterable` itself."""
         return iterable
 
-    def called(self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ARG002, E501
+    def called(
+        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Make a call that may reach points; its position is already set."""
         return function(*args, **kwargs)
 
@@ -185,12 +190,16 @@ class Run:
         self.frames.append(frame)
         return frame
 
-    def call(self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """Call with the position of `call` as the callee's prefix."""
         arrival = frame.unwind(call.parent) if call.parent is not None else None
         if arrival is not None:
             tail = call.path if not call.path or call.path.startswith("[") else f".{call.path}"
-            extra = "".join(f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(call, arrival.site))
+            extra = "".join(
+                f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(call, arrival.site)
+            )
             prefix = f"{arrival.address}:{arrival.branch}{tail}.{extra}"
         else:
             prefix = frame.relative(call.loops, call.path) + "."
@@ -206,7 +215,9 @@ class Run:
     def arrive(self, frame: Frame, site: Site, spec: Spec) -> Arrival:
         """Open the record of a point and decide it."""
         parent = frame.unwind(site.parent)
-        arrival = Arrival(site, spec, frame, self.address(frame, site, parent), frame.turns_of(site.loops), parent)
+        arrival = Arrival(
+            site, spec, frame, self.address(frame, site, parent), frame.turns_of(site.loops), parent
+        )
         if parent is not None:
             arrival.parent_branch = parent.branch
         earlier = self.arrivals.get(arrival.address)
@@ -215,8 +226,10 @@ class Run:
         else:
             if site.function is not None and site.function.name == "forward" and not frame.forward:
                 raise ProgramError(
-                    f"{site.location}\na point in `forward` belongs to the place of its module in the built model, and here "
-                    "`forward` runs while the model is still being constructed; build first, or move the choice into the "
+                    f"{site.location}\na point in `forward` belongs to the place of its module in the "
+                    "built model, and here "
+                    "`forward` runs while the model is still being constructed; build first, or move "
+                    "the choice into the "
                     "constructor"
                 )
             self.arrivals[arrival.address] = arrival
@@ -228,7 +241,9 @@ class Run:
     def address(self, frame: Frame, site: Site, parent: Arrival | None) -> str:
         """Return the address of a site met in a frame."""
         if parent is not None:
-            extra = "".join(f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(site, parent.site))
+            extra = "".join(
+                f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(site, parent.site)
+            )
             path = site.path if not extra and site.path.startswith("[") else f".{extra}{site.path}"
             return f"{parent.address}:{parent.branch}{path}"
         if site.definition:
@@ -238,16 +253,26 @@ class Run:
     def _again(self, arrival: Arrival, earlier: Arrival) -> None:
         site = arrival.site
         same = earlier.site is site and (
-            site.shared or site.definition or arrival.frame.forward or (site.parent is not None and not arrival.parent.first)
+            site.shared
+            or site.definition
+            or arrival.frame.forward
+            or (site.parent is not None and not arrival.parent.first)
         )
         if not same:
             where = "at two places" if earlier.site is not site else "twice"
             raise ProgramError(
-                f"{site.location}\nevery point has an address of its own, and {arrival.address!r} was reached {where} in one "
-                f"run (before: {earlier.site.origin}); name this point with `as NAME`, or call what holds it from a loop, a "
+                f"{site.location}\nevery point has an address of its own, and {arrival.address!r} was "
+                f"reached {where} in one "
+                f"run (before: {earlier.site.origin}); name this point with `as NAME`, or call what "
+                "holds it from a loop, a "
                 "comprehension or an assignment of its own, or write `shared` if it is one decision"
             )
-        arrival.first, arrival.value, arrival.code, arrival.decided = False, earlier.value, earlier.code, earlier.decided
+        arrival.first, arrival.value, arrival.code, arrival.decided = (
+            False,
+            earlier.value,
+            earlier.code,
+            earlier.decided,
+        )
 
     def _decide(self, arrival: Arrival) -> None:
         spec = arrival.spec
@@ -273,14 +298,16 @@ class Run:
                 break
             if not scope:
                 raise ProgramError(
-                    f"{arrival.site.location}\na tie follows a point that was met before it, and {target!r} was not"
+                    f"{arrival.site.location}\na tie follows a point that was met before it, and "
+                    f"{target!r} was not"
                     f"{nearest(target, self.arrivals)}"
                 )
         spec = found.spec
         arrival.spec = Spec("tied", target=found.address)
         if not all(_literal(choice) for choice in found.site.choices):
             raise ProgramError(
-                f"{arrival.site.location}\na tie takes the value of a point whose candidates are literals or a range, and "
+                f"{arrival.site.location}\na tie takes the value of a point whose candidates are "
+                "literals or a range, and "
                 f"{found.address!r} builds things; choose a literal once and build from it at both places"
             )
         return found.value

@@ -1,7 +1,8 @@
 """What is known about a program before it runs: its choice sites, loops, calls and functions.
 
-Everything here is static: it is read off the source text once and shared by all runs. The instrumented code refers
-to these objects, and a run adds to them only what a text cannot know (loop turns and the prefix of an invocation).
+Everything here is static: it is read off the source text once and shared by all runs. The instrumented code
+refers to these objects, and a run adds to them only what a text cannot know (loop turns and the prefix of an
+invocation).
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Spec:
     target: str = ""
 
     def point(self, address: str, default: Value = None, origin: str | None = None) -> nodes.Point:
-        """Return the tree node at `address`, without branches and guards; `default` replaces an unknown one."""
+        """Return the tree node at `address`, without branches and guards; `default` replaces an "
+        "unknown one.
+        """
         value = self.default if self.known else default
         common = {"origin": origin}
         if self.kind == "oneof":
@@ -65,7 +68,9 @@ class Spec:
                 default=value, **common,
             )  # fmt: skip
         if self.kind == "float":
-            return nodes.FloatRange(address, self.low, self.high, self.step, self.log, default=value, **common)
+            return nodes.FloatRange(
+                address, self.low, self.high, self.step, self.log, default=value, **common
+            )
         return nodes.Tied(address, self.target, **common)
 
     def index(self, label: object) -> int | None:
@@ -109,7 +114,9 @@ class Loop:
 
 @dataclass(eq=False)
 class Function:
-    """A function of the user's: the scope that paths are relative to. A module's own statements form one too."""
+    """A function of the user's: the scope that paths are relative to. A module's own statements "
+    "form one too.
+    """
 
     name: str
     qualname: str
@@ -132,7 +139,9 @@ class Function:
 
     @property
     def touched(self) -> bool:
-        """Whether its code has to be instrumented: a site, a reaching call or a `while` in it or inside it."""
+        """Whether its code has to be instrumented: a site, a reaching call or a `while` in it or "
+        "inside it.
+        """
         own = self.sites or self.calls or self.parameters or any(loop.kind == "while" for loop in self.loops)
         return bool(own) or any(child.touched for child in self.children)
 
@@ -146,8 +155,9 @@ class Function:
 class Site:
     """A choice as it stands in the text; each arrival there is a point with an address of its own.
 
-    `path` is relative to the invocation of `function` and the turns of `loops`; of a site nested in a candidate, to
-    candidate `branch` of `parent`. A `definition` is one point per definition, and its path is the whole address.
+    `path` is relative to the invocation of `function` and the turns of `loops`; of a site nested in a
+    candidate, to candidate `branch` of `parent`. A `definition` is one point per definition, and its path is
+    the whole address.
     """
 
     spec: Spec | None
@@ -177,7 +187,9 @@ class Site:
 
     @property
     def by_value(self) -> bool:
-        """Whether the default is whatever the code computes, to be recognised among the candidates at run time."""
+        """Whether the default is whatever the code computes, to be recognised among the candidates "
+        "at run time.
+        """
         return self.spec is None or not self.spec.known
 
     @property
@@ -210,13 +222,17 @@ class CallSite:
 
 
 def site_of(annotation: grammar.Annotation) -> Site:
-    """Return the site of an annotation, with the sites nested in its candidates; places are filled in by the walk."""
+    """Return the site of an annotation, with the sites nested in its candidates; places are filled "
+    "in by the walk.
+    """
     known = annotation.default is not None
     default = annotation.default
     site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, default, known)
     site.spelling, site.name, site.shared = annotation.spelling, annotation.name, annotation.shared
     site.requires, site.annotation = annotation.requires, annotation
-    if annotation.role == "turns" and not isinstance(annotation.domain, (grammar.RangeDomain, grammar.DynamicDomain)):
+    if annotation.role == "turns" and not isinstance(
+        annotation.domain, (grammar.RangeDomain, grammar.DynamicDomain)
+    ):
         site.role = "expression"
     if isinstance(annotation.node, ast.Tuple):
         site.container = "tuple"

@@ -1,9 +1,10 @@
 """Finds a program's target, its source and every function of the user's that belongs to it.
 
-A target is an object or a text (`file.py:Name`, `package.module:Name`). Its module, and the modules of `include=`, are
-covered: their functions, the methods of their classes (nested ones, static and class methods, properties), what their
-decorators wrap, and for a target made inside a function also what its closures hold. A notebook's cells are files of
-their own in `linecache`, so `__main__` may have several sources.
+A target is an object or a text (`file.py:Name`, `package.module:Name`). Its module, and the modules of
+`include=`, are
+covered: their functions, the methods of their classes (nested ones, static and class methods, properties),
+what their decorators wrap, and for a target made inside a function also what its closures hold. A notebook's
+cells are files of their own in `linecache`, so `__main__` may have several sources.
 """
 
 from __future__ import annotations
@@ -32,14 +33,17 @@ def load(target: str) -> Any:
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name or (len(place) == 1 and name.startswith(("\\", "/"))):
         raise ProgramError(
-            f"a target is written `file.py:Name` or `package.module:Name`, got {target!r}; say which class or function"
+            f"a target is written `file.py:Name` or `package.module:Name`, got {target!r}; say which "
+            "class or function"
         )
     module = load_file(Path(place)) if place.endswith(".py") else _import(place)
     found: Any = module
     for part in name.split("."):
         if part not in dir(found):
             known = [key for key in vars(found) if not key.startswith("_")]
-            raise ProgramError(f"{place} has no {name!r}{nearest(part, known)}; it has {', '.join(known) or 'nothing'}")
+            raise ProgramError(
+                f"{place} has no {name!r}{nearest(part, known)}; it has {', '.join(known) or 'nothing'}"
+            )
         found = getattr(found, part)
     return found
 
@@ -51,7 +55,9 @@ def load_file(path: Path) -> ModuleType:
         ProgramError: the file does not exist or raises.
     """
     if not path.is_file():
-        raise ProgramError(f"a target's file must exist, and {str(path)!r} does not (from {str(Path.cwd())!r})")
+        raise ProgramError(
+            f"a target's file must exist, and {str(path)!r} does not (from {str(Path.cwd())!r})"
+        )
     resolved = path.resolve()
     content = resolved.read_bytes()
     for known in list(sys.modules.values()):
@@ -59,7 +65,11 @@ def load_file(path: Path) -> ModuleType:
             digest = getattr(known, "__symnas_source__", None)
             if digest in (None, hashlib.sha256(content).hexdigest()):
                 return known
-    name = resolved.stem if resolved.stem not in sys.modules else f"{resolved.stem}_{hashlib.sha256(content + bytes(resolved)).hexdigest()[:8]}"
+    name = (
+        resolved.stem
+        if resolved.stem not in sys.modules
+        else f"{resolved.stem}_{hashlib.sha256(content + bytes(resolved)).hexdigest()[:8]}"
+    )
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise ProgramError(f"{str(path)!r} is not a Python file")
@@ -87,7 +97,9 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        raise ProgramError(f"the module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ProgramError(
+            f"the module {name!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def as_module(item: Any) -> ModuleType:
@@ -113,7 +125,8 @@ def source_of(file: str, namespace: Mapping[str, Any] | None = None) -> str:
     lines = linecache.getlines(file, dict(namespace) if namespace is not None else None)
     if not lines:
         raise ProgramError(
-            f"the source of {file!r} is not available, and annotations are read from the source; define the target in a file or "
+            f"the source of {file!r} is not available, and annotations are read from the source; "
+            "define the target in a file or "
             "a notebook cell"
         )
     return "".join(lines)
@@ -178,9 +191,7 @@ def _inside(item: Any) -> Iterator[Any]:
         yield item.__func__
     elif isinstance(item, property):
         yield from (part for part in (item.fget, item.fset, item.fdel) if part is not None)
-    elif isinstance(item, functools.cached_property):
-        yield item.func
-    elif isinstance(item, functools.partial):
+    elif isinstance(item, functools.cached_property) or isinstance(item, functools.partial):
         yield item.func
     elif isinstance(getattr(item, "__wrapped__", None), FunctionType):
         yield item.__wrapped__
@@ -202,7 +213,8 @@ def unwrap(target: Any) -> Any:
     if isinstance(found, FunctionType):
         return found
     raise ProgramError(
-        f"a target is a class, a function, `file.py:Name` or `package.module:Name`, got {type(target).__name__}: {target!r:.80}"
+        "a target is a class, a function, `file.py:Name` or `package.module:Name`, got "
+        f"{type(target).__name__}: {target!r:.80}"
     )
 
 
@@ -214,7 +226,12 @@ def file_of(target: Any) -> str:
     """
     if isinstance(target, FunctionType):
         return target.__code__.co_filename
-    own = [part for value in vars(target).values() for part in (value, *_inside(value)) if isinstance(part, FunctionType)]
+    own = [
+        part
+        for value in vars(target).values()
+        for part in (value, *_inside(value))
+        if isinstance(part, FunctionType)
+    ]
     files = [part.__code__.co_filename for part in own if part.__module__ == target.__module__]
     readable = [file for file in files if linecache.getlines(file)]
     if readable:
@@ -223,15 +240,19 @@ def file_of(target: Any) -> str:
         file = inspect.getsourcefile(target)
     except TypeError:
         file = None
-    # A class without methods, or a dataclass whose methods are all generated, may still be in its module's file.
+    # A class without methods, or a dataclass whose methods are all generated, may still be in its module's
+    # file.
     written = [name for name in files if name != "<string>"]
     if file is None or written or not linecache.getlines(file) or not _mentions(file, target.__name__):
         raise ProgramError(
-            f"the source of {target.__qualname__!r} is not available (module {target.__module__!r}); define it in a file or a "
+            f"the source of {target.__qualname__!r} is not available (module {target.__module__!r}); "
+            "define it in a file or a "
             "notebook cell"
         )
     return file
 
 
 def _mentions(file: str, name: str) -> bool:
-    return any(line.lstrip().startswith(("class ", "@")) and name in line for line in linecache.getlines(file))
+    return any(
+        line.lstrip().startswith(("class ", "@")) and name in line for line in linecache.getlines(file)
+    )

@@ -10,7 +10,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 _LOCK = threading.RLock()
-"""Held for the length of a run: two runs in two threads would exchange the same functions' code under each other."""
+"""Held for the length of a run: two runs in two threads would exchange the same functions' code "
+"under each other."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Swap:
 
 @contextmanager
 def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
-    """Run with other code in the functions; the originals return in reverse order, also after an exception."""
+    """Run with other code in the functions; the originals return in reverse order, also after an "
+    "exception.
+    """
     with _LOCK:
         saved: list[tuple[FunctionType, CodeType, Any, Any]] = []
         try:

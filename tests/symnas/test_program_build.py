@@ -148,7 +148,9 @@ def test_errors_name_the_place_and_everything_is_restored():
     code = Fails.__init__.__code__
     program = Program(Fails)
     first, second = next(site for site in program.coverage.sites if site.path == "layer").spec.labels
-    with pytest.raises(BuildError, match=r"'layer' was `nn.Linear\(2, undefined_name\)`.*NameError") as caught:
+    with pytest.raises(
+        BuildError, match=r"'layer' was `nn.Linear\(2, undefined_name\)`.*NameError"
+    ) as caught:
         builder.build(program, {"layer": second, "size": 4})
     cause = caught.value.__cause__
     assert isinstance(cause, NameError)
@@ -252,7 +254,9 @@ def test_while_counts_turns_and_must_end():
         return n
 
     assert run(endless, {"step": 1})[0] == 7
-    with pytest.raises(ProgramError, match=r"test_program_build.py:\d+: a loop that depends on choices must end"):
+    with pytest.raises(
+        ProgramError, match=r"test_program_build.py:\d+: a loop that depends on choices must end"
+    ):
         run(endless)
 
 
@@ -261,7 +265,9 @@ def test_endless_recursion_names_the_line():
         step = 1  # search: {1, 2}
         return n if n == 0 else down(n - step) + step
 
-    with pytest.raises(ProgramError, match=r"test_program_build.py:\d+: a recursion that depends on choices must end"):
+    with pytest.raises(
+        ProgramError, match=r"test_program_build.py:\d+: a recursion that depends on choices must end"
+    ):
         builder.build(Program(down, (3,)), {"step": 2, "return.step": 2, **{f"{'return.' * i}step": 2 for i in range(999)}},
                       strict=False)  # fmt: skip
 
@@ -344,7 +350,13 @@ class Derived(Base):
 
 def test_inheritance_defaults_private_names_and_method_kinds():
     child, made = run(Derived)
-    assert [a.address for a in made.trace] == ["Base.width", "super.act", "act2", "scaled.scale", "other.return.act"]
+    assert [a.address for a in made.trace] == [
+        "Base.width",
+        "super.act",
+        "act2",
+        "scaled.scale",
+        "other.return.act",
+    ]
     assert (child.hidden, child.scaled) == (8, 2)
     child, _ = run(Derived, {"Base.width": 16, "scaled.scale": 3, "super.act": "GELU"})
     assert (child.hidden, child.scaled, child.other.hidden) == (16, 3, 16)
