@@ -2,9 +2,9 @@
 
     python benchmarks/build.py [--repeats N]
 
-Both are built and run in turn, on one thread; the figures are medians of CPU time, and of the ratio within a turn.
-The two must have the same module tree, the same code, the same keys and, with the same seed, the same outputs, or
-the comparison stops.
+Both are built and run in turn, on one thread; the figures are medians of CPU time, and of the ratio within a
+turn. The two must have the same module tree, the same code, the same keys and, with the same seed, the same
+outputs, or the comparison stops.
 """
 
 from __future__ import annotations
