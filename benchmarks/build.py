@@ -137,7 +137,7 @@ class PlainTransformer(nn.Module):
 def alternating(
     first: Callable[[], Any], second: Callable[[], Any], repeats: int
 ) -> tuple[float, float, float]:
-    """Return median milliseconds of CPU time of two calls that take turns, and the median ratio within a turn."""
+    """Return median milliseconds of CPU time of two calls that take turns, and their median ratio."""
     times: list[tuple[float, float]] = []
     for turn in range(repeats + 5):
         spent = {}
