@@ -96,11 +96,12 @@ def fresh_target(program: Program, run: Run, transform: Transform | None = None)
                 vars(module).update(kept)
                 saved[name] = sys.modules.get(name)
                 sys.modules[name] = module
-            tree = unit.instrumenter.module(unit.root, whole=own)
-            if transform is not None:
-                tree = transform(unit.root, tree)
-            code = compile_module(tree, unit.file, coverage.references)
-            exec(code, vars(module))
+            if id(transform) not in unit.compiled:
+                tree = unit.instrumenter.module(unit.root, whole=own)
+                if transform is not None:
+                    tree = transform(unit.root, tree)
+                unit.compiled[id(transform)] = transform, compile_module(tree, unit.file, coverage.references)
+            exec(unit.compiled[id(transform)][1], vars(module))
     finally:
         for name, before in saved.items():
             if before is None:
@@ -151,8 +152,7 @@ def bracketed(path: str) -> str:
 
 
 def build(program: Program, values: Mapping[str, Value], *, strict: bool = True) -> Any:
-    """Build the child that the values describe; a program whose class itself holds choices goes by generated
-    source.
+    """Build the child that the values describe, by generated source where the class itself holds choices.
 
     Raises:
         BuildError: the user's code raised; address, candidate and line are in the message, the original is
@@ -173,9 +173,7 @@ def build(program: Program, values: Mapping[str, Value], *, strict: bool = True)
 def guarded(
     program: Program, values: Mapping[str, Value], build_child: Callable[[Run], Any], *, strict: bool = True
 ) -> Any:
-    """Call `build_child`, turning what the user's code raises into an error that says where and "
-    "under what.
-    """
+    """Call `build_child`; what the user's code raises becomes an error that says where and under what."""
     run = Run(values, strict=strict)
     try:
         return build_child(run)
@@ -231,7 +229,8 @@ def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
 
 def _place(program: Program, error: BaseException) -> tuple[str, Arrival | None]:
     """Return the innermost line of the user's, and the point whose candidate was being evaluated, if any."""
-    where, arrival = program.name, None
+    where = program.name
+    arrival: Arrival | None = None
     for frame, line in reversed(_frames(error)):
         if frame.f_code.co_filename not in program.coverage.units:
             continue

@@ -1,6 +1,4 @@
-"""All code that a program covers: its sources, read and placed, and its functions with their "
-"instrumented code.
-"""
+"""All code that a program covers: sources, read and placed; functions, with their instrumented code."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from symnas.sites import Function, FunctionNode, Site, site_of
 from symnas.source_files import functions_of, source_of
 from symnas.swapping import Swap
 
-Transform = Callable[[Function, FunctionNode], FunctionNode]
+Transform = Callable[[Function, Any], Any]
 """A second pass over an instrumented tree, before it is compiled."""
 
 CALLED = ("forward", "__call__")
@@ -48,6 +46,8 @@ class Unit:
     root: Function
     walker: Walker
     instrumenter: Instrumenter
+    compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
+    """Its instrumented statements, for each second pass."""
 
     @property
     def definitions(self) -> list[Site]:
@@ -59,9 +59,7 @@ class Unit:
         ]
 
     def definitions_only(self) -> list[ast.stmt]:
-        """Return the statements that define something; of a file all of them, a cell may also hold "
-        "the search itself.
-        """
+        """Return what defines something: of a file everything; a cell may also hold the search itself."""
         whole = getattr(self.module, "__file__", None) == self.file
         return [node for node in self.parsed.tree.body if whole or self.instrumenter.defines(node)]
 
@@ -185,9 +183,7 @@ class Coverage:
         return found
 
     def swaps(self, transform: Transform | None = None) -> list[Swap]:
-        """Return the exchanges that instrument every function that needs it; a second pass may need "
-        "them all.
-        """
+        """Return the exchanges for every function that needs it; a second pass may need them all."""
         bindings = self.touched if transform is None else self.bindings
         return [binding.swap(self.references, transform) for binding in bindings]
 

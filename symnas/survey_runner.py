@@ -97,6 +97,7 @@ class ProgramRunner:
         self._knowledge: Knowledge
         self._met: list[tuple[Arrival, tuple[tuple[Any, Any], ...]]]
         self._kept: dict[tuple[Any, str], int]
+        self._named: dict[int, int]
 
     def settled(self) -> bool:
         """Say whether nothing new was seen about what code changes under which condition."""
@@ -116,7 +117,7 @@ class ProgramRunner:
         tracker, program = self.tracker, self.program
         tracker.begin()
         self._run, self._knowledge = SurveyRun(decide, self.max_turns), knowledge
-        self._met, self._kept = [], {}
+        self._met, self._kept, self._named = [], {}, {}
         error: Exception | None = None
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, 6000))
@@ -190,10 +191,17 @@ class ProgramRunner:
     def _bit(self, arrival: Arrival) -> int:
         spec = arrival.spec
         address = spec.target if spec.kind == "tied" else arrival.address
-        return self.tracker.label(self._knowledge.number(address))
+        return self.tracker.label(self._knowledge.number(address)) | self._named.get(id(arrival), 0)
 
     def _arrived(self, frame: Frame, site: int, arrival: Arrival) -> int:
-        around = tuple((node.key, node.outcome) for node in self.tracker.context((site, frame.path)))
+        context = self.tracker.context((site, frame.path))
+        # Under a loop over a chosen subset, which point is met in a turn depends on the subset.
+        named = 0
+        for node in context:
+            if type(node.outcome) is tuple and node.key[0] == "turn" and node.outcome[1] is not None:  # type: ignore[index]
+                named |= node.labels
+        self._named[id(arrival)] = named
+        around = tuple((node.key, node.outcome) for node in context)
         self._met.append((arrival, around))
         return self._bit(arrival)
 

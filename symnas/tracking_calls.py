@@ -110,9 +110,13 @@ def _dispatch(
     if entered is not None:
         return _direct(frame, callee, labels, pairs, named, shape, *entered)
     if _is_sequential(callee) and len(pairs) == 1 and not named:
-        value = pairs[0]
-        for item in expand(frame, (callee, labels)).pairs:
-            value = call(frame, frame.site, item, (value,), ())
+        from symnas.tracking_loops import Loop
+
+        # Which of its modules are called depends on which there are, not on what is inside them.
+        value, site = pairs[0], frame.site
+        for item in Loop(frame, site, (callee, labels), ends=True):
+            value = call(frame, site, item, (value,), ())
+        frame.gone = 0
         return value
     return _native(frame, callee, labels, pairs, named, shape)
 
