@@ -100,8 +100,8 @@ def search(
     if worker_loading():
         raise StudyError(
             "a worker process imports the script that a program's class is in, and the script starts a "
-            "search while it is imported: put the search under `if __name__ == '__main__':`, or the class into "
-            "a module of its own"
+            "search while it is imported: put the search under `if __name__ == '__main__':`, or the class "
+            "into a module of its own"
         )
     _check(
         trials=trials,
