@@ -33,9 +33,7 @@ class Resolver(Protocol):
 
 
 def name_of(target: ast.AST) -> str | None:
-    """Return the name that an expression goes by in an address: a variable, an attribute, an item "
-    "by constant key.
-    """
+    """Return the name of a variable, an attribute or an item by constant key, as addresses use it."""
     if isinstance(target, ast.Name):
         return target.id
     if isinstance(target, ast.Attribute):
@@ -47,7 +45,7 @@ def name_of(target: ast.AST) -> str | None:
     if isinstance(target, ast.Subscript):
         base = name_of(target.value)
         if base and isinstance(target.slice, ast.Constant):
-            return f"{base}[{target.slice.value}]"
+            return f"{base}[{target.slice.value!s}]"
         return base
     return None
 
@@ -247,7 +245,7 @@ class Walker:
             for key, value in zip(node.keys, node.values, strict=True):
                 if key is not None:
                     self._expression(key, suffix)
-                step = f"[{key.value}]" if isinstance(key, ast.Constant) else ""
+                step = f"[{key.value!s}]" if isinstance(key, ast.Constant) else ""
                 self._expression(value, suffix + step)
         else:
             for child in _in_order(node):
@@ -370,10 +368,12 @@ def _bare_name(node: ast.expr) -> str:
 
 def _number(function: Function) -> None:
     """Tell siblings that share a path apart by their place in the text."""
-    for item in [*function.sites, *function.calls]:
+    places: list[Site | CallSite] = [*function.sites, *function.calls]
+    for item in places:
         for loop in item.loops:
             loop.counted = True
-    for group in (function.sites, function.calls):
+    groups: tuple[Sequence[Site | CallSite], ...] = (function.sites, function.calls)
+    for group in groups:
         taken: set[tuple[object, ...]] = set()
         for item in sorted(group, key=lambda item: (item.node.lineno, item.node.col_offset)):
             around = tuple(loop.name for loop in item.loops)

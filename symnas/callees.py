@@ -77,9 +77,7 @@ class Callees:
         return named[position] if position < len(named) else None
 
     def resolve(self, node: ast.expr, function: Function) -> Any:
-        """Return the object that a name or a dotted name stands for, by the module's globals; else "
-        "a marker.
-        """
+        """Return the object that a dotted name stands for by the module's globals, else a marker."""
         if isinstance(node, ast.Name):
             if self._is_local(node.id, function)[0]:
                 return _UNKNOWN
@@ -97,9 +95,7 @@ class Callees:
         return _UNKNOWN
 
     def _is_local(self, name: str, function: Function) -> tuple[bool, bool]:
-        """Whether a name is local to a function or one around it, and whether a `def` or `class` "
-        "binds it there.
-        """
+        """Whether a name is local here or in a function around, and whether `def` or `class` binds it."""
         for node in (function.node, *reversed(function.parents)):
             if isinstance(node, (ast.Module, ast.ClassDef)):
                 continue
@@ -195,9 +191,7 @@ def _collect(
     uses: dict[str, set[str]],
     holds: set[str],
 ) -> None:
-    """Note for every function and class which bare names it uses and whether it holds a site or "
-    "calls the unknown.
-    """
+    """Note what names every function and class uses, and whether it holds a site or calls the unknown."""
     parameters: set[str] = set()
     if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
         parameters = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}

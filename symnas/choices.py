@@ -133,9 +133,11 @@ def describe(kind: str, *args: Any, **given: Any) -> tuple[Spec, list[Any]]:
         index = 0 if default is None else _position(candidates, default)
         return Spec("oneof", labels, prior, labels[index]), candidates
     if kind == "permutate":
-        chosen = range(len(labels)) if default is None else [_position(candidates, item) for item in default]
+        chosen: Iterable[int] = (
+            range(len(labels)) if default is None else [_position(candidates, item) for item in default]
+        )
         return Spec("permutation", labels, None, tuple(labels[index] for index in chosen)), candidates
-    low, high = (k, k) if isinstance(k, int) else k
+    low, high = (k, k) if isinstance(k, int) else k or (0, 0)
     ordered, repeats = bool(given.get("ordered")), bool(given.get("repeats"))
     first = [index % len(labels) for index in range(low)] if not repeats else [0] * low
     picked = first if default is None else [_position(candidates, item) for item in default]

@@ -16,7 +16,7 @@ from symnas.grammar.model import Annotation, ParsedModule
 from symnas.grammar.module import parse_module
 from symnas.instrument import Instrumenter, References, compile_function, find_code
 from symnas.operations import Missing
-from symnas.sites import Function, FunctionNode, Site, site_of
+from symnas.sites import Function, Site, site_of
 from symnas.source_files import functions_of, source_of
 from symnas.swapping import Swap
 

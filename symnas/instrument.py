@@ -19,7 +19,7 @@ import functools
 import operator
 from collections.abc import Mapping
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 from symnas.errors import ProgramError
 from symnas.operations import RUNTIME
@@ -33,10 +33,11 @@ _FUTURES = functools.reduce(
 )
 
 
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
 class References:
-    """The objects that instrumented code refers to, by the marker constants that stand for them in "
-    "the tree.
-    """
+    """The objects that instrumented code refers to, by the constants that stand for them in trees."""
 
     def __init__(self) -> None:
         self._objects: list[object] = []
@@ -89,8 +90,8 @@ class Instrumenter:
 
     def function(self, function: Function) -> FunctionNode:
         """Return the instrumented tree of a function, signature and decorators included."""
-        node = self._define(function.node)
-        assert not isinstance(node, ast.Module)
+        assert not isinstance(function.node, ast.Module)
+        node: FunctionNode = self._define(function.node)
         return node
 
     def module(self, function: Function, *, whole: bool = True) -> ast.Module:
@@ -252,9 +253,7 @@ class Instrumenter:
         return _place(ast.If(self._op(where, "missing", value), [assign], []), where)
 
     def _generator(self, node: ast.FunctionDef, rest: list[ast.stmt]) -> list[ast.stmt]:
-        """Open the frame when the generator function is called, not at the first item, where the "
-        "call is long gone.
-        """
+        """Open the frame when the function is called; at the first item its call is long gone."""
         plain = copy.deepcopy(node.args)
         plain.defaults, plain.kw_defaults = [], [None] * len(plain.kwonlyargs)
         for argument in [*plain.posonlyargs, *plain.args, *plain.kwonlyargs, plain.vararg, plain.kwarg]:
@@ -379,14 +378,14 @@ class Instrumenter:
         return _place(ast.Call(function, list(args), keywords or []), where)
 
 
-def _place(node: Any, where: ast.AST) -> Any:
+def _place(node: _Node, where: ast.AST) -> _Node:
     """Give a generated node, and what it holds that has no place yet, the place of a node of the user's."""
     line, column = getattr(where, "lineno", 1), getattr(where, "col_offset", 0)
     end_line, end = (
         getattr(where, "end_lineno", line) or line,
         getattr(where, "end_col_offset", column) or column,
     )
-    pending = [node]
+    pending: list[ast.AST] = [node]
     while pending:
         item = pending.pop()
         if isinstance(item, (ast.expr, ast.stmt, ast.arg, ast.keyword)):
@@ -397,8 +396,8 @@ def _place(node: Any, where: ast.AST) -> Any:
     return node
 
 
-def _const(where: ast.AST, value: object) -> ast.expr:
-    return _place(ast.Constant(value), where)  # type: ignore[no-any-return]
+def _const(where: ast.AST, value: str | int | None) -> ast.expr:
+    return _place(ast.Constant(value), where)
 
 
 def _owner(function: Function) -> str | None:
@@ -497,8 +496,7 @@ def _lower(node: Any, references: References) -> Any:
 
 
 def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module:
-    """Put a function where its free variables, `__class__` and private names mean what they mean in the
-    original.
+    """Put a function where its free variables and private names mean what they mean in the original.
 
     Enclosing functions become one that assigns the free variables; the innermost enclosing class is kept,
     since it provides `__class__` and the prefix of private names.

@@ -74,7 +74,7 @@ class Runtime:
         code = frame.open[-1].code
         return code if isinstance(code, int) else -1
 
-    def each(self, frame: Frame, site: Site) -> Iterator[int]:
+    def each(self, frame: Frame, site: Site) -> Iterator[int]:  # noqa: ARG002
         """Yield the indices of the chosen candidates of a subset or an order."""
         arrival = frame.open[-1]
         assert isinstance(arrival.code, tuple)
@@ -90,7 +90,7 @@ class Runtime:
         value = frame.open[-1].value
         return list(value) if isinstance(value, tuple) else value
 
-    def settle(self, frame: Frame | None, site: Site, value: Any, candidates: tuple[Any, ...]) -> Any:
+    def settle(self, frame: Frame | None, site: Site, value: Any, candidates: tuple[Any, ...]) -> Any:  # noqa: ARG002
         """Recognise the value that the code computed among the candidates, and make it the default."""
         if frame is None:
             return value
@@ -173,7 +173,7 @@ class Runtime:
 
     def _turns(self, frame: Frame, loop: Loop, iterable: Iterable[Any]) -> Iterator[Any]:
         around = frame.turns_of(loop.around)
-        named = frame.labels.pop(loop, None)
+        named: object = frame.labels.pop(loop, None)
         labels = _distinct(named) if isinstance(named, tuple) else None
         key = (loop, around)
         frame.counts[key] = 0

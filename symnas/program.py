@@ -58,7 +58,7 @@ class Program:
         self.args = args
         self.kwargs: Mapping[str, Any] = dict(kwargs or {})
         self.inputs = inputs
-        self.name = name or getattr(target, "__name__", type(target).__name__)
+        self.name = name or str(getattr(target, "__name__", type(target).__name__))
         self._include = tuple(include)
 
     def __repr__(self) -> str:
@@ -154,15 +154,11 @@ class Program:
 
     @property
     def local_requires(self) -> tuple[str, ...]:
-        """The texts of those `require` clauses that stand at a choice, where a run sees variables "
-        "in scope.
-        """
+        """The texts of the `require` clauses at choices, where a run sees variables in scope."""
         return tuple(text for annotation in self.annotations for text in annotation.requires)
 
     def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
-        """Build a child, and tell which `require` clauses were met on the way, with the variables "
-        "in scope there.
-        """
+        """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
         from symnas.requirements import CheckedRun
 
         if builder.needs_source(self.coverage):
@@ -183,8 +179,7 @@ class Program:
     def graph(
         self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any
     ) -> torch.export.ExportedProgram | fx.GraphModule:
-        """Return the child as a computation graph: a `torch.export` program, or an `fx.GraphModule` where
-        export cannot.
+        """Return the child as a `torch.export` program, or an `fx.GraphModule` where export cannot.
 
         Args:
             decision: as for `build`.

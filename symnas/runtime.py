@@ -17,10 +17,9 @@ from symnas.errors import ProgramError, nearest
 from symnas.sites import CallSite, Choice, Function, Label, Loop, Site, Spec, Value
 
 RUN: ContextVar[Run | None] = ContextVar("symnas_run", default=None)
-"""The run that instrumented code belongs to in this thread and context; the only ambient state of "
-"the library."""
+"""The run that instrumented code belongs to in this thread and context; the only ambient state there is."""
 
-UNDECIDED: Final[Any] = type("Undecided", (), {"__repr__": lambda self: "UNDECIDED"})()
+UNDECIDED: Final[Any] = type("Undecided", (), {"__repr__": lambda _: "UNDECIDED"})()
 """What a policy returns to let a point take its default."""
 
 Turn = int | str | float | bool | None
@@ -158,7 +157,8 @@ class Run:
                 f"a run under a complete decision meets only points that it decides; it met "
                 f"{arrival.address!r} ({arrival.site.origin}){hint}"
             )
-        return UNDECIDED
+        undecided: Value = UNDECIDED
+        return undecided
 
     def left(self, arrival: Arrival, result: object) -> object:  # noqa: ARG002
         """Return what the choice expression evaluates to; the default is `result` itself."""
@@ -169,7 +169,12 @@ class Run:
         return iterable
 
     def called(
-        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        frame: Frame,  # noqa: ARG002
+        call: CallSite,  # noqa: ARG002
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Make a call that may reach points; its position is already set."""
         return function(*args, **kwargs)
@@ -256,7 +261,7 @@ class Run:
             site.shared
             or site.definition
             or arrival.frame.forward
-            or (site.parent is not None and not arrival.parent.first)
+            or (arrival.parent is not None and not arrival.parent.first)
         )
         if not same:
             where = "at two places" if earlier.site is not site else "twice"
@@ -302,7 +307,6 @@ class Run:
                     f"{target!r} was not"
                     f"{nearest(target, self.arrivals)}"
                 )
-        spec = found.spec
         arrival.spec = Spec("tied", target=found.address)
         if not all(_literal(choice) for choice in found.site.choices):
             raise ProgramError(
@@ -337,7 +341,7 @@ def set_value(arrival: Arrival, value: Value) -> None:
             raise spec.point(arrival.address, spec.labels[0]).refuse(value)
         arrival.code = index
     elif not spec.known or value is not spec.default or spec.kind in ("manyof", "permutation"):
-        point = spec.point(arrival.address, value)
+        point: Any = spec.point(arrival.address, value)
         if spec.kind in ("manyof", "permutation"):
             arrival.code = point.code(value)
             value = point.value(arrival.code)

@@ -11,7 +11,7 @@ import ast
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from symnas import nodes
 from symnas.errors import Location, ProgramError, SpaceError
@@ -48,11 +48,10 @@ class Spec:
     target: str = ""
 
     def point(self, address: str, default: Value = None, origin: str | None = None) -> nodes.Point:
-        """Return the tree node at `address`, without branches and guards; `default` replaces an "
-        "unknown one.
-        """
-        value = self.default if self.known else default
-        common = {"origin": origin}
+        """Return the bare tree node at `address`; `default` replaces an unknown one."""
+        # The nodes check their own arguments, which is what is wanted of a default found at run time.
+        value: Any = self.default if self.known else default
+        common: dict[str, Any] = {"origin": origin}
         if self.kind == "oneof":
             return nodes.OneOf(address, self.labels, default=value, weights=self.weights, **common)
         if self.kind == "manyof":
@@ -114,9 +113,7 @@ class Loop:
 
 @dataclass(eq=False)
 class Function:
-    """A function of the user's: the scope that paths are relative to. A module's own statements "
-    "form one too.
-    """
+    """A function of the user's, or a module's own statements: what paths are relative to."""
 
     name: str
     qualname: str
@@ -139,9 +136,7 @@ class Function:
 
     @property
     def touched(self) -> bool:
-        """Whether its code has to be instrumented: a site, a reaching call or a `while` in it or "
-        "inside it.
-        """
+        """Whether it is instrumented: a site, a reaching call or a `while` is in it or inside it."""
         own = self.sites or self.calls or self.parameters or any(loop.kind == "while" for loop in self.loops)
         return bool(own) or any(child.touched for child in self.children)
 
@@ -187,9 +182,7 @@ class Site:
 
     @property
     def by_value(self) -> bool:
-        """Whether the default is whatever the code computes, to be recognised among the candidates "
-        "at run time.
-        """
+        """Whether the default is what the code computes, recognised among the candidates at run time."""
         return self.spec is None or not self.spec.known
 
     @property
@@ -222,9 +215,7 @@ class CallSite:
 
 
 def site_of(annotation: grammar.Annotation) -> Site:
-    """Return the site of an annotation, with the sites nested in its candidates; places are filled "
-    "in by the walk.
-    """
+    """Return the site of an annotation and those nested in it; the walk fills their places in."""
     known = annotation.default is not None
     default = annotation.default
     site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, default, known)
@@ -295,8 +286,8 @@ def spec_of(domain: grammar.Domain, default: grammar.Default = None, known: bool
     written = [candidate.weight for candidate in domain.candidates]
     weights = tuple(float(w or 0) for w in written) if any(w is not None for w in written) else None
     if isinstance(domain, grammar.OneOfDomain):
-        value = labels[default] if isinstance(default, int) else None
-        return Spec("oneof", labels, weights, value, known)
+        label = labels[default] if isinstance(default, int) else None
+        return Spec("oneof", labels, weights, label, known)
     chosen = tuple(labels[index] for index in default) if isinstance(default, tuple) else None
     if isinstance(domain, grammar.OrderDomain):
         return Spec("permutation", labels, None, chosen, known)

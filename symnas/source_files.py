@@ -191,7 +191,7 @@ def _inside(item: Any) -> Iterator[Any]:
         yield item.__func__
     elif isinstance(item, property):
         yield from (part for part in (item.fget, item.fset, item.fdel) if part is not None)
-    elif isinstance(item, functools.cached_property) or isinstance(item, functools.partial):
+    elif isinstance(item, (functools.cached_property, functools.partial)):
         yield item.func
     elif isinstance(getattr(item, "__wrapped__", None), FunctionType):
         yield item.__wrapped__

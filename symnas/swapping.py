@@ -26,9 +26,7 @@ class Swap:
 
 @contextmanager
 def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
-    """Run with other code in the functions; the originals return in reverse order, also after an "
-    "exception.
-    """
+    """Run with other code in the functions; the originals return also after an exception."""
     with _LOCK:
         saved: list[tuple[FunctionType, CodeType, Any, Any]] = []
         try:
