@@ -122,7 +122,11 @@ class ProgramRunner:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, 6000))
         try:
-            with _undisturbed(), builder.running(program.coverage, self._run, self._transform), builder._device(device):
+            with (
+                _undisturbed(),
+                builder.running(program.coverage, self._run, self._transform),
+                builder._device(device),
+            ):
                 tracker.codes.update(binding.function.__code__ for binding in program.coverage.bindings)
                 self._call(device)
         except Exception as failure:
@@ -147,7 +151,8 @@ class ProgramRunner:
         args = tuple((value, 0) for value in program.args)
         keywords = tuple((name, (value, 0)) for name, value in program.kwargs.items())
         result, _ = tracked_call(frame, -1, (target, 0), args, keywords)
-        if program.inputs is not None and builder.is_module(result):
+        # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the model.
+        if program.inputs is not None and program.coverage.when_called and builder.is_module(result):
             frame.site = -2
             self.tracker.top = frame
             builder.call_model(program, self._run, _Tracked(frame, result), device)
@@ -174,7 +179,13 @@ class ProgramRunner:
     # -- operations of choice points -----------------------------------------------------------
 
     def _operate(
-        self, frame: Frame, site: int, name: str, runtime: Any, args: tuple[Pair, ...], keywords: tuple[Any, ...]
+        self,
+        frame: Frame,
+        site: int,
+        name: str,
+        runtime: Any,
+        args: tuple[Pair, ...],
+        keywords: tuple[Any, ...],
     ) -> Pair:
         special = getattr(self, f"_do_{name}", None)
         if special is not None:
@@ -219,7 +230,9 @@ class ProgramRunner:
     def _do_each(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
         return runtime.each(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
-    def _do_dynamic(self, frame: Frame, site: int, runtime: Any, args: tuple[Any, ...], keywords: Any) -> Pair:
+    def _do_dynamic(
+        self, frame: Frame, site: int, runtime: Any, args: tuple[Any, ...], keywords: Any
+    ) -> Pair:
         before = len(self._run.trace)
         pairs = [pair for arg in args for pair in ([arg] if isinstance(arg, tuple) else arg.pairs)]
         labels = 0
@@ -247,7 +260,9 @@ class ProgramRunner:
         value, labels = args[2]
         result = runtime.count(args[0][0], args[1][0], value)
         source = self.tracker.heap.get(value)
-        inside = labels | (source.rest if source and isinstance(value, range) else self.tracker.heap.deep(value))
+        inside = labels | (
+            source.rest if source and isinstance(value, range) else self.tracker.heap.deep(value)
+        )
         if inside:
             self.tracker.heap.record(result, frame.key(site)).rest |= inside
         return result, self._bit(args[0][0].open[-1])
