@@ -18,6 +18,8 @@ from symnas.sites import Function, Site
 
 _UNKNOWN = object()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+CALLED = ("forward", "__call__")
+"""Methods that run when a built model is called."""
 _CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__init_subclass__")
 
 
@@ -199,6 +201,9 @@ def _collect(
         inner, within = name, owner
         if isinstance(child, _FUNCTIONS):
             constructs = owner is not None and child.name in _CONSTRUCTORS
+            if owner is not None and child.name in CALLED:
+                # Where an instance is made matters to the choices in what is called later.
+                uses.setdefault(owner, set()).add(child.name)
             inner, within = (owner if constructs else child.name), None
         elif isinstance(child, ast.ClassDef):
             inner, within = child.name, child.name

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import functools
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from symnas.addressing import Walker
-from symnas.callees import Callees, fixpoint
+from symnas.callees import CALLED, Callees, fixpoint
 from symnas.errors import AnnotationError, ProgramError
 from symnas.grammar.model import Annotation, ParsedModule
 from symnas.grammar.module import parse_module
@@ -22,9 +24,6 @@ from symnas.swapping import Swap
 
 Transform = Callable[[Function, Any], Any]
 """A second pass over an instrumented tree, before it is compiled."""
-
-CALLED = ("forward", "__call__")
-"""Methods that run when a built model is called."""
 
 
 @dataclass(eq=False)
@@ -130,6 +129,7 @@ class Coverage:
         self.references = References()
         functions = functions_of(target, self.modules)
         self.units = self._units(functions, file)
+        self._watch_constructors()
         self.bindings = [binding for function in functions for binding in self._bind(function)]
         self.by_source: bool | None = None
         """Whether children are instances of generated classes; found out once, by the builder."""
@@ -194,6 +194,13 @@ class Coverage:
                 return find_code(binding.original, record.name, record.line)
         return None
 
+    def _watch_constructors(self) -> None:
+        """Record where instances are made, if what they do when called holds choices."""
+        if self.when_called:
+            for unit in self.units.values():
+                for record in unit.walker.functions.values():
+                    record.watched = record.owner is not None and record.name in ("__init__", "__post_init__")
+
     # -- reading --------------------------------------------------------------------------------
 
     def _units(self, functions: list[FunctionType], file: str) -> dict[str, Unit]:
@@ -205,8 +212,9 @@ class Coverage:
         by_name = {module.__name__: module for module in self.modules}
         for function in functions:
             name = function.__code__.co_filename
-            if name not in files and function.__module__ in by_name and _readable(name):
-                files[name] = by_name[function.__module__]
+            module = by_name.get(function.__module__)
+            if name not in files and module is not None and _belongs(name, module):
+                files[name] = module
         files.setdefault(file, self.modules[0])
         texts = {name: source_of(name, vars(module)) for name, module in files.items()}
         parsed = {name: self._parse(text, name, files[name]) for name, text in texts.items()}
@@ -259,7 +267,14 @@ class Coverage:
         return []
 
 
-def _readable(name: str) -> bool:
+def _belongs(name: str, module: ModuleType) -> bool:
+    """Whether a source is a module's: its file or a cell, not that of a library's function under its name."""
+    own = getattr(module, "__file__", None)
+    if own is not None and Path(name).name != Path(own).name:
+        return False
+    others = {getattr(known, "__file__", None) for known in list(sys.modules.values()) if known is not module}
+    if name in others:
+        return False
     try:
         source_of(name)
     except ProgramError:

@@ -127,6 +127,8 @@ class Function:
     parameters: dict[str, ast.expr] = field(default_factory=dict)
     """Parameters whose default holds a definition-level site, with the default's expression."""
     children: list[Function] = field(default_factory=list)
+    watched: bool = False
+    """Whether its invocations are recorded though it holds nothing: it constructs what is called later."""
 
     @property
     def owner(self) -> ast.ClassDef | None:
@@ -137,7 +139,13 @@ class Function:
     @property
     def touched(self) -> bool:
         """Whether it is instrumented: a site, a reaching call or a `while` is in it or inside it."""
-        own = self.sites or self.calls or self.parameters or any(loop.kind == "while" for loop in self.loops)
+        own = (
+            self.watched
+            or self.sites
+            or self.calls
+            or self.parameters
+            or any(loop.kind == "while" for loop in self.loops)
+        )
         return bool(own) or any(child.touched for child in self.children)
 
     @property

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
 from symnas import builder
 from symnas.errors import BuildError, ProgramError
 from symnas.program import Program
 from symnas.runtime import RUN, Run
-from torch import nn
 
 torch.set_num_threads(1)
 
