@@ -109,7 +109,10 @@ class _Assembly:
         allowed, excluded = self._expand(held, finite, point), self._expand(refuted, finite, point)
         for variable in list(finite):
             at = finite.index(variable)
-            fewer = {row[:at] + row[at + 1 :] for row in allowed}, {row[:at] + row[at + 1 :] for row in excluded}
+            fewer = (
+                {row[:at] + row[at + 1 :] for row in allowed},
+                {row[:at] + row[at + 1 :] for row in excluded},
+            )
             if not fewer[0] & fewer[1]:
                 allowed, excluded = fewer
                 finite.remove(variable)
@@ -129,7 +132,11 @@ class _Assembly:
         return (variable,), frozenset((code,) for code in range(int(point.cardinality)))
 
     def _refuse_real(
-        self, variables: list[int], held: Iterable[dict[int, Code]], refuted: Iterable[dict[int, Code]], point: Point
+        self,
+        variables: list[int],
+        held: Iterable[dict[int, Code]],
+        refuted: Iterable[dict[int, Code]],
+        point: Point,
     ) -> None:
         real = [v for v in variables if _is_real(self.knowledge.points[v])]
         if not real:
@@ -145,7 +152,9 @@ class _Assembly:
                 f"of {names} and not for others; make that decision a {{True, False}} choice, or give the range a step"
             )
 
-    def _expand(self, rows: Iterable[dict[int, Code]], variables: Sequence[int], point: Point) -> set[tuple[int, ...]]:
+    def _expand(
+        self, rows: Iterable[dict[int, Code]], variables: Sequence[int], point: Point
+    ) -> set[tuple[int, ...]]:
         result: set[tuple[int, ...]] = set()
         limit = self.knowledge.limit * 16
         for row in rows:

@@ -241,7 +241,9 @@ class Survey:
                 return self._active(found, attempt)
         return self._active(dict(prefix), attempt) if budget[0] <= 0 else None
 
-    def _satisfy(self, steps: list[Step], assignment: dict[int, Code], budget: list[int]) -> dict[int, Code] | None:
+    def _satisfy(
+        self, steps: list[Step], assignment: dict[int, Code], budget: list[int]
+    ) -> dict[int, Code] | None:
         if not steps:
             return assignment
         key, outcome = steps[0]

@@ -160,7 +160,9 @@ class Tracker:
             labels |= attempt.saved
         return tuple(nodes)
 
-    def note(self, key: Hashable, labels: int, outcome: Hashable, around: Node | None, number: int | None) -> Hashable:
+    def note(
+        self, key: Hashable, labels: int, outcome: Hashable, around: Node | None, number: int | None
+    ) -> Hashable:
         """Record a condition; the same key met again in a run is told apart by a count."""
         count = self.counts[key] = self.counts.get(key, 0) + 1
         if count > 1:
@@ -228,4 +230,3 @@ def _bind(
             heap.record(keywords).items.update(held)
         result.append(call.extra)
     return result
-

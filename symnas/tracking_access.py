@@ -43,7 +43,9 @@ def read_attribute(frame: Frame, owner: Pair, name: str) -> Pair:
         if held is not None:
             found |= held.attributes.get(name, 0) | held.rest
     known = record is not None and name in record.attributes
-    computed = not (known or isinstance(value, _METHODS) or is_atom(obj) or _stored(obj, name) or _in_class(kind, name))
+    computed = not (
+        known or isinstance(value, _METHODS) or is_atom(obj) or _stored(obj, name) or _in_class(kind, name)
+    )
     return value, found | rt.heap.deep(obj) if computed else found
 
 
@@ -147,19 +149,26 @@ def peek(frame: Frame, source: Any, position: int, value: Any) -> tuple[int, int
     return total, total
 
 
-def _through(frame: Frame, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int) -> tuple[int, int]:
+def _through(
+    frame: Frame, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int
+) -> tuple[int, int]:
     heap = frame.rt.heap
     if isinstance(source, (enumerate, zip)):
         parts = value if isinstance(value, tuple) else ()
         inner = list(parts[1:]) if isinstance(source, enumerate) else list(parts)
         found = [
-            peek(frame, item, position, inner[place] if place < len(inner) else None) for place, item in enumerate(under)
+            peek(frame, item, position, inner[place] if place < len(inner) else None)
+            for place, item in enumerate(under)
         ]
         shape = rest
         for _, labels in found:
             shape |= labels
         if value is not None:
-            labels_of = [rest, *(item for item, _ in found)] if isinstance(source, enumerate) else [i for i, _ in found]
+            labels_of = (
+                [rest, *(item for item, _ in found)]
+                if isinstance(source, enumerate)
+                else [i for i, _ in found]
+            )
             heap.record(value).items.update(enumerate(labels_of))
         return rest, shape
     mapping = under[0]

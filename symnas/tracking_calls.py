@@ -18,7 +18,18 @@ Pair = tuple[Any, int]
 _MISSING = object()
 _PURE = frozenset({"torch", "builtins", "math", "cmath", "numpy", "operator", "itertools", "functools", "copy",
                    "collections", "dataclasses", "typing", "enum", "re", "string", "warnings", "logging"})  # fmt: skip
-_TORCH_MUTATORS = ("add_", "register_", "set_", "append", "extend", "insert", "pop", "update", "load", "clear")
+_TORCH_MUTATORS = (
+    "add_",
+    "register_",
+    "set_",
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "update",
+    "load",
+    "clear",
+)
 _READING = frozenset({"copy", "index", "count", "get", "keys", "values", "items", "union", "intersection", "difference",
                       "issubset", "issuperset", "isdisjoint"})  # fmt: skip
 
@@ -31,7 +42,12 @@ def expand(frame: Frame, pair: Pair) -> Star:
 
 
 def call(
-    frame: Frame, site: int, function: Pair, args: tuple[Any, ...], keywords: tuple[Any, ...], result: Any = _MISSING
+    frame: Frame,
+    site: int,
+    function: Pair,
+    args: tuple[Any, ...],
+    keywords: tuple[Any, ...],
+    result: Any = _MISSING,
 ) -> Pair:
     """Call a function with pairs; `result` replaces what it returns."""
     pairs, shape = _positional(args)
@@ -158,7 +174,14 @@ def _direct(
     plain = isinstance(callee, (types.FunctionType, types.MethodType))
     around = 0 if plain else _all(frame, labels, pairs, named)
     tag = _called(frame, callee) if labels else None
-    made = Call(code, (*first, *(own for _, own in pairs)), {k: own for k, (_, own) in named.items()}, function, shape, tag)
+    made = Call(
+        code,
+        (*first, *(own for _, own in pairs)),
+        {k: own for k, (_, own) in named.items()},
+        function,
+        shape,
+        tag,
+    )
 
     def run() -> Any:
         rt.pending, rt.returned = made, None

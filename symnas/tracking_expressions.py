@@ -146,7 +146,9 @@ class Expressions:
     # -- operators -----------------------------------------------------------------------------
 
     def x_binop(self, node: ast.BinOp) -> ast.expr:
-        return op("bin", self.place(node), type(node.op).__name__, self.expr(node.left), self.expr(node.right))
+        return op(
+            "bin", self.place(node), type(node.op).__name__, self.expr(node.left), self.expr(node.right)
+        )
 
     def x_unaryop(self, node: ast.UnaryOp) -> ast.expr:
         return op("un", self.place(node), type(node.op).__name__, self.expr(node.operand))
@@ -201,7 +203,9 @@ class Expressions:
     def items(self, nodes: Iterable[ast.expr]) -> ast.Tuple:
         """Write the items of a display or a call, starred ones marked."""
         return pack(
-            op("star", self.place(node), self.expr(node.value)) if isinstance(node, ast.Starred) else self.expr(node)
+            op("star", self.place(node), self.expr(node.value))
+            if isinstance(node, ast.Starred)
+            else self.expr(node)
             for node in nodes
         )
 
@@ -254,7 +258,9 @@ class Expressions:
         body = op("leave", *steps, self.expr(node.body), owner=RUNTIME)
         self.scope = outer
         arguments, count = self.defaults(node.args)
-        return op("lam", count, ast.copy_location(ast.Lambda(arguments, ast.copy_location(body, node.body)), node))
+        return op(
+            "lam", count, ast.copy_location(ast.Lambda(arguments, ast.copy_location(body, node.body)), node)
+        )
 
     def _function_scope(self, arguments: ast.arguments, body: list[ast.AST]) -> Scope:
         return Scope("function", bound_names(body) | set(parameter_names(arguments)), parent=self.scope)
@@ -263,12 +269,20 @@ class Expressions:
         """Write what a function does first: open a frame and take the labels of its parameters."""
         names = parameter_names(arguments)
         positional = [arg.arg for arg in [*arguments.posonlyargs, *arguments.args]]
-        meta = pack([constant(name), pack(map(constant, positional)), pack(constant(a.arg) for a in arguments.kwonlyargs)])
+        meta = pack(
+            [
+                constant(name),
+                pack(map(constant, positional)),
+                pack(constant(a.arg) for a in arguments.kwonlyargs),
+            ]
+        )
         extra = [load(arg.arg) if arg else constant(None) for arg in (arguments.vararg, arguments.kwarg)]
         opened = op("enter", meta, pack(load(item) for item in names), *extra, owner=RUNTIME)
         taken: list[tuple[str, ast.expr]] = [(FRAME, opened)]
         for position, parameter in enumerate(names):
-            labels = ast.Subscript(ast.Attribute(load(FRAME), "args", ast.Load()), constant(position), ast.Load())
+            labels = ast.Subscript(
+                ast.Attribute(load(FRAME), "args", ast.Load()), constant(position), ast.Load()
+            )
             taken.append((SHADOW + parameter, labels))
         return taken
 
@@ -294,7 +308,11 @@ class Expressions:
         return self._comprehension(node, [node.key, node.value], "dictc", ast.ListComp)
 
     def _comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.DictComp, parts: list[ast.expr], kind: str, made: type[ast.ListComp]
+        self,
+        node: ast.ListComp | ast.SetComp | ast.DictComp,
+        parts: list[ast.expr],
+        kind: str,
+        made: type[ast.ListComp],
     ) -> ast.expr:
         place = self.place(node)
         first = self.expr(node.generators[0].iter)
@@ -304,7 +322,9 @@ class Expressions:
         self.scope = outer
         return op(kind, place, op("save"), made(element, clauses))
 
-    def _clauses(self, generators: list[ast.comprehension], first: ast.expr, parts: list[ast.AST]) -> list[ast.comprehension]:
+    def _clauses(
+        self, generators: list[ast.comprehension], first: ast.expr, parts: list[ast.AST]
+    ) -> list[ast.comprehension]:
         self.scope = Scope("comprehension", _targets(generators), parent=self.scope)
         clauses = []
         for position, clause in enumerate(generators):

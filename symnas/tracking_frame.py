@@ -518,7 +518,9 @@ class Frame:
         self.site = site
         return run_call(self, site, function, args, keywords)
 
-    def operate(self, site: int, name: str, runtime: Any, args: tuple[Any, ...], keywords: tuple[Any, ...]) -> Pair:
+    def operate(
+        self, site: int, name: str, runtime: Any, args: tuple[Any, ...], keywords: tuple[Any, ...]
+    ) -> Pair:
         """Run an operation of a choice point."""
         self.site = site
         return self.rt.operations(self, site, name, runtime, args, keywords)
@@ -547,7 +549,12 @@ class Frame:
         labels = self._take(count)
         code = function.__code__
         self.rt.codes.add(code)
-        self.rt.made[id(function)] = (self.path, code.co_name, code.co_firstlineno, self.rt.paths.child("code", code))
+        self.rt.made[id(function)] = (
+            self.path,
+            code.co_name,
+            code.co_firstlineno,
+            self.rt.paths.child("code", code),
+        )
         self.rt.alive.append(function)
         if any(labels):
             self.rt.defaults[id(function)] = labels
@@ -566,6 +573,7 @@ class Frame:
         rt = self.rt
         if not self.has_result:
             self.result |= self.since_base()
+        rt.seen |= self.result
         while rt.attempts and rt.attempts[-1].frame is self:
             rt.attempts[-1].close()
         self.drop(self.base, 0)
@@ -615,6 +623,7 @@ class Frame:
             self.generated.last = labels
             self.generated.shape |= self.since_base()
         self.rt.collected |= labels
+        self.rt.seen |= labels
         self.rt.top = self.parent or self.rt.top
         return pair[0]
 
@@ -741,7 +750,8 @@ class Frame:
 
     def managed(self, attempt: Attempt, value: Any) -> Pair:
         """Return what a context hands out."""
-        return value, attempt.labels
+        inside = self.rt.heap.deep(attempt.manager) | (self.rt.seen if attempt.open else 0)
+        return value, attempt.labels | inside
 
     def subject(self, site: int, pair: Pair) -> Subject:
         """Begin a `match`."""

@@ -32,7 +32,11 @@ def is_sequence(value: object) -> bool:
     """Say whether a value is kept item by item: lists, tuples and torch's module lists."""
     if isinstance(value, (list, tuple)):
         return True
-    return type(value).__module__ == _CONTAINER_MODULE and hasattr(value, "__getitem__") and hasattr(value, "__len__")
+    return (
+        type(value).__module__ == _CONTAINER_MODULE
+        and hasattr(value, "__getitem__")
+        and hasattr(value, "__len__")
+    )
 
 
 class Record:

@@ -140,12 +140,14 @@ class Attempt:
         rt.attempts.append(self)
         self.open = True
         self.labels = 0
+        self.manager: object = None
         self.node = Node(frame.pc, self.key, 0, None, 0, self.key)
         frame.pc = self.node
 
     def manages(self, pair: Pair) -> None:
         """Note the context manager; torch's own never swallow an exception."""
         self.labels |= pair[1]
+        self.manager = pair[0]
         kind = type(pair[0])
         if kind.__module__.split(".")[0] == "torch" or kind.__name__ == "nullcontext":
             self.close()

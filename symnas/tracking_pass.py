@@ -47,7 +47,9 @@ def instrument(
     rewriter = Pass(may_reach, first, describe, reserved)
     body = list(tree.body)
     head: list[ast.stmt] = []
-    while body and (_is_docstring(body[0]) or (isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__")):
+    while body and (
+        _is_docstring(body[0]) or (isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__")
+    ):
         head.append(body.pop(0))
     opened = ast.Assign([store(FRAME)], op("module", ast.Call(load("globals"), [], []), owner=RUNTIME))
     module = ast.Module([*head, opened, *rewriter.block(body)], tree.type_ignores)
@@ -80,7 +82,11 @@ def instrument_function(
 
 
 def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _do(call: ast.expr) -> ast.stmt:
@@ -115,7 +121,9 @@ class Pass(Expressions):
         names = [self.temporary() for _ in target.elts]
         star = next((i for i, e in enumerate(target.elts) if isinstance(e, ast.Starred)), -1)
         parts = op("unpack", pair, len(names), star)
-        result: list[ast.stmt] = [ast.Assign([ast.Tuple([store(name) for name in names], ast.Store())], parts)]
+        result: list[ast.stmt] = [
+            ast.Assign([ast.Tuple([store(name) for name in names], ast.Store())], parts)
+        ]
         for name, element in zip(names, target.elts, strict=True):
             result += self.assign(element, load(name))
         return result
@@ -234,7 +242,9 @@ class Pass(Expressions):
         place = self.place(node, inside, may=self.rest_reaches if kinds else None)
         cases = []
         for position, case in enumerate(node.cases):
-            names = [self.note(name, op("captured", load(subject))) for name in sorted(bound_names([case.pattern]))]
+            names = [
+                self.note(name, op("captured", load(subject))) for name in sorted(bound_names([case.pattern]))
+            ]
             guard = op("mguard", load(subject), position, self.expr(case.guard)) if case.guard else None
             chosen = _do(op("chosen", load(subject), position, kinds))
             cases.append(ast.match_case(case.pattern, guard, [chosen, *names, *self.block(case.body)]))
@@ -342,8 +352,12 @@ class Pass(Expressions):
         arguments, count = self.defaults(node.args)
         outer, self.scope = self.scope, self._body_scope(node)
         reaches, self.rest_reaches = self.rest_reaches, self.may_reach(node.body)
-        entry: list[ast.stmt] = [ast.Assign([store(name)], value) for name, value in self._entry(node.name, node.args)]
-        plain = sorted(self.scope.bound - set(parameter_names(node.args)) - self.scope.globals - self.scope.nonlocals)
+        entry: list[ast.stmt] = [
+            ast.Assign([store(name)], value) for name, value in self._entry(node.name, node.args)
+        ]
+        plain = sorted(
+            self.scope.bound - set(parameter_names(node.args)) - self.scope.globals - self.scope.nonlocals
+        )
         entry += [ast.Assign([store(SHADOW + name)], constant(0)) for name in plain]
         head = node.body[:1] if _is_docstring(node.body[0]) else []
         body = self.block(node.body[len(head) :])
@@ -386,7 +400,9 @@ class Pass(Expressions):
                  else op("v", self.expr(b)) for b in node.bases]  # fmt: skip
         keywords = [ast.keyword(k.arg, op("v", self.expr(k.value))) for k in node.keywords]
         outer = self.scope
-        self.scope = Scope("class", bound_names(node.body), declared(node.body, ast.Global), parent=outer, name=node.name)
+        self.scope = Scope(
+            "class", bound_names(node.body), declared(node.body, ast.Global), parent=outer, name=node.name
+        )
         head = node.body[:1] if _is_docstring(node.body[0]) else []
         body = [*head, _do(op("class_begin")), *self.block(node.body[len(head) :]), _do(op("class_body_end"))]
         self.scope = outer

@@ -77,7 +77,13 @@ def declared(nodes: Iterable[ast.AST], kind: type[ast.Global] | type[ast.Nonloca
 
 def rebound_inside(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names that functions written in a block declare `nonlocal`, at any depth."""
-    return {name for top in nodes for node in ast.walk(top) if isinstance(node, ast.Nonlocal) for name in node.names}
+    return {
+        name
+        for top in nodes
+        for node in ast.walk(top)
+        if isinstance(node, ast.Nonlocal)
+        for name in node.names
+    }
 
 
 def exits(nodes: Iterable[ast.AST]) -> int:

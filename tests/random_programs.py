@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-HEADER = '''\
+HEADER = """\
 class Net:
     bias = 1
     def __init__(self, start):
@@ -60,7 +60,7 @@ def maker(value):
         total += x
         return total + value
     return add
-'''
+"""
 
 
 @dataclass
@@ -110,7 +110,21 @@ class Writer:
 
     def statement(self, indent: str, names: list[str], loops: list[str], depth: int, place: str) -> list[str]:
         simple = ["choice", "choice", "value", "mutate", "mark", "shared", "aug"]
-        nested = ["if", "if", "ifelse", "for", "while", "match", "try", "grow", "early", "recurse", "comp", "class", "set"]
+        nested = [
+            "if",
+            "if",
+            "ifelse",
+            "for",
+            "while",
+            "match",
+            "try",
+            "grow",
+            "early",
+            "recurse",
+            "comp",
+            "class",
+            "set",
+        ]
         if place == "loop":
             simple += ["break", "continue"]
         kind = self.pick(simple + (nested if depth and self.budget > 0 else []))
@@ -155,7 +169,10 @@ class Writer:
         return [f"{indent}net.table[{a}] = 1", f"{indent}if 1 in net.table:", f"{indent}    {text}"]
 
     def _if(self, indent, names, loops, depth, place):
-        return [f"{indent}if {self.condition(names)}:", *self.block(indent + "    ", names, loops, depth - 1, place)]
+        return [
+            f"{indent}if {self.condition(names)}:",
+            *self.block(indent + "    ", names, loops, depth - 1, place),
+        ]
 
     def _ifelse(self, indent, names, loops, depth, place):
         return [*self._if(indent, names, loops, depth, place), f"{indent}elif {self.condition(names)}:",
@@ -164,15 +181,26 @@ class Writer:
 
     def _for(self, indent, names, loops, depth, place):
         name = self.fresh()
-        over = self.pick([f"range({self.value(names)} % 3)", "range(2)", f"range(min(2, max(0, {self.value(names)})))"])
+        over = self.pick(
+            [f"range({self.value(names)} % 3)", "range(2)", f"range(min(2, max(0, {self.value(names)})))"]
+        )
         body = self.block(indent + "    ", [*names, name], [*loops, name], depth - 1, "loop")
-        tail = [f"{indent}else:", *self.block(indent + "    ", names, loops, 0, place)] if self.pick([0, 0, 1]) else []
+        tail = (
+            [f"{indent}else:", *self.block(indent + "    ", names, loops, 0, place)]
+            if self.pick([0, 0, 1])
+            else []
+        )
         return [f"{indent}for {name} in {over}:", *body, *tail]
 
     def _while(self, indent, names, loops, depth, place):
         name = self.fresh()
         body = self.block(indent + "    ", [*names, name], [*loops, name], depth - 1, "loop")
-        return [f"{indent}{name} = -1", f"{indent}while {name} < min(1, {self.value(names)}):", f"{indent}    {name} += 1", *body]
+        return [
+            f"{indent}{name} = -1",
+            f"{indent}while {name} < min(1, {self.value(names)}):",
+            f"{indent}    {name} += 1",
+            *body,
+        ]
 
     def _match(self, indent, names, loops, depth, place):
         return [f"{indent}match {self.value(names)}:", f"{indent}    case 0:",
