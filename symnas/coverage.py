@@ -212,9 +212,9 @@ class Coverage:
         by_name = {module.__name__: module for module in self.modules}
         for function in functions:
             name = function.__code__.co_filename
-            module = by_name.get(function.__module__)
-            if name not in files and module is not None and _belongs(name, module):
-                files[name] = module
+            home = by_name.get(function.__module__)
+            if name not in files and home is not None and _belongs(name, home):
+                files[name] = home
         files.setdefault(file, self.modules[0])
         texts = {name: source_of(name, vars(module)) for name, module in files.items()}
         parsed = {name: self._parse(text, name, files[name]) for name, text in texts.items()}

@@ -244,12 +244,14 @@ def program(
         return Program(
             found, target.args, target.kwargs, include=target.include, inputs=target.inputs, name=target.name
         )
+    if type(target).__name__ == "TemplateReference":
+        return target.load()
     if isinstance(target, str):
         target = load(target)
     elif _is_template(target):
-        from symnas.pyglove_bridge import template_program  # type: ignore[attr-defined]
+        from symnas.pyglove_bridge import TemplateProgram
 
-        return template_program(target, name=name)
+        return TemplateProgram(target, name)
     unwrap(target)
     return Program(target, args, kwargs, include=include, inputs=inputs, name=name)
 

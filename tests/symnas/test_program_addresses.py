@@ -58,7 +58,9 @@ def addresses(made: Program, values: dict[str, Any] | None = None) -> list[str]:
 def test_the_tour(tmp_path):
     made = program(written(tmp_path, TOUR) + ":ConvNet")
     assert addresses(made, {"stage": 1}) == [
-        "width", "stage", "stage[0].block", "stage[0].block[0].k", "stage[0].block[0].layers", "stage[0].pool", "head[0].p",
+        "width",
+        "stage", "stage[0].block", "stage[0].block[0].k", "stage[0].block[0].layers", "stage[0].pool",
+        "head[0].p",
     ]  # fmt: skip
 
 
@@ -97,7 +99,8 @@ def everything():
 def test_names_of_places(tmp_path):
     made = program(written(tmp_path, FORMS.replace("  # search: {True, False} as flag", "")) + ":everything")
     assert addresses(made) == [
-        "found[a].k", "found[b].k", "table[x].k", "table[y].k", "pair.k", "pair_2.k", "a.k", "parts.k", "parts_2.k",
+        "found[a].k", "found[b].k", "table[x].k", "table[y].k", "pair.k", "pair_2.k", "a.k", "parts.k",
+        "parts_2.k",
         "choose.return", "drop.p", "conv.kernel_size", "body[1]", "depth", "depth_2", "other",
     ]  # fmt: skip
 
@@ -106,7 +109,8 @@ def test_inserting_code_elsewhere_moves_nothing(tmp_path):
     before = addresses(program(written(tmp_path, TOUR, "before.py") + ":ConvNet"))
     text = TOUR.replace(
         "        layers, channels = [], 1\n",
-        "        extra = nn.Linear(3, 3)\n        other = [nn.ReLU() for stage in range(2)]\n        layers, channels = [], 1\n",
+        "        extra = nn.Linear(3, 3)\n        other = [nn.ReLU() for stage in range(2)]\n"
+        "        layers, channels = [], 1\n",
     ).replace(
         "class ConvNet",
         "def unrelated(k):\n    width = k  # search: {1, 2}\n    return width\n\n\nclass ConvNet",
