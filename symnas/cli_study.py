@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +40,11 @@ def status(store: str, as_json: bool) -> None:
     if as_json:
         echo_json(rows)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("study", "state", "trials", "best", "algorithm")
+    width = max((len(row["study"]) for row in rows), default=0)
     for row in rows:
-        counts = ", ".join(f"{number} {status}" for status, number in row["counts"].items())
-        table.add_row(row["study"], row["state"], counts, short_best(row["best"]), row["algorithm"])
-    Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table)
+        counts = ", ".join(f"{number} {status}" for status, number in row["counts"].items()) or "no trials"
+        click.echo(f"{row['study']:<{width}}  {row['state']}: {counts}; best {short_best(row['best'])}")
+        click.echo(f"{'':<{width}}  {row['algorithm']}")
 
 
 def short_best(front: Sequence[dict[str, Any]]) -> str:
