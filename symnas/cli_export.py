@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,5 +119,8 @@ def write_onnx(out: Path, trial: Trial, shapes: tuple[str, ...], *, trained: boo
 
     path = out / "model.onnx"
     model = (trial.load() if trained else trial.build()).eval()
-    torch.onnx.export(model, tuple(map(read_input, shapes)), path, dynamo=True, verbose=False)
+    with warnings.catch_warnings():
+        # The exporter warns of its own use of what PyTorch deprecates; nobody here could act on it.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, tuple(map(read_input, shapes)), path, dynamo=True, verbose=False)
     return path

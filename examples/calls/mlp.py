@@ -11,7 +11,7 @@ class MLP(nn.Module):
 
     def __init__(self, features: int = 16, classes: int = 4):
         super().__init__()
-        self.summaries = manyof(["mean", "amax", "std"], low=1, high=3, default=["mean", "std"])
+        self.summaries = manyof((1, 3), ["mean", "amax", "std"], default=["mean", "std"])
         layers: list[nn.Module] = []
         width = features * len(self.summaries)
         for _layer in range(intv(1, 3, default=2)):

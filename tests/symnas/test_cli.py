@@ -265,7 +265,9 @@ def test_debug_raises(place: Path) -> None:
 
 
 def shell(*words: str, cwd: Path) -> subprocess.Popen[str]:
-    code = "from symnas.cli import main; main()"
+    # A process started in the background may have been told to ignore interrupts.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}\nfrom symnas.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
         cwd=cwd,
