@@ -53,7 +53,8 @@ def main() -> int:
         command = [sys.executable, str(HERE / program)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
         print(done.stdout, flush=True)
-        sections.append(done.stdout.strip())
+        text = done.stdout.strip()
+        sections.append(text if text.startswith("## ") else f"## {Path(program).stem.capitalize()}\n\n{text}")
         if done.returncode:
             failed.append(program)
     if failed:

@@ -118,7 +118,8 @@ def load_program(
     sys.path.insert(0, str(Path.cwd()))
     tensors = tuple(read_input(text) for text in inputs)
     options = read_pairs(arguments, "--arg")
-    return program(target, include=tuple(include), inputs=tensors or None, **options)
+    made: Program = program(target, include=tuple(include), inputs=tensors or None, **options)
+    return made
 
 
 def load_object(target: str, what: str) -> Any:
