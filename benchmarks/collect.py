@@ -54,6 +54,8 @@ def main() -> int:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
         print(done.stdout, flush=True)
         text = done.stdout.strip()
+        if "|" not in text:
+            text = f"```text\n{text}\n```"
         sections.append(text if text.startswith("## ") else f"## {Path(program).stem.capitalize()}\n\n{text}")
         if done.returncode:
             failed.append(program)
