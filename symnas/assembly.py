@@ -35,7 +35,8 @@ def assemble(knowledge: Knowledge, requires: tuple[str, ...] = ()) -> Space:
         requires: requirements over decisions, as texts.
 
     Raises:
-        ProgramError: a real-valued choice decides which points exist, or the joint conditions of a point are too many.
+        ProgramError: a real-valued choice decides which points exist, or the joint conditions of a
+            point are too many.
     """
     return _Assembly(knowledge).space(requires)
 
@@ -119,7 +120,7 @@ class _Assembly:
         return (tuple(finite), frozenset(allowed)) if finite else None
 
     def _always(self, shapes: list[tuple[Step, ...]]) -> Clause | None:
-        """Return a condition that always holds, but says where a point belongs: a first turn under the number of turns."""
+        """Return a condition that always holds, but says where a point belongs (a loop's first turn)."""
         if len(shapes) != 1 or len(shapes[0]) != 1:
             return None
         named = [{v for v, _ in row} for row in self.knowledge.tables[shapes[0][0][0]].rows]
@@ -148,8 +149,9 @@ class _Assembly:
         if without(held) & without(refuted):
             names = ", ".join(self.knowledge.addresses[v] for v in real)
             raise ProgramError(
-                f"{point.origin}: which points exist cannot hang on a real number; {point.address!r} exists for some values "
-                f"of {names} and not for others; make that decision a {{True, False}} choice, or give the range a step"
+                f"{point.origin}: which points exist cannot hang on a real number; {point.address!r} exists "
+                f"for some values of {names} and not for others; make that decision a {{True, False}} choice, or "
+                "give the range a step"
             )
 
     def _expand(
@@ -164,13 +166,13 @@ class _Assembly:
             ]
             if math.prod(map(len, options)) + len(result) > limit:
                 raise self.knowledge.too_many(set(variables), str(point.origin))
-            result.update(itertools.product(*options))  # type: ignore[arg-type]
+            result.update(itertools.product(*options))
         return result
 
     # -- the tree ------------------------------------------------------------------------------
 
     def _known(self, number: int) -> dict[tuple[int, ...], frozenset[tuple[int, ...]]]:
-        """Return the conditions that hold wherever a point exists: its own and those of the points they need."""
+        """Return the conditions that hold where a point exists: its own and those of points they need."""
         found = self.implied.get(number)
         if found is None:
             self.implied[number] = {}
@@ -190,7 +192,7 @@ class _Assembly:
         end = self._ends()
         singles = [
             (variables[0], rows) for variables, rows in clauses
-            if len(variables) == 1 and all(row[0] != INACTIVE for row in rows) and self._when(variables[0], rows)
+            if len(variables) == 1 and (INACTIVE,) not in rows and self._when(variables[0], rows)
         ]  # fmt: skip
         before = {v for variables, _ in clauses for v in variables}
         for parent, rows in sorted(singles, key=lambda item: -self.position[item[0]]):
@@ -235,7 +237,7 @@ class _Assembly:
             return ()
         if not isinstance(point, ManyOf):
             return tuple(sorted(ranks))
-        values = [frozenset(point.code(value)) for value in point.values()]  # type: ignore[arg-type]
+        values = [frozenset(point.code(value)) for value in point.values()]
         chosen = [codes for rank, codes in enumerate(values) if rank in ranks]
         refused = [codes for rank, codes in enumerate(values) if rank not in ranks]
         when = set(range(point.codes)).difference(*refused)

@@ -1,6 +1,7 @@
 """What a survey has learnt: runs, the points they met, and conditions as tables over points.
 
-A row of a table says: whatever agrees with these codes gives this outcome, where the condition is met at all. Rows
+A row of a table says: whatever agrees with these codes gives this outcome, where the condition is met at
+all. Rows
 come from runs; a row names only the points that the outcome was seen to depend on.
 """
 
@@ -21,7 +22,7 @@ INACTIVE = -1
 
 @dataclass(frozen=True)
 class Met:
-    """A point met by a run: its node, its code (a rank; the number of a real one), and the conditions around it."""
+    """A point met by a run: its node, its code (a rank, or a real number), and the conditions around it."""
 
     point: Point
     code: Code
@@ -44,7 +45,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Trace:
-    """One run: what was asked for, the points in order, the conditions in order, and how it failed if it did."""
+    """One run: what was asked for, points and conditions in order, and how it failed if it did."""
 
     asked: Mapping[str, Code]
     points: tuple[Met, ...]
@@ -66,7 +67,7 @@ class Table:
 
     @property
     def reach(self) -> bool:
-        """Whether it says that a place inside a `try` is reached; only then is there no other outcome to be met."""
+        """Whether it says that a place inside a `try` is reached: no other outcome can be met."""
         return isinstance(self.key, tuple) and self.key[0] == "reach"
 
     def matching(self, prefix: Row) -> list[tuple[frozenset[tuple[int, Code]], Hashable]]:
@@ -94,7 +95,7 @@ class Knowledge:
     tables: dict[Hashable, Table] = field(default_factory=dict)
     codes: dict[int, dict[Code, None]] = field(default_factory=dict)
     """Codes seen, of every point."""
-    changed: set[Hashable] = field(default_factory=set)
+    changed: dict[Hashable, None] = field(default_factory=dict)
     domains: Callable[[Point], Sequence[Code]] = lambda point: range(int(point.cardinality))
     ranks: dict[int, int] = field(default_factory=dict)
 
@@ -130,25 +131,26 @@ class Knowledge:
             if condition.around not in table.around:
                 table.around[condition.around] = None
                 table.dead.clear()
-                self.changed.add(condition.key)
+                self.changed[condition.key] = None
             row = frozenset((v, values[v]) for v in bits(condition.labels) if v in values)
             if row not in table.rows:
                 table.rows[row] = condition.outcome
-                self.changed.add(condition.key)
+                self.changed[condition.key] = None
 
     def _same(self, number: int, point: Point) -> None:
         known = self.points.setdefault(number, point)
-        if known is not point and known != point and known.replace(default=point.default) != point:  # type: ignore[attr-defined]
+        default = getattr(point, "default", None)
+        if known is not point and known != point and known.replace(default=default) != point:
             raise ProgramError(
                 f"{point.origin}: a point has one domain, whatever was chosen before; {point.address!r} was "
-                f"{known.domain} in one run and {point.domain} in another; write the choice twice, under the condition "
-                "that makes the difference, or give the candidates labels that stay"
+                f"{known.domain} in one run and {point.domain} in another; write the choice twice, under the "
+                "condition that makes the difference, or give the candidates labels that stay"
             )
 
     def tabulate(
         self, shapes: Sequence[tuple[Step, ...]], what: str
     ) -> tuple[list[dict[int, Code]], list[dict[int, Code]]]:
-        """Return the assignments under which one of several conjunctions of outcomes holds, and those where none does."""
+        """Return the assignments under which one of several conjunctions holds, and those where none does."""
         held: list[dict[int, Code]] = []
         refuted: list[dict[int, Code]] = []
         for prefix, verdict in self._decide(shapes, {}, [0], what):
@@ -222,9 +224,10 @@ class Knowledge:
         names = [self.addresses[v] for v in sorted(variables, key=self.rank)]
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return ProgramError(
-            f"{what}: a condition that decides which points exist is tried under every joint value of the points it "
-            f"depends on, up to {self.limit} of them; this one depends on {shown}; make the decision a choice of its own, "
-            "let it depend on fewer points, or raise the bound (`symnas.program(..., joint_limit=N)`)"
+            f"{what}: a condition that decides which points exist is tried under all joint values of the points "
+            f"it depends on, up to {self.limit} of them; this one depends on {shown}; make the decision a "
+            "choice of its own, let it depend on fewer points, or raise the bound "
+            "(`symnas.survey.survey(program, joint_limit=N)`)"
         )
 
 

@@ -1,8 +1,11 @@
 """From a program to its complete tree, by running it under decisions that are chosen to tell the most.
 
-Every run follows a decision; the dependence tracker says which conditions it met and what they depend on. The survey
-tries every condition that may decide about points under all joint values of what it depends on, several conditions
-in one run where they do not disturb each other, until nothing is left to try. Random decisions are then run as a
+Every run follows a decision; the dependence tracker says which conditions it met and what they depend on.
+The survey
+tries every condition that may decide about points under all joint values of what it depends on, several
+conditions
+in one run where they do not disturb each other, until nothing is left to try. Random decisions are then run
+as a
 check on the tracker itself.
 """
 
@@ -11,7 +14,7 @@ from __future__ import annotations
 import ast
 import random
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,7 +22,7 @@ import numpy as np
 from symnas.assembly import assemble
 from symnas.errors import ProgramError, SpaceError
 from symnas.exploration import Code, Knowledge, Row, Step, Table, Trace
-from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
+from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Point
 from symnas.space import Space
 
 if TYPE_CHECKING:
@@ -79,8 +82,8 @@ class Survey:
         self.failed: dict[tuple[int, Code], Exception] = {}
         self.worked: set[tuple[int, Code]] = set()
         self.grew = 0
-        """How many of the runs asked for came before something new was seen about what conditional code changes."""
-        self.stale: set[Hashable] = set()
+        """How many runs came before something new was seen about what conditional code changes."""
+        self.stale: dict[Hashable, None] = {}
 
     def space(self, requires: tuple[str, ...] = ()) -> Space:
         """Run the survey and return the tree."""
@@ -90,7 +93,7 @@ class Survey:
         self._run({}, LONGEST)
         self._exhaust()
         for _ in range(6):
-            # What code changes under conditions was learnt on the way; runs from before that may have missed it.
+            # What code changes under conditions was learnt on the way; earlier runs may have missed it.
             again, self.grew = self.asked[: self.grew], 0
             for asked, policy, seed in again:
                 self._run(asked, policy, seed, again=True)
@@ -111,8 +114,9 @@ class Survey:
         self.runs += 1
         if self.runs > self.max_runs:
             raise ProgramError(
-                f"a survey takes at most {self.max_runs} runs, and conditions are still left to try; fewer conditions that "
-                "depend on several points, or choices of their own for them, would bring it down (`max_runs=N` raises the bound)"
+                f"a survey takes at most {self.max_runs} runs, and conditions are left to try; fewer conditions "
+                "that depend on several points, or choices of their own for them, would bring it down "
+                "(`symnas.survey.survey(program, max_runs=N)` raises the bound)"
             )
         if not again:
             self.asked.append((dict(assignment), policy, seed))
@@ -136,8 +140,8 @@ class Survey:
     def _take(self, trace: Trace) -> None:
         knowledge = self.knowledge
         knowledge.learn(trace)
-        self.stale |= knowledge.changed
-        knowledge.changed = set()
+        self.stale.update(knowledge.changed)
+        knowledge.changed = {}
         values = {knowledge.number(met.point.address): met.code for met in trace.points}
         if trace.error is None:
             self.worked.update(values.items())
@@ -187,7 +191,7 @@ class Survey:
             table = knowledge.tables[key]
             wanted = self._wanted(table)
             if not wanted:
-                self.stale.discard(key)
+                self.stale.pop(key, None)
             for prefix in wanted:
                 attempt = self.attempts.get((key, frozenset(prefix.items())), 0) + 1
                 assignment = self._witness(table, prefix, attempt)
@@ -211,7 +215,7 @@ class Survey:
         return self.attempts[place]
 
     def _wanted(self, table: Table) -> list[dict[int, Code]]:
-        """Return the assignments to try; conditions that only change objects are tried until they went both ways."""
+        """Return what to try; conditions that only change objects are tried until they went both ways."""
         if table.may:
             return list(self.knowledge.missing(table))
         if not table.effects:
@@ -231,7 +235,7 @@ class Survey:
         return wanted
 
     def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code] | None:
-        """Return an assignment under which the condition is met and its points have these codes, or None for none known."""
+        """Return an assignment that meets the condition under these codes, or None if none is known."""
         shapes = list(table.around)
         budget = [200]
         for offset in range(len(shapes)):
@@ -286,7 +290,7 @@ class Survey:
                     task.table.rows[task.prefix] = False
                 else:
                     task.table.dead.add(task.prefix)
-                self.stale.add(task.table.key)
+                self.stale[task.table.key] = None
 
     # -- candidates that cannot be built -------------------------------------------------------
 
@@ -350,14 +354,19 @@ def survey(program: Program, *, joint_limit: int = 4096, max_runs: int = 20_000)
         max_runs: how many runs the whole survey may take.
 
     Raises:
-        ProgramError: conditions need more than the bounds allow, hang on a real number, or on something that is no choice.
+        ProgramError: conditions need more than the bounds allow, hang on a real number, or on
+            something that is no choice.
         BuildError: the program fails under its defaults, or a candidate fails wherever it is tried.
     """
     from symnas.survey_runner import ProgramRunner, explain
 
-    constants = sorted({node.value for unit in program.coverage.units.values() for node in ast.walk(unit.parsed.tree)
-                        if isinstance(node, ast.Constant) and type(node.value) in (int, float)})  # fmt: skip
-    made = Survey(ProgramRunner(program), joint_limit, max_runs, constants=constants)
+    constants = {
+        float(node.value)
+        for unit in program.coverage.units.values()
+        for node in ast.walk(unit.parsed.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
+    }
+    made = Survey(ProgramRunner(program), joint_limit, max_runs, constants=sorted(constants))
     made.explain = lambda values, error: explain(program, values, error)
     return made.space(program.requires)
 
@@ -367,8 +376,8 @@ def _difference(met: set[str], wanted: Mapping[str, object]) -> str:
     return (
         "which points exist must follow from the choices alone; under one and the same decision "
         + (f"{', '.join(more)} appeared unexpectedly" if more else f"{', '.join(fewer)} did not appear")
-        + "; look for conditions on anything else (time, random numbers, state kept between runs, values computed outside the "
-        "program's own code), and make them choices"
+        + "; look for conditions on anything else (time, random numbers, state kept between runs, values "
+        "computed outside the program's own code), and make them choices"
     )
 
 

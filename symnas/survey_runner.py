@@ -57,16 +57,23 @@ class SurveyRun(Run):
             point = arrival.spec.point(arrival.address, arrival.spec.labels[0])
             code = self.choose(point.replace(origin=_UNKNOWN))
             return UNDECIDED if code is None else decoded(point, code)
-        return UNDECIDED
+        undecided: Value = UNDECIDED
+        return undecided
 
     def called(
-        self, frame: Any, call: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        frame: Any,  # noqa: ARG002
+        call: Any,  # noqa: ARG002
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Make the call under tracking where it comes from tracked code."""
         tracked, self.tracked = self.tracked, None
         return function(*args, **kwargs) if tracked is None else tracked()
 
 
+Pairs = tuple[Pair, ...]
 _UNKNOWN = "\0unknown"
 
 
@@ -74,11 +81,13 @@ def decoded(point: Point, code: Code) -> Value:
     """Return the value that a code of the survey stands for."""
     if isinstance(point, FloatRange) and point.step is None:
         return float(code)  # type: ignore[arg-type]
+    value: Value
     if point.kind in ("manyof", "permutation"):
         for rank, value in enumerate(point.values()):
             if rank == code:
                 return value
-    return point.value(code)
+    value = point.value(code)
+    return value
 
 
 class ProgramRunner:
@@ -151,7 +160,8 @@ class ProgramRunner:
         args = tuple((value, 0) for value in program.args)
         keywords = tuple((name, (value, 0)) for name, value in program.kwargs.items())
         result, _ = tracked_call(frame, -1, (target, 0), args, keywords)
-        # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the model.
+        # Without choices in it, a forward pass can add no point; it would only tie conditions
+        # to all of the model.
         if program.inputs is not None and program.coverage.when_called and builder.is_module(result):
             frame.site = -2
             self.tracker.top = frame
@@ -167,7 +177,9 @@ class ProgramRunner:
             made, places = instrument(node, reaches, self._first, describe, RESERVED)
         else:
             owner = next((p.name for p in reversed(record.parents) if isinstance(p, ast.ClassDef)), "")
-            made, places = instrument_function(node, reaches, self._first, describe, RESERVED, owner)  # type: ignore[assignment]
+            made, places = instrument_function(  # type: ignore[assignment]
+                node, reaches, self._first, describe, RESERVED, owner
+            )
         self._first += len(places)
         self.tracker.places.update((place.number, place) for place in places)
         for inner in ast.walk(made):
@@ -209,7 +221,13 @@ class ProgramRunner:
         # Under a loop over a chosen subset, which point is met in a turn depends on the subset.
         named = 0
         for node in context:
-            if type(node.outcome) is tuple and node.key[0] == "turn" and node.outcome[1] is not None:  # type: ignore[index]
+            key, outcome = node.key, node.outcome
+            if (
+                isinstance(key, tuple)
+                and key[0] == "turn"
+                and isinstance(outcome, tuple)
+                and outcome[1] is not None
+            ):
                 named |= node.labels
         self._named[id(arrival)] = named
         around = tuple((node.key, node.outcome) for node in context)
@@ -221,13 +239,13 @@ class ProgramRunner:
         code = runtime.enter(args[0][0], args[1][0])
         return code, self._arrived(frame, site, self._run.trace[before])
 
-    def _do_taken(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_taken(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         return runtime.taken(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
-    def _do_value(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_value(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         return runtime.value(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
-    def _do_each(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_each(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         return runtime.each(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
     def _do_dynamic(
@@ -244,7 +262,7 @@ class ProgramRunner:
         )
         return value, labels | extra | self._arrived(frame, site, self._run.trace[before])
 
-    def _do_leave(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_leave(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:
         place, (value, labels) = args[1][0], args[2]
         labels |= self._bit(args[0][0].open[-1])
         source = self.tracker.heap.get(value)
@@ -267,20 +285,20 @@ class ProgramRunner:
             self.tracker.heap.record(result, frame.key(site)).rest |= inside
         return result, self._bit(args[0][0].open[-1])
 
-    def _do_keep(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_keep(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         function, name, (value, labels) = args[1][0], args[2][0], args[3]
         self._kept[function, name] = labels
         return runtime.keep(args[0][0], function, name, value), labels
 
-    def _do_recall(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_recall(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         function, name = args[1][0], args[2][0]
         value = runtime.recall(args[0][0], function, name, args[3][0])
         return value, self._kept.get((function, name), 0)
 
-    def _do_look(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_look(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         return runtime.look(args[0][0], args[1][0], args[2][0]), args[2][1]
 
-    def _do_turns(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:  # noqa: ARG002
+    def _do_turns(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         own, loop, (value, labels) = args[0][0], args[1][0], args[2]
         result = runtime.turns(own, loop, value)
         if result is not value:

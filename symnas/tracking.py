@@ -1,8 +1,11 @@
-"""Which choices a program's control flow depends on: labels that travel beside values, and conditions with labels.
+"""Which choices a program's control flow depends on: labels beside values, and conditions with labels.
 
-`symnas.tracking_pass` rewrites code so that it reports to a `Tracker`. A label is a bit; labels flow from a labelled
-value to whatever is computed from it, through variables, attributes, items, calls and closures, and through control
-flow: what a branch assigns depends on its condition. Every condition that was met with labels is noted together with
+`symnas.tracking_pass` rewrites code so that it reports to a `Tracker`. A label is a bit; labels flow from a
+labelled
+value to whatever is computed from it, through variables, attributes, items, calls and closures, and through
+control
+flow: what a branch assigns depends on its condition. Every condition that was met with labels is noted
+    together with
 the conditions around it, so that a place in the run carries the conditions under which it is reached.
 
 The law: if two runs agree on all labels of the conditions around a place, both reach it or neither does.
@@ -25,7 +28,7 @@ __all__ = ["Condition", "Tracker"]
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition met in a run: which one, what its outcome depends on, the outcome, and what lies around it."""
+    """A condition met in a run: which one, what it depends on, its outcome, and what lies around it."""
 
     key: Hashable
     labels: int
@@ -52,7 +55,8 @@ class Tracker:
     """Collects labels, conditions and contexts over the runs of one program.
 
     Args:
-        intrinsics: functions that the tracker does not call itself: `handler(frame, place, args, keywords)` gets the
+        intrinsics: functions that the tracker does not call itself: `handler(frame, place, args,
+            keywords)` gets the
             (value, labels) pairs and returns one.
     """
 
@@ -78,7 +82,7 @@ class Tracker:
         self.defaults: dict[int, tuple[int, ...]] = {}
         self.any_defaults = 0
         self.pending: Call | None = None
-        self.returned: tuple[object, int] | None = None
+        self.returned: tuple[Frame, int] | None = None
         self.collected = 0
         self.native = 0
         self.native_entries = 0
@@ -102,7 +106,7 @@ class Tracker:
         return frame
 
     def enter(self, meta: tuple[Any, ...], values: tuple[Any, ...], extra: Any, keywords: Any) -> Frame:
-        """Open the frame of a function; labels of the parameters come from the call, if it was a tracked one."""
+        """Open the frame of a function; its parameters' labels come from the call, if that was tracked."""
         caller, below = self.top, sys._getframe(1)
         call, self.pending = self.pending, None
         if call is not None and call.code is not below.f_code:
@@ -147,7 +151,8 @@ class Tracker:
     def context(self, place: Hashable = None) -> tuple[Node, ...]:
         """Return the conditions around the code that runs now, outermost first.
 
-        Inside a `try`, everything computed so far may have raised: that it did not is a condition of its own, known
+        Inside a `try`, everything computed so far may have raised: that it did not is a condition
+        of its own, known
         by the place that was reached.
         """
         nodes = [node for node in chain(self.top.pc) if node.labels][::-1]
@@ -206,7 +211,8 @@ def chain(node: Node | None) -> Iterator[Node]:
 
 
 def _bind(
-    call: Call, positional: tuple[str, ...], keyword_only: tuple[str, ...], defaults: dict[int, tuple[int, ...]],
+    call: Call, positional: tuple[str, ...], keyword_only: tuple[str, ...],
+    defaults: dict[int, tuple[int, ...]],
     extra: Any, keywords: Any, heap: Heap,
 ) -> list[int]:  # fmt: skip
     """Spread the labels of a call's arguments over the parameters of the function that it entered."""

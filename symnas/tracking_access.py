@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from symnas.tracking_heap import is_atom, is_sequence
 
 if TYPE_CHECKING:
-    from symnas.tracking_frame import Frame
+    from symnas.tracking_values import Values
 
 Pair = tuple[Any, int]
 _METHODS = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _STORES = ("_modules", "_parameters", "_buffers")
 
 
@@ -24,8 +24,8 @@ def _stored(obj: object, name: str) -> bool:
     return name in inside or any(name in (inside.get(kind) or ()) for kind in _STORES)
 
 
-def read_attribute(frame: Frame, owner: Pair, name: str) -> Pair:
-    """Read an attribute: its own labels where it was assigned, everything inside the object where it is computed."""
+def read_attribute(frame: Values, owner: Pair, name: str) -> Pair:
+    """Read an attribute: its own labels if it was assigned, all of the object's if it is computed."""
     obj, labels = owner
     rt = frame.rt
     if type(obj) is types.ModuleType:
@@ -57,7 +57,7 @@ def _in_class(kind: type, name: str) -> bool:
     return False
 
 
-def read_item(frame: Frame, owner: Pair, index: Pair) -> Pair:
+def read_item(frame: Values, owner: Pair, index: Pair) -> Pair:
     """Read an item: its own labels where containers are kept item by item."""
     (obj, labels), (key, index_labels) = owner, index
     heap = frame.rt.heap
@@ -87,7 +87,7 @@ def read_item(frame: Frame, owner: Pair, index: Pair) -> Pair:
     return value, total | extra
 
 
-def _sliced(frame: Frame, value: Any, source: Any, places: range) -> Any:
+def _sliced(frame: Values, value: Any, source: Any, places: range) -> Any:
     if value is source.obj or (isinstance(value, tuple) and not value):
         return value
     record = frame.rt.heap.record(value, frame.key(frame.site))
@@ -100,7 +100,7 @@ def _sliced(frame: Frame, value: Any, source: Any, places: range) -> Any:
 class Stepper:
     """Goes through an iterable item by item, with the labels of every item and of its being there."""
 
-    def __init__(self, frame: Frame, pair: Pair) -> None:
+    def __init__(self, frame: Values, pair: Pair) -> None:
         self.frame = frame
         self.value, self.own = pair
         self.position = -1
@@ -128,7 +128,7 @@ class Stepper:
         return shape | self.own | self.extra
 
 
-def peek(frame: Frame, source: Any, position: int, value: Any) -> tuple[int, int]:
+def peek(frame: Values, source: Any, position: int, value: Any) -> tuple[int, int]:
     """Return the labels of the item at a position and of its being there."""
     heap = frame.rt.heap
     record = heap.get(source)
@@ -150,7 +150,7 @@ def peek(frame: Frame, source: Any, position: int, value: Any) -> tuple[int, int
 
 
 def _through(
-    frame: Frame, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int
+    frame: Values, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int
 ) -> tuple[int, int]:
     heap = frame.rt.heap
     if isinstance(source, (enumerate, zip)):
@@ -189,7 +189,7 @@ def _through(
     return total, total
 
 
-def gather(frame: Frame, pair: Pair) -> tuple[tuple[Pair, ...], int]:
+def gather(frame: Values, pair: Pair) -> tuple[tuple[Pair, ...], int]:
     """Return all items of an iterable with their labels, and what their number depends on."""
     stepper = Stepper(frame, pair)
     pairs: list[Pair] = []

@@ -1,4 +1,4 @@
-"""How labels pass through calls: rewritten functions, containers' methods, built-in functions, anything else."""
+"""How labels pass through calls: rewritten functions, containers, built-in functions, anything else."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import types
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from symnas.tracking_access import Stepper, gather, read_attribute, read_item
+from symnas.tracking_access import Stepper, gather, read_attribute
 from symnas.tracking_heap import REST, SHAPE, is_atom, is_sequence
 
 if TYPE_CHECKING:
-    from symnas.tracking_frame import Frame, Star
+    from symnas.tracking_values import Values
 
-__all__ = ["Stepper", "call", "expand", "read_attribute", "read_item"]
+__all__ = ["Stepper", "call"]
 
 Pair = tuple[Any, int]
 _MISSING = object()
-_PURE = frozenset({"torch", "builtins", "math", "cmath", "numpy", "operator", "itertools", "functools", "copy",
-                   "collections", "dataclasses", "typing", "enum", "re", "string", "warnings", "logging"})  # fmt: skip
+_PURE = frozenset({"torch", "builtins", "math", "cmath", "numpy", "operator", "itertools", "functools",
+                   "copy", "collections", "dataclasses", "typing", "enum", "re", "string",
+                   "warnings", "logging"})  # fmt: skip
 _TORCH_MUTATORS = (
     "add_",
     "register_",
@@ -30,19 +31,12 @@ _TORCH_MUTATORS = (
     "load",
     "clear",
 )
-_READING = frozenset({"copy", "index", "count", "get", "keys", "values", "items", "union", "intersection", "difference",
-                      "issubset", "issuperset", "isdisjoint"})  # fmt: skip
-
-
-def expand(frame: Frame, pair: Pair) -> Star:
-    """Take an iterable apart."""
-    from symnas.tracking_frame import Star
-
-    return Star(*gather(frame, pair))
+_READING = frozenset({"copy", "index", "count", "get", "keys", "values", "items", "union", "intersection",
+                      "difference", "issubset", "issuperset", "isdisjoint"})  # fmt: skip
 
 
 def call(
-    frame: Frame,
+    frame: Values,
     site: int,
     function: Pair,
     args: tuple[Any, ...],
@@ -82,7 +76,7 @@ def _positional(args: tuple[Any, ...]) -> tuple[list[Pair], int]:
     return pairs, shape
 
 
-def _named(frame: Frame, keywords: tuple[Any, ...]) -> dict[str, Pair]:
+def _named(frame: Values, keywords: tuple[Any, ...]) -> dict[str, Pair]:
     named: dict[str, Pair] = {}
     for name, (value, labels) in keywords:
         if name is not None:
@@ -99,7 +93,7 @@ def _builtin_method(callee: Any) -> bool:
     return isinstance(callee, types.BuiltinMethodType) and is_atom(callee.__self__)
 
 
-def _called(frame: Frame, callee: Any) -> Hashable:
+def _called(frame: Values, callee: Any) -> Hashable:
     """Name what is called so that two functions of one text, closed over different values, differ."""
     made = frame.rt.made.get(id(getattr(callee, "__func__", callee)))
     name = str(getattr(callee, "__qualname__", None) or type(callee).__qualname__)
@@ -107,7 +101,7 @@ def _called(frame: Frame, callee: Any) -> Hashable:
 
 
 def _dispatch(
-    frame: Frame, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair], shape: int
+    frame: Values, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair], shape: int
 ) -> Pair:
     try:
         special = _SPECIAL.get(callee)
@@ -130,7 +124,7 @@ def _dispatch(
 
         # Which of its modules are called depends on which there are, not on what is inside them.
         value, site = pairs[0], frame.site
-        for item in Loop(frame, site, (callee, labels), ends=True):
+        for item in Loop(frame, site, (callee, labels), ends=True):  # type: ignore[arg-type]
             value = call(frame, site, item, (value,), ())
         frame.gone = 0
         return value
@@ -142,9 +136,10 @@ def _is_sequential(callee: Any) -> bool:
     return getattr(forward, "__qualname__", "") == "Sequential.forward"
 
 
-def _entered(frame: Frame, callee: Any, labels: int) -> tuple[Any, tuple[int, ...], Any] | None:
+def _entered(frame: Values, callee: Any, labels: int) -> tuple[Any, tuple[int, ...], Any] | None:
     """Find the rewritten function that a call enters: its code, the labels of `self`, the function."""
     codes = frame.rt.codes
+    inner: Any
     if isinstance(callee, types.FunctionType):
         return (callee.__code__, (), callee) if callee.__code__ in codes else None
     if isinstance(callee, types.MethodType):
@@ -160,12 +155,12 @@ def _entered(frame: Frame, callee: Any, labels: int) -> tuple[Any, tuple[int, ..
     for name in ("forward", "__call__"):
         inner = getattr(type(callee), name, None)
         if getattr(inner, "__code__", None) in codes:
-            return inner.__code__, (labels,), inner  # type: ignore[union-attr]
+            return inner.__code__, (labels,), inner
     return None
 
 
 def _direct(
-    frame: Frame, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair], shape: int,
+    frame: Values, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair], shape: int,
     code: Any, first: tuple[int, ...], function: Any,
 ) -> Pair:  # fmt: skip
     from symnas.tracking import Call
@@ -199,7 +194,7 @@ def _direct(
     return value, collected | around | _all(frame, labels, pairs, named)
 
 
-def _all(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> int:
+def _all(frame: Values, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> int:
     heap = frame.rt.heap
     for value, own in [*pairs, *named.values()]:
         labels |= own | heap.deep(value)
@@ -207,7 +202,7 @@ def _all(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -
 
 
 def _native(
-    frame: Frame, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair], shape: int
+    frame: Values, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair], shape: int
 ) -> Pair:
     rt = frame.rt
     total = _all(frame, labels | shape, pairs, named)
@@ -245,9 +240,9 @@ def _native(
 
 
 def _mutations(
-    frame: Frame, callee: Any, receiver: Any, total: int, pairs: list[Pair], named: dict[str, Pair]
+    frame: Values, callee: Any, receiver: Any, total: int, pairs: list[Pair], named: dict[str, Pair]
 ) -> None:
-    """Native code may change its receiver, iterators that it consumes, and arguments that it is not known to spare."""
+    """Native code may change its receiver, iterators, and arguments that it is not known to spare."""
     root = str(getattr(callee, "__module__", None) or type(receiver).__module__).split(".")[0]
     if receiver is not None and receiver is not callee and not is_atom(receiver):
         name = getattr(callee, "__name__", "")
@@ -268,7 +263,7 @@ def _mutations(
 
 
 def _container(
-    frame: Frame, receiver: Any, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair]
+    frame: Values, receiver: Any, callee: Any, labels: int, pairs: list[Pair], named: dict[str, Pair]
 ) -> Pair | None:
     name = callee.__name__
     module_list = is_sequence(receiver) and not isinstance(receiver, (list, tuple))
@@ -298,7 +293,7 @@ def None_pair(labels: int) -> Pair:  # noqa: N802
 
 
 def _append(
-    frame: Frame, receiver: Any, callee: Any, labels: int, items: list[Pair], shape: int, single: bool
+    frame: Values, receiver: Any, callee: Any, labels: int, items: list[Pair], shape: int, single: bool
 ) -> Pair:
     record = frame.rt.heap.record(receiver)
     start = len(receiver)
@@ -314,7 +309,7 @@ def _append(
     return result, labels
 
 
-def _look_up(frame: Frame, receiver: Any, callee: Any, labels: int, pairs: list[Pair]) -> Pair:
+def _look_up(frame: Values, receiver: Any, callee: Any, labels: int, pairs: list[Pair]) -> Pair:
     record = frame.rt.heap.record(receiver)
     key, key_labels = pairs[0]
     before = record.every() if key_labels else record.item(key) | record.shape
@@ -336,7 +331,7 @@ def _look_up(frame: Frame, receiver: Any, callee: Any, labels: int, pairs: list[
 # -- built-in functions ----------------------------------------------------------------------------
 
 
-def _length(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+def _length(frame: Values, labels: int, pairs: list[Pair], _: dict[str, Pair]) -> Pair | None:
     value, own = pairs[0]
     if is_sequence(value) or isinstance(value, (dict, set, frozenset, range)):
         return len(value), labels | own | frame.rt.heap.shape(value)
@@ -344,17 +339,17 @@ def _length(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]
 
 
 def _identity(function: Callable[..., Any]) -> Callable[..., Pair | None]:
-    def run(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+    def run(_: Values, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
         if named or (function is type and len(pairs) != 1):
             return None
-        for _, own in pairs:
+        for _value, own in pairs:
             labels |= own
-        return function(*(value for value, _ in pairs)), labels
+        return function(*(value for value, _own in pairs)), labels
 
     return run
 
 
-def _range(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+def _range(frame: Values, labels: int, pairs: list[Pair], _: dict[str, Pair]) -> Pair | None:
     value = range(*(value for value, _ in pairs))
     stop = pairs[0] if len(pairs) == 1 else pairs[1]
     others = [pair for pair in pairs if pair is not stop]
@@ -369,7 +364,7 @@ def _range(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair])
 
 
 def _collect(kind: type) -> Callable[..., Pair | None]:
-    def run(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+    def run(frame: Values, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
         if named or len(pairs) > 1:
             return None
         items, shape = gather(frame, pairs[0]) if pairs else ((), 0)
@@ -381,9 +376,9 @@ def _collect(kind: type) -> Callable[..., Pair | None]:
 
 
 def _over(function: Callable[..., Any]) -> Callable[..., Pair | None]:
-    def run(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
-        if any(hasattr(type(value), "__next__") and not isinstance(value, types.GeneratorType | enumerate | zip)
-               for value, _ in pairs):  # fmt: skip
+    def run(frame: Values, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+        known = (types.GeneratorType, enumerate, zip)
+        if any(hasattr(type(value), "__next__") and not isinstance(value, known) for value, _ in pairs):
             return None
         value = function(*(value for value, _ in pairs), **{k: v for k, (v, _) in named.items()})
         record = frame.rt.heap.record(value, frame.key(frame.site))
@@ -397,7 +392,7 @@ def _over(function: Callable[..., Any]) -> Callable[..., Pair | None]:
     return run
 
 
-def _getattr(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+def _getattr(frame: Values, labels: int, pairs: list[Pair], _: dict[str, Pair]) -> Pair | None:
     (obj, own), (name, name_labels) = pairs[0], pairs[1]
     if len(pairs) == 3 and not hasattr(obj, name):
         held = frame.rt.heap.get(obj)
@@ -409,7 +404,7 @@ def _getattr(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair
     return value, found | name_labels | labels
 
 
-def _setattr(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+def _setattr(frame: Values, labels: int, pairs: list[Pair], _: dict[str, Pair]) -> Pair | None:
     (obj, own), (name, name_labels), value = pairs
     frame.setattr(frame.site, (obj, own | name_labels), name, value)
     if name_labels:
@@ -417,7 +412,7 @@ def _setattr(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair
     return None, labels
 
 
-def _hasattr(frame: Frame, labels: int, pairs: list[Pair], named: dict[str, Pair]) -> Pair | None:
+def _hasattr(frame: Values, labels: int, pairs: list[Pair], _: dict[str, Pair]) -> Pair | None:
     (obj, own), (name, name_labels) = pairs
     held = frame.rt.heap.get(obj)
     found = held.attributes.get(name, 0) | held.rest if held else 0

@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (one method per kind of node, named after it)
 """The expression half of the dependence pass: every expression becomes one that gives (value, labels).
 
 Evaluation order is the user's. Nothing is wrapped in a lambda, so `super()`, `yield` and `:=` keep working.
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from symnas.tracking_scope import Scope, bound_names
 
@@ -61,7 +63,8 @@ class Expressions:
         may_reach: whether code that is run or skipped may hold a point.
         first: number of the first place.
         describe: writes a place for messages.
-        reserved: a name whose methods are operations of the choice points, handled by the tracker's `operations`.
+        reserved: a name whose methods are operations of the choice points, handled by the tracker's
+            `operations`.
     """
 
     def __init__(
@@ -102,7 +105,8 @@ class Expressions:
 
     def opaque(self, node: ast.expr) -> ast.expr:
         """Keep an expression's form; its labels are those of all its parts."""
-        copy = type(node)(**{name: self._inner(value) for name, value in ast.iter_fields(node)})
+        fields: dict[str, Any] = {name: self._inner(value) for name, value in ast.iter_fields(node)}
+        copy = type(node)(**fields)
         return op("fin", op("begin"), ast.copy_location(copy, node))
 
     def _inner(self, value: object) -> object:
@@ -288,8 +292,10 @@ class Expressions:
 
     def defaults(self, arguments: ast.arguments) -> tuple[ast.arguments, int]:
         """Return the parameters with their defaults' labels noted, and how many defaults there are."""
-        written = [op("d", self.expr(item)) for item in arguments.defaults]
-        keyword = [op("d", self.expr(item)) if item is not None else None for item in arguments.kw_defaults]
+        written: list[ast.expr] = [op("d", self.expr(item)) for item in arguments.defaults]
+        keyword: list[ast.expr | None] = [
+            op("d", self.expr(item)) if item is not None else None for item in arguments.kw_defaults
+        ]
         copy = ast.arguments(
             arguments.posonlyargs, arguments.args, arguments.vararg, arguments.kwonlyargs,
             keyword, arguments.kwarg, written,

@@ -1,7 +1,9 @@
 """What the dependence tracker knows about objects: labels of their attributes, items, shape and the rest.
 
-Labels are bit sets (Python integers). A reference's own labels travel with the variable that holds it; the labels
-here are those of what is found by looking inside the object. Records keep their objects alive, so identities are
+Labels are bit sets (Python integers). A reference's own labels travel with the variable that holds it; the
+labels
+here are those of what is found by looking inside the object. Records keep their objects alive, so
+identities are
 never reused within a run.
 """
 
@@ -12,7 +14,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 SHAPE, REST = "shape", "rest"
-Field = tuple[str, Hashable] | str
+Field = Any
+"""`SHAPE`, `REST`, or a pair: `a` and an attribute, `i` and an index or key."""
 
 ATOMS: tuple[type, ...] = (
     int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice,
@@ -136,7 +139,7 @@ def _children(value: Any) -> Iterator[object]:
         yield from value.values()
     elif isinstance(value, types.MethodType):
         yield value.__self__
-    elif isinstance(value, types.GeneratorType) or isinstance(value, type):
+    elif isinstance(value, (types.GeneratorType, type)):
         return
     inside = getattr(value, "__dict__", None)
     if isinstance(inside, dict):

@@ -16,7 +16,7 @@ Pair = tuple[Any, int]
 
 
 class Loop:
-    """A running loop: every turn has a path of its own and, where the number of turns matters, a condition."""
+    """A running loop: every turn has a path, and a condition where the number of turns matters."""
 
     def __init__(self, frame: Frame, site: int, pair: Pair | None, *, ends: bool = False) -> None:
         self.frame = frame

@@ -29,7 +29,13 @@ class Node:
     __slots__ = ("effect_key", "effects", "key", "kinds", "labels", "outcome", "parent")
 
     def __init__(
-        self, parent: Node | None, key: Hashable, labels: int, outcome: Hashable, kinds: int, effect_key: Hashable
+        self,
+        parent: Node | None,
+        key: Hashable,
+        labels: int,
+        outcome: Hashable,
+        kinds: int,
+        effect_key: Hashable,
     ) -> None:
         self.parent = parent
         self.key = key

@@ -1,6 +1,8 @@
+# ruff: noqa: D102  (one method per kind of node, named after it)
 """The dependence pass: rewrites a module so that labels travel beside its values.
 
-The rewritten code computes what the original computes. Beside every local variable stands a second one that holds
+The rewritten code computes what the original computes. Beside every local variable stands a second one that
+holds
 the labels of its value; everything else (attributes, items, conditions, calls) goes through the frame.
 """
 
@@ -18,7 +20,6 @@ from symnas.tracking_expressions import (
     constant,
     load,
     op,
-    pack,
     parameter_names,
     store,
 )
@@ -64,9 +65,14 @@ def instrument_function(
     reserved: str,
     owner: str = "",
 ) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, list[Place]]:
-    """Rewrite one function whose code will replace that of an existing one; arguments as of `instrument`.
+    """Rewrite one function whose code will replace that of an existing one.
 
     Args:
+        node: the function.
+        may_reach: whether code may hold a point.
+        first: number of the first place.
+        describe: writes a place for messages.
+        reserved: a name whose methods are operations of the choice points.
         owner: the class around it, for private names.
     """
     rewriter = Pass(may_reach, first, describe, reserved)
@@ -78,7 +84,7 @@ def instrument_function(
     else:
         made = rewriter.block([node])[0]
         made.decorator_list = []  # type: ignore[attr-defined]
-    return ast.fix_missing_locations(made), rewriter.places  # type: ignore[return-value,type-var]
+    return ast.fix_missing_locations(made), rewriter.places  # type: ignore[return-value]
 
 
 def _is_docstring(node: ast.stmt) -> bool:
@@ -87,6 +93,10 @@ def _is_docstring(node: ast.stmt) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
+
+
+def _catches_all(case: ast.match_case) -> bool:
+    return case.guard is None and isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
 
 
 def _do(call: ast.expr) -> ast.stmt:
@@ -152,7 +162,7 @@ class Pass(Expressions):
         for name in sorted(names):
             where = self.scope.resolve(name)
             if where == "local":
-                result.append(ast.AugAssign(store(SHADOW + name), ast.BitOr(), labels))
+                result.append(ast.AugAssign(ast.Name(SHADOW + name, ast.Store()), ast.BitOr(), labels))
             else:
                 result.append(_do(op("cweak" if where == "class" else "gweak", name, labels)))
         return result
@@ -248,8 +258,7 @@ class Pass(Expressions):
             guard = op("mguard", load(subject), position, self.expr(case.guard)) if case.guard else None
             chosen = _do(op("chosen", load(subject), position, kinds))
             cases.append(ast.match_case(case.pattern, guard, [chosen, *names, *self.block(case.body)]))
-        if not any(case.guard is None and isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
-                   for case in node.cases):  # fmt: skip
+        if not any(_catches_all(case) for case in node.cases):
             cases.append(ast.match_case(ast.MatchAs(), None, [_do(op("chosen", load(subject), -1, kinds))]))
         return [
             ast.Assign([store(saved)], ast.Attribute(load(FRAME), "pc", ast.Load())),
@@ -362,10 +371,7 @@ class Pass(Expressions):
         head = node.body[:1] if _is_docstring(node.body[0]) else []
         body = self.block(node.body[len(head) :])
         guarded = ast.Try(body, [], [], [_do(op("exit"))])
-        if is_generator(node):
-            written = self._generator(node, entry, guarded)
-        else:
-            written = [*entry, guarded]
+        written = self._generator(node, entry, guarded) if is_generator(node) else [*entry, guarded]
         self.scope, self.rest_reaches = outer, reaches
         written = [ast.copy_location(statement, node) for statement in written]
         decorators.append(op("defined", count))
@@ -395,7 +401,7 @@ class Pass(Expressions):
         return [*entry[: len(taken)], inner, ast.Return(op("generator", made))]
 
     def s_classdef(self, node: ast.ClassDef) -> list[ast.stmt]:
-        decorators = [op("v", self.expr(item)) for item in node.decorator_list]
+        decorators: list[ast.expr] = [op("v", self.expr(item)) for item in node.decorator_list]
         bases = [ast.Starred(op("v", self.expr(b.value)), ast.Load()) if isinstance(b, ast.Starred)
                  else op("v", self.expr(b)) for b in node.bases]  # fmt: skip
         keywords = [ast.keyword(k.arg, op("v", self.expr(k.value))) for k in node.keywords]
@@ -407,6 +413,6 @@ class Pass(Expressions):
         body = [*head, _do(op("class_begin")), *self.block(node.body[len(head) :]), _do(op("class_body_end"))]
         self.scope = outer
         decorators.append(ast.Attribute(load(FRAME), "class_end", ast.Load()))
-        made = type(node)(**{**dict(ast.iter_fields(node)), "bases": bases, "keywords": keywords, "body": body,
-                             "decorator_list": decorators})  # fmt: skip
+        changed = {"bases": bases, "keywords": keywords, "body": body, "decorator_list": decorators}
+        made = type(node)(**{**dict(ast.iter_fields(node)), **changed})
         return [made, self.note(node.name, constant(0))]

@@ -107,11 +107,12 @@ def exits(nodes: Iterable[ast.AST]) -> int:
 
 def is_generator(node: ast.AST) -> bool:
     """Say whether a function's own body yields."""
-    return any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in _own(node.body))  # type: ignore[attr-defined]
+    body: list[ast.stmt] = getattr(node, "body", [])
+    return any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in _own(body))
 
 
 def _own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Walk without entering the bodies of functions, classes and lambdas; comprehensions yield only walruses."""
+    """Walk without entering functions, classes and lambdas; comprehensions yield only walruses."""
     for node in nodes:
         yield node
         if isinstance(node, FUNCTIONS):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (program texts in tables)
 """Runs program texts whose choices are calls of `choose`, with the tracker, for tests of the survey by itself.
 
 `choose("name", [candidates])` picks one; its address is the name with the turns that the text gives in brackets.
@@ -111,5 +112,5 @@ def brute_force(code: Any) -> set[frozenset[tuple[str, Code]]]:
         found.add(frozenset(met.items()))
         for position, name in enumerate(fresh):
             for value in range(1, sizes[name]):
-                pending.append({**prefix, **{n: 0 for n in fresh[:position]}, name: value})
+                pending.append({**prefix, **dict.fromkeys(fresh[:position], 0), name: value})
     return found

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (program texts in tables)
 """Random programs whose points depend on each other in every way that Python has, as texts for the planted runner."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (program texts in tables)
 """The survey by itself, on texts whose choices are planted calls, against trying everything by running again."""
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def _check(text: str, rows: int) -> None:
     import numpy as np
 
     for decision in space.sample(rows, np.random.default_rng(0)):
-        codes = {address: space[address].rank(space[address].code(value)) for address, value in decision.items()}
+        codes = {
+            address: space[address].rank(space[address].code(value)) for address, value in decision.items()
+        }
         assert set(plain_run(runner.plain, lambda point, c=codes: c[point.address])) == set(codes)
 
 
@@ -98,7 +101,9 @@ def test_a_real_choice_that_decides_nothing_is_fine() -> None:
 
 def test_a_real_choice_that_decides_about_points_is_refused() -> None:
     text = "if choose('a', (0.0, 1.0)) > 0.5: choose('b', [0, 1])\n"
-    with pytest.raises(ProgramError, match=r"cannot hang on a real number.*make that decision a \{True, False\} choice"):
+    with pytest.raises(
+        ProgramError, match=r"cannot hang on a real number.*make that decision a \{True, False\} choice"
+    ):
         Survey(PlantedRunner(text), constants=[0.5]).space()
 
 
@@ -134,5 +139,7 @@ def test_a_candidate_that_always_fails_is_an_error() -> None:
 
 
 def test_a_combination_that_fails_stays_in_the_tree() -> None:
-    space = Survey(PlantedRunner("a = choose('a', [1, 0])\nb = choose('b', [1, 0])\n1 / (a + b)\nchoose('c', [0, 1])")).space()
+    space = Survey(
+        PlantedRunner("a = choose('a', [1, 0])\nb = choose('b', [1, 0])\n1 / (a + b)\nchoose('c', [0, 1])")
+    ).space()
     assert space.size == 8

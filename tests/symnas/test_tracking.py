@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (program texts in tables)
 """The tracker against plain runs: a probed value may only change with a choice that is among its labels."""
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def tracked(text: str, values: dict[str, int]) -> tuple[dict[str, Any], dict[str
     tree, places = instrument(ast.parse(text), lambda nodes: True)
     tracker.places = {place.number: place for place in places}
     exec(
-        compile(tree, "<planted>", "exec"), {"_tk": tracker, "src": src, "probe": probe, "__name__": "planted"}
+        compile(tree, "<planted>", "exec"),
+        {"_tk": tracker, "src": src, "probe": probe, "__name__": "planted"},
     )
     return found, labels
 
