@@ -47,7 +47,7 @@ def broken(net):
     raise RuntimeError("no such luck")
 
 def slow(net):
-    time.sleep(0.05)
+    time.sleep(0.5)
     return 1.0
 """
 
