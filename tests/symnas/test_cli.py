@@ -304,6 +304,8 @@ def test_an_interrupt_loses_nothing(place: Path) -> None:
     assert summary["state"] == "interrupted"
     assert 0 < summary["counts"]["done"] < 500
     done = summary["counts"]["done"]
-    assert shell(*words[:-1], str(done + 3), cwd=place).wait(timeout=60) == 0
+    again = shell(*words[:-1], str(done + 3), cwd=place)
+    again.communicate(timeout=60)
+    assert again.returncode == 0
     (summary,) = run_json("status", "runs.db")
     assert summary["counts"]["done"] == done + 3
