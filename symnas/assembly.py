@@ -149,8 +149,8 @@ class _Assembly:
         if without(held) & without(refuted):
             names = ", ".join(self.knowledge.addresses[v] for v in real)
             raise ProgramError(
-                f"{point.origin}: which points exist cannot hang on a real number; {point.address!r} exists "
-                f"for some values of {names} and not for others; make that decision a {{True, False}} choice, or "
+                f"{point.origin}: which points exist cannot hang on a real number; {point.address!r} "
+                f"exists for some values of {names} and not for others; make that decision a {{True, False}} choice, or "
                 "give the range a step"
             )
 

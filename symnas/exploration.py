@@ -224,8 +224,8 @@ class Knowledge:
         names = [self.addresses[v] for v in sorted(variables, key=self.rank)]
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return ProgramError(
-            f"{what}: a condition that decides which points exist is tried under all joint values of the points "
-            f"it depends on, up to {self.limit} of them; this one depends on {shown}; make the decision a "
+            f"{what}: a condition that decides which points exist is tried under all joint values of the "
+            f"points it depends on, up to {self.limit} of them; this one depends on {shown}; make the decision a "
             "choice of its own, let it depend on fewer points, or raise the bound "
             "(`symnas.survey.survey(program, joint_limit=N)`)"
         )

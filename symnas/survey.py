@@ -114,8 +114,8 @@ class Survey:
         self.runs += 1
         if self.runs > self.max_runs:
             raise ProgramError(
-                f"a survey takes at most {self.max_runs} runs, and conditions are left to try; fewer conditions "
-                "that depend on several points, or choices of their own for them, would bring it down "
+                f"a survey takes at most {self.max_runs} runs, and conditions are left to try; fewer "
+                "conditions that depend on several points, or choices of their own for them, would help "
                 "(`symnas.survey.survey(program, max_runs=N)` raises the bound)"
             )
         if not again:

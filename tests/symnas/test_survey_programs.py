@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (program texts)
 """Surveys of real programs: every random decision meets exactly its own points."""
 
 from __future__ import annotations
