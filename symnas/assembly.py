@@ -76,7 +76,7 @@ class _Assembly:
     # -- conditions of one point ---------------------------------------------------------------
 
     def _conditions(self, number: int) -> list[Clause]:
-        shapes = list(self.knowledge.around[number])
+        shapes = [self._closed(shape) for shape in self.knowledge.around[number]]
         shared = [step for step in shapes[0] if all(step in shape for shape in shapes[1:])]
         rest = [tuple(step for step in shape if step not in shared) for shape in shapes]
         merged: dict[tuple[int, ...], frozenset[tuple[int, ...]]] = {}
@@ -87,6 +87,18 @@ class _Assembly:
             for variables, rows in self._clauses(rest, number):
                 merged[variables] = merged[variables] & rows if variables in merged else rows
         return list(merged.items())
+
+    def _closed(self, shape: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Add what has to hold for a conjunction's conditions to be met at all: earlier turns of a loop."""
+        steps: dict[Step, None] = {}
+        pending = list(reversed(shape))
+        while pending:
+            step = pending.pop()
+            if step not in steps:
+                steps[step] = None
+                first, *others = self.knowledge.tables[step[0]].around
+                pending.extend(outer for outer in first if all(outer in other for other in others))
+        return tuple(steps)
 
     def _clauses(self, shapes: list[tuple[Step, ...]], number: int) -> list[Clause]:
         key = shapes[0] if len(shapes) == 1 else None
@@ -149,9 +161,9 @@ class _Assembly:
         if without(held) & without(refuted):
             names = ", ".join(self.knowledge.addresses[v] for v in real)
             raise ProgramError(
-                f"{point.origin}: which points exist cannot hang on a real number; {point.address!r} "
-                f"exists for some values of {names} and not for others; make that decision a {{True, False}} choice, or "
-                "give the range a step"
+                f"{point.origin}: which points exist cannot hang on a real number; "
+                f"{point.address!r} exists for some values of {names} and not for others; make that decision a "
+                "{True, False} choice, or give the range a step"
             )
 
     def _expand(

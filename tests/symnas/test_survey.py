@@ -22,6 +22,7 @@ PROGRAMS = {
     "    if a == 2: choose('d', [1, 2])\n",
     "loop": "for i in range(choose('n', [1, 2, 3])):\n    k = choose(f'k{i}', [1, 2])\n"
     "    if k == 2 and i > 0: choose(f'z{i}', [1, 2])\n",
+    "turns in pairs": "a = choose('a', [0, 1])\nfor i in range(a + a): choose(f'p{i}', [0, 1])\n",
     "flag": "class S: f = 0\ns = S()\na = choose('a', [0, 1]); b = choose('b', [0, 1])\nif a: s.f = 1\nif b: s.f = 0\n"
     "if s.f: choose('c', [0, 1])\n",
     "two flags": "class S: f = g = 0\ns = S()\nif choose('a', [0, 1]): s.f = 1\nb = choose('b', [0, 1])\n"
