@@ -111,7 +111,7 @@ class Tracker:
         call, self.pending = self.pending, None
         if call is not None and call.code is not below.f_code:
             self.pending, call = None, None
-        name, positional, keyword_only = meta
+        name, positional, keyword_only, place = meta
         if call is None:
             self.native_entries += 1
             path = self.paths.child(caller.path, caller.site, "native", self.native_entries, name)
@@ -122,7 +122,7 @@ class Tracker:
         frame.parent = caller
         if call is None:
             if self.native:
-                frame.push(("native", path), self.native, name, None, 0)
+                frame.push(("native", path), self.native, name, place, 0)
             frame.base = caller.pc
             labels = self.native | self.any_defaults
             frame.args = [labels] * len(values)

@@ -253,7 +253,7 @@ class Expressions:
 
     def x_lambda(self, node: ast.Lambda) -> ast.expr:
         outer, self.scope = self.scope, self._function_scope(node.args, [node.body])
-        entry = self._entry("<lambda>", node.args)
+        entry = self._entry("<lambda>", node.args, self.place(node, [node.body]))
         steps = [ast.NamedExpr(store(name), value) for name, value in entry]  # type: ignore[arg-type]
         steps += [
             ast.NamedExpr(store(SHADOW + name), constant(0))  # type: ignore[arg-type]
@@ -269,7 +269,7 @@ class Expressions:
     def _function_scope(self, arguments: ast.arguments, body: list[ast.AST]) -> Scope:
         return Scope("function", bound_names(body) | set(parameter_names(arguments)), parent=self.scope)
 
-    def _entry(self, name: str, arguments: ast.arguments) -> list[tuple[str, ast.expr]]:
+    def _entry(self, name: str, arguments: ast.arguments, place: int) -> list[tuple[str, ast.expr]]:
         """Write what a function does first: open a frame and take the labels of its parameters."""
         names = parameter_names(arguments)
         positional = [arg.arg for arg in [*arguments.posonlyargs, *arguments.args]]
@@ -278,6 +278,7 @@ class Expressions:
                 constant(name),
                 pack(map(constant, positional)),
                 pack(constant(a.arg) for a in arguments.kwonlyargs),
+                constant(place),
             ]
         )
         extra = [load(arg.arg) if arg else constant(None) for arg in (arguments.vararg, arguments.kwarg)]

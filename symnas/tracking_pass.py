@@ -362,7 +362,8 @@ class Pass(Expressions):
         outer, self.scope = self.scope, self._body_scope(node)
         reaches, self.rest_reaches = self.rest_reaches, self.may_reach(node.body)
         entry: list[ast.stmt] = [
-            ast.Assign([store(name)], value) for name, value in self._entry(node.name, node.args)
+            ast.Assign([store(name)], value)
+            for name, value in self._entry(node.name, node.args, self.place(node, node.body))
         ]
         plain = sorted(
             self.scope.bound - set(parameter_names(node.args)) - self.scope.globals - self.scope.nonlocals
