@@ -162,8 +162,8 @@ class _Assembly:
             names = ", ".join(self.knowledge.addresses[v] for v in real)
             raise ProgramError(
                 f"{point.origin}: which points exist cannot hang on a real number; "
-                f"{point.address!r} exists for some values of {names} and not for others; make that decision a "
-                "{True, False} choice, or give the range a step"
+                f"{point.address!r} exists for some values of {names} and not for others; make that "
+                "decision a {True, False} choice, or give the range a step"
             )
 
     def _expand(
