@@ -1,0 +1,197 @@
+"""Whole models as users keep them: surveyed, built, written out, profiled and pickled."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import symnas
+from symnas.builder import execute
+from symnas.runtime import Run
+
+MODELS = Path(__file__).parent / "models"
+
+
+def images(side: int = 16) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1)),)
+
+
+def numbers(*shape: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(*shape, generator=torch.Generator().manual_seed(1)),)
+
+
+def tokens(high: int, *shape: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randint(high, shape, generator=torch.Generator().manual_seed(1)),)
+
+
+def a_graph() -> tuple[torch.Tensor, ...]:
+    links = torch.rand(5, 5, generator=torch.Generator().manual_seed(1)) > 0.5
+    return (*numbers(5, 6), (links | links.T).float())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model file: what is built, what it is fed, and what its space must be like.
+
+    Args:
+        size: the exact number of decisions; of the finite points alone where there are real ones.
+        points: how many points there are.
+        inputs: whether the program itself is given the inputs, since its forward pass holds choices.
+    """
+
+    target: str
+    feed: Callable[[], tuple[torch.Tensor, ...]]
+    points: int
+    inputs: bool = False
+
+
+CASES = {
+    "resnet": Case("resnet.py:ResNet", images, 24),
+    "mobilenet": Case("mobilenet.py:MobileNet", images, 38),
+    "densenet": Case("densenet.py:DenseNet", images, 7),
+    "unet": Case("unet.py:UNet", images, 13),
+    "vit": Case("vit.py:ViT", images, 15),
+    "gpt": Case("gpt.py:make_model", lambda: tokens(32, 2, 8), 12),
+    "tagger": Case("tagger.py:LSTMTagger", lambda: tokens(50, 2, 7), 8),
+    "cells": Case("cells.py:Network", images, 12),
+    "graph_net": Case("graph_net.py:GCN", a_graph, 9, inputs=True),
+    "gan": Case("gan.py:GAN", lambda: numbers(3, 8), 10),
+    "config_mlp": Case("config_mlp.py:MLP", lambda: numbers(3, 10), 10),
+    "forward_choices": Case("forward_choices.py:Refiner", lambda: numbers(2, 3, 5), 10, inputs=True),
+    "constants": Case("constants.py:Classifier", lambda: numbers(2, 2, 9), 9),
+    "tree": Case("tree.py:SoftTree", lambda: numbers(3, 6), 8),
+    "factories": Case("factories.py:build_backbone", images, 9),
+    "mixins": Case("mixins.py:Net", lambda: numbers(3, 4), 8),
+}
+SLOW: set[str] = set()
+
+
+@functools.cache
+def program_of(name: str) -> Any:
+    case = CASES[name]
+    return symnas.program(f"{MODELS / case.target}", inputs=case.feed if case.inputs else None)
+
+
+@functools.cache
+def drawn(name: str) -> tuple[Any, ...]:
+    space = program_of(name).space
+    return (space.default, *space.sample(30, np.random.default_rng(7)))
+
+
+each_model = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in CASES]
+)
+
+
+def plain(name: str) -> Any:
+    """Import the file as anybody would and call the target; SymNAS has no part in it."""
+    file, _, target = CASES[name].target.partition(":")
+    spec = importlib.util.spec_from_file_location(f"plain_{name}", MODELS / file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, target)()
+    finally:
+        del sys.modules[spec.name]
+
+
+def seeded(make: Callable[[], Any]) -> Any:
+    torch.manual_seed(11)
+    return make()
+
+
+def tensors(result: Any) -> tuple[torch.Tensor, ...]:
+    return tuple(result) if isinstance(result, tuple) else (result,)
+
+
+def outputs(model: Any, name: str) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(5)
+    with torch.no_grad():
+        return tensors(model(*CASES[name].feed()))
+
+
+def assert_same(model: Any, other: Any, name: str) -> None:
+    left, right = model.state_dict(), other.state_dict()
+    assert list(left) == list(right)
+    assert all(torch.equal(left[key], right[key]) for key in left)
+    for ours, theirs in zip(outputs(model, name), outputs(other, name), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+@each_model
+def test_the_space_is_found_in_seconds(name):
+    program = program_of(name)
+    started = time.process_time()
+    space = program.space
+    seconds = time.process_time() - started
+    assert len(space.addresses) == CASES[name].points, "\n".join(space.addresses)
+    assert seconds < 20
+
+
+@each_model
+def test_the_default_is_the_model_that_the_file_makes_by_itself(name):
+    child = seeded(lambda: program_of(name).build())
+    wanted = seeded(lambda: plain(name))
+    assert type(child).__name__ == type(wanted).__name__
+    assert_same(child, wanted, name)
+
+
+@each_model
+def test_random_decisions_build_and_meet_their_points(name):
+    program = program_of(name)
+    for decision in drawn(name):
+        run = Run(dict(decision))
+        model = execute(program, run)
+        assert {arrival.address for arrival in run.trace} == set(decision)
+        if not CASES[name].inputs:
+            model = program.build(decision)
+        assert all(torch.isfinite(out).all() for out in outputs(model, name))
+
+
+@each_model
+def test_source_makes_the_same_child(name):
+    program = program_of(name)
+    target = CASES[name].target.partition(":")[2]
+    for decision in drawn(name)[:5]:
+        text = program.source(decision)
+        assert "search:" not in text
+        assert "symnas" not in text
+        namespace: dict[str, Any] = {"__name__": f"written_{name}"}
+        module = type(sys)(namespace["__name__"])
+        sys.modules[module.__name__] = module
+        try:
+            exec(compile(text, f"written_{name}.py", "exec"), vars(module))
+            written = seeded(vars(module)[target])
+        finally:
+            del sys.modules[module.__name__]
+        assert_same(seeded(lambda: program.build(decision)), written, name)  # noqa: B023
+
+
+@each_model
+def test_profiles_count_what_is_built(name):
+    program = program_of(name)
+    for decision in drawn(name)[:4]:
+        profile = program.profile(decision, *CASES[name].feed())
+        assert profile.params == sum(p.numel() for p in program.build(decision).parameters())
+        assert profile.flops > 0
+
+
+@each_model
+def test_children_pickle(name):
+    for decision in drawn(name)[:4]:
+        child = program_of(name).build(decision)
+        again = pickle.loads(pickle.dumps(child))
+        assert type(again).__name__ == type(child).__name__
+        assert_same(child, again, name)
