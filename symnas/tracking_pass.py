@@ -83,7 +83,8 @@ def instrument_function(
         made = ast.copy_location(rewriter.x_lambda(node), node).args[1]  # type: ignore[attr-defined]
     else:
         made = rewriter.block([node])[0]
-        made.decorator_list = []  # type: ignore[attr-defined]
+        # Never executed, but they are where the function's first line is.
+        made.decorator_list = node.decorator_list  # type: ignore[attr-defined]
     return ast.fix_missing_locations(made), rewriter.places  # type: ignore[return-value]
 
 
