@@ -128,7 +128,7 @@ class _Residual:
         used = set(used_by(body)) if body.members else set(self.variants.order)
         by_class: dict[ast.ClassDef, list[Function]] = {}
         for child in function.children:
-            if child.owner is not None:
+            if child.owner is not None and not isinstance(child.node, ast.Lambda):
                 by_class.setdefault(child.owner, []).append(child)
             else:
                 edits += self._function(child, used, edits)

@@ -95,7 +95,7 @@ VALUES = {"a": (0, 1, 2), "b": (1, 2), "c": (3, 4)}
 def plain(text: str, values: dict[str, int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     namespace = {"src": values.__getitem__, "probe": found.__setitem__, "__name__": "planted"}
-    exec(compile(text, "<planted>", "exec"), namespace)
+    exec(compile(text, "<planted>", "exec", dont_inherit=True), namespace)
     return found
 
 
@@ -122,7 +122,7 @@ def tracked(text: str, values: dict[str, int]) -> tuple[dict[str, Any], dict[str
     tree, places = instrument(ast.parse(text), lambda nodes: True)
     tracker.places = {place.number: place for place in places}
     exec(
-        compile(tree, "<planted>", "exec"),
+        compile(tree, "<planted>", "exec", dont_inherit=True),
         {"_tk": tracker, "src": src, "probe": probe, "__name__": "planted"},
     )
     return found, labels
