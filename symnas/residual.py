@@ -23,6 +23,7 @@ from symnas.source_files import file_of
 from symnas.splicing import Edit, SourceText, free_name
 from symnas.trace import Invocation
 from symnas.variants import Body, ClassBody, Variants, used_by
+from symnas.visibility import Visibility
 from symnas.writing import BodyWriter, Names, parents_of
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class _Residual:
         self.source = source
         self.module = module
         self.variants = Variants(root)
+        self.visibility = Visibility(module, root, self.variants)
         self.parents = parents_of([module.node])
         self.names = self._name()
 
@@ -119,7 +121,7 @@ class _Residual:
         for definition, texts in self.variants.classes.items():
             for index, text in enumerate(texts):
                 classes[text] = definition.name if index == 0 else free_name(definition.name, taken)
-        return Names(functions, classes)
+        return Names(functions, classes, self.visibility)
 
     def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
         """Return the edits inside a function (or the module), those of the definitions inside it included."""
@@ -138,7 +140,9 @@ class _Residual:
         return edits
 
     def _function(self, function: Function, used: set[Invocation], outer: Sequence[Edit]) -> list[Edit]:
-        bodies = [b for b in self.variants.functions.get(function, ()) if used.intersection(b.members)]
+        escaped = function in self.visibility.escaped
+        known = self.variants.functions.get(function, ())
+        bodies = [body for body in known if escaped or used.intersection(body.members)]
         if isinstance(function.node, ast.Lambda):
             if len(bodies) > 1:
                 raise ProgramError(
@@ -164,7 +168,20 @@ class _Residual:
             if name is not None and name != node.name:
                 edits.append(self._renamed(node, name))
             texts.append(self.source.render(span, edits))
-        return Edit(*span, self._joined(texts, node))
+        return Edit(*span, self._joined(texts, node) + self._attached(node, bodies))
+
+    def _attached(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, bodies: Iterable[Body | ClassBody]
+    ) -> str:
+        """Write what makes further bodies reachable through the first one."""
+        names = [
+            self.names.functions[body] if isinstance(body, Body) else self.names.classes[body]
+            for body in bodies
+            if body in self.visibility.attached
+        ]
+        indent = self.source.indent(node)
+        lines = [f"\n{indent}{node.name}.{name} = {name}" for name in names if name != node.name]
+        return "".join(["\n", *lines] if lines else [])
 
     def _class(
         self,
@@ -174,7 +191,9 @@ class _Residual:
         outer: Sequence[Edit],
     ) -> Edit:
         known = self.variants.classes.get(definition, ())
-        texts = [text for text in known if used.intersection(text.members)] or [ClassBody(definition)]
+        escaped = definition in self.visibility.escaped
+        texts = [text for text in known if escaped or used.intersection(text.members)]
+        texts = texts or [ClassBody(definition)]
         span = self.source.span(definition)
         written = []
         for text in texts:
@@ -188,7 +207,7 @@ class _Residual:
             if name != definition.name:
                 edits.append(self._renamed(definition, name))
             written.append(self.source.render(span, [*inner, *edits]))
-        return Edit(*span, self._joined(written, definition))
+        return Edit(*span, self._joined(written, definition) + self._attached(definition, texts))
 
     def _renamed(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, name: str) -> Edit:
         start = self.source.offset(node.lineno, node.col_offset)

@@ -14,6 +14,7 @@ from symnas.sites import CallSite, Loop, Site
 from symnas.splicing import Edit, SourceText, bracketed, free_name
 from symnas.trace import Picked, Turns
 from symnas.variants import CONSTRUCTORS, Body, ClassBody, Target
+from symnas.visibility import Visibility
 
 T = TypeVar("T")
 _BRACKETS = {"list": "[]", "tuple": "()", "set": "{}"}
@@ -27,6 +28,7 @@ class Names:
 
     functions: Mapping[Body, str]
     classes: Mapping[ClassBody, str]
+    visibility: Visibility
 
     def of(self, target: Target) -> str:
         """Return the name that reaches a call's target."""
@@ -203,19 +205,27 @@ class BodyWriter:
         function = call.node.func
         texts: dict[Turns, str] = {}
         for turns, target in targets.items():
-            texts[turns] = self._callee(function, target)
+            texts[turns] = self._callee(call, target)
         own = ast.unparse(function)
         if all(text == own for text in texts.values()):
             return None
         if isinstance(function, ast.Name):
             # An alias (a parameter that holds a class) hides which names may sit in a tuple.
-            texts = {turns: self.names.of(target) for turns, target in targets.items()}
+            texts = {
+                turns: texts[turns]
+                if self.names.visibility.hides(call.function, target)
+                else self.names.of(target)
+                for turns, target in targets.items()
+            }
         text = self._dispatched(texts, _dimensions(call))
         return bracketed(text)
 
-    def _callee(self, function: ast.expr, target: Target) -> str:
+    def _callee(self, call: CallSite, target: Target) -> str:
+        function = call.node.func
         name = self.names.of(target)
         own = _own_name(target)
+        if self.names.visibility.hides(call.function, target):
+            return ast.unparse(function) if name == own else f"{ast.unparse(function)}.{name}"
         if isinstance(function, ast.Attribute):
             explicit = function.attr in CONSTRUCTORS and not isinstance(target, ClassBody)
             if explicit or name == own:

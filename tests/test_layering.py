@@ -27,7 +27,7 @@ HOMES = {
         program protocols references runtime sites source_files survey survey_runner swapping tracking
         tracking_*""",
     "compile": """clauses dispatch flops generated graph profile recording requirements residual slicing
-        splicing trace variants writing""",
+        splicing trace variants visibility writing""",
     "estimators": "batches content isolation task",
     "search": """carry crew driver evaluation fingerprint identity ledger objectives owners pool progress
         pruners replay search session sql_store store store_errors study trial trial_context weights
