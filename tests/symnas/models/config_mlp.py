@@ -42,7 +42,11 @@ class MLP(nn.Module):
             if cfg["residual"]:
                 factor = 2  # search: 1..3
                 layers.append(
-                    Residual(nn.Sequential(nn.Linear(width, factor * width), act(), nn.Linear(factor * width, width)))
+                    Residual(
+                        nn.Sequential(
+                            nn.Linear(width, factor * width), act(), nn.Linear(factor * width, width)
+                        )
+                    )
                 )
             if cfg["dropout"]["use"]:
                 layers.append(nn.Dropout(cfg["dropout"]["rate"]))

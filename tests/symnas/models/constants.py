@@ -16,7 +16,9 @@ class Encoder(nn.Module):
         layers = []
         for i in range(DEPTH):
             layers += [
-                nn.Conv1d(channels if i == 0 else WIDTH, WIDTH, self.kernel_size, padding=self.kernel_size // 2),
+                nn.Conv1d(
+                    channels if i == 0 else WIDTH, WIDTH, self.kernel_size, padding=self.kernel_size // 2
+                ),
                 self.activation(),
             ]
             if i > 0:

@@ -32,7 +32,9 @@ def build_backbone(in_channels=3, classes=5):
     body = [make(width, width * 2, stride=2), make(width * 2, width * 2)]
     plan = [make] * 2
     tail = [f(width * 2, width * 2) for f in plan]
-    return nn.Sequential(stem, *body, *tail, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width * 2, classes))
+    return nn.Sequential(
+        stem, *body, *tail, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width * 2, classes)
+    )
 
 
 def describe(model):

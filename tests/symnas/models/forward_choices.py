@@ -13,7 +13,9 @@ class Attention(nn.Module):
     def forward(self, x):
         scores = self.q(x) @ self.k(x).transpose(-2, -1)
         scores = scores / x.shape[-1] ** 0.5
-        weights = F.softmax(scores, dim=-1)  # search: {F.softmax(scores, dim=-1), torch.sigmoid(scores)} as weighting
+        weights = F.softmax(
+            scores, dim=-1
+        )  # search: {F.softmax(scores, dim=-1), torch.sigmoid(scores)} as weighting
         return weights @ self.v(x)
 
 

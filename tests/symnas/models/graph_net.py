@@ -18,7 +18,9 @@ class GraphConv(nn.Module):
     def __init__(self, in_features, out_features, bias=True):
         super().__init__()
         self.linear = nn.Linear(in_features, out_features, bias=bias)
-        self.root = nn.Linear(in_features, out_features)  # search: {nn.Linear(in_features, out_features), None} as root
+        self.root = nn.Linear(
+            in_features, out_features
+        )  # search: {nn.Linear(in_features, out_features), None} as root
 
     def forward(self, x, adjacency):
         out = adjacency @ self.linear(x)

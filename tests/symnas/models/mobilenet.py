@@ -27,7 +27,9 @@ class ConvBNAct(nn.Sequential):
 class SqueezeExcite(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        squeezed = make_divisible(channels / 4)  # search: {make_divisible(channels / 4), make_divisible(channels / 8)}
+        squeezed = make_divisible(
+            channels / 4
+        )  # search: {make_divisible(channels / 4), make_divisible(channels / 8)}
         self.fc1 = nn.Conv2d(channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
 

@@ -5,7 +5,9 @@ from torch import nn
 
 
 class LSTMTagger(nn.Module):
-    def __init__(self, vocab_size=50, tagset_size=5, embedding_dim=16):  # search: embedding_dim in {8, 16, 32}
+    def __init__(
+        self, vocab_size=50, tagset_size=5, embedding_dim=16
+    ):  # search: embedding_dim in {8, 16, 32}
         super().__init__()
         hidden = 16  # search: 8..32 step 8
         layers = 1  # search: 1..2
@@ -16,9 +18,13 @@ class LSTMTagger(nn.Module):
         directions = 2 if bidirectional else 1
         match kind:
             case "lstm":
-                self.encoder = nn.LSTM(embedding_dim, hidden, layers, batch_first=True, bidirectional=bidirectional)
+                self.encoder = nn.LSTM(
+                    embedding_dim, hidden, layers, batch_first=True, bidirectional=bidirectional
+                )
             case "gru":
-                self.encoder = nn.GRU(embedding_dim, hidden, layers, batch_first=True, bidirectional=bidirectional)
+                self.encoder = nn.GRU(
+                    embedding_dim, hidden, layers, batch_first=True, bidirectional=bidirectional
+                )
             case "rnn":
                 nonlinearity = "tanh"  # search: {"tanh", "relu"}
                 self.encoder = nn.RNN(

@@ -14,7 +14,9 @@ class DoubleConv(nn.Module):
             mid_ch = out_ch
         self.double_conv = nn.Sequential(
             nn.Conv2d(in_ch, mid_ch, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(mid_ch),  # search: {nn.BatchNorm2d(mid_ch), nn.InstanceNorm2d(mid_ch), nn.GroupNorm(1, mid_ch)}
+            nn.BatchNorm2d(
+                mid_ch
+            ),  # search: {nn.BatchNorm2d(mid_ch), nn.InstanceNorm2d(mid_ch), nn.GroupNorm(1, mid_ch)}
             nn.ReLU(inplace=True),
             nn.Conv2d(mid_ch, out_ch, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(out_ch),

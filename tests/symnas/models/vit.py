@@ -60,7 +60,9 @@ class ViT(nn.Module):
                 batch_first=True,
                 norm_first=True,
             )
-            self.blocks = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)  # search: num_layers in 1..3
+            self.blocks = nn.TransformerEncoder(
+                layer, num_layers=2, enable_nested_tensor=False
+            )  # search: num_layers in 1..3
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, num_classes)
 
