@@ -166,14 +166,25 @@ class Tracker:
         return tuple(nodes)
 
     def note(
-        self, key: Hashable, labels: int, outcome: Hashable, around: Node | None, number: int | None
+        self,
+        key: Hashable,
+        labels: int,
+        outcome: Hashable,
+        around: Node | None,
+        number: int | None,
+        reaches: bool = True,
     ) -> Hashable:
-        """Record a condition; the same key met again in a run is told apart by a count."""
+        """Record a condition; the same key met again in a run is told apart by a count.
+
+        Args:
+            reaches: False where it is known that no point depends on this outcome.
+        """
         count = self.counts[key] = self.counts.get(key, 0) + 1
         if count > 1:
             key = (key, count)
         place = None if number is None else self.places.get(number)
-        self.conditions.append(Condition(key, labels, outcome, around, place, place is None or place.may))
+        may = reaches and (place is None or place.may)
+        self.conditions.append(Condition(key, labels, outcome, around, place, may))
         return key
 
     def touch(self, record: Any, name: Any, node: Node | None) -> None:

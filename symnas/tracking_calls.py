@@ -57,7 +57,9 @@ def call(
     if rt.attempts:
         rt.seen |= _all(frame, labels, pairs, named) | rt.heap.deep(getattr(callee, "__self__", None))
     if labels and not _builtin_method(callee):
-        frame.push(("callee", site, frame.path), labels, _called(frame, callee), site, 0)
+        single = not labels & (labels - 1)
+        reaches = single or _reaches(frame, callee)
+        frame.push(("callee", site, frame.path), labels, _called(frame, callee), site, 0, reaches=reaches)
     value, found = _dispatch(frame, callee, labels, pairs, named, shape)
     if frame.pc is not saved:
         found |= frame.drop(saved, 0)
@@ -93,6 +95,24 @@ def _builtin_method(callee: Any) -> bool:
     return isinstance(callee, types.BuiltinMethodType) and is_atom(callee.__self__)
 
 
+def _reaches(frame: Values, callee: Any) -> bool:
+    """Whether a call may end in rewritten code: not in torch's own modules and functions, unless they hold others."""
+    kind = (
+        callee if isinstance(callee, type | types.FunctionType | types.BuiltinFunctionType) else type(callee)
+    )
+    if str(kind.__module__).split(".")[0] != "torch":
+        return True
+    if kind is callee:
+        return False
+    parts = callee.modules() if hasattr(callee, "modules") else [callee]
+    return any(
+        _entered(frame, part, 0) is not None
+        or getattr(part, "_forward_hooks", None)
+        or getattr(part, "_forward_pre_hooks", None)
+        for part in parts
+    )
+
+
 def _called(frame: Values, callee: Any) -> Hashable:
     """Name what is called so that two functions of one text, closed over different values, differ."""
     made = frame.rt.made.get(id(getattr(callee, "__func__", callee)))
@@ -124,7 +144,8 @@ def _dispatch(
 
         # Which of its modules are called depends on which there are, not on what is inside them.
         value, site = pairs[0], frame.site
-        for item in Loop(frame, site, (callee, labels), ends=True):  # type: ignore[arg-type]
+        reaches = _reaches(frame, callee)
+        for item in Loop(frame, site, (callee, labels), ends=True, reaches=reaches):  # type: ignore[arg-type]
             value = call(frame, site, item, (value,), ())
         frame.gone = 0
         return value

@@ -18,7 +18,9 @@ Pair = tuple[Any, int]
 class Loop:
     """A running loop: every turn has a path, and a condition where the number of turns matters."""
 
-    def __init__(self, frame: Frame, site: int, pair: Pair | None, *, ends: bool = False) -> None:
+    def __init__(
+        self, frame: Frame, site: int, pair: Pair | None, *, ends: bool = False, reaches: bool = True
+    ) -> None:
         self.frame = frame
         self.site = site
         self.base, self.path = frame.pc, frame.path
@@ -26,6 +28,7 @@ class Loop:
         self.dropped = 0
         self.total = 0
         self.ends = ends
+        self.reaches = reaches
         self.stepper = None if pair is None else Stepper(frame, pair)
         self.effect_key = ("loop", site, self.path)
         self.last: Node | None = None
@@ -92,7 +95,7 @@ class Loop:
             key = ("turn", self.site, self.frame.path)
             record = self.frame.rt.heap.get(self.stepper.value) if self.stepper else None
             named = (outcome, record.outcome()) if outcome and record and record.outcome else outcome
-            self.frame.push(key, labels, named, self.site, 0, self.effect_key, self.last)
+            self.frame.push(key, labels, named, self.site, 0, self.effect_key, self.last, self.reaches)
             self.last = self.frame.pc
 
     def decide(self, pair: Pair) -> bool:

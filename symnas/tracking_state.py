@@ -43,13 +43,13 @@ class Conditions:
     # -- conditions ----------------------------------------------------------------------------
 
     def push(self, key: Hashable, labels: int, outcome: Hashable, number: int | None, kinds: int,
-             effect_key: Hashable = None, after: Node | None = None) -> None:  # fmt: skip
+             effect_key: Hashable = None, after: Node | None = None, reaches: bool = True) -> None:  # fmt: skip
         """Go under a condition; `after` is one that must have held for it to be met at all."""
         self.rt.seen |= labels
         around = self.pc
         if after is not None:
             around = Node(around, after.key, after.labels, after.outcome, 0, after.effect_key)
-        key = self.rt.note(key, labels, outcome, around, number)
+        key = self.rt.note(key, labels, outcome, around, number, reaches)
         self.pc = Node(self.pc, key, labels, outcome, kinds, effect_key or key)
 
     def drop(self, until: Node | None, keep: int) -> int:

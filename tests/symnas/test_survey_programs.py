@@ -232,3 +232,31 @@ def test_the_tree_is_the_same_under_another_hash_seed(tmp_path: Path) -> None:
         for seed in ("1", "2")
     ]
     assert prints[0] == prints[1] != ""
+
+
+def test_a_choice_in_forward_after_layers_of_many_shapes_takes_few_runs(tmp_path: Path) -> None:
+    """Which of torch's own layers are called, and how many, decides about no point."""
+    path = tmp_path / "wide.py"
+    path.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        layers = []\n"
+        "        for stage in range(2):  # search: 1..4\n"
+        "            for block in range(1):  # search: 1..3\n"
+        "                layers += [nn.Linear(4, 4)]\n"
+        "                layers += [nn.ReLU()]  # search: {nn.ReLU(), nn.GELU(), nn.SiLU()}\n"
+        "            if True:  # search: {True, False} as norm\n"
+        "                layers += [nn.LayerNorm(4)]\n"
+        "        self.body = nn.Sequential(*layers)\n"
+        "    def forward(self, x):\n"
+        "        x = self.body(x)\n"
+        "        return x.mean(1)  # search: {x.mean(1), x.amax(1)} as pooling\n"
+    )
+    from symnas.survey import survey
+
+    net = program(f"{path}:Net", inputs=(torch.zeros(2, 4),))
+    space = survey(net, max_runs=150)
+    assert "pooling" in space.addresses
+    assert space["stage[3].block[2].layers"].candidates == ("ReLU", "GELU", "SiLU")
