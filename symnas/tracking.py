@@ -176,8 +176,7 @@ class Tracker:
     ) -> Hashable:
         """Record a condition; the same key met again in a run is told apart by a count.
 
-        Args:
-            reaches: False where it is known that no point depends on this outcome.
+        `reaches` is False where it is known that no point depends on this outcome.
         """
         count = self.counts[key] = self.counts.get(key, 0) + 1
         if count > 1:

@@ -96,13 +96,12 @@ def _builtin_method(callee: Any) -> bool:
 
 
 def _reaches(frame: Values, callee: Any) -> bool:
-    """Whether a call may end in rewritten code: not in torch's own modules and functions, unless they hold others."""
-    kind = (
-        callee if isinstance(callee, type | types.FunctionType | types.BuiltinFunctionType) else type(callee)
-    )
+    """Whether a call may end in rewritten code: torch's own modules do only where they hold others."""
+    plain = isinstance(callee, type | types.FunctionType | types.BuiltinFunctionType)
+    kind = callee if plain else type(callee)
     if str(kind.__module__).split(".")[0] != "torch":
         return True
-    if kind is callee:
+    if plain:
         return False
     parts = callee.modules() if hasattr(callee, "modules") else [callee]
     return any(

@@ -42,8 +42,17 @@ class Conditions:
 
     # -- conditions ----------------------------------------------------------------------------
 
-    def push(self, key: Hashable, labels: int, outcome: Hashable, number: int | None, kinds: int,
-             effect_key: Hashable = None, after: Node | None = None, reaches: bool = True) -> None:  # fmt: skip
+    def push(
+        self,
+        key: Hashable,
+        labels: int,
+        outcome: Hashable,
+        number: int | None,
+        kinds: int,
+        effect_key: Hashable = None,
+        after: Node | None = None,
+        reaches: bool = True,
+    ) -> None:
         """Go under a condition; `after` is one that must have held for it to be met at all."""
         self.rt.seen |= labels
         around = self.pc

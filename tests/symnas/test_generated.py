@@ -114,7 +114,8 @@ def test_the_same_text_is_the_same_module_and_nothing_is_left_behind():
 def test_a_class_of_the_users_may_pickle_its_own_way():
     text = "class Own:\n    def __reduce_ex__(self, protocol):\n        return int, (3,)\n"
     assert pickle.loads(pickle.dumps(load(text).namespace["Own"]())) == 3
-    text = "class Base:\n    def __new__(cls, x=1):\n        return super().__new__(cls)\n\n    def __getnewargs__(self):\n"
+    text = "class Base:\n    def __new__(cls, x=1):\n        return super().__new__(cls)\n\n"
+    text += "    def __getnewargs__(self):\n"
     made = load(text + "        return (5,)\n\n\nclass Slots(Base):\n    __slots__ = ('a',)\n").namespace[
         "Slots"
     ](2)
