@@ -94,6 +94,8 @@ def test_a_page_does_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytes
     for block in blocks(page.read_text(encoding="utf-8")):
         if block.language == "python" and block.title:
             (tmp_path / block.title).write_text(block.body, encoding="utf-8")
+            # Another page or example may have left a module of the same name behind.
+            monkeypatch.delitem(sys.modules, Path(block.title).stem, raising=False)
         elif block.language == "python":
             code = compile("\n" * (block.line - 1) + block.body, str(page), "exec")
             with contextlib.redirect_stdout(io.StringIO()) as stream:
