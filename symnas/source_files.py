@@ -157,7 +157,7 @@ def _collect(value: Any, covered: list[str], found: dict[int, FunctionType], see
             continue
         seen.add(id(item))
         if isinstance(item, FunctionType):
-            if item.__module__ in covered:
+            if _home(item) in covered:
                 found[id(item)] = item
             if item.__module__ in covered or hasattr(item, "__wrapped__"):
                 pending.extend(_held(item))
@@ -167,6 +167,12 @@ def _collect(value: Any, covered: list[str], found: dict[int, FunctionType], see
                 pending.extend(item.__mro__[1:])
         else:
             pending.extend(_inside(item))
+
+
+def _home(function: FunctionType) -> str | None:
+    """Return the module that a function was written in; a wrapper may claim the name of what it wraps."""
+    name: str | None = function.__globals__.get("__name__", function.__module__)
+    return name
 
 
 def _held(function: FunctionType) -> Iterator[Any]:
@@ -232,7 +238,8 @@ def file_of(target: Any) -> str:
         for part in (value, *_inside(value))
         if isinstance(part, FunctionType)
     ]
-    files = [part.__code__.co_filename for part in own if part.__module__ == target.__module__]
+    own += [part.__wrapped__ for part in own if isinstance(getattr(part, "__wrapped__", None), FunctionType)]
+    files = [part.__code__.co_filename for part in own if _home(part) == target.__module__]
     readable = [file for file in files if linecache.getlines(file)]
     if readable:
         return readable[0]

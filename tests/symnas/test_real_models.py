@@ -172,7 +172,7 @@ def test_source_makes_the_same_child(name):
         module = type(sys)(namespace["__name__"])
         sys.modules[module.__name__] = module
         try:
-            exec(compile(text, f"written_{name}.py", "exec"), vars(module))
+            exec(compile(text, f"written_{name}.py", "exec", dont_inherit=True), vars(module))
             written = seeded(vars(module)[target])
         finally:
             del sys.modules[module.__name__]

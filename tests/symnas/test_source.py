@@ -64,7 +64,7 @@ def written(tmp_path):
 
 def executed(text, name="Net"):
     namespace = {"__name__": "standalone"}
-    exec(compile(text, "standalone.py", "exec"), namespace)
+    exec(compile(text, "standalone.py", "exec", dont_inherit=True), namespace)
     return namespace[name]
 
 
@@ -369,3 +369,57 @@ def test_the_text_is_python_that_a_formatter_would_parse(written):
     for seed in range(5):
         ast.parse(source(program, drawn(program, seed)))
     assert importlib.util.find_spec("symnas") is not None
+
+
+FACTORIES = """
+from torch import nn
+
+def scale(n):
+    def inner(x):
+        k = 3                    # search: {1, 3, 5}
+        return n * k * x
+    return inner
+
+def called_elsewhere():
+    a, b = scale(1), scale(2)
+    return [a(1), b(10), *[f(100) for f in (a, b)]]
+
+def apply(f, x):
+    return f(x)
+
+def handed_down():
+    def h(x):
+        w = 1                    # search: {1, 2}
+        return x * w
+    return [apply(h, 1), apply(h, 10)]
+
+def layer(n):
+    class Layer(nn.Module):
+        def __init__(self, c):
+            super().__init__()
+            self.fc = nn.Linear(c, n, bias=True)     # search: bias in {True, False}
+    return Layer
+
+def classes():
+    Made = layer(3)
+    return [Made(1).fc.bias is None, Made(2).fc.bias is None]
+"""
+
+
+@pytest.mark.parametrize("name", ["called_elsewhere", "handed_down", "classes"])
+def test_closures_called_elsewhere_keep_their_choices(written, name):
+    program = written(FACTORIES, name)
+    for decision in program.space.enumerate():
+        assert executed(program.source(decision), name)() == program.build(decision)
+
+
+def test_lambdas_of_a_class_body(written):
+    program = written("""
+from dataclasses import dataclass, field
+
+@dataclass
+class Net:
+    width: int = 8               # search: {8, 16}
+    sizes: list = field(default_factory=lambda: [1, 2])
+""")
+    assert executed(program.source({"Net.width": 16}))().sizes == [1, 2]
