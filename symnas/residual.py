@@ -237,6 +237,9 @@ class _Residual:
     def _joined(self, texts: Sequence[str], node: ast.AST) -> str:
         indent = self.source.indent(node)
         gap = "\n\n" if indent else "\n\n\n"
+        if getattr(node, "decorator_list", None):
+            # A decorator that registers what it decorates by name keeps the last one: the one called by it.
+            texts = [*texts[1:], *texts[:1]]
         return f"{gap}{indent}".join(texts)
 
 

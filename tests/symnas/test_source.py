@@ -423,3 +423,25 @@ class Net:
     sizes: list = field(default_factory=lambda: [1, 2])
 """)
     assert executed(program.source({"Net.width": 16}))().sizes == [1, 2]
+
+
+def test_variants_do_not_take_the_place_of_what_is_registered(written):
+    program = written("""
+KINDS = {}
+
+def register(name):
+    def enter(kind):
+        KINDS[name] = kind
+        return kind
+    return enter
+
+@register("a")
+class A:
+    def __init__(self):
+        self.k = 1               # search: {1, 2}
+
+def build():
+    return [KINDS["a"]().k for _ in range(3)]
+""", "build")
+    for decision in program.space.enumerate():
+        assert executed(program.source(decision), "build")() == program.build(decision)
