@@ -201,6 +201,9 @@ def _collect(
         inner, within = name, owner
         if isinstance(child, _FUNCTIONS):
             constructs = owner is not None and child.name in _CONSTRUCTORS
+            if owner is not None and any(_last(item) == "classmethod" for item in child.decorator_list):
+                # What `cls(…)` makes.
+                uses.setdefault(child.name, set()).add(owner)
             if owner is not None and child.name in CALLED:
                 # Where an instance is made matters to the choices in what is called later.
                 uses.setdefault(owner, set()).add(child.name)
