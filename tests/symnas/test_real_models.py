@@ -45,36 +45,40 @@ class Case:
     """One model file: what is built, what it is fed, and what its space must be like.
 
     Args:
-        size: the exact number of decisions; of the finite points alone where there are real ones.
+        size: the number of decisions, counted by hand, a real range as one value.
         points: how many points there are.
         inputs: whether the program itself is given the inputs, since its forward pass holds choices.
     """
 
     target: str
     feed: Callable[[], tuple[torch.Tensor, ...]]
+    size: int
     points: int
     inputs: bool = False
 
 
 CASES = {
-    "resnet": Case("resnet.py:ResNet", images, 24),
-    "mobilenet": Case("mobilenet.py:MobileNet", images, 38),
-    "densenet": Case("densenet.py:DenseNet", images, 7),
-    "unet": Case("unet.py:UNet", images, 13),
-    "vit": Case("vit.py:ViT", images, 15),
-    "gpt": Case("gpt.py:make_model", lambda: tokens(32, 2, 8), 12),
-    "tagger": Case("tagger.py:LSTMTagger", lambda: tokens(50, 2, 7), 8),
-    "cells": Case("cells.py:Network", images, 12),
-    "graph_net": Case("graph_net.py:GCN", a_graph, 9, inputs=True),
-    "gan": Case("gan.py:GAN", lambda: numbers(3, 8), 10),
-    "config_mlp": Case("config_mlp.py:MLP", lambda: numbers(3, 10), 10),
-    "forward_choices": Case("forward_choices.py:Refiner", lambda: numbers(2, 3, 5), 10, inputs=True),
-    "constants": Case("constants.py:Classifier", lambda: numbers(2, 2, 9), 9),
-    "tree": Case("tree.py:SoftTree", lambda: numbers(3, 6), 8),
-    "factories": Case("factories.py:build_backbone", images, 9),
-    "mixins": Case("mixins.py:Net", lambda: numbers(3, 4), 8),
+    "resnet": Case("resnet.py:ResNet", images, 4 * (14**3 + 39**3), 24),
+    "mobilenet": Case("mobilenet.py:MobileNet", images, 6 * (27 + 2 * 27**2) * (27 + 27**2 + 27**3) ** 2, 38),
+    "densenet": Case("densenet.py:DenseNet", images, 3 * 4 * 4**2 * 3 * 2, 7),
+    "unet": Case("unet.py:UNet", images, 4 * (3**3 + 3**5 + 3**7), 13),
+    "vit": Case("vit.py:ViT", images, 4 * ((9 + 9**2 + 9**3 + 9**4) + 9), 15),
+    "gpt": Case("gpt.py:make_model", lambda: tokens(32, 2, 8), 12 * (6 + 6**2 + 6**3 + 6**4), 12),
+    "tagger": Case("tagger.py:LSTMTagger", lambda: tokens(50, 2, 7), 3 * 4 * 2 * 2 * (1 + 1 + 2 + 2), 8),
+    "cells": Case("cells.py:Network", images, (6**2 * 3 * 6**2) ** 2, 12),
+    "graph_net": Case(
+        "graph_net.py:GCN", a_graph, 18 * (2 * 2 + 2**2 * 2 * 2 + 2**3 * 2 * 2), 9, inputs=True
+    ),
+    "gan": Case("gan.py:GAN", lambda: numbers(3, 8), (3 * 3 * 2 * 3) ** 2, 10),
+    "config_mlp": Case("config_mlp.py:MLP", lambda: numbers(3, 10), 24 * (4 + 3**3 + 3**2 + 3**4 + 3**3), 10),
+    "forward_choices": Case(
+        "forward_choices.py:Refiner", lambda: numbers(2, 3, 5), (2 * 2 * 2 * 3) ** 2 * 3 * 3, 10, inputs=True
+    ),
+    "constants": Case("constants.py:Classifier", lambda: numbers(2, 2, 9), 3 * 8 * (1 + 2 + 4 + 8), 9),
+    "tree": Case("tree.py:SoftTree", lambda: numbers(3, 6), 1 + 3 + 3**3 + 3**7, 8),
+    "factories": Case("factories.py:build_backbone", images, 4 * 3 * 2 * 3**5, 9),
+    "mixins": Case("mixins.py:Net", lambda: numbers(3, 4), 8 * (8 + 2 + 1), 8),
 }
-SLOW: set[str] = set()
 
 
 @functools.cache
@@ -89,9 +93,7 @@ def drawn(name: str) -> tuple[Any, ...]:
     return (space.default, *space.sample(30, np.random.default_rng(7)))
 
 
-each_model = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in CASES]
-)
+each_model = pytest.mark.parametrize("name", list(CASES))
 
 
 def plain(name: str) -> Any:
@@ -137,6 +139,7 @@ def test_the_space_is_found_in_seconds(name):
     space = program.space
     seconds = time.process_time() - started
     assert len(space.addresses) == CASES[name].points, "\n".join(space.addresses)
+    assert space.leaves == CASES[name].size
     assert seconds < 20
 
 
@@ -195,3 +198,11 @@ def test_children_pickle(name):
         again = pickle.loads(pickle.dumps(child))
         assert type(again).__name__ == type(child).__name__
         assert_same(child, again, name)
+
+
+def test_what_a_class_method_makes_has_its_callers_place():
+    assert [a for a in program_of("mixins").space.addresses if a.startswith("first.")] == [
+        "first.return.build.hidden",
+        "first.return.use_drop",
+        "first.return.norm",
+    ]

@@ -25,6 +25,10 @@ class Base(nn.Module):
         self.dim = dim
         self.build()
 
+    @classmethod
+    def sized(cls, dim):
+        return cls(dim)
+
     def build(self):
         raise NotImplementedError
 
@@ -59,7 +63,7 @@ class Net(nn.Module):
         super().__init__()
         dim = 8
         self.embed = nn.Linear(features, dim)
-        self.first = Gated(dim)
+        self.first = Gated.sized(dim)
         self.second = Gated(dim)  # search: {Gated(dim), Plain(dim), nn.Identity()}
         self.head = nn.Linear(dim, classes)
 
