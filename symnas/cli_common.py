@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from symnas.cli import JSON_ASKED
-from symnas.errors import EvaluatorError, StudyError, nearest
+from symnas.errors import EvaluatorError, ProgramError, StudyError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -184,48 +184,35 @@ def trial_data(trial: Trial) -> dict[str, Any]:
     }
 
 
-def program_note(study: Study) -> Path | None:
-    """Return the file beside a study's weights that says how its program is loaded, or None in memory."""
-    from symnas.weights import folder_name
-
-    folder = study.store.folder
-    return None if folder is None else folder / folder_name(study.name) / "program.json"
-
-
-def remember_program(
-    study: Study, target: str, inputs: Sequence[str], arguments: Sequence[str], include: Sequence[str]
-) -> None:
-    """Note how the program of a study was loaded, so that `best` and `export` find it again."""
-    path = program_note(study)
-    if path is None:
-        return
-    place, _, name = target.rpartition(":")
-    absolute = f"{Path(place).resolve()}:{name}" if place.endswith(".py") else target
-    note = {"target": absolute, "inputs": inputs, "arguments": arguments, "include": include}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(note, indent=2), encoding="utf-8")
-
-
-def remembered(study: Study) -> dict[str, Any]:
-    """Return what `remember_program` noted, or nothing."""
-    path = program_note(study)
-    if path is None or not path.exists():
-        return {}
-    note = json.loads(path.read_text(encoding="utf-8"))
-    return note if isinstance(note, dict) else {}
-
-
-def program_of(study: Study, target: str | None) -> Program:
-    """Load the program that a study searched.
+def program_of(study: Study, target: str | None) -> Any:
+    """Return the program that a study searched: from where the study says, or at the place that is given.
 
     Raises:
-        StudyError: it is not known which that was.
+        StudyError: it is not known which that was, or it was a bare space.
+        ProgramError: nothing is there.
     """
-    note = remembered(study)
-    target = target or note.get("target")
-    if target is None:
-        raise StudyError(
-            f"a child is built by its program, and it is not noted which one study {study.name!r} searched: "
-            "add --program FILE.py:NAME"
+    if target is not None:
+        if study.note is None:
+            return load_program(target, (), (), ())
+        from symnas.recall import recall
+
+        sys.path.insert(0, str(Path.cwd()))
+        return recall(study.note, at=target)
+    found = study.program
+    if not hasattr(found, "build"):
+        raise StudyError(f"a child is built by a program, and study {study.name!r} searched a bare space")
+    return found
+
+
+def source_of(program: Any, trial: Trial) -> str:
+    """Return a child's standalone text.
+
+    Raises:
+        ProgramError: the program is not made of source text.
+    """
+    if not hasattr(program, "source"):
+        raise ProgramError(
+            f"a child's text is made of its program's, and {program.name!r} has none of its own"
         )
-    return load_program(target, note.get("inputs", ()), note.get("arguments", ()), note.get("include", ()))
+    text: str = program.source(trial.decision)
+    return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from symnas.cli_common import echo_json, json_option, plain, program_of, read_input, remembered, trial_data
+from symnas.cli_common import echo_json, json_option, plain, program_of, read_input, source_of, trial_data
 from symnas.errors import MissingExtraError, ProgramError, StudyError
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def export(
         except (ProgramError, StudyError) as error:
             left_out[kind] = str(error)
     if onnx:
-        shapes = inputs or tuple(remembered(study).get("inputs", ()))
-        written["onnx"] = str(write_onnx(out, trial, shapes, trained="weights" in written))
+        path = write_onnx(out, program, trial, inputs, trained="weights" in written)
+        written["onnx"] = str(path)
     if as_json:
         echo_json({"written": written, "left_out": left_out})
         return
@@ -88,7 +88,7 @@ def find_trial(trials: tuple[Trial, ...], number: int) -> Trial:
 def write_source(out: Path, program: Any, trial: Trial) -> Path:
     """Write the child as Python text."""
     path = out / "model.py"
-    path.write_text(program.source(trial.decision), encoding="utf-8")
+    path.write_text(source_of(program, trial), encoding="utf-8")
     return path
 
 
@@ -101,13 +101,13 @@ def write_weights(out: Path, program: Any, trial: Trial) -> Path:
     return path
 
 
-def write_onnx(out: Path, trial: Trial, shapes: tuple[str, ...], *, trained: bool) -> Path:
-    """Write the child as an ONNX file.
+def write_onnx(out: Path, program: Any, trial: Trial, shapes: tuple[str, ...], *, trained: bool) -> Path:
+    """Write the child as an ONNX file; without shapes, by the example inputs that were searched with.
 
     Raises:
         MissingExtraError: the packages that write ONNX are not installed.
     """
-    if not shapes:
+    if not shapes and getattr(program, "inputs", None) is None:
         raise click.UsageError("--onnx needs example inputs: add --input, for example --input 1x1x28x28")
     try:
         import onnxscript  # noqa: F401
@@ -118,9 +118,10 @@ def write_onnx(out: Path, trial: Trial, shapes: tuple[str, ...], *, trained: boo
     import torch
 
     path = out / "model.onnx"
+    args, kwargs = (tuple(map(read_input, shapes)), {}) if shapes else program.example()
     model = (trial.load() if trained else trial.build()).eval()
     with warnings.catch_warnings():
         # The exporter warns of its own use of what PyTorch deprecates; nobody here could act on it.
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, tuple(map(read_input, shapes)), path, dynamo=True, verbose=False)
+        torch.onnx.export(model, args, path, kwargs=kwargs, dynamo=True, verbose=False)
     return path

@@ -14,7 +14,6 @@ from symnas.cli_common import (
     load_object,
     load_program,
     program_options,
-    remember_program,
     trial_data,
 )
 
@@ -87,7 +86,6 @@ def search(ctx: click.Context, /, target: str, as_json: bool, **given: Any) -> N
         on_change="import" if given["import_changed"] else "refuse",
         progress="silent" if as_json else given["progress"],
     )
-    remember_program(study, target, given["inputs"], given["arguments"], given["include"])
     best = study.front
     if as_json:
         echo_json(

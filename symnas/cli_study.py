@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from symnas.cli import FAILED
-from symnas.cli_common import echo_json, json_option, program_of, trial_data
+from symnas.cli_common import echo_json, json_option, program_of, source_of, trial_data
 
 if TYPE_CHECKING:
     from symnas.study import Study
@@ -84,13 +84,13 @@ def best(
     if as_json:
         found = [trial_data(trial) for trial in trials]
         for data, trial in zip(found, trials, strict=True):
-            data["source"] = program.source(trial.decision) if program else None
+            data["source"] = source_of(program, trial) if program else None
         echo_json(found)
     else:
         for trial in trials:
             print_trial(study, trial)
             if program:
-                click.echo(f"\n{program.source(trial.decision)}")
+                click.echo(f"\n{source_of(program, trial)}")
         if not trials:
             click.echo(f"no trial of {study.name} has a result yet", err=True)
     ctx.exit(0 if trials else FAILED)

@@ -117,6 +117,7 @@ def identify(
     header = {
         "version": __version__,
         "target": target_name(target),
+        "program": _note(target) if durable else None,
         "space": space.to_json() if durable else {},
         "objectives": objectives.to_json(),
         "algorithm": repr(algorithm),
@@ -127,6 +128,14 @@ def identify(
         "fingerprints": prints,
     }
     return Identity(name, seed, header)
+
+
+def _note(target: Any) -> dict[str, Any] | None:
+    if isinstance(target, Space):
+        return None
+    from symnas.recall import note_of
+
+    return note_of(target)
 
 
 def _evaluator(evaluate: Callable[..., Any], context: Any) -> str:

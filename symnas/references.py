@@ -75,7 +75,7 @@ def reference_of(program: Program) -> Reference:
             "top level of a module or a notebook cell"
         )
     module = program.coverage.modules[0]
-    include = tuple(_spelled(item) for item in program.coverage.modules[1:])
+    include = tuple(spelled(item) for item in program.coverage.modules[1:])
     texts: tuple[tuple[str, str], ...] = ()
     names: dict[str, Any] = {}
     if module.__name__ == "__main__" or module.__name__.startswith("symnas_interactive_"):
@@ -90,7 +90,7 @@ def reference_of(program: Program) -> Reference:
             )
             names = _names(program, module)
     else:
-        where = f"{_spelled(module)}:{target.__qualname__}"
+        where = f"{spelled(module)}:{target.__qualname__}"
     found = Reference(
         where, program.name, program.args, dict(program.kwargs), include, program.inputs, texts, names
     )
@@ -104,7 +104,7 @@ def reference_of(program: Program) -> Reference:
     return found
 
 
-def _spelled(module: ModuleType) -> str:
+def spelled(module: ModuleType) -> str:
     """Name a module by its import name where that leads back to it, else by its file."""
     spec = getattr(module, "__spec__", None)
     file = getattr(module, "__file__", None)

@@ -99,8 +99,9 @@ def search(
     """
     if worker_loading():
         raise StudyError(
-            "a worker process imports the script that a program's class is in, and the script starts a "
-            "search while it is imported: put the search under `if __name__ == '__main__':`, or the class "
+            "a worker process, and whoever builds a child of a study, imports the script that the program's "
+            "class is in, and the script starts a search while it is imported: put the search under "
+            "`if __name__ == '__main__':`, or the class "
             "into a module of its own"
         )
     _check(

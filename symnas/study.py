@@ -55,6 +55,22 @@ class Study:
         return self._ledger.objectives.to_json()
 
     @property
+    def program(self) -> Any:
+        """The program or space that is searched; a study read from a store imports it from where it was.
+
+        Raises:
+            StudyError: where it was is not known, or another one is there now.
+            ProgramError: nothing is there now.
+        """
+        return self._ledger.home.subject()
+
+    @property
+    def note(self) -> Mapping[str, Any] | None:
+        """What the store keeps to find the program again, as plain data; None where nothing could be kept."""
+        note: Mapping[str, Any] | None = self._row.header.get("program")
+        return note
+
+    @property
     def algorithm(self) -> str:
         """The algorithm, as the call that makes it."""
         return str(self._row.header["algorithm"])
@@ -204,7 +220,8 @@ def load_study(store: Store | str | Path, name: str | None = None, *, program: A
     Args:
         store: the path of a store, its URL, or the store itself.
         name: the study's name; may be left out where the store has one study (nested ones are not counted).
-        program: what was searched, to `build` and `load` children with.
+        program: what was searched, to `build` and `load` children with; by default the study's own note of
+            where it was is followed when a child is first built, which runs the code that is there.
 
     Raises:
         StudyError: there is no such study, or several and no name was given.
@@ -230,6 +247,10 @@ def _loaded(opened: Store, name: str | None, program: Any) -> Study:
                 f"than that of study {row.name!r}: pass the program as it was, or leave program= out"
             )
         home.space = space
+    elif not row.header["fingerprints"]["program"]:
+        home.target = home.space
+    else:
+        home.note = row.header.get("program")  # stores of earlier versions have none
     home.weights = WeightsKeeper(opened.folder, row.name)
     ledger = Ledger(home, Objectives.parse(row.header["objectives"] or None))
     ledger.apply_all(opened.events(row.key))

@@ -28,6 +28,7 @@ class Home:
         space: the space of the decisions.
         seed: the study's seed.
         target: the program or bare space that was searched; None where a study was only read.
+        note: what finds the program again, where it is not at hand.
         weights: the trained weights that were kept.
     """
 
@@ -35,6 +36,29 @@ class Home:
     seed: int
     target: Any = None
     weights: WeightsKeeper | None = None
+    note: Mapping[str, Any] | None = None
+
+    def subject(self) -> Any:
+        """Return what was searched, imported from where it was if it was not given.
+
+        Raises:
+            StudyError: it was not given, and the study does not know where it was, or another is there now.
+            ProgramError: nothing is there now.
+        """
+        if self.target is None and self.note is not None:
+            found = _recalled(self.note)
+            if found.space != self.space:
+                raise StudyError(
+                    f"a child is built by the program that was searched; {self.note.get('target', found)} "
+                    "has another space by now: pass the program as it was, by program= or --program"
+                )
+            self.target = found
+        if self.target is None:
+            raise StudyError(
+                "a child is built by its program, and this study could not note where that is: "
+                "use symnas.load_study(store, name, program=program), or --program FILE.py:NAME"
+            )
+        return self.target
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -98,17 +122,10 @@ class Trial:
         """Build the child afresh, untrained; for a bare space, return the decision.
 
         Raises:
-            StudyError: the study was loaded without its program.
+            StudyError: the study was loaded without its program, and its note does not find it.
         """
-        target = self.home.target
-        if isinstance(target, Space):
-            return self.decision
-        if target is None:
-            raise StudyError(
-                "a child is built by its program, and this study was loaded without it: "
-                "use symnas.load_study(store, name, program=program)"
-            )
-        return target.build(self.decision)
+        target = self.home.subject()
+        return self.decision if isinstance(target, Space) else target.build(self.decision)
 
     def load(self) -> Any:
         """Build the child and give it the weights that this trial trained.
@@ -131,3 +148,12 @@ class Trial:
         """Show number, status and metrics."""
         shown = ", ".join(f"{name}={value:.6g}" for name, value in self.metrics.items())
         return f"<Trial {self.number} {self.status.value}{': ' + shown if shown else ''}>"
+
+
+def _recalled(note: Mapping[str, Any]) -> Any:
+    from symnas.recall import recall
+    from symnas.trial_context import loading
+
+    # A script without a guard would go on with its search while it is imported.
+    with loading():
+        return recall(note)

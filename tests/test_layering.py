@@ -24,8 +24,8 @@ HOMES = {
         sampling serial space subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices coverage exploration instrument operations
-        program protocols references runtime sites source_files survey survey_runner swapping tracking
-        tracking_*""",
+        program protocols recall references runtime sites source_files survey survey_runner
+        swapping tracking tracking_*""",
     "compile": """clauses dispatch flops generated graph profile recording requirements residual slicing
         splicing trace variants visibility writing""",
     "estimators": "batches content isolation task",
