@@ -192,11 +192,12 @@ def _collect(
     sites: Mapping[int, Site],
     uses: dict[str, set[str]],
     holds: set[str],
+    variables: frozenset[str] = frozenset(),
 ) -> None:
     """Note what names every function and class uses, and whether it holds a site or calls the unknown."""
-    parameters: set[str] = set()
     if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
-        parameters = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+        bound, defined = _bound(node)
+        variables = frozenset() if name in CALLED else (variables - defined) | (bound - defined)
     for child in ast.iter_child_nodes(node):
         inner, within = name, owner
         if isinstance(child, _FUNCTIONS):
@@ -222,11 +223,11 @@ def _collect(
                 known.add(_last(child) or "")
             unknown = isinstance(child, ast.Call) and (
                 not isinstance(child.func, (ast.Name, ast.Attribute))
-                or (isinstance(child.func, ast.Name) and child.func.id in parameters)
+                or (isinstance(child.func, ast.Name) and child.func.id in variables)
             )
             if unknown:
                 holds.add(inner)
-        _collect(child, inner, within, sites, uses, holds)
+        _collect(child, inner, within, sites, uses, holds, variables)
     return
 
 

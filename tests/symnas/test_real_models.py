@@ -206,3 +206,39 @@ def test_what_a_class_method_makes_has_its_callers_place():
         "first.return.use_drop",
         "first.return.norm",
     ]
+
+
+HANDED_AROUND = """
+from types import SimpleNamespace
+
+class Layer:
+    def __init__(self):
+        self.k = 1                   # search: {1, 2}
+
+def make(config):
+    kind = config.block
+    return kind()
+
+def many(kinds):
+    return [kind() for kind in kinds]
+
+class Net:
+    def __init__(self):
+        config = SimpleNamespace(block=Layer)
+        self.a = make(config)
+        self.b = make(config)
+        self.c = many([Layer, Layer])
+        self.d = many((Layer,))
+"""
+
+
+def test_classes_in_variables_are_made_at_their_callers_places(tmp_path):
+    path = tmp_path / "handed_around.py"
+    path.write_text(HANDED_AROUND)
+    assert list(symnas.program(f"{path}:Net").space.addresses) == [
+        "a.return.k",
+        "b.return.k",
+        "c.kind[0].return.k",
+        "c.kind[1].return.k",
+        "d.kind[0].return.k",
+    ]
