@@ -238,7 +238,8 @@ def file_of(target: Any) -> str:
         for part in (value, *_inside(value))
         if isinstance(part, FunctionType)
     ]
-    own += [part.__wrapped__ for part in own if isinstance(getattr(part, "__wrapped__", None), FunctionType)]
+    wrapped = [getattr(part, "__wrapped__", None) for part in own]
+    own += [part for part in wrapped if isinstance(part, FunctionType)]
     files = [part.__code__.co_filename for part in own if _home(part) == target.__module__]
     readable = [file for file in files if linecache.getlines(file)]
     if readable:
