@@ -185,15 +185,11 @@ class Layout:
             guards.update(entry.point.guards)
             if entry.branch is not None:
                 edges.setdefault(entry.parent, []).append(entry.branch)
-            if entry.tied:
-                more, tighter = self._conditions(entry.target)
-                guards |= tighter
-                for parent, branches in more.items():
-                    edges.setdefault(parent, []).extend(branches)
             number = entry.parent
         return edges, guards
 
     def _check_ties(self) -> None:
+        # A tie that stands earlier has passed: its own conditions imply those of what it repeats in turn.
         for entry in self.entries:
             if not entry.tied:
                 continue

@@ -14,9 +14,9 @@ from strategies import decisions, spaces
 
 from symnas.batch import Batch
 from symnas.decision import Decision
-from symnas.errors import DecisionError
+from symnas.errors import DecisionError, SpaceError
 from symnas.layout import walk
-from symnas.nodes import FloatRange, ManyOf, Permutation, Point, Tied, Value
+from symnas.nodes import Branch, FloatRange, Guard, ManyOf, OneOf, Permutation, Point, Tied, Value
 from symnas.space import Space
 
 LAWS = settings(max_examples=60, deadline=None)
@@ -25,7 +25,12 @@ seeds = st.integers(0, 2**32 - 1)
 
 def by_definition(space: Space) -> list[dict[str, Value]]:
     """List all decisions straight from the words of the definition, with none of the library's machinery."""
-    whole = list(walk(space.points))
+    return listed_by_definition(space.points)
+
+
+def listed_by_definition(roots: tuple[Point, ...]) -> list[dict[str, Value]]:
+    """List the decisions of a tree; a KeyError where a tie exists and its target does not."""
+    whole = list(walk(roots))
     points = {point.address: point for point, _, _ in whole}
 
     def code(values: dict[str, Value], address: str) -> object:
@@ -70,6 +75,98 @@ def by_definition(space: Space) -> list[dict[str, Value]]:
         done = grown
     ties = {address for address, point in points.items() if isinstance(point, Tied)}
     return [{a: v for a, v in values.items() if a not in ties} for values in done]
+
+
+REPEATED = [
+    Branch((0, 2), (OneOf("m.x", (1, 2, 3)),)),
+    Branch((0, 2), (OneOf("m.y", (1, 2)),), 1),
+    Branch((1,), (OneOf("m.z", (1, 2)),), 2),
+]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("low", [0, 3])
+@pytest.mark.parametrize("coupled", range(4))
+def test_repeated_choices_count_their_branches_with_and_without_a_coupling(
+    ordered: bool, low: int, coupled: int
+) -> None:
+    """A guard makes counting go through the list of selections, weighed by their uncoupled branches."""
+    guard = Guard(("m",), frozenset({(1,), (4,), (7,)}))
+    branches = list(REPEATED)
+    if coupled < 3:  # a guard over a point of this branch leaves the other two to be counted by selection
+        (inner,) = branches[coupled].points
+        guard = Guard((inner.address,), frozenset({(-1,), (1,)}))
+    many = ManyOf("m", ("a", "b", "c"), low, 3, ordered=ordered, repeats=True, branches=tuple(branches))
+    free = Space((many,))
+    space = Space((many, OneOf("g", (1, 2), guards=(guard,))))
+    for one in (free, space):
+        expected = by_definition(one)
+        assert one.size == len(expected)
+        assert sorted(texts([d.flat() for d in one.enumerate()])) == sorted(texts(expected))
+    drawn = space.sample(20 * space.size, np.random.default_rng(0), uniform="space")
+    assert {d.key for d in drawn} == {d.key for d in space.enumerate()}
+
+
+def small_ties() -> list[tuple[Point, ...]]:
+    """List trees of a point, a tie to it and a tie to that tie, under every three conditions on a switch."""
+    whens = ((0,), (0, 1), (1, 2))
+    trees: list[tuple[Point, ...]] = []
+    for places in itertools.product(range(4), repeat=3):  # at the root, or under one of the switch's branches
+        points = OneOf("a", (1, 2)), Tied("b", "a"), Tied("c", "b")
+        under = [[p for p, place in zip(points, places, strict=True) if place == k] for k in range(4)]
+        branches = [Branch(w, tuple(ps)) for w, ps in zip(whens, under[1:], strict=True) if ps]
+        switch = OneOf("s", (0, 1, 2), branches=tuple(branches))
+        trees += [(switch, *under[0]), (*under[0], switch), (*under[0][:1], switch, *under[0][1:])]
+    for first, second in itertools.product(range(4), repeat=2):  # the last tie hangs below the first
+        for target in "ab":
+            below = Tied("b", "a", branches=(Branch((0,), (Tied("c", target),)),))
+            branches = [
+                Branch(whens[k - 1], (p,)) for k, p in ((first, OneOf("a", (1, 2))), (second, below)) if k
+            ]
+            roots = [p for k, p in ((first, OneOf("a", (1, 2))), (second, below)) if not k]
+            switch = OneOf("s", (0, 1, 2), branches=tuple(branches))
+            trees += [(*roots[:n], switch, *roots[n:]) for n in range(len(roots) + 1)]
+    return trees
+
+
+def test_a_tie_is_refused_just_where_its_target_may_be_absent() -> None:
+    accepted = 0
+    for points in small_ties():
+        try:
+            expected: list[dict[str, Value]] | None = listed_by_definition(points)
+        except KeyError:  # some decision has the tie and not what it repeats
+            expected = None
+        try:
+            space = Space(points)
+        except SpaceError:
+            assert expected is None, points
+            continue
+        assert expected is not None, points
+        assert sorted(texts([d.flat() for d in space.enumerate()])) == sorted(texts(expected))
+        accepted += 1
+    assert accepted > 20
+
+
+def test_a_tie_under_guards_never_lacks_its_target() -> None:
+    tables = [frozenset({(0,)}), frozenset({(0,), (1,)}), frozenset({(2,)})]
+    accepted = 0
+    for chosen in itertools.product([None, *tables], repeat=3):
+        own = [() if table is None else (Guard(("s",), table),) for table in chosen]
+        points = (
+            OneOf("s", (0, 1, 2)),
+            OneOf("a", (1, 2), guards=own[0]),
+            Tied("b", "a", guards=own[1]),
+            Tied("c", "b", guards=own[2]),
+        )
+        try:
+            space = Space(points)
+        except SpaceError:
+            # Whether one table implies another is not asked: a tie repeats its target's guards.
+            assert not set(own[0]) <= set(own[1]) <= set(own[2])
+            continue
+        assert sorted(texts([d.flat() for d in space.enumerate()])) == sorted(texts(by_definition(space)))
+        accepted += 1
+    assert accepted == 1 + 3 + 3 + 3
 
 
 def texts(listed: list[dict[str, Value]]) -> list[str]:
