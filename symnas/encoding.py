@@ -268,7 +268,7 @@ class Encoder:
             elif place.by_bits:
                 pattern = np.zeros(len(given), np.int16)
                 for code in range(entry.card):
-                    pattern |= marks[place.start + code].astype(np.int16) << code
+                    pattern += marks[place.start + code] * np.int16(1 << code)
                 codes[entry.column : entry.column + entry.width] = self.bits(place)[:, pattern]
             else:
                 self._unmark(place, given, codes)

@@ -124,10 +124,12 @@ class Subsets:
             chosen = (tuple(c for c in row if c != UNUSED) for row in slots.tolist())
             fits = np.fromiter((codes in self for codes in chosen), bool, len(slots))
             return np.flatnonzero(~fits)
-        inside = (slots < self.n).all(axis=1)
         ranks = self._dense[self._pack(np.minimum(slots, self.n - 1).astype(np.int64))]
-        same = (self.table.astype(slots.dtype)[ranks] == slots).all(axis=1)
-        return np.flatnonzero(~(inside & (ranks >= 0) & same))
+        fits = ranks >= 0
+        # Column by column: reducing over a last axis of a few elements costs several times as much.
+        for column, known in enumerate(self.table.T.astype(slots.dtype)):
+            fits &= known[ranks] == slots[:, column]
+        return np.flatnonzero(~fits)
 
     def _pack(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         keys = np.zeros(slots.shape[0], np.int64)
