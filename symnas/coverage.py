@@ -18,6 +18,7 @@ from symnas.grammar.model import Annotation, ParsedModule
 from symnas.grammar.module import parse_module
 from symnas.instrument import Instrumenter, References, compile_function, find_code
 from symnas.operations import Missing
+from symnas.reach import Reach, Source, evaluated
 from symnas.sites import Function, Site, site_of
 from symnas.source_files import functions_of, source_of
 from symnas.swapping import Swap
@@ -45,6 +46,8 @@ class Unit:
     root: Function
     walker: Walker
     instrumenter: Instrumenter
+    unreached: frozenset[int] = frozenset()
+    """Identities of the nodes of statements that the target does not reach."""
     compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
     """Its instrumented statements, for each second pass."""
 
@@ -117,14 +120,18 @@ class Coverage:
         target: the class or function.
         modules: the modules covered: the target's own first, then those of `include=`.
         file: the source that the target was written in.
+        given: what the target is called with.
 
     Raises:
         AnnotationError: a mistake in an annotation (a ProgramError listing all, where there are several).
         ProgramError: a source is not available.
     """
 
-    def __init__(self, target: Any, modules: Iterable[ModuleType], file: str) -> None:
+    def __init__(
+        self, target: Any, modules: Iterable[ModuleType], file: str, given: Iterable[Any] = ()
+    ) -> None:
         self.target = target
+        self.given = tuple(given)
         self.modules = tuple(modules)
         self.references = References()
         functions = functions_of(target, self.modules)
@@ -146,12 +153,17 @@ class Coverage:
         return tuple(annotation for unit in self.units.values() for annotation in unit.parsed.annotations)
 
     @property
+    def local_requires(self) -> tuple[str, ...]:
+        """The texts of the `require` clauses at choices, but those that are never met."""
+        return tuple(text for site in self.sites for text in site.requires)
+
+    @property
     def requires(self) -> tuple[str, ...]:
-        """The texts of all `require` clauses."""
+        """The texts of all `require` clauses, but those at choices that are never met."""
         texts: dict[str, None] = {}
         for unit in self.units.values():
-            for annotation in unit.parsed.annotations:
-                texts.update(dict.fromkeys(annotation.requires))
+            for site in unit.sites:
+                texts.update(dict.fromkeys(site.requires))
             for requirement in unit.parsed.requirements:
                 texts.update(dict.fromkeys(requirement.expressions))
         return tuple(texts)
@@ -164,7 +176,12 @@ class Coverage:
     @functools.cached_property
     def when_called(self) -> list[Function]:
         """Functions with choices that may run when a built model is called."""
-        records = [record for unit in self.units.values() for record in unit.walker.functions.values()]
+        records = [
+            record
+            for unit in self.units.values()
+            for record in unit.walker.functions.values()
+            if id(record.node) not in unit.unreached
+        ]
         named: dict[str, list[Function]] = {}
         for record in records:
             named.setdefault(record.name, []).append(record)
@@ -219,10 +236,20 @@ class Coverage:
         texts = {name: source_of(name, vars(module)) for name, module in files.items()}
         parsed = {name: self._parse(text, name, files[name]) for name, text in texts.items()}
         _raise(error for one in parsed.values() for error in one.errors)
+        tops = {name: [site_of(annotation) for annotation in one.annotations] for name, one in parsed.items()}
+        reach = Reach(
+            [Source(name, files[name].__name__, one.tree, tops[name]) for name, one in parsed.items()],
+            self.target,
+            self.given,
+        )
         sites: dict[str, dict[int, Site]] = {}
-        for name, one in parsed.items():
-            tops = [site_of(annotation) for annotation in one.annotations]
-            sites[name] = {id(site.node): site for top in tops for site in top.walk()}
+        idle: dict[str, set[int]] = {}
+        for name in parsed:
+            # A choice in a definition that is not reached would be a point for nothing: it stays code.
+            apart = {id(node) for statement in reach.unreached(name) for node in evaluated(statement)}
+            met = [top for top in tops[name] if id(top.node) not in apart]
+            sites[name] = {id(site.node): site for top in met for site in top.walk()}
+            idle[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart
         everything = {key: site for group in sites.values() for key, site in group.items()}
         reaching, stored = fixpoint([one.tree for one in parsed.values()], everything)
         units = {}
@@ -231,10 +258,14 @@ class Coverage:
             resolver = Callees(one.tree, vars(module), reaching, stored)
             walker = Walker(name, sites[name], resolver)
             root = walker.module(one.tree)
-            maker = Instrumenter(sites[name], walker.functions, walker.loops, walker.calls, self.references)
-            units[name] = Unit(
-                name, texts[name], one, module, list(sites[name].values()), root, walker, maker
+            maker = Instrumenter(
+                sites[name], walker.functions, walker.loops, walker.calls, self.references, idle[name]
             )
+            apart = {id(node) for statement in reach.unreached(name) for node in ast.walk(statement)}
+            units[name] = Unit(
+                name, texts[name], one, module, list(sites[name].values()), root, walker, maker,
+                frozenset(apart),
+            )  # fmt: skip
         _tell_apart(units.values())
         return units
 

@@ -17,7 +17,7 @@ import ast
 import copy
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -72,6 +72,7 @@ class Instrumenter:
     Args:
         sites: by the identity of the node described; functions, loops and calls likewise.
         references: takes the objects that the new code refers to.
+        idle: identities of calls (`oneof(…)`) that are no points of the program, and give their defaults.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class Instrumenter:
         loops: Mapping[int, Loop],
         calls: Mapping[int, CallSite],
         references: References,
+        idle: Collection[int] = (),
     ) -> None:
         self.sites = sites
+        self.idle = idle
         self.functions = functions
         self.loops = loops
         self.calls = calls
@@ -130,6 +133,9 @@ class Instrumenter:
         return self._inside(node)
 
     def _inside(self, node: Any) -> Any:
+        if id(node) in self.idle:
+            new = self._rebuild(node)
+            return self._op(node, "idle", self._frame(node), new.func, *new.args, keywords=new.keywords)
         if isinstance(node, ast.Call) and id(node) in self.calls:
             new = self._rebuild(node)
             place = self.references.marker(self.calls[id(node)])

@@ -135,6 +135,14 @@ class Runtime:
             return [choices.made(candidates[index]) for index in code]
         return arrival.value
 
+    def idle(self, frame: Frame | None, function: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Make the default of a choice (`oneof(…)`) that is no point of the program."""
+        token = RUN.set(None)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            RUN.reset(token)
+
     # -- definitions ----------------------------------------------------------------------------
 
     def missing(self, value: object) -> bool:

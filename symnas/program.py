@@ -71,7 +71,8 @@ class Program:
         plain = unwrap(self.target)
         home = sys.modules.get(plain.__module__) or _module_of(plain)
         modules = [home, *(as_module(item) for item in self._include)]
-        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain))
+        given = (self.target, self.args, self.kwargs)
+        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain), given)
 
     @functools.cached_property
     def space(self) -> Space:
@@ -155,7 +156,7 @@ class Program:
     @property
     def local_requires(self) -> tuple[str, ...]:
         """The texts of the `require` clauses at choices, where a run sees variables in scope."""
-        return tuple(text for annotation in self.annotations for text in annotation.requires)
+        return self.coverage.local_requires
 
     def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
         """Build a child, and tell which `require` clauses were met, with the variables in scope there."""

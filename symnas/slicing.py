@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from symnas.errors import ProgramError
+from symnas.reach import binds, bound_name
 from symnas.splicing import Edit, SourceText
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
@@ -25,14 +26,14 @@ def sliced(text: str, names: Iterable[str]) -> str:
     """
     tree = ast.parse(text)
     needed = set(names)
-    imported = {_bound(alias) for s in tree.body if isinstance(s, _IMPORTS) for alias in s.names}
+    imported = {bound_name(alias) for s in tree.body if isinstance(s, _IMPORTS) for alias in s.names}
     kept: set[int] = set()
     grown = True
     while grown:
         grown = False
         for position, statement in enumerate(tree.body):
             # A bare call on a module (torch.manual_seed(0)) defines nothing.
-            bound = _binds(statement) - (imported if isinstance(statement, ast.Expr) else set())
+            bound = binds(statement) - (imported if isinstance(statement, ast.Expr) else set())
             if position not in kept and bound & needed:
                 kept.add(position)
                 needed |= _loads(statement)
@@ -51,35 +52,13 @@ def sliced(text: str, names: Iterable[str]) -> str:
     return _tidied(source.render((0, len(text)), edits))
 
 
-def _binds(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement defines or changes."""
-    if isinstance(statement, _DEFINITIONS):
-        return {statement.name}
-    if isinstance(statement, _IMPORTS):
-        return {_bound(alias) for alias in statement.names}
-    bound = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    # TABLE["x"] = 1 and TABLE.update(…) give TABLE what those who use it need.
-    for node in ast.walk(statement):
-        if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
-            bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        function = statement.value.func
-        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-            bound.add(function.value.id)
-    return bound
-
-
 def _loads(statement: ast.stmt) -> set[str]:
     return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
 
 
-def _bound(alias: ast.alias) -> str:
-    return alias.asname or alias.name.partition(".")[0]
-
-
 def _needed_aliases(source: SourceText, statement: ast.stmt, needed: set[str]) -> list[Edit]:
     assert isinstance(statement, _IMPORTS)
-    kept = [alias for alias in statement.names if _bound(alias) in needed]
+    kept = [alias for alias in statement.names if bound_name(alias) in needed]
     if len(kept) == len(statement.names):
         return []
     listed = ", ".join(map(ast.unparse, kept))
@@ -130,7 +109,7 @@ def completed(text: str, namespace: Mapping[str, Any]) -> str:
     """
     tree = ast.parse(text)
     bound = {
-        name for statement in ast.walk(tree) if isinstance(statement, ast.stmt) for name in _binds(statement)
+        name for statement in ast.walk(tree) if isinstance(statement, ast.stmt) for name in binds(statement)
     }
     bound |= {argument.arg for argument in ast.walk(tree) if isinstance(argument, ast.arg)}
     free = sorted({n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - bound - set(dir(builtins)))

@@ -125,8 +125,6 @@ class Survey:
 
         def decide(point: Point) -> Code:
             number = numbers.get(point.address)
-            if point.origin == "\0unknown" and (number is None or number not in self.knowledge.points):
-                return None
             if number is not None and number in assignment:
                 return assignment[number]
             return self._policy(point, policy, rng)

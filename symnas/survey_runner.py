@@ -44,21 +44,21 @@ def reaches(nodes: Iterable[ast.AST]) -> bool:
 class SurveyRun(Run):
     """A run whose undecided points are decided by the survey."""
 
-    def __init__(self, decide: Callable[[Point], Code], max_turns: int) -> None:
+    def __init__(
+        self, decide: Callable[[Point], Code], max_turns: int, defaults: Mapping[str, Value]
+    ) -> None:
         super().__init__({}, max_turns=max_turns)
         self.choose = decide
+        self.defaults = defaults
         self.tracked: Callable[[], Any] | None = None
 
     def decide(self, arrival: Arrival) -> Value:
         """Ask the survey; a default that only the code knows is left to the code the first time."""
-        if arrival.spec.known:
-            return decoded(arrival.point, self.choose(arrival.point))
-        if arrival.spec.kind == "oneof":
-            point = arrival.spec.point(arrival.address, arrival.spec.labels[0])
-            code = self.choose(point.replace(origin=_UNKNOWN))
-            return UNDECIDED if code is None else decoded(point, code)
-        undecided: Value = UNDECIDED
-        return undecided
+        if not arrival.spec.known and arrival.address not in self.defaults:
+            undecided: Value = UNDECIDED
+            return undecided
+        point = pointed(arrival, self.defaults)
+        return decoded(point, self.choose(point))
 
     def called(
         self,
@@ -74,7 +74,14 @@ class SurveyRun(Run):
 
 
 Pairs = tuple[Pair, ...]
-_UNKNOWN = "\0unknown"
+
+
+def pointed(arrival: Arrival, defaults: Mapping[str, Value]) -> Point:
+    """Return the tree node of an arrival; a default that only the code knows is looked up."""
+    if arrival.spec.known or arrival.spec.kind == "tied":
+        point: Point = arrival.point
+        return point
+    return arrival.spec.point(arrival.address, defaults[arrival.address], arrival.site.origin)
 
 
 def decoded(point: Point, code: Code) -> Value:
@@ -96,6 +103,8 @@ class ProgramRunner:
     def __init__(self, program: Program, max_turns: int = 10_000) -> None:
         self.program = program
         self.max_turns = max_turns
+        self.defaults: dict[str, Value] = {}
+        """What the code computed where a default is recognised by value, for every address met."""
         self.tracker = Tracker()
         self.tracker.operations = self._operate
         self.device: str | None = "meta" if "torch" in sys.modules else None
@@ -115,17 +124,32 @@ class ProgramRunner:
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> Trace:
         """Run the program once, on the CPU if `meta` does not do."""
-        trace = self._once(decide, knowledge, self.device)
+        chosen: dict[str, Code] = {}
+
+        def decide_once(point: Point) -> Code:
+            if point.address not in chosen:
+                chosen[point.address] = decide(point)
+            return chosen[point.address]
+
+        trace = self._decided(decide_once, knowledge, self.device)
         if trace.error is not None and self.device is not None and not isinstance(trace.error, SymnasError):
-            plain = self._once(decide, knowledge, None)
+            plain = self._decided(decide_once, knowledge, None)
             if plain.error is None or len(plain.points) > len(trace.points):
                 return plain
         return trace
 
+    def _decided(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> Trace:
+        """Run until no default is new; the code that computes one is in no child, and tells no more."""
+        while True:
+            known = len(self.defaults)
+            trace = self._once(decide, knowledge, device)
+            if len(self.defaults) == known:
+                return trace
+
     def _once(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> Trace:
         tracker, program = self.tracker, self.program
         tracker.begin()
-        self._run, self._knowledge = SurveyRun(decide, self.max_turns), knowledge
+        self._run, self._knowledge = SurveyRun(decide, self.max_turns, self.defaults), knowledge
         self._met, self._kept, self._named = [], {}, {}
         error: Exception | None = None
         limit = sys.getrecursionlimit()
@@ -144,8 +168,11 @@ class ProgramRunner:
             sys.setrecursionlimit(limit)
         if isinstance(error, SymnasError):
             raise error
+        for arrival, _ in self._met:
+            if not arrival.spec.known and arrival.value is not UNDECIDED:
+                self.defaults.setdefault(arrival.address, arrival.value)
         points = tuple(
-            Met(arrival.point, _code(arrival), around, 0)
+            Met(pointed(arrival, self.defaults), _code(arrival), around, 0)
             for arrival, around in self._met
             if arrival.value is not UNDECIDED
         )
@@ -261,6 +288,10 @@ class ProgramRunner:
             lambda: runtime.dynamic(*(value for value, _ in pairs), **named), labels
         )
         return value, labels | extra | self._arrived(frame, site, self._run.trace[before])
+
+    def _do_idle(self, frame: Frame, site: int, runtime: Any, args: Any, keywords: Any) -> Pair:  # noqa: ARG002
+        pairs = [pair for arg in args for pair in ([arg] if isinstance(arg, tuple) else arg.pairs)]
+        return runtime.idle(*(value for value, _ in pairs), **{k: v for k, (v, _) in keywords}), 0
 
     def _do_leave(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:
         place, (value, labels) = args[1][0], args[2]

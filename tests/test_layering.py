@@ -24,7 +24,7 @@ HOMES = {
         sampling serial space subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices coverage exploration instrument operations
-        program protocols recall references runtime sites source_files survey survey_runner
+        program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
     "compile": """clauses dispatch flops generated graph profile recording requirements residual slicing
         splicing trace variants visibility writing""",

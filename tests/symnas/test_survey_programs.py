@@ -260,3 +260,116 @@ def test_a_choice_in_forward_after_layers_of_many_shapes_takes_few_runs(tmp_path
     space = survey(net, max_runs=150)
     assert "pooling" in space.addresses
     assert space["stage[3].block[2].layers"].candidates == ("ReLU", "GELU", "SiLU")
+
+
+BY_VALUE = {
+    "range": (
+        "def net(depth=2):\n"
+        "    count = depth * 1        # search: 1..6\n"
+        "    total = []\n"
+        "    for i in range(count):\n"
+        "        k = 3                # search: {1, 3}\n"
+        "        total.append(k)\n"
+        "    return total\n",
+        sum(2**n for n in range(1, 7)),
+        {"count": 2, "i[0].k": 3, "i[1].k": 3},
+        {"count": 6, "i[5].k": 1},
+        [3, 3, 3, 3, 3, 1],
+    ),
+    "turns": (
+        "def net(depth=2):\n"
+        "    total = []\n"
+        "    for i in range(depth):   # search: 1..3\n"
+        "        k = 3                # search: {1, 3}\n"
+        "        total.append(k)\n"
+        "    return total\n",
+        2 + 4 + 8,
+        {"i": 2, "i[0].k": 3, "i[1].k": 3},
+        {"i": 3, "i[2].k": 1},
+        [3, 3, 1],
+    ),
+    "subset": (
+        "def net(first=1):\n"
+        "    picked = list((first, 2))  # search: 1..2 of {1, 2, 3}\n"
+        "    total = [0]\n"
+        "    if 3 in picked:\n"
+        "        extra = 5            # search: {5, 6}\n"
+        "        total.append(extra)\n"
+        "    return total\n",
+        3 + 3 * 2,
+        {"picked": (1, 2)},
+        {"picked": (3,), "extra": 6},
+        [0, 6],
+    ),
+    "order": (
+        "def net(items=(2, 1, 3)):\n"
+        "    order = sorted(items)    # search: order of {3, 1, 2}\n"
+        "    total = [0]\n"
+        "    if order[0] == 2:\n"
+        "        extra = 5            # search: {5, 6}\n"
+        "        total.append(extra)\n"
+        "    return total\n",
+        4 + 2 * 2,
+        {"order": (1, 2, 3)},
+        {"order": (2, 1, 3), "extra": 6},
+        [0, 6],
+    ),
+    "one": (
+        "def net(kind=2):\n"
+        "    chosen = kind * 1        # search: {1, 2, 3}\n"
+        "    if chosen == 3:\n"
+        "        extra = 5            # search: {5, 6}\n"
+        "        return extra\n"
+        "    return chosen\n",
+        4,
+        {"chosen": 2},
+        {"chosen": 3, "extra": 6},
+        6,
+    ),
+    "behind a choice": (
+        "def net(depth=2):\n"
+        "    on = False               # search: {True, False}\n"
+        "    count = 0\n"
+        "    if on:\n"
+        "        count = depth * 1    # search: 1..4\n"
+        "    total = []\n"
+        "    for i in range(count):\n"
+        "        k = 3                # search: {1, 3}\n"
+        "        total.append(k)\n"
+        "    return total\n",
+        1 + 2 + 4 + 8 + 16,
+        {"on": False},
+        {"on": True, "count": 1},
+        [3],
+    ),
+    "choices inside what computes it": (
+        "def own():\n"
+        "    k = 3                    # search: {1, 3}\n"
+        "    return k\n"
+        "def net():\n"
+        "    count = own()            # search: 1..4\n"
+        "    return count\n",
+        4,
+        {"count": 3},
+        {"count": 4},
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_VALUE)
+def test_defaults_that_the_code_computes_are_varied(name: str, tmp_path: Path) -> None:
+    text, size, default, given, result = BY_VALUE[name]
+    path = tmp_path / "by_value.py"
+    path.write_text(text)
+    net = program(f"{path}:net")
+    assert any(site.by_value for site in net.coverage.sites)
+    assert net.space.size == size
+    assert dict(net.space.default) == default
+    if name == "behind a choice":
+        assert net.decision({"on": True})["count"] == 2
+    assert net.build(given) == result
+    for decision in net.space.enumerate():
+        run = Run(decision, strict=True)
+        builder.execute(net, run)
+        assert {arrival.address for arrival in run.trace} == set(decision)
