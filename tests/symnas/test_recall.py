@@ -7,11 +7,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import torch
+from click.testing import CliRunner, Result
 
 import symnas
+from symnas.cli import main
 
 NET = """
 from torch import nn
@@ -57,7 +61,8 @@ from tasks import fatal
 
 if __name__ == "__main__":
     target = symnas.program(
-        Net, 6, act=nn.Tanh, sizes=(2, 3), options={"a": [1.5, None], 3: float("inf")}, inputs=torch.randn(2, 6),
+        Net, 6, act=nn.Tanh, sizes=(2, 3), options={"a": [1.5, None], 3: float("inf")},
+        inputs=torch.randn(2, 6),
     )
     symnas.search(target, fatal, trials=9, store="runs.db", name="killed", progress=False)
 """
@@ -97,30 +102,30 @@ def killed_by_cli(place: Path) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def finds(place: Path, *more: str) -> dict[str, object]:
-    """Export the best of a killed study from another folder, and check the child that is written."""
+def finds(place: Path) -> str:
+    """Export the best of a killed study from another folder, and return the child's checked text."""
     elsewhere = place.parent / "elsewhere"
     store = str(place / "runs.db")
-    status = json.loads(shell("status", store, "--json", cwd=elsewhere).stdout)
-    assert [(row["state"], row["counts"]) for row in status] == [("killed", {"done": 2})]
-    shown = shell("best", store, "--source", *more, "--json", cwd=elsewhere)
-    assert shown.returncode == 0, shown.stderr
-    (best,) = json.loads(shown.stdout)
-    written = shell("export", store, "out", *more, "--json", cwd=elsewhere)
+    study = symnas.load_study(store)
+    assert (study.state, study.counts) == ("killed", {"done": 2})
+    written = shell("export", store, "out", "--json", cwd=elsewhere)
     assert written.returncode == 0, written.stderr
     assert set(json.loads(written.stdout)["written"]) == {"decision", "source"}
-    assert (elsewhere / "out/model.py").read_text() == best["source"]
-    names: dict[str, object] = {"__name__": "exported"}
-    exec(best["source"], names)
-    assert "symnas" not in best["source"]
-    assert names["Net"]().body.out_features == best["metrics"]["value"]  # type: ignore[operator]
+    source = (elsewhere / "out/model.py").read_text()
+    names: dict[str, Any] = {"__name__": "exported"}
+    exec(source, names)
+    assert "symnas" not in source
+    assert names["Net"]().body.out_features == study.best.metrics["value"]
     assert not (place / "runs.db.weights").exists()
-    return best
+    return source
 
 
 def test_a_killed_search_of_the_command_line_is_exported_from_another_folder(place: Path) -> None:
     killed_by_cli(place)
-    finds(place)
+    source = finds(place)
+    shown = shell("best", str(place / "runs.db"), "--source", "--json", cwd=place.parent / "elsewhere")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)[0]["source"] == source
 
 
 def test_a_killed_search_of_an_imported_class_is_exported_from_another_folder(place: Path) -> None:
@@ -182,27 +187,40 @@ def test_included_modules_and_functions_among_the_arguments_are_found_too(place:
     assert python("-c", code, cwd=place / "..").stdout == "16\n"
 
 
+def searched(place: Path) -> None:
+    target = symnas.program(f"{place / 'net.py'}:Net", features=6, inputs=torch.zeros(2, 6))
+    symnas.search(target, size, trials=2, store=place / "runs.db", name="whole", progress=False)
+
+
+def size(net: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), catch_exceptions=False)
+
+
 def test_a_program_that_moved_is_named(place: Path) -> None:
-    killed_by_cli(place)
+    searched(place)
     moved = place / "moved.py"
     (place / "net.py").rename(moved)
-    shown = shell("best", str(place / "runs.db"), "--source", cwd=place.parent)
-    assert shown.returncode == 1
+    shown = run("best", str(place / "runs.db"), "--source")
+    assert shown.exit_code == 1
     assert "net.py" in shown.stderr
     assert "Traceback" not in shown.stderr
-    finds(place, "--program", f"{moved}:Net")
+    assert run("best", str(place / "runs.db"), "--source", "--program", f"{moved}:Net").exit_code == 0
 
 
 def test_a_program_with_another_space_is_refused(place: Path) -> None:
-    killed_by_cli(place)
+    searched(place)
     (place / "net.py").write_text(NET.replace("{8, 16, 32}", "{8, 32}"))
-    shown = shell("best", str(place / "runs.db"), "--source", cwd=place.parent)
-    assert shown.returncode == 3
+    shown = run("best", str(place / "runs.db"), "--source")
+    assert shown.exit_code == 3
     assert "has another space by now: pass the program as it was" in shown.stderr
 
 
 def test_a_store_without_a_note_opens_as_before(place: Path) -> None:
-    killed_by_cli(place)
+    searched(place)
     engine = sa.create_engine(f"sqlite:///{place / 'runs.db'}")
     with engine.begin() as connection:
         (text,) = connection.execute(sa.text("select header from symnas_studies")).one()
@@ -211,13 +229,13 @@ def test_a_store_without_a_note_opens_as_before(place: Path) -> None:
         assert note["kwargs"] == {"dict": [["features", 6]]}
         connection.execute(sa.text("update symnas_studies set header = :h"), {"h": json.dumps(header)})
     engine.dispose()
-    assert shell("best", str(place / "runs.db"), cwd=place.parent).returncode == 0
+    assert run("best", str(place / "runs.db")).exit_code == 0
     study = symnas.load_study(place / "runs.db")
     assert study.note is None
     with pytest.raises(symnas.errors.StudyError, match="this study could not note where that is"):
         study.best.build()
-    shown = shell("best", str(place / "runs.db"), "--source", cwd=place.parent)
-    assert shown.returncode == 3
+    shown = run("best", str(place / "runs.db"), "--source")
+    assert shown.exit_code == 3
     assert "--program FILE.py:NAME" in shown.stderr
 
 
