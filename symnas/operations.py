@@ -237,10 +237,10 @@ RUNTIME = Runtime()
 def _bound(frame: Frame, loop: Loop, turn: int) -> None:
     limit = frame.run.max_turns * (1 if loop.counted else 100)
     if turn >= limit:
+        chosen = {arrival.address: arrival.value for arrival in frame.run.trace[:8]}
         raise ProgramError(
-            f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned "
-            f"{limit} times under "
-            f"{dict(itertools.islice(frame.run.values.items(), 8))}; bound it"
+            f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned {limit} times, "
+            f"with {chosen} chosen before; look at what should end it, or bound it"
         )
 
 

@@ -143,9 +143,13 @@ class Program:
     def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
         """Build the child that a decision describes, the default one for None.
 
+        What is asked for is built: `require` clauses are not judged here. A search judges them before it
+        builds anything (`symnas.requirements.demand`), and `symnas.requirements.sample` draws decisions that
+        meet them.
+
         Args:
             decision: a decision of this space, or a mapping of addresses to values, the others taking their
-            defaults.
+                defaults.
 
         Raises:
             DecisionError: the decision does not fit the space.

@@ -426,7 +426,8 @@ class Net:
 
 
 def test_variants_do_not_take_the_place_of_what_is_registered(written):
-    program = written("""
+    program = written(
+        """
 KINDS = {}
 
 def register(name):
@@ -442,6 +443,8 @@ class A:
 
 def build():
     return [KINDS["a"]().k for _ in range(3)]
-""", "build")
+""",
+        "build",
+    )
     for decision in program.space.enumerate():
         assert executed(program.source(decision), "build")() == program.build(decision)
