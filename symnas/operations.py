@@ -239,8 +239,8 @@ def _bound(frame: Frame, loop: Loop, turn: int) -> None:
     if turn >= limit:
         chosen = {arrival.address: arrival.value for arrival in frame.run.trace[:8]}
         raise ProgramError(
-            f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned {limit} times, "
-            f"with {chosen} chosen before; look at what should end it, or bound it"
+            f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned {limit} "
+            f"times, with {chosen} chosen before; look at what should end it, or bound it"
         )
 
 
