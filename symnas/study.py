@@ -200,15 +200,7 @@ def studies(store: Store | str | Path) -> list[StudySummary]:
         StoreError: there is no store there, or it cannot be read.
     """
     opened = open_store(store, must_exist=True)
-    found = []
-    for row in opened.rows():
-        kinds = opened.counts(row.key)
-        counts = {status: kinds[status.value] for status in Status if kinds.get(status.value)}
-        alive = row.owner is not None and row.owner.alive
-        driver = str(row.owner) if alive else None
-        found.append(
-            StudySummary(row.name, _state(row), counts, row.header["algorithm"], driver, row.created)
-        )
+    found = [_summary(row, opened.counts(row.key)) for row in opened.rows()]
     if opened is not store:
         opened.close()
     return found
