@@ -88,7 +88,7 @@ def test_random_programs_have_complete_trees(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(program_texts(points=7, depth=4))
 def test_many_random_programs_have_complete_trees(text: str) -> None:
     _check(text, 1000)
