@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from symnas import errors as errors
     from symnas.algorithm import Algorithm as Algorithm
     from symnas.algorithm import Capabilities as Capabilities
+    from symnas.algorithm import Prediction as Prediction
     from symnas.batch import Batch as Batch
     from symnas.choices import floatv as floatv
     from symnas.choices import intv as intv
@@ -60,6 +61,7 @@ _HOMES = {
     "Outcome": "outcome",
     "Permutation": "nodes",
     "Point": "nodes",
+    "Prediction": "algorithm",
     "Program": "program",
     "Space": "space",
     "Status": "outcome",
@@ -94,6 +96,7 @@ __all__ = [
     "Outcome",
     "Permutation",
     "Point",
+    "Prediction",
     "Program",
     "Space",
     "Status",

@@ -20,9 +20,10 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from symnas.errors import AlgorithmError
 from symnas.outcome import Outcome
@@ -51,6 +52,19 @@ class Capabilities:
     parallel: bool = True
     shared_weights: bool = False
     relaxed: bool = False
+
+
+class Prediction(NamedTuple):
+    """What a surrogate expects of decisions, in the oriented units of the first objective.
+
+    Args:
+        mean: (rows,) the expected value of each decision; larger is better.
+        std: (rows,) how far the expected value may be off, as a standard deviation; noise of a single
+            evaluation is not part of it.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
 
 
 class Algorithm(ABC):
@@ -94,6 +108,20 @@ class Algorithm(ABC):
             batch: the decisions, all of the space.
             outcomes: one per decision, in the same order.
         """
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return what the algorithm expects of decisions, from the trials observed so far.
+
+        Args:
+            batch: the decisions, all of the space.
+
+        Raises:
+            AlgorithmError: the algorithm has no surrogate, or nothing with a value was observed yet.
+        """
+        raise AlgorithmError(
+            f"expectations come from a surrogate model, and {type(self).__name__} has none for these "
+            f"{len(batch)} decisions: ask an algorithm that has one, as 'smbo'"
+        )
 
     @classmethod
     def hyperparameter_defaults(cls) -> dict[str, Any]:

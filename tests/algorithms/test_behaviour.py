@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from symnas.algorithms import Grid, Random, RegularizedEvolution
+from symnas.errors import AlgorithmError
 from symnas.nodes import Branch, FloatRange, IntRange, ManyOf, OneOf
 from symnas.outcome import RUNNING, Outcome, Status
 from symnas.space import Space
@@ -169,3 +170,11 @@ def test_a_point_that_stays_keeps_its_value_under_mutation() -> None:
     opened = [child for child in children if child["op"] == "a"]
     assert {child["width"] for child in opened} == {50}
     assert len({child["k"] for child in opened}) > 20
+
+
+def test_an_algorithm_without_a_surrogate_says_so() -> None:
+    algorithm = Random()
+    algorithm.setup(WIDE)
+    batch = algorithm.propose(3, np.random.default_rng(0))
+    with pytest.raises(AlgorithmError, match=r"Random has none for these 3 decisions: ask an algorithm that"):
+        algorithm.predict(batch)
