@@ -8,8 +8,9 @@ from typing import Any
 
 from symnas.batch import Batch
 from symnas.errors import StoreError
-from symnas.objectives import Objectives, pareto_front
+from symnas.objectives import Objectives
 from symnas.outcome import Outcome, Status
+from symnas.pareto import pareto_front
 from symnas.store import CRASH, IMPORT, PROPOSE, START, STOP, Event
 from symnas.trial import Home, Trial
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from symnas.errors import EvaluatorError, StudyError, nearest
 
 DIRECTIONS = ("max", "min")
@@ -87,24 +85,3 @@ class Objectives:
 def undefined(values: Iterable[float]) -> bool:
     """Whether a value is NaN or infinite: neither can be compared or learnt from."""
     return not all(math.isfinite(value) for value in values)
-
-
-def pareto_front(values: Sequence[Sequence[float]]) -> list[int]:
-    """Return the positions of the points that no other point dominates (larger is better), in order.
-
-    Of equal points, the first stays.
-
-    Args:
-        values: (points, objectives).
-    """
-    if not values:
-        return []
-    table = np.asarray(values, dtype=float)
-    # Sorted from best to worst, a point can only be dominated by one before it.
-    order = np.lexsort((np.arange(len(table)), *(-column for column in table.T[::-1])))
-    front: list[int] = []
-    for position in order:
-        held = table[front]
-        if not len(front) or not (held >= table[position]).all(axis=1).any():
-            front.append(int(position))
-    return sorted(front)

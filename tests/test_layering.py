@@ -20,8 +20,8 @@ LAYERS = ["errors", "tree", "grammar", "program", "compile", "estimators", "sear
 HOMES = {
     "errors": "errors",
     "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration layout
-        mutation neighbours nodes outcome outline patterns point pyglove_bridge random_spaces ranges render
-        sampling serial space subsets uniform""",
+        mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge random_spaces ranges
+        render sampling serial space subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices coverage exploration instrument operations
         program protocols reach recall references runtime sites source_files survey survey_runner

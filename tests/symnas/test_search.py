@@ -14,7 +14,7 @@ import pytest
 import symnas
 from symnas import OneOf, Space, Status
 from symnas.errors import AlgorithmError, EvaluatorError, RequirementError, StudyError
-from symnas.objectives import pareto_front
+from symnas.pareto import pareto_front
 from symnas.pruners import Median
 from symnas.trial_context import RunningTrial
 
