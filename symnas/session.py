@@ -84,7 +84,7 @@ def driving(store: Store, row: StudyRow) -> Iterator[Owner]:
     finally:
         stop.set()
         if store.durable:
-            beats.join()
+            beats.join(timeout=BEAT_SECONDS)
         with suppress(StoreError):
             store.unlock(row.key, owner)
 

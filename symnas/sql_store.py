@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 
 from symnas.decision import Decision
 from symnas.errors import StoreError
+from symnas.interrupts import HeldInterrupt
 from symnas.owners import Owner
 from symnas.store import Event, StudyRow
 from symnas.store_errors import friendly
@@ -77,6 +79,7 @@ class SqlStore:
             _check_file(self._path, must_exist)
         read_only = must_exist and self._path is not None and not _writable(self._path)
         url = text if self._path is None else _sqlite_url(self._path, read_only)
+        self._cut_off = False  # whether the connection was lost in the middle of a transaction
         self._guard = threading.RLock()  # one connection, used by the driver and by its heartbeat
         try:
             self._engine = sa.create_engine(url, connect_args=self._connect_args(), poolclass=sa.NullPool)
@@ -249,38 +252,52 @@ class SqlStore:
 
 
 class _Transaction:
-    """One transaction on the store's connection, one thread at a time, with errors in a user's words."""
+    """One transaction on the store's connection, one thread at a time, with errors in a user's words.
+
+    An interrupt waits until the transaction is over. Should one get through all the same (a second Ctrl-C),
+    the connection is left as it was cut off, and the next transaction begins with a new one.
+    """
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self._interrupt = HeldInterrupt()
         self._close = False
 
     def __enter__(self) -> None:
         store = self._store
+        self._interrupt.start()
         store._guard.acquire()
-        self._close = store._connection.closed
-        if self._close:
-            try:
+        try:
+            self._close = store._connection.closed and not store._cut_off
+            if self._close or store._cut_off:
                 with friendly(store.location):
                     store._connection = store._engine.connect()
-            except BaseException:
-                store._guard.release()
-                raise
+                store._cut_off = False
+        except BaseException:
+            self._let_go()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        connection = self._store._connection
+        store = self._store
+        store._cut_off = not self._close
         try:
-            with friendly(self._store.location):
+            with friendly(store.location):
                 if error is None:
-                    connection.commit()
-                    return
-                connection.rollback()
+                    store._connection.commit()
+                else:
+                    store._connection.rollback()
+                store._cut_off = False
                 if isinstance(error, sa.exc.SQLAlchemyError):
                     raise error
         finally:
-            if self._close:
-                connection.close()
-            self._store._guard.release()
+            if self._close or store._cut_off:
+                with suppress(sa.exc.SQLAlchemyError):
+                    store._connection.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._store._guard.release()
+        self._interrupt.end()
 
 
 def _row(row: sa.Row[Any]) -> StudyRow:

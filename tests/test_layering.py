@@ -29,7 +29,7 @@ HOMES = {
     "compile": """clauses dispatch flops generated graph profile recording requirements residual slicing
         splicing trace variants visibility writing""",
     "estimators": "batches content isolation task",
-    "search": """carry crew driver evaluation fingerprint identity ledger objectives owners pool progress
+    "search": """carry crew driver evaluation fingerprint identity interrupts ledger objectives owners pool progress
         pruners replay search session sql_store store store_errors study trial trial_context weights
         worker""",
     "cli": "cli cli_*",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -282,3 +283,24 @@ def test_studies_are_found_by_name(tmp_path: Path) -> None:
         symnas.load_study(path, "secnd")
     with pytest.raises(StudyError, match=r"several studies needs a name; .* has 'first', 'second'"):
         symnas.load_study(path)
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["held back", "insisted on"])
+def test_an_interrupt_in_the_middle_of_a_commit(tmp_path: Path, times: int) -> None:
+    store = SqlStore(tmp_path / "s.db")
+    row = store.create("one", {})
+
+    def interrupt(_: object) -> None:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+
+    sa.event.listen(store._engine, "commit", interrupt, once=True)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        store.append(row.key, 0, [Event("propose", 0, 1.0, {})])
+    assert signal.getsignal(signal.SIGINT) is handler
+    # Held back, the commit was whole; insisted on, it was cut off, and either way the store goes on.
+    assert len(list(store.events(row.key))) == (1 if times == 1 else 0)
+    store.set_state(row.key, "interrupted")
+    assert store.rows()[0].state == "interrupted"
+    store.close()
