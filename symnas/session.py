@@ -72,25 +72,25 @@ def driving(store: Store, row: StudyRow) -> Iterator[Owner]:
     Raises:
         StudyError: another driver that lives holds it.
     """
-    owner = _lock(store, row)
+    owner = Owner.of_this_process()
     stop = threading.Event()
     beats = threading.Thread(
         target=_beat, args=(store, row.key, owner, stop), daemon=True, name="symnas-heartbeat"
     )
-    if store.durable:
-        beats.start()
     try:
+        _lock(store, row, owner)  # an interrupt may come while it is taken
+        if store.durable:
+            beats.start()
         yield owner
     finally:
         stop.set()
-        if store.durable:
+        if beats.ident is not None:
             beats.join(timeout=BEAT_SECONDS)
         with suppress(StoreError):
             store.unlock(row.key, owner)
 
 
-def _lock(store: Store, row: StudyRow) -> Owner:
-    owner = Owner.of_this_process()
+def _lock(store: Store, row: StudyRow, owner: Owner) -> None:
     for _ in range(5):
         current = store.find(row.name)
         if current is None:
@@ -104,7 +104,7 @@ def _lock(store: Store, row: StudyRow) -> Owner:
                 "it finish, stop it, or give this search another name= (workers=N shares one study)"
             )
         if store.lock(row.key, owner, current.owner):
-            return owner
+            return
     raise StudyError(
         f"several drivers are starting on study {row.name!r} in {store.location}: run this one again"
     )

@@ -304,3 +304,17 @@ def test_an_interrupt_in_the_middle_of_a_commit(tmp_path: Path, times: int) -> N
     store.set_state(row.key, "interrupted")
     assert store.rows()[0].state == "interrupted"
     store.close()
+
+
+def test_an_interrupt_while_the_lock_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = SqlStore.lock
+
+    def lock_and_stop(*arguments: Any) -> bool:
+        monkeypatch.setattr(SqlStore, "lock", lock)
+        lock(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SqlStore, "lock", lock_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "s.db")
+    assert len(run(tmp_path / "s.db").trials) == 5
