@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,27 @@ class Capabilities:
     parallel: bool = True
     shared_weights: bool = False
     relaxed: bool = False
+
+
+def depending(usual: Capabilities, of: Callable[[Any], Capabilities]) -> Capabilities:
+    """Return capabilities that depend on an algorithm's options, to stand in its class body.
+
+    Args:
+        usual: what the class says, for listings: the capabilities with default options.
+        of: what an instance says, computed from the instance.
+    """
+    return cast(Capabilities, _Depending(usual, of))
+
+
+class _Depending:
+    """A class attribute that its class and each instance read differently."""
+
+    def __init__(self, usual: Capabilities, of: Callable[[Any], Capabilities]) -> None:
+        self.usual = usual
+        self.of = of
+
+    def __get__(self, instance: object, owner: object = None) -> Capabilities:
+        return self.usual if instance is None else self.of(instance)
 
 
 class Prediction(NamedTuple):
