@@ -25,3 +25,10 @@ def one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise AlgorithmError(
             f"{name} is one of {', '.join(map(repr, allowed))}; got {value!r}{nearest(str(value), allowed)}"
         )
+
+
+def share(name: str, value: object) -> float:
+    """Return a number between 0 and 1, ends included, or say what was wrong with it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise AlgorithmError(f"{name} is a number between 0 and 1; got {value!r}")
+    return value

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Uniform = Literal["points", "space"]
 ROUNDS = 8
+ATTEMPTS = 16
 LISTED = 1_000_000
 
 
@@ -46,14 +47,48 @@ class Unseen:
         """How many decisions have not been handed out."""
         return self._space.size - len(self._seen)
 
-    def among(self, batch: Batch, taken: set[Hashable]) -> Batch:
-        """Return the rows that are new, each once, and add their keys to `taken`."""
+    def rows(self, batch: Batch, taken: set[Hashable]) -> list[int]:
+        """Return which rows are new, each decision once, and add their keys to `taken`."""
         rows = []
         for row, key in enumerate(keys_of(batch)):
             if key not in self._seen and key not in taken:
                 taken.add(key)
                 rows.append(row)
+        return rows
+
+    def among(self, batch: Batch, taken: set[Hashable]) -> Batch:
+        """Return the rows that are new, each decision once, and add their keys to `taken`."""
+        rows = self.rows(batch, taken)
         return batch if len(rows) == len(batch) else batch[np.array(rows, dtype=np.intp)]
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Tell whether the decision of a key has not been handed out."""
+        return key not in self._seen
+
+    def renew(self, batch: Batch, rng: np.random.Generator, taken: Iterable[Hashable] = ()) -> Batch:
+        """Return as many different new decisions near the given ones; fewer only where `draw` finds fewer.
+
+        A row that is known is mutated until it is new. Where that does not help, a new decision is drawn.
+
+        Args:
+            batch: where to look.
+            rng: the source of randomness.
+            taken: keys that count as known.
+        """
+        taken = set(taken)
+        parts = []
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                batch = self._space.mutate(batch, rng)
+            new = self.rows(batch, taken)
+            if len(new) == len(batch):
+                parts.append(batch)
+                return parts[0] if len(parts) == 1 else type(batch).concat(parts)
+            if len(new):
+                parts.append(batch[new])
+                batch = batch[np.setdiff1d(np.arange(len(batch)), new)]
+        parts.append(self.draw(len(batch), rng, taken))
+        return type(batch).concat(parts)
 
     def draw(self, n: int, rng: np.random.Generator, taken: Iterable[Hashable] = ()) -> Batch:
         """Return up to `n` different new decisions; fewer only when hardly any or none are left.

@@ -34,13 +34,23 @@ def test_names_classes_and_instances_resolve_to_fresh_algorithms() -> None:
     ):
         got = resolve(given, options)
         assert got is not made
-        assert repr(got) == "RegularizedEvolution(population=7, tournament=25, repeats=True)"
+        assert repr(got) == (
+            "RegularizedEvolution(population=7, tournament=25, repeats=True, crossover=0.0, mutations=1, "
+            "adaptive=False)"
+        )
 
 
 def test_every_built_in_name_is_there_with_its_published_defaults() -> None:
     assert {"evolution", "grid", "random"} <= set(names())
     infos = {info.name: info for info in available()}
-    assert infos["evolution"].options == {"population": 100, "tournament": 25, "repeats": True}
+    assert infos["evolution"].options == {
+        "population": 100,
+        "tournament": 25,
+        "repeats": True,
+        "crossover": 0.0,
+        "mutations": 1,
+        "adaptive": False,
+    }
     assert infos["random"].capabilities == Random.capabilities
     assert find("grid") is Grid
     assert all(info.summary.endswith(".") for info in infos.values())
