@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from symnas.errors import AlgorithmError, nearest
 
 
@@ -31,4 +33,11 @@ def share(name: str, value: object) -> float:
     """Return a number between 0 and 1, ends included, or say what was wrong with it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise AlgorithmError(f"{name} is a number between 0 and 1; got {value!r}")
+    return value
+
+
+def positive(name: str, value: object) -> float:
+    """Return a number above 0 that is not infinite, or say what was wrong with it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise AlgorithmError(f"{name} is a number above 0; got {value!r}")
     return value

@@ -30,12 +30,21 @@ from symnas.batch import Batch
 from symnas.decision import Decision
 from symnas.nodes import Branch, FloatRange, IntRange, OneOf
 from symnas.outcome import RUNNING, Outcome, Status
+from symnas.pareto import hypervolume
 from symnas.random_spaces import random_space
 from symnas.space import Space
 
 Evaluate = Callable[[Decision], Outcome]
 
-__all__ = ["AlgorithmContract", "Log", "planted", "random_space", "simulate", "small_space"]
+__all__ = [
+    "AlgorithmContract",
+    "Log",
+    "planted",
+    "planted_pair",
+    "random_space",
+    "simulate",
+    "small_space",
+]
 
 
 @dataclass
@@ -45,6 +54,7 @@ class Log:
     Args:
         decisions: everything that was handed out, in order.
         values: the first objective of each finished trial, in order of finishing; NaN where there is none.
+        results: all objectives of each trial that ended with a result, in order of finishing.
         events: all calls of `observe`.
         calls: how often `propose` was called.
         exhausted: whether the algorithm had nothing left to propose.
@@ -52,6 +62,7 @@ class Log:
 
     decisions: list[Decision] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    results: list[tuple[float, ...]] = field(default_factory=list)
     events: list[tuple[Batch, Sequence[Outcome]]] = field(default_factory=list)
     calls: int = 0
     exhausted: bool = False
@@ -60,6 +71,11 @@ class Log:
     def best(self) -> float:
         """The largest value; minus infinity when there is none."""
         return max((value for value in self.values if not math.isnan(value)), default=-math.inf)
+
+    def volume(self, reference: Sequence[float]) -> float:
+        """Return the volume between the front of the results and a point that is worse than all of it."""
+        finite = [result for result in self.results if all(map(math.isfinite, result))]
+        return hypervolume(finite, reference)
 
 
 def simulate(
@@ -100,6 +116,8 @@ def simulate(
         ended = running.popleft()
         outcome = evaluate(ended[0])
         log.values.append(math.nan if outcome.values is None else outcome.values[0])
+        if outcome.values is not None:
+            log.results.append(outcome.values)
         _tell(algorithm, log, ended, [outcome])
     return log
 
@@ -140,6 +158,21 @@ def planted(seed: int, *, points: int = 12, candidates: int = 5) -> tuple[Space,
     def evaluate(decision: Decision) -> Outcome:
         share = sum(decision[address] == hidden[address] for address in decision) / points
         return Outcome(Status.DONE, (share,), {"share": share})
+
+    return space, evaluate
+
+
+def planted_pair(seed: int, *, points: int = 12, candidates: int = 5) -> tuple[Space, Evaluate]:
+    """Return a space as `planted` does, and two scores: agreement with one hidden decision and with another.
+
+    The front is all that agrees with one of the two at every point; at most points they differ.
+    """
+    space = Space(tuple(OneOf(f"p{number}", tuple(range(candidates))) for number in range(points)))
+    first, second = space.sample(2, np.random.default_rng([seed, 0, 2]))
+
+    def evaluate(decision: Decision) -> Outcome:
+        shares = tuple(sum(decision[a] == hidden[a] for a in decision) / points for hidden in (first, second))
+        return Outcome(Status.DONE, shares, dict(zip(("first", "second"), shares, strict=True)))
 
     return space, evaluate
 
@@ -281,14 +314,53 @@ class AlgorithmContract:
         """It finds better decisions than chance, beyond luck; opt out with `learns = False`."""
         if not self.learns:
             return
-        wins = losses = 0
+        scores = []
         for seed in range(self.seeds):
             space, evaluate = planted(seed)
-            own, chance = (
-                simulate(algorithm, space, evaluate, trials=self.trials, seed=seed).best
-                for algorithm in (self.make(), Random())
+            scores.append(
+                [
+                    simulate(algorithm, space, evaluate, trials=self.trials, seed=seed).best
+                    for algorithm in (self.make(), Random())
+                ]
             )
-            wins, losses = wins + (own > chance), losses + (own < chance)
+        self._assert_ahead(scores)
+
+    def test_several_objectives_replay_like_one(self) -> None:
+        """Results of every kind with two objectives each, where the algorithm takes several."""
+        if not self.make().capabilities.multi_objective:
+            return
+        for space in (self.space(5), self._small()):
+            log = simulate(self.make(), space, _mixed_pair, trials=40, workers=self.workers)
+            first, second = self.make(), self.make()
+            for algorithm in (first, second):
+                algorithm.setup(space)
+            for position, (batch, outcomes) in enumerate(log.events):
+                if position % 4 == 0:
+                    first.propose(3, np.random.default_rng(position))
+                first.observe(batch, outcomes)
+                second.observe(batch, outcomes)
+            proposals = [algorithm.propose(5, np.random.default_rng(12)) for algorithm in (first, second)]
+            assert proposals[0] == proposals[1], "a replay without proposing gave another state"
+
+    def test_its_front_dominates_more_than_random_search(self) -> None:
+        """With two objectives its front is further out, beyond luck; `learns = False` opts out here too."""
+        if not (self.learns and self.make().capabilities.multi_objective):
+            return
+        scores = []
+        for seed in range(self.seeds):
+            space, evaluate = planted_pair(seed)
+            scores.append(
+                [
+                    simulate(algorithm, space, evaluate, trials=self.trials, seed=seed).volume((0.0, 0.0))
+                    for algorithm in (self.make(), Random())
+                ]
+            )
+        self._assert_ahead(scores)
+
+    def _assert_ahead(self, scores: Sequence[Sequence[float]]) -> None:
+        """Fail unless the first of each pair is larger more often than luck explains."""
+        wins = sum(own > chance for own, chance in scores)
+        losses = sum(own < chance for own, chance in scores)
         decided = wins + losses
         luck = sum(math.comb(decided, k) for k in range(wins, decided + 1)) / 2**decided
         tally = f"{wins} wins, {losses} losses against random search: p = {luck:.3f}"
@@ -306,6 +378,15 @@ def _mixed(decision: Decision) -> Outcome:
     if status is Status.PRUNED:
         return Outcome(status, (math.nan,) if int(decision.key[4:6], 16) % 2 else (0.5,))
     return Outcome(status)
+
+
+def _mixed_pair(decision: Decision) -> Outcome:
+    """Return an ending of every kind, with two values where it has some."""
+    outcome = _mixed(decision)
+    if outcome.values is None:
+        return outcome
+    other = int(decision.key[8:16], 16) / 2**32
+    return Outcome(outcome.status, (*outcome.values, other))
 
 
 def _elsewhere_run(algorithm: Algorithm) -> list[Decision]:

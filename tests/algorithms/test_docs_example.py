@@ -25,4 +25,4 @@ def test_the_example_passes_the_contract_in_a_folder_of_its_own(tmp_path: Path) 
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stdout
-    assert "11 passed" in done.stdout
+    assert "13 passed" in done.stdout
