@@ -25,7 +25,7 @@ from symnas import Decision, Program
 ROOT = Path(__file__).resolve().parents[3]
 SEEDS = 3
 TRAIN = 3_000
-EPOCHS = 12
+EPOCHS = 6
 BATCH = 100
 
 
@@ -64,6 +64,13 @@ def data() -> Data:
 
     x, y = made["x"], made["y"]
     return Data(pair(x[:TRAIN], y[:TRAIN]), pair(x[TRAIN:], y[TRAIN:]), pair(made["x_test"], made["y_test"]))
+
+
+@cache
+def costs(decision: Decision) -> tuple[int, int]:
+    """Return parameters and FLOPs of one signal's forward pass."""
+    profile = program().profile(decision, torch.zeros(1, 1, 40))
+    return profile.params, int(profile.flops or 0)
 
 
 def train(decision: Decision, seed: int) -> Result:

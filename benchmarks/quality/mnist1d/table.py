@@ -1,0 +1,127 @@
+"""Our own table as a problem: every decision of `spaces/mnist1d.py`, trained with three seeds.
+
+An algorithm sees the validation accuracy of one training; the mean test accuracy of all three is reported.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import symnas
+from benchmarks.quality.problem import Floats, Problem
+from symnas.batch import Batch
+from symnas.decision import Decision
+from symnas.space import Space
+
+FOLDER = Path(__file__).resolve().parent
+TABLE = FOLDER / "table.csv"
+MODEL = FOLDER.parents[2] / "spaces" / "mnist1d.py"
+MEASURED = ("valid_0", "valid_1", "valid_2", "test_0", "test_1", "test_2", "params", "flops", "seconds")
+
+
+class Rows(NamedTuple):
+    """What a table says.
+
+    Args:
+        batch: the decisions, one a row.
+        measured: the measured columns by name, each (rows,): accuracies as fractions, `params`, `flops` of
+            one signal's forward pass, and `seconds`, the CPU time of one training.
+    """
+
+    batch: Batch
+    measured: dict[str, Floats]
+
+
+class Mnist1D(Problem):
+    """The table as a problem; accuracies in percent.
+
+    Args:
+        rows: a table that has a row for every decision of its space.
+        name: as in `Problem`.
+    """
+
+    def __init__(self, rows: Rows, name: str = "mnist1d") -> None:
+        space = rows.batch.space
+        super().__init__(name, space, seeds=3, unit="accuracy, %")
+        self.rows = rows
+        self.shown, self.reported = accuracies(rows)
+        self._places = {decision.row: place for place, decision in enumerate(rows.batch)}
+        if len(self._places) != space.size:
+            raise ValueError(
+                f"the table has {len(self._places)} of the {space.size} decisions of its space; go on with "
+                "`python -m benchmarks.quality.mnist1d.make`"
+            )
+
+    def _valid(self, batch: Batch, seed: int) -> Floats:
+        return self.shown[seed, self._find(batch)]
+
+    def _test(self, batch: Batch, seed: int) -> Floats:
+        return self.reported[self._find(batch)]
+
+    def best_valid(self, seed: int = 0) -> float:
+        """Return the largest value shown."""
+        return float(self.shown[seed % self.seeds].max())
+
+    def best_test(self, seed: int = 0) -> float:
+        """Return the largest value reported."""
+        return float(self.reported.max())
+
+    def _find(self, batch: Batch) -> NDArray[np.intp]:
+        return np.array([self._places[decision.row] for decision in batch], dtype=np.intp)
+
+
+def accuracies(rows: Rows) -> tuple[Floats, Floats]:
+    """Return validation accuracies (3 seeds, rows) and mean test accuracies (rows,), in percent."""
+    shown, tests = (
+        100 * np.stack([rows.measured[f"{split}_{seed}"] for seed in range(3)]) for split in ("valid", "test")
+    )
+    return shown, tests.mean(0)
+
+
+@cache
+def space() -> Space:
+    """Return the surveyed space of the annotated model."""
+    return symnas.program(f"{MODEL}:Net").space
+
+
+def read(path: Path = TABLE) -> Rows:
+    """Read a table.
+
+    Args:
+        path: a file as `make.py` writes it: a column for every point, empty where it is not active, then what
+            was measured.
+
+    Raises:
+        DecisionError: a row is no decision of the space.
+    """
+    decisions: list[Decision] = []
+    numbers: list[list[float]] = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            numbers.append([float(row.pop(name)) for name in MEASURED])
+            decisions.append(
+                space().decision({address: value(cell) for address, cell in row.items() if cell})
+            )
+    columns = np.array(numbers, dtype=np.float64).reshape(-1, len(MEASURED)).T
+    return Rows(space().batch(decisions), dict(zip(MEASURED, columns, strict=True)))
+
+
+def value(cell: str) -> Any:
+    """Return the value that a cell stands for: a number or a truth value as in JSON, otherwise a text."""
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
+
+
+@cache
+def table() -> Mnist1D:
+    """Return the table that is shipped, read once."""
+    return Mnist1D(read())
