@@ -25,7 +25,6 @@ from symnas.nodes import OneOf
 from symnas.space import Space
 
 OPS_201 = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES_201 = ("0->1", "0->2", "1->2", "0->3", "1->3", "2->3")
 FILES_201 = {"nb201-cifar10": "cifar10", "nb201-cifar100": "cifar100", "nb201-imagenet": "imagenet"}
 
 LINKS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
@@ -74,13 +73,16 @@ class Table(Problem):
 
 
 def space_201() -> Space:
-    """Return the space of NAS-Bench-201: an operation on each of six edges."""
-    return Space(tuple(OneOf(f"edge[{edge}].op", OPS_201) for edge in EDGES_201))
+    """Return the space of `spaces/nas_bench_201.py`: an operation on each of six edges."""
+    edges = [f"node[{node}].source[{source}].op" for node in range(3) for source in range(node + 1)]
+    return Space(tuple(OneOf(edge, OPS_201, default="nor_conv_3x3") for edge in edges))
 
 
 def space_graph(ops: Sequence[str] = OPS_GRAPH) -> Space:
-    """Return the space of NAS-Bench-Graph: how four nodes are linked, and an operation on each."""
-    return Space((OneOf("link", LINKS), *(OneOf(f"op[{node}]", tuple(ops)) for node in range(4))))
+    """Return the space of `spaces/nas_bench_graph.py`: how four nodes are linked, an operation on each."""
+    nodes = [OneOf(f"node[{node}].op", tuple(ops), default="gcn") for node in range(4)]
+    link = OneOf("link", LINKS, default="0123")
+    return Space((link, *nodes), requires=('any(op != "skip" for op in chosen)',))
 
 
 def nas_bench_201(name: str) -> Table:
