@@ -24,6 +24,7 @@ GROUP = "symnas.algorithms"
 BUILT_IN: Mapping[str, str] = {
     "evolution": "symnas.algorithms.evolution:RegularizedEvolution",
     "grid": "symnas.algorithms.grid:Grid",
+    "local-search": "symnas.algorithms.local_search:LocalSearch",
     "nsga2": "symnas.algorithms.nsga2:NSGA2",
     "random": "symnas.algorithms.random:Random",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,12 +51,17 @@ def moves(codes: tuple[int, ...], subsets: Subsets) -> list[tuple[int, ...]]:
 
 
 class Neighbourhood:
-    """What listing neighbours needs to know of a space, compiled once."""
+    """What listing neighbours needs to know of a space, compiled once.
 
-    def __init__(self, space: Space) -> None:
+    Args:
+        space: the space.
+        without: numbers of points with single values that are left as they are.
+    """
+
+    def __init__(self, space: Space, without: Collection[int] = ()) -> None:
         self.space = space
         self.layout = space.layout
-        single = [e for e in self.layout.own if e.shape == SINGLE and e.card > 1]
+        single = [e for e in self.layout.own if e.shape == SINGLE and e.card > 1 and e.number not in without]
         self.columns = np.repeat([e.column for e in single], [e.card - 1 for e in single]).astype(np.intp)
         self.numbers = np.repeat([e.number for e in single], [e.card - 1 for e in single]).astype(np.intp)
         steps = [np.arange(e.card - 1) for e in single]
@@ -92,7 +98,7 @@ class Neighbourhood:
         new_floats = np.concatenate([part[3] for part in parts])
         rows = np.flatnonzero(self.space.mutator.deciding[numbers])
         if len(rows):
-            self._settle(new, new_floats, rows, rng)
+            self.settle(new, new_floats, rows, rng)
         if len(batch) > 1 and len(parts) > 1:
             order = np.argsort(sources, kind="stable")
             sources, new, new_floats = sources[order], new[order], new_floats[order]
@@ -155,7 +161,7 @@ class Neighbourhood:
         moved[:, entry.column] = values
         return rows, np.full(len(rows), entry.number), codes[rows], moved
 
-    def _settle(
+    def settle(
         self, codes: Codes, floats: NDArray[np.float64], rows: Places, rng: np.random.Generator | None
     ) -> None:
         """Give what came into being its default, or a draw, and empty what ceased to exist."""
