@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-PROGRAMS = ("startup.py", "tree.py", "build.py", "driver.py")
+PROGRAMS = ("startup.py", "tree.py", "build.py", "driver.py", "thinking.py")
 PACKAGES = ("symnas", "torch", "numpy", "sqlalchemy", "pyglove", "optuna", "ConfigSpace")
 
 
