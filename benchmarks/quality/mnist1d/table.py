@@ -1,6 +1,10 @@
 """Our own table as a problem: every decision of `spaces/mnist1d.py`, trained with three seeds.
 
 An algorithm sees the validation accuracy of one training; the mean test accuracy of all three is reported.
+
+    python -m benchmarks.quality.mnist1d.table
+
+prints what the README says of the table.
 """
 
 from __future__ import annotations
@@ -125,3 +129,37 @@ def value(cell: str) -> Any:
 def table() -> Mnist1D:
     """Return the table that is shipped, read once."""
     return Mnist1D(read())
+
+
+def summary(rows: Rows) -> str:
+    """Return how the table spreads, how noisy it is, and what is best."""
+    shown, reported = accuracies(rows)
+    mean = shown.mean(0)
+    noise = np.sqrt(shown.var(0, ddof=1).mean())
+    best = int(reported.argmax())
+    quartiles = ", ".join(f"{part:.1f}" for part in np.percentile(reported, (0, 25, 50, 75, 100)))
+    lucky = [reported[int(one.argmax())] for one in shown]
+    agreement = _rank_correlation(shown, reported)
+    lines = [
+        f"rows: {len(rows.batch)}",
+        f"test accuracy, mean of three, %: quartiles {quartiles}",
+        f"validation accuracy, standard deviation: {mean.std(ddof=1):.2f} points between networks, "
+        f"{noise:.2f} between trainings of one",
+        f"rank correlation of one validation accuracy with the mean test accuracy: {agreement:.3f}",
+        f"best by test: {reported[best]:.2f} %, {dict(rows.batch[best])}",
+        f"test accuracy of the best by validation, per seed, %: {', '.join(f'{one:.2f}' for one in lucky)}",
+        f"parameters: {rows.measured['params'].min():,.0f} to {rows.measured['params'].max():,.0f}",
+        f"FLOPs: {rows.measured['flops'].min():,.0f} to {rows.measured['flops'].max():,.0f}",
+        f"CPU seconds per training: {rows.measured['seconds'].mean():.2f}, "
+        f"{3 * rows.measured['seconds'].sum() / 60:.0f} minutes in all",
+    ]
+    return "\n".join(lines)
+
+
+def _rank_correlation(shown: Floats, reported: Floats) -> float:
+    ranks = [values.argsort().argsort() for values in (*shown, reported)]
+    return float(np.mean([np.corrcoef(one, ranks[-1])[0, 1] for one in ranks[:-1]]))
+
+
+if __name__ == "__main__":
+    print(summary(read()))
