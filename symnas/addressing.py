@@ -18,6 +18,9 @@ GROWING = frozenset({"append", "appendleft", "extend", "insert", "add", "update"
                      "register_module", "register_buffer", "register_parameter"})  # fmt: skip
 """Methods whose receiver (or first argument) names what is stored."""
 _NAMING = frozenset({"add_module", "register_module", "register_buffer", "register_parameter"})
+_PLAIN = frozenset({"super", "locals", "globals", "vars", "dir", "eval", "exec", "enumerate", "range", "len",
+                    "isinstance", "int", "float", "str", "bool", "print", "zip"})  # fmt: skip
+"""Builtins that mean something else when another function calls them, or that make numbers at most."""
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -67,12 +70,17 @@ class Walker:
         file: the name of the file, for origins.
         sites: the sites by the identity of the node that they describe.
         resolver: knows which calls reach points and what their parameters are called.
+        everywhere: whether calls that reach none are placed as well (after those that do, whose paths stay as
+            they are).
     """
 
-    def __init__(self, file: str, sites: Mapping[int, Site], resolver: Resolver) -> None:
+    def __init__(
+        self, file: str, sites: Mapping[int, Site], resolver: Resolver, everywhere: bool = False
+    ) -> None:
         self.file = file
         self.sites = sites
         self.resolver = resolver
+        self.everywhere = everywhere
         self.functions: dict[int, Function] = {}
         self.loops: dict[int, Loop] = {}
         self.calls: dict[int, CallSite] = {}
@@ -95,11 +103,14 @@ class Walker:
 
     # -- functions and classes ------------------------------------------------------------------
 
-    def _enter_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+    def _enter_function(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, suffix: str = ""
+    ) -> None:
         name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
         qualname = ".".join([getattr(p, "name", "<lambda>") for p in self._parents] + [name])
         line = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
         function = Function(name, qualname, node, self.file, line, tuple(self._parents))
+        function.path = self._path(suffix)
         self.functions[id(node)] = function
         self._function.children.append(function)
         self._parameters(node, function)
@@ -238,7 +249,7 @@ class Walker:
         if isinstance(node, ast.Call):
             self._call(node, suffix)
         elif isinstance(node, ast.Lambda):
-            self._enter_function(node)
+            self._enter_function(node, suffix)
         elif isinstance(node, _COMPREHENSIONS):
             self._comprehension(node, suffix)
         elif isinstance(node, ast.Dict):
@@ -276,8 +287,16 @@ class Walker:
         self._around = around
 
     def _call(self, node: ast.Call, suffix: str) -> None:
-        if self.resolver.reaches(node, self._function):
-            call = CallSite(node, node.lineno, self._function, tuple(self._around), self._path(suffix))
+        reaching = self.resolver.reaches(node, self._function)
+        if reaching or (self.everywhere and not _makes_nothing(node)):
+            call = CallSite(
+                node,
+                node.lineno,
+                self._function,
+                tuple(self._around),
+                self._path(suffix),
+                reaching=reaching,
+            )
             if self._parent is not None:
                 call.parent, call.branch = self._parent
             self.calls[id(node)] = call
@@ -323,6 +342,16 @@ class Walker:
         site.path = path
         site.definition = site.parent.definition if site.parent is not None else not self._inside_function()
         self._function.sites.append(site)
+
+
+def _rank(item: Site | CallSite) -> tuple[bool, int, int]:
+    return not getattr(item, "reaching", True), item.node.lineno, item.node.col_offset
+
+
+def _makes_nothing(node: ast.Call) -> bool:
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr in ("append", "appendleft", "extend", "insert")
+    return isinstance(node.func, ast.Name) and node.func.id in _PLAIN
 
 
 def _turns_name(site: Site, path: str, function: Function) -> str:
@@ -375,7 +404,7 @@ def _number(function: Function) -> None:
     groups: tuple[Sequence[Site | CallSite], ...] = (function.sites, function.calls)
     for group in groups:
         taken: set[tuple[object, ...]] = set()
-        for item in sorted(group, key=lambda item: (item.node.lineno, item.node.col_offset)):
+        for item in sorted(group, key=_rank):
             around = tuple(loop.name for loop in item.loops)
             parent = (id(item.parent), item.branch)
             path, count = item.path, 1

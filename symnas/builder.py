@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from symnas.coverage import Coverage, Transform
 from symnas.errors import BuildError, ProgramError, SymnasError
@@ -17,6 +17,9 @@ from symnas.swapping import swapped
 
 if TYPE_CHECKING:
     from symnas.program import Program
+
+_Run = TypeVar("_Run", bound=Run)
+_Made = TypeVar("_Made")
 
 
 def execute(
@@ -35,7 +38,7 @@ def execute(
     """
     coverage = program.coverage
     with running(coverage, run, transform), _device(device):
-        target = fresh_target(program, run, transform) if coverage.definitions else program.target
+        target = fresh_target(coverage, transform) if coverage.definitions else program.target
         result = target(*program.args, **program.kwargs)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
@@ -59,7 +62,7 @@ def running(coverage: Coverage, run: Run, transform: Transform | None = None) ->
             run.made.clear()
 
 
-def fresh_target(program: Program, run: Run, transform: Transform | None = None) -> Any:
+def fresh_target(coverage: Coverage, transform: Transform | None = None) -> Any:
     """Execute the target's module anew, instrumented, and return the target in it.
 
     Choices in class bodies and module statements are made when those are executed, so a run executes them
@@ -68,7 +71,7 @@ def fresh_target(program: Program, run: Run, transform: Transform | None = None)
     Raises:
         ProgramError: the target was made inside a function.
     """
-    coverage, target = program.coverage, program.target
+    target = coverage.target
     if "<locals>" in target.__qualname__:
         site = coverage.definitions[0]
         raise ProgramError(
@@ -111,7 +114,6 @@ def fresh_target(program: Program, run: Run, transform: Transform | None = None)
     found: Any = made[coverage.modules[0].__name__]
     for part in target.__qualname__.split("."):
         found = getattr(found, part)
-    del run
     return found
 
 
@@ -158,23 +160,26 @@ def build(program: Program, values: Mapping[str, Value], *, strict: bool = True)
         BuildError: the user's code raised; address, candidate and line are in the message, the original is
         the cause.
     """
+    run = Run(values, strict=strict)
     if needs_source(program.coverage):
         from symnas import generated
 
-        return guarded(program, values, lambda _: generated.build(program, values))
+        return guarded(program, values, lambda _: generated.build(program, values), run)
 
     def plain(run: Run) -> Any:
         with running(program.coverage, run):
             return program.target(*program.args, **program.kwargs)
 
-    return guarded(program, values, plain, strict=strict)
+    return guarded(program, values, plain, run)
 
 
 def guarded(
-    program: Program, values: Mapping[str, Value], build_child: Callable[[Run], Any], *, strict: bool = True
-) -> Any:
+    program: Program,
+    values: Mapping[str, Value],
+    build_child: Callable[[_Run], _Made],
+    run: _Run,
+) -> _Made:
     """Call `build_child`; what the user's code raises becomes an error that says where and under what."""
-    run = Run(values, strict=strict)
     try:
         return build_child(run)
     except SymnasError:

@@ -121,6 +121,7 @@ class Coverage:
         modules: the modules covered: the target's own first, then those of `include=`.
         file: the source that the target was written in.
         given: what the target is called with.
+        everywhere: whether calls that reach no point are instrumented too, for what they make.
 
     Raises:
         AnnotationError: a mistake in an annotation (a ProgramError listing all, where there are several).
@@ -128,9 +129,15 @@ class Coverage:
     """
 
     def __init__(
-        self, target: Any, modules: Iterable[ModuleType], file: str, given: Iterable[Any] = ()
+        self,
+        target: Any,
+        modules: Iterable[ModuleType],
+        file: str,
+        given: Iterable[Any] = (),
+        everywhere: bool = False,
     ) -> None:
         self.target = target
+        self.everywhere = everywhere
         self.given = tuple(given)
         self.modules = tuple(modules)
         self.references = References()
@@ -256,7 +263,7 @@ class Coverage:
         for name, one in parsed.items():
             module = files[name]
             resolver = Callees(one.tree, vars(module), reaching, stored)
-            walker = Walker(name, sites[name], resolver)
+            walker = Walker(name, sites[name], resolver, self.everywhere)
             root = walker.module(one.tree)
             maker = Instrumenter(
                 sites[name], walker.functions, walker.loops, walker.calls, self.references, idle[name]
@@ -282,6 +289,8 @@ class Coverage:
             for record in unit.walker.functions.values()
             if record.line == code.co_firstlineno and record.name == code.co_name
         ]
+        if len(matches) > 1:
+            matches = [record for record in matches if _stands_at(code, record.node)] or matches
         if len(matches) == 1:
             return [Binding(function, matches[0], unit, code)]
         if any(record.touched for record in matches):
@@ -311,6 +320,14 @@ def _belongs(name: str, module: ModuleType) -> bool:
     except ProgramError:
         return False
     return True
+
+
+def _stands_at(code: CodeType, node: ast.AST) -> bool:
+    """Whether code was compiled from a lambda, told by the column of what it returns."""
+    body = getattr(node, "body", None)
+    return isinstance(body, ast.expr) and any(
+        (line, column) == (body.lineno, body.col_offset) for line, _, column, _ in code.co_positions()
+    )
 
 
 def _raise(errors: Iterable[AnnotationError]) -> None:

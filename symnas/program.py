@@ -68,11 +68,19 @@ class Program:
     @functools.cached_property
     def coverage(self) -> Coverage:
         """All code that belongs to the program, read and placed."""
+        return self._cover(everywhere=False)
+
+    @functools.cached_property
+    def whole_coverage(self) -> Coverage:
+        """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
+        return self._cover(everywhere=True)
+
+    def _cover(self, everywhere: bool) -> Coverage:
         plain = unwrap(self.target)
         home = sys.modules.get(plain.__module__) or _module_of(plain)
         modules = [home, *(as_module(item) for item in self._include)]
         given = (self.target, self.args, self.kwargs)
-        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain), given)
+        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
 
     @functools.cached_property
     def space(self) -> Space:

@@ -127,6 +127,8 @@ class Function:
     parameters: dict[str, ast.expr] = field(default_factory=dict)
     """Parameters whose default holds a definition-level site, with the default's expression."""
     children: list[Function] = field(default_factory=list)
+    path: str = ""
+    """Of a lambda, what it is told apart by: the name or the entry of a table that it stands at."""
     watched: bool = False
     """Whether its invocations are recorded though it holds nothing: it constructs what is called later."""
 
@@ -211,7 +213,10 @@ class Site:
 
 @dataclass(eq=False)
 class CallSite:
-    """A call that may reach a point; what it calls finds its prefix here."""
+    """A call that may reach a point; what it calls finds its prefix here.
+
+    `reaching` is False of a call that is followed for what it makes alone, no point being within its reach.
+    """
 
     node: ast.Call
     line: int
@@ -220,6 +225,7 @@ class CallSite:
     path: str = ""
     parent: Site | None = None
     branch: int = -1
+    reaching: bool = True
 
 
 def site_of(annotation: grammar.Annotation) -> Site:

@@ -199,6 +199,11 @@ def _inside(item: Any) -> Iterator[Any]:
         yield from (part for part in (item.fget, item.fset, item.fdel) if part is not None)
     elif isinstance(item, (functools.cached_property, functools.partial)):
         yield item.func
+    elif isinstance(item, (dict, list, tuple)):  # a table of functions
+        kinds = (FunctionType, functools.partial, dict, list, tuple)
+        yield from (
+            part for part in (item.values() if isinstance(item, dict) else item) if isinstance(part, kinds)
+        )
     elif isinstance(getattr(item, "__wrapped__", None), FunctionType):
         yield item.__wrapped__
 

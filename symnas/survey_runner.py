@@ -182,7 +182,7 @@ class ProgramRunner:
         program, frame = self.program, self.tracker.top
         target = program.target
         if program.coverage.definitions:
-            target = builder.fresh_target(program, self._run, self._transform)
+            target = builder.fresh_target(program.coverage, self._transform)
             self.tracker.top = frame
         args = tuple((value, 0) for value in program.args)
         keywords = tuple((name, (value, 0)) for name, value in program.kwargs.items())

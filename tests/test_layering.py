@@ -19,24 +19,24 @@ import symnas.spaces
 LAYERS = ["errors", "tree", "grammar", "program", "compile", "estimators", "search", "cli"]
 HOMES = {
     "errors": "errors",
-    "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration layout
+    "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration fidelity layout
         mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge random_spaces ranges
         render sampling serial space subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices coverage exploration instrument operations
         program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
-    "compile": """clauses dispatch flops generated graph profile recording requirements residual slicing
+    "compile": """births clauses dispatch flops generated graph profile recording requirements residual slicing
         splicing trace variants visibility writing""",
-    "estimators": "batches content isolation task",
-    "search": """carry crew driver evaluation fingerprint identity interrupts ledger objectives owners pool progress
+    "estimators": "batches content isolation task training",
+    "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives owners pool progress
         pruners replay search session sql_store store store_errors study trial trial_context weights
         worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
 HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
-MAY_IMPORT_TORCH = {"batches", "flops", "graph", "isolation", "profile", "task"}
+MAY_IMPORT_TORCH = {"batches", "births", "flops", "graph", "isolation", "profile", "task", "training"}
 
 
 def folders() -> dict[str, Path]:
