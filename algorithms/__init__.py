@@ -1,19 +1,25 @@
 """Search algorithms behind one ask/tell contract, and the registry that finds them by name."""
 
+from symnas.algorithms.asha import ASHA
 from symnas.algorithms.evolution import RegularizedEvolution
 from symnas.algorithms.grid import Grid
+from symnas.algorithms.halving import SuccessiveHalving
+from symnas.algorithms.hyperband import Hyperband
 from symnas.algorithms.local_search import LocalSearch
 from symnas.algorithms.nsga2 import NSGA2
 from symnas.algorithms.random import Random
 from symnas.algorithms.registry import AlgorithmInfo, available, find, names, parse_options, resolve
 
 __all__ = [
+    "ASHA",
     "NSGA2",
     "AlgorithmInfo",
     "Grid",
+    "Hyperband",
     "LocalSearch",
     "Random",
     "RegularizedEvolution",
+    "SuccessiveHalving",
     "available",
     "find",
     "names",

@@ -22,11 +22,14 @@ from symnas.errors import AlgorithmError, nearest
 GROUP = "symnas.algorithms"
 
 BUILT_IN: Mapping[str, str] = {
+    "asha": "symnas.algorithms.asha:ASHA",
     "evolution": "symnas.algorithms.evolution:RegularizedEvolution",
     "grid": "symnas.algorithms.grid:Grid",
+    "hyperband": "symnas.algorithms.hyperband:Hyperband",
     "local-search": "symnas.algorithms.local_search:LocalSearch",
     "nsga2": "symnas.algorithms.nsga2:NSGA2",
     "random": "symnas.algorithms.random:Random",
+    "successive-halving": "symnas.algorithms.halving:SuccessiveHalving",
 }
 
 

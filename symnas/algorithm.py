@@ -44,6 +44,8 @@ class Capabilities:
         parallel: it proposes while earlier trials still run.
         shared_weights: it asks for an estimator that shares weights between children.
         relaxed: it asks for all candidates at once, weighted.
+        fidelity: it says how far each trial goes: it proposes a `symnas.fidelity.Proposal`, and its outcomes
+            (the running ones too) carry the fidelity.
     """
 
     conditional: bool = True
@@ -52,6 +54,7 @@ class Capabilities:
     parallel: bool = True
     shared_weights: bool = False
     relaxed: bool = False
+    fidelity: bool = False
 
 
 def depending(usual: Capabilities, of: Callable[[Any], Capabilities]) -> Capabilities:
@@ -129,6 +132,21 @@ class Algorithm(ABC):
             batch: the decisions, all of the space.
             outcomes: one per decision, in the same order.
         """
+
+    def paused(self, limit: int) -> Batch | None:  # noqa: ARG002 - algorithms with fidelities say more
+        """Return the decisions that may be asked for again at a higher fidelity, the likeliest first.
+
+        What they have learnt is kept for them to go on with; that of all others is dropped.
+
+        Args:
+            limit: how many at most.
+        """
+        return None
+
+    @property
+    def parts(self) -> tuple[Algorithm, ...]:
+        """The algorithms that this one asks, which must fit the space and the objectives as well."""
+        return ()
 
     def predict(self, batch: Batch) -> Prediction:
         """Return what the algorithm expects of decisions, from the trials observed so far.

@@ -177,6 +177,7 @@ def trial_data(trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "status": trial.status.value,
+        **({} if trial.fidelity is None else {"fidelity": trial.fidelity, "resumes": trial.resumes}),
         "metrics": dict(trial.metrics),
         "decision": trial.decision.flat(),
         "seconds": trial.seconds,

@@ -97,12 +97,12 @@ def best(
 
 
 def ranked(study: Study, top: int) -> list[Trial]:
-    """Return the front, or with one objective the best few, best first."""
+    """Return the front, or with one objective the best few, best first, those that went further before."""
     if len(study.objectives) > 1:
         return list(study.front)
     done = [trial for trial in study.trials if trial.status == "done" and trial.values]
     sign = -1.0 if "min" in study.objectives.values() else 1.0
-    return sorted(done, key=lambda trial: -sign * (trial.values or (0.0,))[0])[:top]
+    return sorted(done, key=lambda trial: (-(trial.fidelity or 0), -sign * (trial.values or (0.0,))[0]))[:top]
 
 
 def print_trial(study: Study, trial: Trial) -> None:

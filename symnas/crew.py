@@ -90,7 +90,9 @@ class InProcess:
         def report(step: int, metrics: Mapping[str, float]) -> bool:
             return self._on_report(number, step, metrics)
 
-        running = RunningTrial(self._study, number, trial.seed, trial.decision, report)
+        running = RunningTrial(
+            self._study, number, trial.seed, trial.decision, report, trial.fidelity, trial.checkpoint
+        )
         self._prepare(running)
         return [(number, self._evaluation.run(running))]
 

@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from symnas.algorithm import Algorithm
+from symnas.batch import Batch
 from symnas.crew import Crash, Crew
 from symnas.errors import StudyError
 from symnas.evaluation import Result
+from symnas.fidelity import fidelities_of, handed_out
 from symnas.ledger import Ledger
-from symnas.outcome import RUNNING, Status
+from symnas.outcome import Status
 from symnas.pruners import Pruner
 from symnas.replay import proposal_rng
 from symnas.store import CRASH, PROPOSE, START, STOP, Event, Store
 from symnas.trial import Trial
 from symnas.weights import WeightsKeeper
 
+PAUSED = 64
+"""How many paused trials keep a checkpoint, besides those that run or wait."""
 FAILURES = frozenset({Status.FAILED, Status.NAN, Status.OOM, Status.TIMEOUT, Status.INFEASIBLE})
 
 
@@ -33,6 +37,7 @@ class Rules:
         deterministic: whether proposal n sees exactly the trials up to n - workers.
         give_up_after: end the search when so many first trials all failed the same way; 0 never does.
         keep: how many trained children keep their weights.
+        budget: largest sum of what trials spend in fidelity, or None; the trial that reaches it is the last.
     """
 
     trials: int
@@ -41,6 +46,7 @@ class Rules:
     deterministic: bool = False
     give_up_after: int = 10
     keep: int = 0
+    budget: int | None = None
 
 
 @dataclass
@@ -69,6 +75,7 @@ class Driver:
     on_change: Callable[[], None] = lambda: None
     on_trial: Callable[[Trial], None] | None = None
     running: set[int] = field(default_factory=set)
+    _busy: set[tuple[str, int | None]] = field(default_factory=set)
     _pending: list[Event] = field(default_factory=list)
     _dry: bool = False
     _exhausted: bool = False
@@ -118,7 +125,14 @@ class Driver:
 
     @property
     def _spent(self) -> bool:
-        return not self.ledger.waiting and len(self.ledger.trials) >= self.rules.trials
+        return not self.ledger.waiting and self._left <= 0
+
+    @property
+    def _left(self) -> int:
+        budget = self.rules.budget
+        if budget is not None and self.ledger.spent >= budget:
+            return 0
+        return self.rules.trials - len(self.ledger.trials)
 
     def _hand_out(self, crew: Crew) -> None:
         for worker in crew.free:
@@ -130,20 +144,31 @@ class Driver:
                 self._note(START, number, {"worker": worker})
                 self._history.pop(number, None)
                 self.running.add(number)
+                self._busy.add((trial.decision.key, trial.fidelity))
                 crew.submit(trial, worker)
                 break
             else:
                 return
 
     def _next(self, crew: Crew) -> int | None:
-        """Return the number of a trial to start now, proposing one if none waits."""
-        if not self.ledger.waiting and not self._propose(crew):
-            return None
-        return self.ledger.waiting[0]
+        """Return the number of a trial to start now, proposing one if none can be."""
+        while True:
+            for number in self.ledger.waiting:
+                if not self._awaited(self.ledger.trials[number]):
+                    return number
+            # What only waits for its like must not use the budget up while nothing is learned.
+            if len(self.ledger.waiting) >= crew.size or not self._propose(crew):
+                return None
+
+    def _awaited(self, trial: Trial) -> bool:
+        """Whether the same is being evaluated right now, so that its result is looked up when it is over."""
+        if not self.rules.reuse or not self._busy:
+            return False
+        return (trial.decision.key, trial.fidelity) in self._busy
 
     def _propose(self, crew: Crew) -> bool:
         ledger = self.ledger
-        left = self.rules.trials - len(ledger.trials)
+        left = self._left
         if left <= 0 or self._exhausted or (self._dry and self.running):
             return False
         seen = self._visible(crew.size)
@@ -152,16 +177,35 @@ class Driver:
         wanted = 1 if self.rules.deterministic else min(left, max(1, len(crew.free)))
         if seen:
             self.algorithm.observe(ledger.batch(seen), [ledger.outcome(number) for number in seen])
-            for number in seen:
-                ledger.remember(ledger.trials[number])
         batch = self.algorithm.propose(wanted, proposal_rng(ledger.home.seed, ledger.calls))
         if len(batch):
-            self.algorithm.observe(batch, [RUNNING] * len(batch))
+            self.algorithm.observe(batch, handed_out(batch))
         payload = {"call": ledger.calls, "n": wanted, "seen": seen, "decisions": list(batch)}
-        self._note(PROPOSE, len(ledger.trials), payload)
+        self._note(PROPOSE, len(ledger.trials), {**payload, **self._reaches(batch)})
+        self._drop_checkpoints()
         self._dry = not len(batch)
         self._exhausted = self._dry and not self.running and not ledger.unseen
         return bool(len(batch))
+
+    def _reaches(self, batch: Batch) -> dict[str, Any]:
+        """Return what the log says of fidelities: how far trials go, and what each goes on from."""
+        fidelities = fidelities_of(batch)
+        if not fidelities:
+            return {}
+        resumes: list[int | None] = []
+        for decision, fidelity in zip(batch, fidelities, strict=True):
+            resumes.append(self.ledger.resumable(decision, fidelity, taken=resumes))
+        return {"fidelities": list(fidelities), "resumes": resumes}
+
+    def _drop_checkpoints(self) -> None:
+        checkpoints = self.ledger.home.checkpoints
+        if checkpoints is None:
+            return
+        paused = self.algorithm.paused(PAUSED) or ()
+        kept = [self.ledger.resumable(decision) for decision in paused]
+        numbers = [number for number in kept if number is not None]
+        numbers += [*self.running, *self.ledger.waiting, *self.ledger.unseen]
+        checkpoints.keep_only(self.ledger.trials[number].origin for number in numbers)
 
     def _visible(self, workers: int) -> list[int] | None:
         """Return the results that the next proposal sees, or None if it must wait for one."""
@@ -169,7 +213,7 @@ class Driver:
         if not self.rules.deterministic or workers == 1:
             return list(unseen)
         latest = len(self.ledger.trials) - (0 if self._dry else workers)
-        if self.running and min(self.running) <= latest:
+        if min((*self.running, *self.ledger.waiting), default=latest + 1) <= latest:
             return None
         return sorted(number for number in unseen if number <= latest)
 
@@ -178,6 +222,7 @@ class Driver:
     def _take(self, number: int, result: Result | Crash) -> None:
         self.running.discard(number)
         trial = self.ledger.trials[number]
+        self._busy.discard((trial.decision.key, trial.fidelity))
         if isinstance(result, Crash):
             if trial.attempts <= self.rules.retries:
                 self._note(CRASH, number, {"error": result.error})

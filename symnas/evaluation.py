@@ -69,26 +69,35 @@ class Evaluation:
 
     A parameter named `decision` or `trial` is given the decision or the running trial; the first other one
     is given the child. For a bare space the child is the decision itself. No parameter for the child, no
-    child is built.
+    child is built. Where the algorithm says how far trials go, a parameter named `fidelity` is given that,
+    and one named `checkpoint` the folder that the trials of one decision share; an evaluator that yields
+    steps is stopped at the fidelity.
 
     Args:
         target: a program (anything with `space` and `build`) or a bare space.
         evaluate: the evaluator.
         objectives: what is optimised.
         keep_weights: whether a trained child's weights are part of the result.
+        fidelity: whether the algorithm says how far trials go.
 
     Raises:
         EvaluatorError: the evaluator cannot be called like that.
     """
 
     def __init__(
-        self, target: Any, evaluate: Callable[..., Any], objectives: Objectives, keep_weights: bool = False
+        self,
+        target: Any,
+        evaluate: Callable[..., Any],
+        objectives: Objectives,
+        keep_weights: bool = False,
+        fidelity: bool = False,
     ) -> None:
         self.target = target
         self.evaluate = evaluate
         self.objectives = objectives
         self.keep_weights = keep_weights
-        self.takes_child, self.by_name = _convention(evaluate)
+        self.fidelity = fidelity
+        self.takes_child, self.by_name = _convention(evaluate, fidelity)
 
     def run(self, trial: RunningTrial) -> Result:
         """Evaluate one decision; whatever goes wrong with it is a result, not an exception.
@@ -136,8 +145,7 @@ class Evaluation:
         return RandomStream(trial.seed, torch.device("cpu"))
 
     def _call(self, trial: RunningTrial) -> tuple[Metrics, Any]:
-        given: dict[str, Any] = {"trial": trial, "decision": trial.decision}
-        named = {name: given[name] for name in self.by_name}
+        named = {name: getattr(trial, name) if name != "trial" else trial for name in self.by_name}
         if isinstance(self.target, Program):
             demand(self.target, trial.decision)
         if self.takes_child:
@@ -202,16 +210,29 @@ def state_of(child: Any) -> Any:
     return {name: tensor.detach().cpu().clone() for name, tensor in child.state_dict().items()}
 
 
-def _convention(evaluate: Any) -> tuple[bool, tuple[str, ...]]:
+def _convention(evaluate: Any, fidelity: bool) -> tuple[bool, tuple[str, ...]]:
     if not callable(evaluate):
         raise EvaluatorError(f"an evaluator is a function of the child or a Task; got {evaluate!r}")
+    known = ("decision", "trial", "fidelity", "checkpoint") if fidelity else ("decision", "trial")
+    by_name: tuple[str, ...] = ()
     try:
         parameters = list(inspect.signature(evaluate).parameters.values())
     except (TypeError, ValueError):
-        return True, ()
-    by_name = tuple(
-        p.name for p in parameters if p.name in ("decision", "trial") and p.kind is not p.POSITIONAL_ONLY
-    )
+        others: list[Any] = [evaluate]  # what it takes cannot be read: the child, then
+    else:
+        by_name = tuple(p.name for p in parameters if p.name in known and p.kind is not p.POSITIONAL_ONLY)
+        others = _others(evaluate, parameters, by_name)
+    if fidelity and "fidelity" not in by_name and not _yields(evaluate):
+        raise EvaluatorError(
+            "an algorithm that stops and resumes trials needs an evaluator that can go so far and no "
+            f"further; {getattr(evaluate, '__qualname__', evaluate)!s} cannot be told: use a Task, yield "
+            "(step, metrics) as it goes, or give it a parameter named `fidelity`"
+        )
+    return bool(others), by_name
+
+
+def _others(evaluate: Any, parameters: list[inspect.Parameter], by_name: tuple[str, ...]) -> list[Any]:
+    """Return the parameters that may take the child, of which all but the first must have defaults."""
     others = [
         p for p in parameters if p.name not in by_name and p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)
     ]
@@ -220,13 +241,21 @@ def _convention(evaluate: Any) -> tuple[bool, tuple[str, ...]]:
         *(p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in by_name),
     ]:
         if extra.default is extra.empty and extra.kind is not extra.VAR_POSITIONAL:
+            halving = "search with an algorithm that sets it, as 'hyperband', "
             raise EvaluatorError(
                 "an evaluator takes the child, and `decision` and `trial` by name if it wants them; "
-                f"{getattr(evaluate, '__qualname__', evaluate)!s} also asks for {extra.name!r}: give it a "
+                f"{getattr(evaluate, '__qualname__', evaluate)!s} also asks for {extra.name!r}: "
+                f"{halving if extra.name in ('fidelity', 'checkpoint') else ''}give it a "
                 f"default, "
                 "or bind it with functools.partial"
             )
-    return bool(others), by_name
+    return others
+
+
+def _yields(evaluate: Any) -> bool:
+    return inspect.isgeneratorfunction(evaluate) or inspect.isgeneratorfunction(
+        getattr(type(evaluate), "__call__", None)  # noqa: B004 - it is callable; what matters is how
+    )
 
 
 def _drive(run: Generator[Any, None, Any], trial: RunningTrial) -> Any:
@@ -243,6 +272,8 @@ def _drive(run: Generator[Any, None, Any], trial: RunningTrial) -> Any:
                 )
             last = item[1]
             trial.report(int(item[0]), as_metrics(last))
+            if trial.fidelity is not None and int(item[0]) >= trial.fidelity:
+                return last
     finally:
         run.close()
 

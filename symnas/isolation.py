@@ -47,6 +47,23 @@ class RandomStream:
         self._inside = self._read()
         self._write(self._outside)
 
+    def now(self) -> dict[str, Any]:
+        """Return the state of the generators that are in place, as numbers, texts and tensors."""
+        python, numpy, cpu, cuda = self._read()
+        kind, keys, *rest = numpy
+        return {
+            "python": [python[0], list(python[1]), python[2]],
+            "numpy": [kind, torch.as_tensor(keys.astype(np.int64)), *rest],
+            "cpu": cpu,
+            "cuda": cuda,
+        }
+
+    def put(self, state: dict[str, Any]) -> None:
+        """Put generators in place that `now` has returned."""
+        (version, words, gauss), (kind, keys, *rest) = state["python"], state["numpy"]
+        numpy = (kind, keys.numpy().astype(np.uint32), *rest)
+        self._write(((version, tuple(words), gauss), numpy, state["cpu"], state["cuda"]))
+
     def _read(self) -> tuple[Any, ...]:
         cuda = torch.cuda.get_rng_state(self._cuda) if self._cuda is not None else None
         return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from symnas.batch import Batch
+from symnas.decision import Decision
 from symnas.errors import StoreError
 from symnas.objectives import Objectives
 from symnas.outcome import Outcome, Status
@@ -37,8 +39,12 @@ class Ledger:
         self.waiting: deque[int] = deque()
         self.unseen: list[int] = []
         self.stop_reason: str | None = None
-        self._best: tuple[float, int] | None = None
-        self._known: dict[str, int] = {}
+        self.spent = 0
+        self._best: tuple[int, float, int] | None = None
+        self._known: dict[tuple[str, int | None], int] = {}
+        self._reached: dict[str, list[int]] = {}
+        self._gone_on: set[int] = set()
+        self._fresh: list[int] = []
 
     def apply_all(self, events: Iterable[Event]) -> None:
         """Take note of many events, in order."""
@@ -73,21 +79,44 @@ class Ledger:
         return running
 
     def known(self, trial: Trial) -> Trial | None:
-        """Return an earlier trial of the same decision whose result holds for this one too."""
-        number = self._known.get(trial.decision.key)
+        """Return a finished trial of the same decision and fidelity whose result holds for this one too."""
+        self._index()
+        number = self._known.get((trial.decision.key, trial.fidelity))
         return None if number is None else self.trials[number]
 
-    def remember(self, trial: Trial) -> None:
-        """Let later trials of the same decision find this one."""
-        if trial.status in REPEATABLE and trial.copied_from is None:
-            self._known.setdefault(trial.decision.key, trial.number)
+    def resumable(
+        self, decision: Decision, below: float = math.inf, taken: Container[int | None] = ()
+    ) -> int | None:
+        """Return the number of the trial that one of the same decision goes on from, if there is any.
 
-    def remember_seen(self) -> None:
-        """Let later trials find those that the algorithm has observed; once, when a search starts."""
-        unseen = set(self.unseen)
-        for trial in self.trials:
-            if trial.number not in unseen:
-                self.remember(trial)
+        It is the one that came furthest, the earliest of equals; each is gone on from once.
+
+        Args:
+            decision: what is tried.
+            below: the fidelity that it must not have reached.
+            taken: trials that others are about to go on from.
+        """
+        self._index()
+        found: tuple[int, int] | None = None
+        for number in self._reached.get(decision.key, ()):
+            fidelity = self.trials[number].fidelity or 0
+            if number in self._gone_on or number in taken or fidelity >= below:
+                continue
+            found = max(found or (0, 0), (fidelity, -number))
+        return None if found is None else -found[1]
+
+    def _index(self) -> None:
+        # Decisions are read from the log only when they are asked for, so that looking at a study is quick.
+        fresh, self._fresh = self._fresh, []
+        for number in fresh:
+            trial = self.trials[number]
+            if trial.copied_from is not None:
+                continue
+            key = trial.decision.key
+            if trial.status in REPEATABLE:
+                self._known.setdefault((key, trial.fidelity), number)
+            if trial.status is Status.DONE and trial.fidelity is not None:
+                self._reached.setdefault(key, []).append(number)
 
     def oriented(self, trial: Trial) -> tuple[float, ...] | None:
         """Return a trial's values so that larger is better."""
@@ -104,12 +133,13 @@ class Ledger:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the best first objective, the earliest of equals."""
-        return None if self._best is None else self.trials[self._best[1]]
+        """The trial with the best first objective among those that went furthest, the earliest of equals."""
+        return None if self._best is None else self.trials[-self._best[2]]
 
     def front(self) -> list[Trial]:
-        """Return the trials that no other dominates, in order."""
-        done = [trial for trial in self.trials if trial.status is Status.DONE]
+        """Return the trials that no other dominates among those that went furthest, in order."""
+        level = 0 if self._best is None else self._best[0]
+        done = [trial for trial in self.trials if trial.status is Status.DONE and _level(trial) == level]
         return [done[position] for position in pareto_front([self.oriented(trial) or () for trial in done])]
 
     def worth_keeping(self, count: int) -> list[int]:
@@ -117,7 +147,7 @@ class Ledger:
         if self.objectives.count > 1:
             return [trial.number for trial in self.front()] if count else []
         done = [trial for trial in self.trials if trial.status is Status.DONE and trial.copied_from is None]
-        done.sort(key=lambda trial: (-(self.oriented(trial) or (0.0,))[0], trial.number))
+        done.sort(key=lambda trial: (-_level(trial), -(self.oriented(trial) or (0.0,))[0], trial.number))
         return [trial.number for trial in done[:count]]
 
     # ------------------------------------------------------------ inside
@@ -133,9 +163,18 @@ class Ledger:
             else:
                 seen = set(payload["seen"])
                 self.unseen = [number for number in self.unseen if number not in seen]
-        for raw in payload["decisions"]:
-            self.waiting.append(len(self.trials))
-            self.trials.append(Trial(len(self.trials), self.home, raw))
+        nothing = (None,) * len(payload["decisions"])
+        fidelities, resumed = payload.get("fidelities", nothing), payload.get("resumes", nothing)
+        for raw, fidelity, resumes in zip(payload["decisions"], fidelities, resumed, strict=True):
+            number = len(self.trials)
+            root, passed = None, 0
+            if resumes is not None:
+                earlier = self.trials[resumes]
+                root, passed = earlier.origin, earlier.fidelity or 0
+                self._gone_on.add(resumes)
+            self.spent += 0 if fidelity is None else fidelity - passed
+            self.waiting.append(number)
+            self.trials.append(Trial(number, self.home, raw, fidelity=fidelity, resumes=resumes, root=root))
 
     def _imported(self, at: float, payload: Mapping[str, Any]) -> None:
         for item in payload["trials"]:
@@ -161,7 +200,12 @@ class Ledger:
         self.finished += 1
         self.counts[status] += 1
         self.unseen.append(number)
+        self._fresh.append(number)
         if status is Status.DONE and trial.values is not None:
-            first = self.objectives.oriented(trial.values)[0]
-            if self._best is None or (first, -number) > (self._best[0], -self._best[1]):
-                self._best = (first, number)
+            standing = (_level(trial), self.objectives.oriented(trial.values)[0], -number)
+            self._best = standing if self._best is None else max(self._best, standing)
+
+
+def _level(trial: Trial) -> int:
+    """Return how far a trial went; all that have no fidelity are alike."""
+    return trial.fidelity or 0

@@ -35,12 +35,14 @@ class Outcome:
             a pruned trial carries the values it had when it was stopped, or None when it had none.
         metrics: everything the evaluator reported, as it reported it (not oriented).
         cost: seconds that the evaluation took, or None when that is not known.
+        fidelity: how far the trial went (epochs, steps), where the algorithm asked for that; else None.
     """
 
     status: Status
     values: tuple[float, ...] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     cost: float | None = None
+    fidelity: int | None = None
 
     def __post_init__(self) -> None:
         """Hold the rule that a finished trial has values and that a trial without a result has none."""

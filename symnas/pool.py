@@ -91,7 +91,10 @@ class Pool:
         target = evaluation.target
         if not isinstance(target, Space):
             target = getattr(target, "reference", target)
-        setup = Setup(study, target, evaluation.evaluate, evaluation.objectives, evaluation.keep_weights)
+        setup = Setup(
+            study, target, evaluation.evaluate, evaluation.objectives, evaluation.keep_weights,
+            evaluation.fidelity,
+        )  # fmt: skip
         self._setup = dumps(setup, "the program and the evaluator")
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._processes: dict[int, _Process] = {}
@@ -108,7 +111,7 @@ class Pool:
         if process is None:
             process = self._processes[worker] = _Process(worker, self._setup, self._threads, self._inbox)
         process.job = trial.number
-        process.send(Job(trial.number, trial.seed, trial.decision.flat()))
+        process.send(Job(trial.number, trial.seed, trial.decision.flat(), trial.fidelity, trial.checkpoint))
 
     def wait(self) -> list[tuple[int, Result | Crash]]:
         """Wait until a trial is over, and return it with all others that are."""

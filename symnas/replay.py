@@ -8,8 +8,8 @@ import numpy as np
 
 from symnas.algorithm import Algorithm
 from symnas.errors import StudyError
+from symnas.fidelity import Proposal, fidelities_of, handed_out
 from symnas.ledger import Ledger
-from symnas.outcome import RUNNING
 from symnas.store import PROPOSE, Event
 
 
@@ -39,9 +39,12 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
                 ledger.batch(payload["seen"]), [ledger.outcome(number) for number in payload["seen"]]
             )
         numbers = range(event.trial, event.trial + len(payload["decisions"]))
+        batch = ledger.batch(numbers)
+        if payload.get("fidelities"):
+            batch = Proposal(batch, payload["fidelities"])
         if verify:
             again = algorithm.propose(payload["n"], proposal_rng(ledger.home.seed, payload["call"]))
-            if list(again) != [ledger.trials[number].decision for number in numbers]:
+            if list(again) != list(batch) or (fidelities_of(again) or ()) != (fidelities_of(batch) or ()):
                 raise StudyError(
                     f"a log replays exactly; at proposal {payload['call']} (trial {event.trial}) "
                     f"{algorithm!r} now "
@@ -50,4 +53,4 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
                     "propose() depends on something besides what it observed"
                 )
         if numbers:
-            algorithm.observe(ledger.batch(numbers), [RUNNING] * len(numbers))
+            algorithm.observe(batch, handed_out(batch))

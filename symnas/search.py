@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from symnas.algorithm import Algorithm
 from symnas.algorithms.registry import resolve
+from symnas.checkpoints import Checkpoints
 from symnas.crew import Crew, InProcess
 from symnas.driver import Driver, Rules
 from symnas.errors import AlgorithmError, StudyError, nearest
@@ -27,6 +28,7 @@ from symnas.trial import Home, Trial
 from symnas.trial_context import RunningTrial, caller, current_trial, worker_loading
 from symnas.weights import WeightsKeeper
 
+TRIALS = 100
 ON_CHANGE = ("refuse", "import")
 KEPT_BY_TASKS = 3
 
@@ -37,7 +39,8 @@ def search(
     *,
     algorithm: str | Algorithm | type[Algorithm] = "random",
     options: Mapping[str, Any] | None = None,
-    trials: int = 100,
+    trials: int | None = None,
+    budget: int | None = None,
     store: Store | str | Path | None = None,
     name: str | None = None,
     workers: int = 1,
@@ -65,7 +68,10 @@ def search(
             decision and the running trial (`number`, `seed`, `report(step, metrics)`).
         algorithm: name, class or instance.
         options: hyperparameters by name, for an algorithm given by name.
-        trials: total number, those of earlier calls included.
+        trials: total number, those of earlier calls included; 100 unless a budget is given. With an algorithm
+            that stops and resumes trials, every promotion is a trial of its own.
+        budget: with such an algorithm, largest total of what its trials spend (epochs, steps, whatever its
+            fidelity counts), those of earlier calls included; the trial that reaches it is the last.
         store: None keeps the study in memory; a path is a SQLite file; also a SQLAlchemy URL or a store.
         name: the study's name in the store; by default made of program, evaluator and algorithm. Inside an
             evaluator, names live under the outer trial, so nested studies never mix.
@@ -106,6 +112,7 @@ def search(
         )
     _check(
         trials=trials,
+        budget=budget,
         workers=workers,
         retries=retries,
         give_up_after=give_up_after,
@@ -118,16 +125,18 @@ def search(
         )
     outer = current_trial()
     goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
-    made = resolve(algorithm, options)
+    made = bounded(resolve(algorithm, options), evaluate)
     space = _space(target)
     _check_fit(made, space, goals)
+    _check_halving(made, budget, pruner)
     opened = open_store(store)
     identity = identify(
         target, evaluate, made, goals, name=name, seed=seed, context=context, outer=outer,
         frame=caller(1), durable=opened.durable,
     )  # fmt: skip
     rules = Rules(
-        trials=trials, retries=retries, reuse=reuse, deterministic=deterministic, give_up_after=give_up_after,
+        trials=trials or (TRIALS if budget is None else sys.maxsize), budget=budget, retries=retries,
+        reuse=reuse, deterministic=deterministic, give_up_after=give_up_after,
         keep=(KEPT_BY_TASKS if _is_task(evaluate) else 0) if keep is None else keep,
     )  # fmt: skip
     plan = _Plan(
@@ -162,14 +171,18 @@ class _Plan:
         space: Space = _space(self.target)
         weights = WeightsKeeper(self.store.folder, self.identity.name)
         home = Home(space, self.identity.seed, self.target, weights)
-        evaluation = Evaluation(self.target, self.evaluate, self.objectives, keep_weights=self.rules.keep > 0)
+        halving = self.algorithm.capabilities.fidelity
+        if halving:
+            home.checkpoints = Checkpoints(self.store.folder, self.identity.name)
+        evaluation = Evaluation(
+            self.target, self.evaluate, self.objectives, keep_weights=self.rules.keep > 0, fidelity=halving
+        )
         row = open_study(self.store, self.identity, home, self.objectives, self.on_change)
         with driving(self.store, row):
             ledger = load(self.store, row, home, self.objectives)
             study = Study(self.store, row, ledger)
             self.algorithm.setup(space)
             rebuild(self.algorithm, ledger, self.store.events(row.key))
-            ledger.remember_seen()
             driver = Driver(
                 self.store,
                 row.key,
@@ -201,6 +214,8 @@ class _Plan:
         try:
             driver.run(crew)
             state = "done"
+            if driver.ledger.home.checkpoints is not None:
+                driver.ledger.home.checkpoints.clear()
         except KeyboardInterrupt:
             state = "interrupted"
             driver.flush()
@@ -238,9 +253,8 @@ def snapshot(driver: Driver) -> Snapshot:
     elif ledger.best is not None and ledger.best.values is not None:
         name = next(iter(ledger.objectives.to_json()), next(iter(ledger.best.metrics)))
         best = (name, ledger.best.values[0], ledger.best.number)
-    return Snapshot(
-        ledger.finished, driver.rules.trials, len(driver.running), best, dict(ledger.counts), note
-    )
+    total = None if driver.rules.trials == sys.maxsize else driver.rules.trials
+    return Snapshot(ledger.finished, total, len(driver.running), best, dict(ledger.counts), note)
 
 
 def _display(progress: Any, outer: RunningTrial | None) -> Display:
@@ -263,7 +277,50 @@ def _space(target: Any) -> Space:
     return space
 
 
+def bounded(algorithm: Algorithm, evaluate: Any) -> Algorithm:
+    """Return the algorithm with the fidelities that an evaluator allows in place of those left open.
+
+    Args:
+        algorithm: one that has options `low` and `high`, if it has fidelities at all.
+        evaluate: what may say how far trials go, by an attribute `fidelities = (lowest, highest)`.
+
+    Raises:
+        AlgorithmError: the evaluator does not go as far as an option asks.
+    """
+    given = algorithm.hyperparameters
+    allowed = getattr(evaluate, "fidelities", None)
+    if not algorithm.capabilities.fidelity or allowed is None or not {"low", "high"} <= given.keys():
+        return algorithm
+    low, high = allowed
+    for name in ("low", "high"):
+        if given[name] is not None and not low <= given[name] <= high:
+            raise AlgorithmError(
+                f"{name} is how far a trial goes, and this evaluator goes from {low} to {high}; got "
+                f"{name}={given[name]}: leave it out, or make the task longer"
+            )
+    ends = {"low": low if given["low"] is None else given["low"],
+            "high": high if given["high"] is None else given["high"]}  # fmt: skip
+    return resolve(algorithm, ends)
+
+
+def _check_halving(algorithm: Algorithm, budget: int | None, pruner: Pruner | None) -> None:
+    name = type(algorithm).__name__
+    if algorithm.capabilities.fidelity:
+        if pruner is not None:
+            raise AlgorithmError(
+                f"{name} itself decides how far a trial goes, so there is nothing for a pruner to stop: "
+                "leave one of the two out"
+            )
+    elif budget is not None:
+        raise AlgorithmError(
+            f"a budget is spent by trials that go differently far, and {name} lets all go as far: give "
+            "trials=, or use an algorithm that stops and resumes trials, as 'hyperband'"
+        )
+
+
 def _check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> None:
+    for part in algorithm.parts:
+        _check_fit(part, space, objectives)
     able = algorithm.capabilities
     name = type(algorithm).__name__
     if able.shared_weights or able.relaxed:
@@ -298,10 +355,10 @@ def _is_task(evaluate: Any) -> bool:
 
 
 def _check(**numbers: Any) -> None:
-    lows = {"trials": 1, "workers": 0, "retries": 0, "give_up_after": 0, "keep": 0}
+    lows = {"trials": 1, "budget": 1, "workers": 0, "retries": 0, "give_up_after": 0, "keep": 0}
     for name, low in lows.items():
         value = numbers[name]
-        if name == "keep" and value is None:
+        if name in ("trials", "budget", "keep") and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise StudyError(f"{name} is a whole number of at least {low}; got {value!r}")

@@ -94,6 +94,8 @@ class Study:
     def best(self) -> Trial:
         """The best trial, the earliest of equals.
 
+        Where trials go differently far, only those that went furthest are compared.
+
         Raises:
             StudyError: no trial has a result, or there are several objectives.
         """
@@ -115,14 +117,17 @@ class Study:
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The trials that no other dominates, in order; with one objective, the best."""
+        """The trials that no other dominates, in order; with one objective, the best.
+
+        Where trials go differently far, only those that went furthest are compared.
+        """
         return tuple(self._ledger.front())
 
     def frame(self) -> Any:
         """Return one row per trial: a `pandas.DataFrame` where pandas is installed, else a list of dicts.
 
         Columns are number, status, the metrics, the decision's points (`point.ADDRESS`), seconds, worker
-        and error.
+        and error; and where trials go differently far, fidelity and resumes.
         """
         rows = [_row_of(trial) for trial in self.trials]
         try:
@@ -285,6 +290,7 @@ def _row_of(trial: Trial) -> dict[str, Any]:
     return {
         "number": trial.number,
         "status": trial.status.value,
+        **({} if trial.fidelity is None else {"fidelity": trial.fidelity, "resumes": trial.resumes}),
         **trial.metrics,
         **{f"point.{address}": value for address, value in trial.decision.items()},
         "seconds": trial.seconds,

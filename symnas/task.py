@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from symnas.batches import Batches, Inputs
+from symnas.batches import Batches
 from symnas.content import describe
-from symnas.errors import BuildError, EvaluatorError
+from symnas.errors import EvaluatorError
 from symnas.isolation import RandomStream
+from symnas.training import Training, forward
 
 Split = Literal["train", "valid", "test"]
 Metrics = dict[str, float]
@@ -110,9 +112,13 @@ class Task:
     def __call__(self, child: nn.Module, trial: Any = None) -> Generator[tuple[int, Metrics], None, Metrics]:
         """Train a child in place and score it as it goes.
 
+        A trial with a fidelity is trained for that many epochs (or steps, where the task's length is in
+        steps), goes on from where an earlier one left off, and leaves what the next one needs.
+
         Args:
             child: a module whose outputs the loss and the metrics take.
-            trial: anything with a `seed`; None takes the task's own.
+            trial: anything with a `seed`, and with `fidelity` and `checkpoint` where there are some; None
+                takes the task's own seed and length.
 
         Yields:
             The epoch (or, where the task's length is in steps, the step) and the metrics on the validation
@@ -121,8 +127,16 @@ class Task:
         Returns:
             The last metrics. All are NaN, and training ends, once the training loss is not finite.
         """
-        seed = self.seed if trial is None else int(trial.seed)
-        return self._train(child, seed)
+        if trial is None:
+            return self._train(child, self.seed)
+        fidelity = getattr(trial, "fidelity", None)
+        folder = None if fidelity is None else trial.checkpoint
+        return self._train(child, int(trial.seed), fidelity, folder)
+
+    @property
+    def fidelities(self) -> tuple[int, int]:
+        """The shortest and the longest training, in epochs, or in steps where its length is in steps."""
+        return 1, self.steps or self.epochs or 1
 
     def fit(self, child: nn.Module, *, seed: int | None = None) -> Metrics:
         """Train a child in place and return its metrics on the validation data."""
@@ -180,22 +194,27 @@ class Task:
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return torch.device(self.device)
 
-    def _train(self, child: nn.Module, seed: int) -> Generator[tuple[int, Metrics], None, Metrics]:
+    def _train(
+        self, child: nn.Module, seed: int, fidelity: int | None = None, folder: Path | None = None
+    ) -> Generator[tuple[int, Metrics], None, Metrics]:
         device = self._place()
-        run = _Run(self, child, seed, device)
+        run = Training(self, child, seed, device)
         valid = self._batches("valid")
-        metrics: Metrics = {}
+        goal = self.fidelities[1] if fidelity is None else min(fidelity, self.fidelities[1])
+        metrics: Metrics = run.resume(folder, goal) if folder is not None else {}
         try:
-            while not run.over:
+            while run.reached < goal:
                 with run.random:
-                    mean = run.turn()
-                    metrics = (
-                        self._nothing() if not math.isfinite(mean) else self._score(child, valid, device)
-                    )
-                metrics = {**metrics, "train_loss": mean}
+                    mean = run.turn(goal)
                 if not math.isfinite(mean):
+                    metrics = {**self._nothing(), "train_loss": mean}
                     break
-                yield run.step if self.steps is not None else run.epoch, dict(metrics)
+                # Scoring has generators of its own: how often it happens must not matter to the training.
+                with RandomStream(seed, device):
+                    metrics = {**self._score(child, valid, device), "train_loss": mean}
+                if folder is not None and goal <= run.reached < self.fidelities[1]:
+                    run.pause(folder, metrics)
+                yield run.reached, dict(metrics)
         finally:
             child.to("cpu").eval()
         return metrics
@@ -210,7 +229,7 @@ class Task:
         child.eval()
         with torch.no_grad():
             for inputs, targets in batches.read(None, device):
-                outputs = _forward(child, inputs)
+                outputs = forward(child, inputs)
                 for name, function in functions.items():
                     # Tensors are summed where they are: one transfer per split, not one per batch.
                     totals[name] = totals[name] + _scalar(name, function(outputs, targets)) * len(targets)
@@ -218,75 +237,6 @@ class Task:
         if not count:
             raise EvaluatorError(f"{batches.name} data gave no examples, so there is nothing to average")
         return {name: float(total) / count for name, total in totals.items()}
-
-
-class _Run:
-    """One child in training: its optimiser, its place in the schedule and its own random numbers."""
-
-    def __init__(self, task: Task, child: nn.Module, seed: int, device: torch.device) -> None:
-        if not isinstance(child, nn.Module):
-            raise EvaluatorError(f"a task trains a torch.nn.Module; the program built {type(child).__name__}")
-        self.task, self.child, self.device = task, child, device
-        self.random = RandomStream(seed, device)
-        self.order = torch.Generator().manual_seed(seed)
-        self.step = self.epoch = 0
-        self._batches = task._batches("train")
-        per_epoch = max(1, len(self._batches))
-        self.steps = task.steps if task.steps is not None else per_epoch * (task.epochs or 1)
-        child.to(device)
-        parameters = [parameter for parameter in child.parameters() if parameter.requires_grad]
-        if not parameters:
-            raise BuildError(
-                f"a task trains parameters; this {type(child).__name__} has none that are trainable"
-            )
-        self.parameters = parameters
-        self.optimizer = task.optimizer(parameters)
-        self.schedule = None if task.schedule is None else task.schedule(self.optimizer, self.steps)
-
-    @property
-    def over(self) -> bool:
-        """Whether the task's length is reached."""
-        if self.task.steps is not None:
-            return self.step >= self.steps
-        return self.epoch >= (self.task.epochs or 1)
-
-    def turn(self) -> float:
-        """Pass once over the training data, or up to the last step, and return the mean loss."""
-        self.child.train()
-        total: Any = 0.0
-        count = 0
-        for inputs, targets in self._examples():
-            total = total + self._update(inputs, targets).double() * len(targets)
-            count += len(targets)
-            self.step += 1
-            if self.task.steps is not None and self.step >= self.steps:
-                break
-        self.epoch += 1
-        if not count:
-            raise EvaluatorError("train data gave no examples, so there is nothing to learn from")
-        return float(total) / count
-
-    def _examples(self) -> Iterator[tuple[Inputs, Tensor]]:
-        several = len(self._batches) > 1
-        for inputs, targets in self._batches.read(self.order, self.device):
-            # Batch normalisation has nothing to normalise in a last batch of a single example.
-            if not (several and len(targets) == 1):
-                yield inputs, targets
-
-    def _update(self, inputs: Inputs, targets: Tensor) -> Tensor:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss: Tensor = self.task.loss(_forward(self.child, inputs), targets)
-        torch.autograd.backward(loss)
-        if self.task.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.task.clip)
-        self.optimizer.step()
-        if self.schedule is not None:
-            self.schedule.step()
-        return loss.detach()
-
-
-def _forward(child: nn.Module, inputs: Inputs) -> Any:
-    return child(inputs) if isinstance(inputs, Tensor) else child(*inputs)
 
 
 def _scalar(name: str, value: Any) -> Any:

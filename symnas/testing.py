@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,9 @@ from symnas.algorithm import Algorithm
 from symnas.algorithms.random import Random
 from symnas.batch import Batch
 from symnas.decision import Decision
+from symnas.fidelity import fidelities_of, handed_out
 from symnas.nodes import Branch, FloatRange, IntRange, OneOf
-from symnas.outcome import RUNNING, Outcome, Status
+from symnas.outcome import Outcome, Status
 from symnas.pareto import hypervolume
 from symnas.random_spaces import random_space
 from symnas.space import Space
@@ -58,6 +59,7 @@ class Log:
         events: all calls of `observe`.
         calls: how often `propose` was called.
         exhausted: whether the algorithm had nothing left to propose.
+        fidelities: how far each trial was to go, in the order of `decisions`; None where that is not said.
     """
 
     decisions: list[Decision] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Log:
     events: list[tuple[Batch, Sequence[Outcome]]] = field(default_factory=list)
     calls: int = 0
     exhausted: bool = False
+    fidelities: list[int | None] = field(default_factory=list)
 
     @property
     def best(self) -> float:
@@ -103,18 +106,19 @@ def simulate(
         algorithm.setup(space)
         log = Log()
     chance = np.random.default_rng([seed, 2**31 + log.calls])
-    running: deque[Batch] = deque()
+    running: deque[tuple[Batch, int | None]] = deque()
     while len(log.decisions) < trials or running:
         free = min(workers - len(running), trials - len(log.decisions))
         batch = _ask(algorithm, log, seed, free) if free > 0 else None
         if batch is not None and len(batch):
-            running.extend(batch[row : row + 1] for row in range(len(batch)))
+            fidelities = log.fidelities[-len(batch) :]
+            running.extend((batch[row : row + 1], fidelities[row]) for row in range(len(batch)))
         elif not running:
             log.exhausted = True
             break
         running.rotate(int(chance.integers(len(running))))
-        ended = running.popleft()
-        outcome = evaluate(ended[0])
+        ended, fidelity = running.popleft()
+        outcome = replace(evaluate(ended[0]), fidelity=fidelity)
         log.values.append(math.nan if outcome.values is None else outcome.values[0])
         if outcome.values is not None:
             log.results.append(outcome.values)
@@ -127,8 +131,9 @@ def _ask(algorithm: Algorithm, log: Log, seed: int, n: int) -> Batch:
     assert len(batch) <= n, f"propose({n}) returned {len(batch)} decisions"
     log.calls += 1
     log.decisions.extend(batch)
+    log.fidelities.extend(fidelities_of(batch) or [None] * len(batch))
     if len(batch):
-        _tell(algorithm, log, batch, [RUNNING] * len(batch))
+        _tell(algorithm, log, batch, handed_out(batch))
     return batch
 
 
@@ -186,7 +191,8 @@ class AlgorithmContract:
     """Inherit, implement `make`, and let pytest collect.
 
     Attributes:
-        exhausts: whether the algorithm as made never repeats a decision and ends when none is left.
+        exhausts: whether the algorithm as made never repeats a decision (at the same fidelity) and ends when
+            none is left.
         learns: whether it promises to beat random search on a problem with structure.
         trials: budget of a search on the planted problem.
         seeds: how many such problems.
@@ -280,7 +286,9 @@ class AlgorithmContract:
         for workers in {1, self.workers}:
             log = simulate(self.make(), space, _hashed, trials=2 * size, workers=workers)
             assert log.exhausted
-            assert len(log.decisions) == len(set(log.decisions)) == size
+            tried = list(zip(log.decisions, log.fidelities, strict=True))
+            assert len(tried) == len(set(tried))
+            assert len(set(log.decisions)) == size
 
     def test_trials_without_a_result_are_survived(self) -> None:
         """All ways to end, one after the other, and a study in which nothing ever succeeds."""

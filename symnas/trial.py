@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from symnas.checkpoints import Checkpoints
 from symnas.decision import Decision
 from symnas.errors import StudyError
 from symnas.outcome import Outcome, Status
@@ -30,6 +32,7 @@ class Home:
         target: the program or bare space that was searched; None where a study was only read.
         note: what finds the program again, where it is not at hand.
         weights: the trained weights that were kept.
+        checkpoints: where paused trials keep what they need to go on, while a search runs.
     """
 
     space: Space
@@ -37,6 +40,7 @@ class Home:
     target: Any = None
     weights: WeightsKeeper | None = None
     note: Mapping[str, Any] | None = None
+    checkpoints: Checkpoints | None = None
 
     def subject(self) -> Any:
         """Return what was searched, imported from where it was if it was not given.
@@ -81,6 +85,9 @@ class Trial:
         traceback: the whole traceback of what went wrong.
         steps: intermediate metrics, as pairs of step and metrics.
         copied_from: number of the trial with the same decision whose result this is, or None.
+        fidelity: how far it goes (epochs, steps), where the algorithm says that; else None.
+        resumes: number of the trial with the same decision that it goes on from, or None.
+        root: number of the trial in which that training began, where it is not this one.
     """
 
     number: int
@@ -98,6 +105,9 @@ class Trial:
     traceback: str | None = None
     steps: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
     copied_from: int | None = None
+    fidelity: int | None = None
+    resumes: int | None = None
+    root: int | None = None
 
     @property
     def decision(self) -> Decision:
@@ -108,8 +118,19 @@ class Trial:
 
     @property
     def seed(self) -> int:
-        """The trial's own seed, out of the study's and its number."""
-        return derived_seed(self.home.seed, "trial", self.number)
+        """The trial's own seed, out of the study's and its number; one that goes on keeps the seed it has."""
+        return derived_seed(self.home.seed, "trial", self.origin)
+
+    @property
+    def origin(self) -> int:
+        """Number of the trial in which its training began: its own, unless it goes on from another."""
+        return self.number if self.root is None else self.root
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The folder in which the trial finds and leaves what it needs to go on; None without a fidelity."""
+        held = self.home.checkpoints
+        return None if self.fidelity is None or held is None else held.path(self.origin)
 
     @property
     def seconds(self) -> float | None:
@@ -142,12 +163,13 @@ class Trial:
 
     def outcome(self, oriented: tuple[float, ...] | None) -> Outcome:
         """Return what an algorithm sees of it, with values already turned so that larger is better."""
-        return Outcome(self.status, oriented, self.metrics, self.cost)
+        return Outcome(self.status, oriented, self.metrics, self.cost, self.fidelity)
 
     def __repr__(self) -> str:
         """Show number, status and metrics."""
         shown = ", ".join(f"{name}={value:.6g}" for name, value in self.metrics.items())
-        return f"<Trial {self.number} {self.status.value}{': ' + shown if shown else ''}>"
+        at = "" if self.fidelity is None else f" at {self.fidelity}"
+        return f"<Trial {self.number} {self.status.value}{at}{': ' + shown if shown else ''}>"
 
 
 def _recalled(note: Mapping[str, Any]) -> Any:

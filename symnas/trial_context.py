@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ class RunningTrial:
         seed: the trial's own seed.
         decision: what is tried.
         on_report: called with each step and its metrics; returns whether to stop.
+        fidelity: how far to go (epochs, steps), where the algorithm says that; else None.
+        checkpoint: the folder for what the trial needs to go on later, where there is a fidelity.
     """
 
     def __init__(
@@ -40,14 +43,28 @@ class RunningTrial:
         seed: int,
         decision: Decision,
         on_report: Callable[[int, Mapping[str, float]], bool],
+        fidelity: int | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
         self.study = study
         self.number = number
         self.seed = seed
         self.decision = decision
+        self.fidelity = fidelity
         self._on_report = on_report
+        self._checkpoint = checkpoint
         self.display: Display | None = None
         self._places: dict[str, int] = {}
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """A folder that the trials of one decision share, for what the next one needs to go on; else None.
+
+        It is there when it is asked for. It may be empty at any time: then start from the beginning.
+        """
+        if self._checkpoint is not None:
+            self._checkpoint.mkdir(parents=True, exist_ok=True)
+        return self._checkpoint
 
     def report(self, step: int, metrics: Mapping[str, float]) -> None:
         """Say how it goes; does not return where the study's pruner stops the trial here.

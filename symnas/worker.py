@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from symnas.errors import EvaluatorError, MissingExtraError, StoreError
@@ -31,11 +32,15 @@ class Job:
         number: its place in the study.
         seed: its own seed.
         decision: what to try, flat.
+        fidelity: how far to go, or None.
+        checkpoint: the folder for what the trial needs to go on, or None.
     """
 
     number: int
     seed: int
     decision: Mapping[str, Any]
+    fidelity: int | None = None
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Setup:
     evaluate: Any
     objectives: Objectives
     keep_weights: bool
+    fidelity: bool = False
 
     def evaluation(self) -> Evaluation:
         """Put target and evaluator together, in the worker."""
@@ -55,7 +61,7 @@ class Setup:
             from symnas.program import program
 
             target = program(target)
-        return Evaluation(target, self.evaluate, self.objectives, self.keep_weights)
+        return Evaluation(target, self.evaluate, self.objectives, self.keep_weights, self.fidelity)
 
 
 def main() -> None:
@@ -95,7 +101,8 @@ def _served(
         return bool(inbox.get())
 
     _send(replies, ("started", job.number))
-    trial = RunningTrial(study, job.number, job.seed, space.decision(job.decision), report)
+    decision = space.decision(job.decision)
+    trial = RunningTrial(study, job.number, job.seed, decision, report, job.fidelity, job.checkpoint)
     try:
         return ("done", job.number, evaluation.run(trial))
     except FATAL as error:

@@ -19,19 +19,19 @@ import symnas.spaces
 LAYERS = ["errors", "tree", "grammar", "program", "compile", "estimators", "search", "cli"]
 HOMES = {
     "errors": "errors",
-    "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration fidelity layout
-        mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge random_spaces ranges
-        render sampling serial space subsets uniform""",
+    "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration fidelity
+        layout mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge random_spaces
+        ranges render sampling serial space subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices coverage exploration instrument operations
         program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
-    "compile": """births clauses dispatch flops generated graph profile recording requirements residual slicing
-        splicing trace variants visibility writing""",
+    "compile": """births clauses dispatch flops generated graph profile recording requirements residual
+        slicing splicing trace variants visibility writing""",
     "estimators": "batches content isolation task training",
-    "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives owners pool progress
-        pruners replay search session sql_store store store_errors study trial trial_context weights
-        worker""",
+    "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives
+        owners pool progress pruners replay search session sql_store store store_errors study trial
+        trial_context weights worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
