@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, str] = {
     "hyperband": "symnas.algorithms.hyperband:Hyperband",
     "local-search": "symnas.algorithms.local_search:LocalSearch",
     "nsga2": "symnas.algorithms.nsga2:NSGA2",
+    "optuna": "symnas.algorithms.optuna_sampler:Optuna",
     "random": "symnas.algorithms.random:Random",
     "successive-halving": "symnas.algorithms.halving:SuccessiveHalving",
 }
