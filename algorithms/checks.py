@@ -41,3 +41,10 @@ def positive(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise AlgorithmError(f"{name} is a number above 0; got {value!r}")
     return value
+
+
+def weight(name: str, value: object) -> float:
+    """Return a number of at least 0 that is not infinite, or say what was wrong with it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise AlgorithmError(f"{name} is a number of at least 0; got {value!r}")
+    return value

@@ -1,0 +1,140 @@
+"""Bayesian ridge regression on single values and on pairs of them, through a quadratic kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithm import Prediction
+from symnas.layout import REAL, SINGLE
+from symnas.nodes import FloatRange, IntRange
+
+if TYPE_CHECKING:
+    from symnas.batch import Batch
+    from symnas.encoding import _Place
+    from symnas.space import Space
+
+Floats = NDArray[np.float64]
+
+NOISES = (0.01, 0.03, 0.1, 0.3, 1.0)
+CONSTANT, PAIRS = 0.2, 2.0
+CENTRES, WIDTH, SHARE = 9, 0.1, 0.67
+
+
+class PairRidge:
+    """Ridge regression on the one-hot view and all products of two of its columns.
+
+    The products are never written out: with s the inner product of two rows per point, the kernel
+    0.2 + s + 2 s² has them as its features (Schölkopf and Smola: Learning with Kernels, 2002). Numbers add
+    smooth bumps over their range, so that neighbours resemble each other. The noise is the one of five that
+    makes the values likeliest; the posterior's standard deviation tells how far a mean can be trusted.
+    """
+
+    def fit(self, space: Space, batch: Batch, values: Floats) -> PairModel:
+        """Return the model of decisions and their values, all finite.
+
+        Args:
+            space: the space.
+            batch: the decisions.
+            values: (rows,); what lies further below the median than twice the best lies above counts as
+                lying there, so that failures do not flatten the top.
+        """
+        features = Features(space)
+        rows = features(batch)
+        middle, top = float(np.median(values)), float(values.max())
+        clipped = np.maximum(values, middle - 2.0 * (top - middle)) if top > middle else values
+        level, scale = float(clipped.mean()), float(clipped.std()) or 1.0
+        target = (clipped - level) / scale
+        eigenvalues, vectors = np.linalg.eigh(features.kernel(rows, rows))
+        eigenvalues = np.maximum(eigenvalues, 0.0)
+        turned = vectors.T @ target
+        best = (-np.inf, NOISES[0], 1.0)
+        for noise in NOISES:
+            spread = eigenvalues + noise
+            variance = float((turned**2 / spread).mean()) or 1.0
+            likelihood = -0.5 * (len(target) * np.log(variance) + np.log(spread).sum())
+            best = max(best, (float(likelihood), noise, variance))
+        _, noise, variance = best
+        spread = eigenvalues + noise
+        dual = vectors @ (turned / spread)
+        return PairModel(features, rows, dual, vectors / np.sqrt(spread), (level, scale, variance))
+
+
+class Features:
+    """The columns of the regression, and the kernel over them."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.points = max(len([entry for entry in space.layout.own if entry.mutable]), 1)
+        self.numbers = [place for place in space.encoder.places if _numeric(place)]
+
+    def __call__(self, batch: Batch) -> Floats:
+        """Return the columns of decisions, (rows, columns)."""
+        view = self.space.encode(batch).astype(np.float64)
+        parts = [view]
+        for place in self.numbers:
+            unit, held = self._unit(place, batch, view)
+            distance = (unit[:, None] - np.linspace(0.0, 1.0, CENTRES)) / WIDTH
+            parts.append(SHARE * np.exp(-0.5 * distance**2) * held[:, None])
+        for place in self.numbers:
+            if place.scaled:
+                view[:, place.start] = 0.0
+        return np.concatenate(parts, axis=1)
+
+    @staticmethod
+    def _unit(place: _Place, batch: Batch, view: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return where a number lies in its range, from 0 to 1, and where it exists."""
+        entry = place.entry
+        if place.scaled:
+            flag = view[:, place.start + place.width] if place.flagged else np.ones(len(view))
+            return view[:, place.start].copy(), flag > 0
+        codes = batch.codes[:, entry.column]
+        return codes / (entry.card - 1), codes >= 0
+
+    def kernel(self, first: Floats, second: Floats) -> Floats:
+        """Return the kernel between rows, (first, second)."""
+        single = first @ second.T / self.points
+        return CONSTANT + single + PAIRS * single**2
+
+    def diagonal(self, rows: Floats) -> Floats:
+        """Return the kernel of each row with itself."""
+        single: Floats = np.einsum("ij,ij->i", rows, rows) / self.points
+        return CONSTANT + single + PAIRS * single**2
+
+
+def _numeric(place: _Place) -> bool:
+    entry = place.entry
+    ordered = entry.shape == SINGLE and isinstance(entry.domain, IntRange | FloatRange)
+    return entry.shape == REAL or (ordered and entry.card > 2)
+
+
+class PairModel:
+    """The posterior of a `PairRidge`.
+
+    Args:
+        features: the columns.
+        rows: (n, columns) of the decisions fitted to.
+        dual: (n,) weights of the mean.
+        half: (n, n) square root of the inverse of kernel plus noise.
+        scaling: level and scale of the values, and the variance of the scaled ones per unit of the kernel.
+    """
+
+    def __init__(
+        self, features: Features, rows: Floats, dual: Floats, half: Floats, scaling: tuple[float, ...]
+    ) -> None:
+        self.features = features
+        self.rows = rows
+        self.dual = dual
+        self.half = half
+        self.scaling = scaling
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return mean and standard deviation of every decision's value."""
+        level, scale, variance = self.scaling
+        rows = self.features(batch)
+        cross = self.features.kernel(rows, self.rows)
+        explained = ((cross @ self.half) ** 2).sum(axis=1)
+        unsure = np.maximum(self.features.diagonal(rows) - explained, 1e-12)
+        return Prediction(level + scale * (cross @ self.dual), scale * np.sqrt(variance * unsure))
