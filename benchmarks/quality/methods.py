@@ -1,0 +1,86 @@
+"""Every method that the benchmark compares, with its options, in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.quality import native, peers
+from benchmarks.quality.problems import SYNTHETIC
+from symnas.algorithms.registry import resolve
+from symnas.decision import Decision
+from symnas.outcome import RUNNING, Outcome, Status
+from symnas.space import Space
+
+Evaluate = Callable[[Decision], float]
+Search = Callable[[Space, Evaluate, int, int], None]
+
+
+def everything(_: Space) -> bool:
+    """Tell that a method takes any space."""
+    return True
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the tables.
+
+    Args:
+        title: as the page writes it.
+        group: "ours", "peer" or "baseline".
+        search: what runs it: space, evaluation function, budget, seed.
+        cap: most evaluations it is given, since some think too long for more.
+        takes: whether it has what a space asks for.
+        not_on: problems on which it is not run, for a reason that the page states.
+    """
+
+    title: str
+    group: str
+    search: Search
+    cap: int = 10**9
+    takes: Callable[[Space], bool] = everything
+    not_on: frozenset[str] = frozenset()
+
+
+def contract(name: str, options: Mapping[str, Any] | None = None) -> Search:
+    """Return the search of one of our algorithms: propose, observe, as a study does it, one at a time."""
+
+    def search(space: Space, evaluate: Evaluate, budget: int, seed: int) -> None:
+        algorithm = resolve(name, options)
+        algorithm.setup(space)
+        for call in range(budget):
+            batch = algorithm.propose(1, np.random.default_rng([seed, call]))
+            if not len(batch):
+                break
+            algorithm.observe(batch, [RUNNING])
+            value = evaluate(batch[0])
+            status = Status.DONE if math.isfinite(value) else Status.NAN
+            values = (value,) if math.isfinite(value) else None
+            algorithm.observe(batch, [Outcome(status, values, {"value": value})])
+
+    return search
+
+
+_NOT_LOGARITHMIC = frozenset(SYNTHETIC)
+
+METHODS: Mapping[str, Method] = {
+    "random": Method("random", "baseline", peers.random_search),
+    "auto": Method("auto", "ours", contract("auto")),
+    "smbo": Method("smbo", "ours", contract("smbo")),
+    "mcts": Method("mcts", "ours", contract("mcts")),
+    "evolution": Method("evolution", "ours", contract("evolution", {"population": 20, "tournament": 5})),
+    "local-search": Method("local-search", "ours", contract("local-search")),
+    "optuna-tpe": Method("Optuna TPE", "peer", peers.optuna_tpe, takes=native.plain),
+    "hyperopt-tpe": Method("hyperopt TPE", "peer", peers.hyperopt_tpe, takes=native.plain),
+    "pyglove-evolution": Method("PyGlove evolution", "peer", peers.pyglove_evolution),
+    "optuna-gp": Method("Optuna GP", "peer", peers.optuna_gp, cap=100, takes=native.plain),
+    "smac": Method(
+        "SMAC forest", "peer", peers.smac_forest, cap=100, takes=native.plain, not_on=_NOT_LOGARITHMIC
+    ),
+}
+PEERS = tuple(name for name, method in METHODS.items() if method.group == "peer")
+OURS = tuple(name for name, method in METHODS.items() if method.group == "ours")

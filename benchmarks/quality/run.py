@@ -1,0 +1,197 @@
+"""Run searches on problems, one after the other, and append what each found to `results/`.
+
+Every search is one line of `results/METHOD.csv`, written when it ends. Lines that are there are not run
+again, so the command continues where it was stopped. To run a method anew, delete its file.
+
+    python -m benchmarks.quality.run --methods smbo optuna-tpe --problems graph-cora --seeds 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.quality.methods import METHODS, Method
+from benchmarks.quality.problem import Problem
+from benchmarks.quality.problems import BUDGET, PROBLEMS, get
+from symnas.decision import Decision
+
+RESULTS = Path(__file__).resolve().parent / "results"
+FIELDS = ("problem", "seed", "evaluations", "think_ms", "trace")
+
+
+@dataclass
+class Trace:
+    """What a search found, as steps of its incumbent.
+
+    Args:
+        problem: the problem's name.
+        seed: of the search; it also says which evaluation of each decision the method sees.
+        evaluations: how many were made.
+        think_ms: milliseconds of processor time per evaluation, without the evaluation itself.
+        steps: (number of the evaluation, regret in what was seen, regret in what is reported) whenever a
+            better value was seen.
+    """
+
+    problem: str
+    seed: int
+    evaluations: int = 0
+    think_ms: float = 0.0
+    steps: list[tuple[int, float, float]] = field(default_factory=list)
+
+    def at(self, budget: int) -> tuple[float, float]:
+        """Return both regrets of the incumbent after a number of evaluations, at least 1."""
+        found = self.steps[0]
+        for step in self.steps:
+            if step[0] > budget:
+                break
+            found = step
+        return found[1], found[2]
+
+    def row(self) -> dict[str, object]:
+        """Return the line of the file."""
+        trace = ";".join(f"{number}:{_short(seen)}:{_short(told)}" for number, seen, told in self.steps)
+        think = f"{self.think_ms:.3g}"
+        return dict(zip(FIELDS, (self.problem, self.seed, self.evaluations, think, trace), strict=True))
+
+    @classmethod
+    def of(cls, row: dict[str, str]) -> Trace:
+        """Read a line of the file."""
+        steps = []
+        for step in row["trace"].split(";"):
+            number, seen, told = step.split(":")
+            steps.append((int(number), float(seen), float(told)))
+        return cls(row["problem"], int(row["seed"]), int(row["evaluations"]), float(row["think_ms"]), steps)
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if abs(value) >= 1e-6 else "0"
+
+
+class Recorder:
+    """The evaluation function that a method calls; it keeps the time between calls and the incumbent.
+
+    Args:
+        problem: what is evaluated.
+        seed: which evaluation of each decision is seen.
+    """
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.problem = problem
+        self.trace = Trace(problem.name, seed)
+        self._best = -float("inf")
+        self._thinking = 0.0
+        self._left = time.process_time()
+
+    def __call__(self, decision: Decision) -> float:
+        """Return what the method sees of a decision."""
+        self._thinking += time.process_time() - self._left
+        trace, problem = self.trace, self.problem
+        value = problem.valid(decision, trace.seed)
+        trace.evaluations += 1
+        if value > self._best:
+            self._best = value
+            told = problem.best_test(trace.seed) - problem.test(decision, trace.seed)
+            trace.steps.append((trace.evaluations, problem.best_valid(trace.seed) - value, told))
+        trace.think_ms = 1000 * self._thinking / trace.evaluations
+        self._left = time.process_time()
+        return value
+
+
+def search(method: Method, problem: Problem, seed: int, budget: int) -> Trace:
+    """Return what a method finds on a problem.
+
+    Args:
+        method: whose search it is.
+        problem: where.
+        seed: of the method's generator, and of the evaluations.
+        budget: how many evaluations it may make.
+    """
+    recorder = Recorder(problem, seed)
+    method.search(problem.space, recorder, budget, seed)
+    return recorder.trace
+
+
+def read(method: str, folder: Path = RESULTS) -> list[Trace]:
+    """Return the traces of a method; none where it was not run yet."""
+    path = folder / f"{method}.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Trace.of(row) for row in csv.DictReader(file)]
+
+
+def append(method: str, trace: Trace, folder: Path = RESULTS) -> None:
+    """Write a trace behind the others, in one piece."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{method}.csv"
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        if not file.tell():
+            writer.writeheader()
+        writer.writerow(trace.row())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def tasks(
+    methods: Sequence[str], problems: Sequence[str], seeds: int, first: int = 10
+) -> Iterator[tuple[str, str, int]]:
+    """Yield method, problem and seed: a few seeds of everything before the rest of anything."""
+    for some in (range(min(first, seeds)), range(first, seeds)):
+        for method in methods:
+            for problem in problems:
+                for seed in some:
+                    yield method, problem, seed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description="Run the searches that are missing in results/.")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="NAME")
+    parser.add_argument(
+        "--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS), metavar="NAME"
+    )
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--first", type=int, default=10, help="seeds of everything before more of anything")
+    parser.add_argument("--budget", type=int, default=BUDGET)
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    done = {
+        (method, trace.problem, trace.seed)
+        for method in options.methods
+        for trace in read(method, options.folder)
+    }
+    failures = 0
+    for name, where, seed in tasks(options.methods, options.problems, options.seeds, options.first):
+        method = METHODS[name]
+        if (name, where, seed) in done or where in method.not_on:
+            continue
+        problem = get(where)
+        if not method.takes(problem.space):
+            continue
+        started = time.process_time()
+        try:
+            trace = search(method, problem, seed, min(options.budget, method.cap))
+        except Exception as error:  # one method's failure must not end the others' runs
+            failures += 1
+            print(f"{name} {where} {seed}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            continue
+        append(name, trace, options.folder)
+        seen, told = trace.at(options.budget)
+        print(
+            f"{name:16} {where:16} {seed:3} regret {seen:8.3f} seen, {told:8.3f} reported; "
+            f"{trace.think_ms:7.2f} ms, {time.process_time() - started:6.1f} s",
+            flush=True,
+        )
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
