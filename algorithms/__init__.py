@@ -9,6 +9,7 @@ from symnas.algorithms.local_search import LocalSearch
 from symnas.algorithms.nsga2 import NSGA2
 from symnas.algorithms.random import Random
 from symnas.algorithms.registry import AlgorithmInfo, available, find, names, parse_options, resolve
+from symnas.algorithms.reinforce import Reinforce
 
 __all__ = [
     "ASHA",
@@ -19,6 +20,7 @@ __all__ = [
     "LocalSearch",
     "Random",
     "RegularizedEvolution",
+    "Reinforce",
     "SuccessiveHalving",
     "available",
     "find",

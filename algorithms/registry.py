@@ -30,6 +30,7 @@ BUILT_IN: Mapping[str, str] = {
     "nsga2": "symnas.algorithms.nsga2:NSGA2",
     "optuna": "symnas.algorithms.optuna_sampler:Optuna",
     "random": "symnas.algorithms.random:Random",
+    "reinforce": "symnas.algorithms.reinforce:Reinforce",
     "successive-halving": "symnas.algorithms.halving:SuccessiveHalving",
 }
 
