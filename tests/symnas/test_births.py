@@ -18,7 +18,7 @@ from symnas.errors import BuildError
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_parameter_has_a_key_and_every_key_a_parameter(name: str) -> None:
     program = program_of(name)
-    kinds: dict[str, tuple[type, str]] = {}
+    kinds: dict[str, tuple[str, str]] = {}
     for decision in program.space.sample(4, np.random.default_rng(0)):
         made = birth(program, decision)
         tensors = dict(made.child.named_parameters(remove_duplicate=False))
@@ -29,7 +29,7 @@ def test_every_parameter_has_a_key_and_every_key_a_parameter(name: str) -> None:
             by_key.setdefault(key, set()).add(id(tensors[path]))
             # Whatever was chosen, a key belongs to one parameter of one class of module.
             owner, _, last = path.rpartition(".")
-            kind = type(made.child.get_submodule(owner)), last
+            kind = type(made.child.get_submodule(owner)).__name__, last
             if len([other for other in made.parameters.values() if other == key]) == 1:
                 assert kinds.setdefault(key, kind) == kind, key
         assert all(len(ids) == 1 for ids in by_key.values()), by_key
