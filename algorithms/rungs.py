@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from symnas.algorithm import Algorithm, Capabilities
+from symnas.algorithm import Algorithm, Capabilities, Prediction, depending
 from symnas.algorithms.checks import whole
 from symnas.errors import AlgorithmError
 from symnas.fidelity import Proposal, ladder
@@ -25,7 +26,10 @@ InnerOptions = tuple[tuple[str, Any], ...] | str
 class Halver(Algorithm):
     """Base of the algorithms that stop most trials early and let an inner algorithm propose them."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True, fidelity=True)
+    capabilities: ClassVar[Capabilities] = depending(
+        Capabilities(multi_objective=True, fidelity=True),
+        lambda own: replace(own.parts[0].capabilities, fidelity=True),
+    )
 
     inner: str
     inner_options: InnerOptions
@@ -81,6 +85,10 @@ class Halver(Algorithm):
                 f"as far as at first; got low={self.low or 1}, high={self.high}, factor={self.factor}: raise "
                 "high (a task's epochs), or lower factor"
             )
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return what the inner algorithm expects of decisions."""
+        return self._inner.predict(batch)
 
     def _proposal(self, rows: Sequence[Batch], fidelities: Sequence[int]) -> Proposal:
         if not rows:

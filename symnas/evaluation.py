@@ -253,6 +253,8 @@ def _others(evaluate: Any, parameters: list[inspect.Parameter], by_name: tuple[s
 
 
 def _yields(evaluate: Any) -> bool:
+    if getattr(evaluate, "fidelities", None) is not None:
+        return True  # it says itself how far it goes, as a Task does
     return inspect.isgeneratorfunction(evaluate) or inspect.isgeneratorfunction(
         getattr(type(evaluate), "__call__", None)  # noqa: B004 - it is callable; what matters is how
     )

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+import symnas
+from symnas.decision import Decision
+from symnas.errors import AlgorithmError
+from symnas.evaluation import Evaluation
+from symnas.nodes import IntRange, OneOf
+from symnas.objectives import Objectives
+from symnas.space import Space
 from symnas.task import Task
+from symnas.trial_context import RunningTrial
 
 INPUTS = torch.randn(37, 4, generator=torch.Generator().manual_seed(0))
 TARGETS = (INPUTS[:, 0] > 0).long()
@@ -146,3 +154,69 @@ def test_a_damaged_checkpoint_is_told_and_does_no_harm(tmp_path: Path) -> None:
 def test_the_last_rung_leaves_nothing(tmp_path: Path) -> None:
     reach(make(PAIR), child(), 6, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+class Nets:
+    """A program over small perceptrons."""
+
+    name = fingerprint = "nets"
+    space = Space((OneOf("width", (2, 4, 8)), OneOf("act", ("ReLU", "Tanh")), IntRange("depth", 1, 3)))
+
+    def build(self, decision: Decision) -> nn.Module:
+        parts: list[nn.Module] = []
+        size = 4
+        for _ in range(int(decision["depth"])):  # type: ignore[call-overload]
+            parts += [nn.Linear(size, int(decision["width"])), getattr(nn, str(decision["act"]))()]  # type: ignore[call-overload]
+            size = int(decision["width"])  # type: ignore[call-overload]
+        return nn.Sequential(*parts, nn.Dropout(0.1), nn.Linear(size, 2))
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_promoted_trials_equal_trials_that_ran_in_one_go(workers: int, tmp_path: Path) -> None:
+    task = make(PAIR, epochs=4, optimizer=sgd, schedule=cosine)
+    study = symnas.search(
+        Nets(), task, algorithm="successive-halving", options={"factor": 2}, trials=5 + 2 * workers, workers=workers,
+        store=tmp_path / "runs.db", seed=2, progress=False,
+    )  # fmt: skip
+    if workers == 1:
+        assert [trial.fidelity for trial in study.trials] == [1, 1, 1, 1, 2, 2, 4]
+    assert study.algorithm.endswith("low=1, high=4, size=None)")  # from the task
+    best = study.best
+    assert [step for step, _ in best.steps] == [3, 4]
+    whole = Evaluation(Nets(), task, Objectives.parse(task.objectives), keep_weights=True).run(
+        RunningTrial("whole", 0, best.seed, best.decision, lambda step, metrics: False)
+    )
+    assert dict(best.metrics) == whole.metrics
+    loaded = best.load().state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in whole.weights.items())
+    assert not list(tmp_path.rglob("training.pt*"))
+
+
+def test_a_task_ends_where_it_ends() -> None:
+    task = make(PAIR, epochs=4)
+    with pytest.raises(AlgorithmError, match="this evaluator goes from 1 to 4; got high=9"):
+        symnas.search(Nets(), task, algorithm="hyperband", options={"high": 9}, progress=False)
+    with pytest.raises(AlgorithmError, match=r"raise high .a task's epochs."):
+        symnas.search(Nets(), make(PAIR, epochs=2), algorithm="hyperband", progress=False)
+
+
+def test_what_a_killed_search_has_paused_is_gone_on_with(tmp_path: Path) -> None:
+    task = make(PAIR, epochs=4)
+    settings: dict[str, Any] = {
+        "algorithm": "successive-halving",
+        "options": {"factor": 2},
+        "progress": False,
+    }
+
+    def stop(trial: Any) -> None:
+        if trial.number == 5:
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        symnas.search(Nets(), task, trials=7, store=tmp_path / "runs.db", on_trial=stop, **settings)
+    paused = {file.parent.name for file in tmp_path.rglob("training.pt")}
+    calm = symnas.search(Nets(), task, trials=7, **settings)
+    study = symnas.search(Nets(), task, trials=7, store=tmp_path / "runs.db", **settings)
+    assert f"trial-{study.trials[6].origin}" in paused
+    assert [step for step, _ in study.trials[6].steps] == [3, 4]  # and not from 1
+    assert [dict(trial.metrics) for trial in study.trials] == [dict(trial.metrics) for trial in calm.trials]
