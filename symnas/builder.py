@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from symnas.compiled import compile_module
 from symnas.coverage import Coverage, Transform
 from symnas.errors import BuildError, ProgramError, SymnasError
-from symnas.instrument import FRAME, compile_module
+from symnas.instrument import FRAME
 from symnas.runtime import RUN, Arrival, Run
 from symnas.sites import Value
 from symnas.swapping import swapped

@@ -13,10 +13,11 @@ from typing import Any
 
 from symnas.addressing import Walker
 from symnas.callees import CALLED, Callees, fixpoint
+from symnas.compiled import References, compile_function, find_code
 from symnas.errors import AnnotationError, ProgramError
 from symnas.grammar.model import Annotation, ParsedModule
 from symnas.grammar.module import parse_module
-from symnas.instrument import Instrumenter, References, compile_function, find_code
+from symnas.instrument import Instrumenter
 from symnas.operations import Missing
 from symnas.reach import Reach, Source, evaluated
 from symnas.sites import Function, Site, site_of

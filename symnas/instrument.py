@@ -2,8 +2,7 @@
 
 The result has the user's own lines, so tracebacks and debuggers show them, and refers to the library by one
 reserved name, `__symnas__`, always as `__symnas__.operation(frame, place, …)`; a later pass over the tree
-(the survey's dependence tracking) recognises it by that. `compile_function` then compiles the tree with the
-free variables of the original, so that the code object can take the original's place.
+(the survey's dependence tracking) recognises it by that. `symnas.compiled` then compiles the tree.
 
 A choice becomes a conditional expression, not a set of closures: only the chosen candidate is ever
 evaluated, in the scope and stack frame of the code around it, where `super()`, `yield` and local variables
@@ -11,59 +10,17 @@ mean what they mean there.
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
 import copy
-import functools
-import operator
 from collections.abc import Collection, Mapping
-from types import CodeType
-from typing import Any, TypeVar
+from typing import Any
 
+from symnas.compiled import RESERVED, References, is_docstring, place_at
 from symnas.errors import ProgramError
-from symnas.operations import RUNTIME
 from symnas.sites import CallSite, Function, FunctionNode, Loop, Site
 
-RESERVED = "__symnas__"
 FRAME = "__symnas_frame__"
-_MARK = "\0symnas:"
-_FUTURES = functools.reduce(
-    operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names)
-)
-
-
-_Node = TypeVar("_Node", bound=ast.AST)
-
-
-class References:
-    """The objects that instrumented code refers to, by the constants that stand for them in trees."""
-
-    def __init__(self) -> None:
-        self._objects: list[object] = []
-        self._index: dict[int, int] = {}
-
-    def marker(self, thing: object) -> str:
-        """Return the constant that stands for an object."""
-        index = self._index.get(id(thing))
-        if index is None:
-            index = self._index[id(thing)] = len(self._objects)
-            self._objects.append(thing)
-        return f"{_MARK}{index}"
-
-    def resolve(self, constant: object) -> object:
-        """Return the object that a constant stands for, or the constant itself."""
-        if isinstance(constant, str) and constant.startswith(_MARK):
-            return self._objects[int(constant[len(_MARK) :])]
-        return constant
-
-    def inject(self, code: CodeType) -> CodeType:
-        """Put the objects in the place of their markers, in a code object and those inside it."""
-        constants = tuple(
-            self.inject(constant) if isinstance(constant, CodeType) else self.resolve(constant)
-            for constant in code.co_consts
-        )
-        return code.replace(co_consts=constants)
 
 
 class Instrumenter:
@@ -110,7 +67,7 @@ class Instrumenter:
         assert isinstance(node, ast.Module)
         kept = [item for item in node.body if whole or self.defines(item)]
         body = self._body(kept)
-        at = 1 if body and _is_docstring(body[0]) else 0
+        at = 1 if body and is_docstring(body[0]) else 0
         while at < len(body) and _is_future(body[at]):
             at += 1
         where = (
@@ -215,7 +172,7 @@ class Instrumenter:
             argument = ast.arg("function", None)
             body = self._op(node, "made", ast.Name("function", ast.Load()), _const(node, place))
             made = ast.Lambda(ast.arguments([], [argument], None, [], [], None, []), body)
-            new.decorator_list = [*new.decorator_list, _place(made, node)]
+            new.decorator_list = [*new.decorator_list, place_at(made, node)]
         assert isinstance(new, ast.stmt)
         return new
 
@@ -229,7 +186,7 @@ class Instrumenter:
         if not function.touched:
             new.body = self._body(node.body)
             return new
-        first = 1 if _is_docstring(node.body[0]) and len(node.body) > 1 else 0
+        first = 1 if is_docstring(node.body[0]) and len(node.body) > 1 else 0
         rest = self._body(node.body[first:])
         owner = _owner(function)
         prologue: list[ast.stmt] = [self._open(node.body[first], function, owner)]
@@ -243,20 +200,20 @@ class Instrumenter:
     def _open(self, where: ast.AST, function: Function, owner: str | None) -> ast.stmt:
         arguments: list[ast.expr] = [_const(where, self.references.marker(function))]
         if owner is not None:
-            arguments.append(_place(ast.Name(owner, ast.Load()), where))
-        target = _place(ast.Name(FRAME, ast.Store()), where)
-        return _place(ast.Assign([target], self._op(where, "frame", *arguments)), where)
+            arguments.append(place_at(ast.Name(owner, ast.Load()), where))
+        target = place_at(ast.Name(FRAME, ast.Store()), where)
+        return place_at(ast.Assign([target], self._op(where, "frame", *arguments)), where)
 
     def _parameter(self, where: ast.AST, function: Function, name: str, default: ast.expr) -> ast.stmt:
         """`if missing(p): p = recall(…) if known(…) else keep(…, <the default, choices made>)`."""
         place = [self._frame(where), _const(where, self.references.marker(function)), _const(where, name)]
-        value = _place(ast.Name(name, ast.Load()), where)
+        value = place_at(ast.Name(name, ast.Load()), where)
         known = self._op(where, "known", *place)
         recall = self._op(where, "recall", *place, value)
         keep = self._op(where, "keep", *place, self.visit(default))
-        chosen = _place(ast.IfExp(known, recall, keep), where)
-        assign = _place(ast.Assign([_place(ast.Name(name, ast.Store()), where)], chosen), where)
-        return _place(ast.If(self._op(where, "missing", value), [assign], []), where)
+        chosen = place_at(ast.IfExp(known, recall, keep), where)
+        assign = place_at(ast.Assign([place_at(ast.Name(name, ast.Store()), where)], chosen), where)
+        return place_at(ast.If(self._op(where, "missing", value), [assign], []), where)
 
     def _generator(self, node: ast.FunctionDef, rest: list[ast.stmt]) -> list[ast.stmt]:
         """Open the frame when the function is called; at the first item its call is long gone."""
@@ -265,7 +222,7 @@ class Instrumenter:
         for argument in [*plain.posonlyargs, *plain.args, *plain.kwonlyargs, plain.vararg, plain.kwarg]:
             if argument is not None:
                 argument.annotation = None
-        inner = _place(ast.FunctionDef(node.name, plain, rest, [], None, None), node)
+        inner = place_at(ast.FunctionDef(node.name, plain, rest, [], None, None), node)
         call = ast.Call(ast.Name(node.name, ast.Load()), [], [])
         call.args = [ast.Name(a.arg, ast.Load()) for a in [*plain.posonlyargs, *plain.args]]
         if plain.vararg:
@@ -273,7 +230,7 @@ class Instrumenter:
         call.keywords = [ast.keyword(a.arg, ast.Name(a.arg, ast.Load())) for a in plain.kwonlyargs]
         if plain.kwarg:
             call.keywords.append(ast.keyword(None, ast.Name(plain.kwarg.arg, ast.Load())))
-        return [inner, _place(ast.Return(_place(call, node)), node)]
+        return [inner, place_at(ast.Return(place_at(call, node)), node)]
 
     def _lambda(self, node: ast.Lambda) -> ast.expr:
         function = self.functions[id(node)]
@@ -284,7 +241,7 @@ class Instrumenter:
         argument = ast.arg(FRAME, None)
         inner = ast.Lambda(ast.arguments([], [argument], None, [], [], None, []), new.body)
         opened = self._op(node.body, "frame", _const(node.body, self.references.marker(function)))
-        new.body = _place(ast.Call(_place(inner, node.body), [opened], []), node.body)
+        new.body = place_at(ast.Call(place_at(inner, node.body), [opened], []), node.body)
         return new  # type: ignore[no-any-return]
 
     # -- choices --------------------------------------------------------------------------------
@@ -305,8 +262,8 @@ class Instrumenter:
             if kind == "oneof":
                 result = self._chain(node, site, enter, [*candidates, own])
             else:
-                test = _place(ast.Compare(enter, [ast.Lt()], [_const(node, 0)]), node)
-                result = _place(ast.IfExp(test, own, self._chosen(site, node, candidates)), node)
+                test = place_at(ast.Compare(enter, [ast.Lt()], [_const(node, 0)]), node)
+                result = place_at(ast.IfExp(test, own, self._chosen(site, node, candidates)), node)
         return self._op(node, "leave", frame, place, result)
 
     def _chain(self, node: ast.expr, site: Site, first: ast.expr, values: list[ast.expr]) -> ast.expr:
@@ -316,12 +273,12 @@ class Instrumenter:
             asked = first
             if index:
                 asked = self._op(node, "taken", self._frame(node), _const(node, self.references.marker(site)))
-            test = _place(ast.Compare(asked, [ast.Eq()], [_const(node, index)]), node)
-            result = _place(ast.IfExp(test, values[index], result), node)
+            test = place_at(ast.Compare(asked, [ast.Eq()], [_const(node, index)]), node)
+            result = place_at(ast.IfExp(test, values[index], result), node)
         if len(values) == 1:
             # A single candidate still arrives: `(enter(…), a)[1]`.
-            pair = _place(ast.Tuple([first, values[0]], ast.Load()), node)
-            result = _place(ast.Subscript(pair, _const(node, 1), ast.Load()), node)
+            pair = place_at(ast.Tuple([first, values[0]], ast.Load()), node)
+            result = place_at(ast.Subscript(pair, _const(node, 1), ast.Load()), node)
         return result
 
     def _own(self, site: Site, node: ast.expr) -> ast.expr:
@@ -340,9 +297,9 @@ class Instrumenter:
             else:
                 value = copy.deepcopy(choice.expr)
                 if not isinstance(value, (ast.Constant, ast.Name)):
-                    value = _place(ast.Lambda(ast.arguments([], [], None, [], [], None, []), value), value)
+                    value = place_at(ast.Lambda(ast.arguments([], [], None, [], [], None, []), value), value)
                 values.append(value)
-        return self._op(node, "settle", *place, own, _place(ast.Tuple(values, ast.Load()), node))
+        return self._op(node, "settle", *place, own, place_at(ast.Tuple(values, ast.Load()), node))
 
     def _chosen(self, site: Site, node: ast.expr, candidates: list[ast.expr]) -> ast.expr:
         place = [self._frame(node), _const(node, self.references.marker(site))]
@@ -357,9 +314,9 @@ class Instrumenter:
         result = candidates[-1]
         for index in range(len(candidates) - 2, -1, -1):
             test = ast.Compare(ast.Name(name, ast.Load()), [ast.Eq()], [_const(node, index)])
-            result = _place(ast.IfExp(_place(test, node), candidates[index], result), node)
+            result = place_at(ast.IfExp(place_at(test, node), candidates[index], result), node)
         clause = ast.comprehension(ast.Name(name, ast.Store()), self._op(node, "each", *place), [], 0)
-        return _place(ast.ListComp(result, [clause]), node)
+        return place_at(ast.ListComp(result, [clause]), node)
 
     def _dynamic(self, site: Site, node: ast.expr) -> ast.expr:
         assert site.dynamic is not None
@@ -375,35 +332,17 @@ class Instrumenter:
     # -- small things ---------------------------------------------------------------------------
 
     def _frame(self, where: ast.AST) -> ast.expr:
-        return _place(ast.Name(FRAME, ast.Load()), where)
+        return place_at(ast.Name(FRAME, ast.Load()), where)
 
     def _op(
         self, where: ast.AST, name: str, *args: ast.expr, keywords: list[ast.keyword] | None = None
     ) -> ast.expr:
         function = ast.Attribute(ast.Name(RESERVED, ast.Load()), name, ast.Load())
-        return _place(ast.Call(function, list(args), keywords or []), where)
-
-
-def _place(node: _Node, where: ast.AST) -> _Node:
-    """Give a generated node, and what it holds that has no place yet, the place of a node of the user's."""
-    line, column = getattr(where, "lineno", 1), getattr(where, "col_offset", 0)
-    end_line, end = (
-        getattr(where, "end_lineno", line) or line,
-        getattr(where, "end_col_offset", column) or column,
-    )
-    pending: list[ast.AST] = [node]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, (ast.expr, ast.stmt, ast.arg, ast.keyword)):
-            if hasattr(item, "lineno"):
-                continue
-            item.lineno, item.col_offset, item.end_lineno, item.end_col_offset = line, column, end_line, end
-        pending.extend(ast.iter_child_nodes(item))
-    return node
+        return place_at(ast.Call(function, list(args), keywords or []), where)
 
 
 def _const(where: ast.AST, value: str | int | None) -> ast.expr:
-    return _place(ast.Constant(value), where)
+    return place_at(ast.Constant(value), where)
 
 
 def _owner(function: Function) -> str | None:
@@ -414,14 +353,6 @@ def _owner(function: Function) -> str | None:
         return None
     positional = [*node.args.posonlyargs, *node.args.args]
     return positional[0].arg if positional else None
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
 
 
 def _is_future(node: ast.stmt) -> bool:
@@ -458,109 +389,3 @@ def _refuse_in_comprehension(site: Site, expr: ast.expr) -> None:
                 "comprehension, where `super()`, `yield` "
                 "and `await` mean nothing; compute the value in a line of its own and name it here"
             )
-
-
-def compile_function(
-    function: Function,
-    node: FunctionNode,
-    original: CodeType,
-    references: References,
-) -> CodeType:
-    """Compile an instrumented tree into a code object that can replace `original`.
-
-    Args:
-        function: the function that the tree belongs to.
-        node: its instrumented tree.
-        original: the code to be replaced; name, flags and free variables are taken from it.
-        references: the objects behind the tree's marker constants.
-
-    Raises:
-        ProgramError: the instrumented code needs a variable of an enclosing function that the original does
-        not hold.
-    """
-    tree = _factory(function, _lower(node, references), original.co_freevars)
-    flags = original.co_flags & _FUTURES
-    module = compile(tree, original.co_filename, "exec", flags=flags, dont_inherit=True)
-    code = _find(module, original.co_name, original.co_firstlineno)
-    if code.co_freevars != original.co_freevars:
-        extra = sorted(set(code.co_freevars) ^ set(original.co_freevars))
-        raise ProgramError(
-            f"{function.file}:{function.line}: the closure of {function.qualname} cannot be kept: {extra}"
-        )
-    return references.inject(code).replace(co_qualname=original.co_qualname)
-
-
-def _lower(node: Any, references: References) -> Any:
-    """Replace the reserved name by the constant that becomes the runtime."""
-    marker = references.marker(RUNTIME)
-
-    class Lower(ast.NodeTransformer):
-        def visit_Name(self, name: ast.Name) -> ast.expr:
-            return ast.copy_location(ast.Constant(marker), name) if name.id == RESERVED else name
-
-    return Lower().visit(node)
-
-
-def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module:
-    """Put a function where its free variables and private names mean what they mean in the original.
-
-    Enclosing functions become one that assigns the free variables; the innermost enclosing class is kept,
-    since it provides `__class__` and the prefix of private names.
-    """
-    classes = [parent for parent in function.parents if isinstance(parent, ast.ClassDef)]
-    inner: list[ast.stmt]
-    if isinstance(node, ast.Lambda):
-        inner = [ast.Expr(node)]
-    else:
-        # Uses of every free variable keep the closure's shape, whatever the choices made of the body.
-        uses = [ast.Expr(ast.Name(name, ast.Load())) for name in free]
-        if uses:
-            body = list(node.body)
-            at = 1 if _is_docstring(body[0]) else 0
-            body.insert(at, _place(ast.If(ast.Constant(False), list(uses), []), body[at]))
-            node.body = body
-        inner = [node]
-    if classes:
-        if not isinstance(function.parents[-1], ast.ClassDef):
-            inner = [_def("__symnas_holder__", [*inner])]
-        inner = [ast.ClassDef(classes[-1].name, [], [], inner, [])]
-    names = [name for name in free if not (classes and name == "__class__")]
-    assigned: list[ast.stmt] = [
-        ast.Assign([ast.Name(name, ast.Store())], ast.Constant(None)) for name in names
-    ]
-    made = classes[-1].name if classes else getattr(node, "name", None)
-    if made is not None and made not in free:
-        # The statement must not make its own name (recursion, `super(Net, self)`) a variable of the factory.
-        assigned.insert(0, ast.Global([made]))
-    module = ast.Module([_def("__symnas_factory__", [*assigned, *inner])], [])
-    for item in module.body:
-        _place(item, node)
-    return module
-
-
-def _def(name: str, body: list[ast.stmt]) -> ast.stmt:
-    return ast.FunctionDef(name, ast.arguments([], [], None, [], [], None, []), body, [], None, None)
-
-
-def compile_module(tree: ast.Module, file: str, references: References) -> CodeType:
-    """Compile the instrumented tree of a whole module."""
-    return references.inject(compile(_lower(tree, references), file, "exec", dont_inherit=True))
-
-
-def _find(code: CodeType, name: str, line: int) -> CodeType:
-    found = find_code(code, name, line)
-    if found is None:
-        raise ProgramError(f"{code.co_filename}:{line}: the code of {name!r} was not found in its own source")
-    return found
-
-
-def find_code(code: CodeType, name: str, line: int) -> CodeType | None:
-    """Return the code object of that name and first line inside another, at any depth, or None."""
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            if constant.co_name == name and constant.co_firstlineno == line:
-                return constant
-            inner = find_code(constant, name, line)
-            if inner is not None:
-                return inner
-    return None

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from symnas import builder
+from symnas.compiled import RESERVED
 from symnas.coverage import Transform
 from symnas.errors import BuildError, SymnasError
 from symnas.exploration import Code, Decided, Knowledge, Met, Trace
-from symnas.instrument import RESERVED
 from symnas.nodes import FloatRange, Point
 from symnas.runtime import UNDECIDED, Arrival, Run
 from symnas.sites import Function, Value

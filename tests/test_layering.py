@@ -21,9 +21,9 @@ HOMES = {
     "errors": "errors",
     "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration fidelity
         layout mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge random_spaces
-        ranges render sampling serial space statistics subsets uniform""",
+        ranges render sampling serial space statistics statistics_view subsets uniform""",
     "grammar": "",
-    "program": """addressing assembly builder callees choices coverage exploration instrument operations
+    "program": """addressing assembly builder callees choices compiled coverage exploration instrument operations
         program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
     "compile": """births clauses dispatch flops generated graph profile recording requirements residual
