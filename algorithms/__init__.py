@@ -1,6 +1,7 @@
 """Search algorithms behind one ask/tell contract, and the registry that finds them by name."""
 
 from symnas.algorithms.asha import ASHA
+from symnas.algorithms.conservative_rl import ConservativeRL
 from symnas.algorithms.evolution import RegularizedEvolution
 from symnas.algorithms.grid import Grid
 from symnas.algorithms.halving import SuccessiveHalving
@@ -15,6 +16,7 @@ __all__ = [
     "ASHA",
     "NSGA2",
     "AlgorithmInfo",
+    "ConservativeRL",
     "Grid",
     "Hyperband",
     "LocalSearch",

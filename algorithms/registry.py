@@ -23,6 +23,7 @@ GROUP = "symnas.algorithms"
 
 BUILT_IN: Mapping[str, str] = {
     "asha": "symnas.algorithms.asha:ASHA",
+    "conservative-rl": "symnas.algorithms.conservative_rl:ConservativeRL",
     "evolution": "symnas.algorithms.evolution:RegularizedEvolution",
     "grid": "symnas.algorithms.grid:Grid",
     "hyperband": "symnas.algorithms.hyperband:Hyperband",
