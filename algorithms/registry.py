@@ -28,9 +28,11 @@ BUILT_IN: Mapping[str, str] = {
     "grid": "symnas.algorithms.grid:Grid",
     "hyperband": "symnas.algorithms.hyperband:Hyperband",
     "local-search": "symnas.algorithms.local_search:LocalSearch",
+    "mcts": "symnas.algorithms.mcts:MCTS",
     "nsga2": "symnas.algorithms.nsga2:NSGA2",
     "optuna": "symnas.algorithms.optuna_sampler:Optuna",
     "random": "symnas.algorithms.random:Random",
+    "smbo": "symnas.algorithms.smbo:SMBO",
     "reinforce": "symnas.algorithms.reinforce:Reinforce",
     "successive-halving": "symnas.algorithms.halving:SuccessiveHalving",
 }

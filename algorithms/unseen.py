@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from symnas.batch import Batch
@@ -89,6 +90,11 @@ class Unseen:
                 batch = batch[np.setdiff1d(np.arange(len(batch)), new)]
         parts.append(self.draw(len(batch), rng, taken))
         return type(batch).concat(parts)
+
+    def new(self, batch: Batch, taken: set[Hashable]) -> NDArray[np.bool_]:
+        """Tell which rows were neither handed out nor are in `taken`; equal rows are told alike."""
+        keys = keys_of(batch)
+        return np.fromiter((key not in self._seen and key not in taken for key in keys), bool, len(keys))
 
     def draw(self, n: int, rng: np.random.Generator, taken: Iterable[Hashable] = ()) -> Batch:
         """Return up to `n` different new decisions; fewer only when hardly any or none are left.

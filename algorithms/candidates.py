@@ -1,0 +1,121 @@
+"""Decisions for an acquisition function to choose from: drawn in columns, then a climb among neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithms.unseen import Unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from symnas.batch import Batch
+    from symnas.space import Space
+
+Floats = NDArray[np.float64]
+Score = Callable[["Batch"], Floats]
+
+REALS = 4
+MOST_NEIGHBOURS = 400
+
+
+class Candidates:
+    """Draws candidates of one space that were not handed out.
+
+    Args:
+        space: the space.
+        unseen: what was handed out.
+    """
+
+    def __init__(self, space: Space, unseen: Unseen) -> None:
+        self._space = space
+        self._unseen = unseen
+
+    def pool(
+        self, size: int, incumbents: Batch, rng: np.random.Generator, taken: set[Hashable], fresh: float
+    ) -> Batch:
+        """Return about `size` new decisions: drawn at random, mutated and recombined from the incumbents.
+
+        Args:
+            size: how many.
+            incumbents: good decisions, may be none.
+            rng: the source of randomness.
+            taken: keys of decisions to leave out besides those handed out.
+            fresh: the share that is drawn at random.
+        """
+        if self._unseen.left <= 2 * size:
+            return self._unseen.draw(2 * size, rng, taken)
+        count = len(incumbents)
+        drawn = size if not count else round(fresh * size)
+        parts = [self._space.sample(drawn, rng)]
+        if count:
+            moved = size - drawn
+            once = self._space.mutate(incumbents[rng.integers(count, size=moved // 2)], rng)
+            twice = self._space.mutate(once[: moved // 4], rng)
+            parents = rng.integers(count, size=(2, moved - moved // 2 - moved // 4))
+            crossed = self._space.crossover(incumbents[parents[0]], incumbents[parents[1]], rng)
+            parts += [once, twice, crossed]
+        found = self._unseen.among(type(parts[0]).concat(parts), set(taken))
+        return found if len(found) else self._unseen.draw(size, rng, taken)
+
+    def climb(
+        self,
+        pool: Batch,
+        score: Score,
+        rng: np.random.Generator,
+        taken: set[Hashable],
+        *,
+        starts: int,
+        rounds: int,
+    ) -> Batch:
+        """Return the best decision found from the best of a pool by going to better neighbours, as one row.
+
+        Args:
+            pool: where to begin, at least one.
+            score: what to maximise.
+            rng: draws what comes into being in neighbours, and perturbs real values.
+            taken: keys of decisions to leave out besides those handed out.
+            starts: how many of the pool are begun from.
+            rounds: largest number of steps from each.
+        """
+        values = score(pool)
+        first = np.argsort(-values, kind="stable")[: max(starts, 1)]
+        at, height = pool[first], values[first]
+        best, top = at[:1], float(height[0])
+        for _ in range(rounds if starts else 0):
+            near, sources = self._near(at, rng, taken)
+            if not len(near):
+                break
+            values = score(near)
+            better = _best_of(values, sources, height)
+            if not len(better):
+                break
+            at, height = near[better], values[better]
+            peak = int(height.argmax())
+            if float(height[peak]) > top:
+                best, top = at[peak : peak + 1], float(height[peak])
+        return best
+
+    def _near(
+        self, batch: Batch, rng: np.random.Generator, taken: set[Hashable]
+    ) -> tuple[Batch, NDArray[np.intp]]:
+        near, sources = self._space.neighbourhood.of(batch, rng, REALS)
+        most = MOST_NEIGHBOURS * len(batch)
+        if len(near) > most:
+            some = np.sort(rng.choice(len(near), most, replace=False))
+            near, sources = near[some], sources[some]
+        fresh = self._unseen.new(near, taken)
+        return near[fresh], sources[fresh]
+
+
+def _best_of(values: Floats, sources: NDArray[np.intp], height: Floats) -> NDArray[np.intp]:
+    """Return for every source with a neighbour above its height the best such neighbour."""
+    above = np.flatnonzero(values > height[sources])
+    ranked = above[np.lexsort((-values[above], sources[above]))]
+    _, firsts = np.unique(sources[ranked], return_index=True)
+    found: NDArray[np.intp] = ranked[firsts]
+    return found

@@ -1,0 +1,77 @@
+"""A small limited-memory BFGS, so that the default algorithm needs no more than numpy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Function = Callable[[Floats], tuple[float, Floats]]
+
+DECREASE = 1e-4
+HALVINGS = 12
+
+
+def minimise(
+    function: Function, start: Floats, *, steps: int = 50, memory: int = 8, tolerance: float = 1e-4
+) -> Floats:
+    """Return a local minimum of a smooth function.
+
+    Liu and Nocedal: On the limited memory BFGS method for large scale optimization, Mathematical Programming
+    45, 1989; with backtracking to sufficient decrease.
+
+    Args:
+        function: returns value and gradient; infinity where it is not defined.
+        start: (dimensions,) where to begin.
+        steps: largest number of steps.
+        memory: how many steps the curvature is estimated from.
+        tolerance: the largest slope, and the smallest relative decrease, to go on for.
+    """
+    x = np.array(start, np.float64)
+    value, slope = function(x)
+    pairs: deque[tuple[Floats, Floats]] = deque(maxlen=memory)
+    for _ in range(steps):
+        if np.abs(slope).max(initial=0.0) < tolerance:
+            break
+        direction = _direction(slope, pairs)
+        descent = float(slope @ direction)
+        if descent >= 0:
+            pairs.clear()
+            direction, descent = -slope, -float(slope @ slope)
+        scale = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(slope).sum()))
+        for _ in range(HALVINGS):
+            moved = x + scale * direction
+            new, new_slope = function(moved)
+            if new <= value + DECREASE * scale * descent:
+                break
+            scale *= 0.5
+        else:
+            break
+        step, change = moved - x, new_slope - slope
+        if float(step @ change) > 1e-10 * float(change @ change):
+            pairs.append((step, change))
+        small = value - new <= tolerance * 1e-1 * max(1.0, abs(value))
+        x, value, slope = moved, new, new_slope
+        if small:
+            break
+    return x
+
+
+def _direction(slope: Floats, pairs: deque[tuple[Floats, Floats]]) -> Floats:
+    """Return the quasi-Newton direction by the two-loop recursion."""
+    direction = -slope
+    weights = []
+    for step, change in reversed(pairs):
+        weight = float(step @ direction) / float(step @ change)
+        weights.append(weight)
+        direction = direction - weight * change
+    if pairs:
+        step, change = pairs[-1]
+        direction = direction * (float(step @ change) / float(change @ change))
+    for (step, change), weight in zip(pairs, reversed(weights), strict=True):
+        back = float(change @ direction) / float(step @ change)
+        direction = direction + (weight - back) * step
+    return direction

@@ -1,0 +1,128 @@
+"""What a surrogate model is, and the names under which they are found.
+
+    surrogate = make("gp")
+    model = surrogate.fit(space, batch, values)
+    expected = model.predict(space.sample(1000, rng))
+
+A surrogate is a recipe with settings; a model is what came of it, and never changes. Both are deterministic
+functions of what they were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithm import Prediction
+from symnas.algorithms.checks import one_of
+
+if TYPE_CHECKING:
+    from symnas.batch import Batch
+    from symnas.space import Space
+
+Floats = NDArray[np.float64]
+
+SURROGATES: Mapping[str, str] = {
+    "forest": "symnas.algorithms.surrogate_forest:Forest",
+    "gp": "symnas.algorithms.surrogate_gp:GaussianProcess",
+    "gpytorch": "symnas.algorithms.surrogate_gpytorch:GPyTorchProcess",
+    "networks": "symnas.algorithms.surrogate_networks:Networks",
+    "ngrams": "symnas.algorithms.surrogate_ridge:NGramRidge",
+    "ridge": "symnas.algorithms.surrogate_ridge:PairRidge",
+}
+
+
+class Model(Protocol):
+    """A surrogate that was fitted to some decisions.
+
+    Attributes:
+        fitted: (rows,) what the model expects of the decisions that it was fitted to, free of their noise.
+    """
+
+    @property
+    def fitted(self) -> Floats:
+        """What the model expects of its own rows."""
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return mean and standard deviation of what decisions are worth, (rows,) each."""
+
+    def updated(self, batch: Batch, values: Floats) -> Model:
+        """Return the model with further rows, its settings unchanged.
+
+        Args:
+            batch: the new decisions.
+            values: the values of all rows, those of the old ones first; old ones may differ from before.
+        """
+
+
+class Surrogate(Protocol):
+    """A way to expect values of decisions from those of others.
+
+    Attributes:
+        growth: by which factor the number of observations grows from one fit to the next; models are updated
+            in between.
+    """
+
+    growth: float
+
+    def fit(self, space: Space, batch: Batch, values: Floats) -> Model:
+        """Return a model of decisions.
+
+        Args:
+            space: the space of the decisions.
+            batch: the decisions, at least one.
+            values: (rows,) finite; larger is better.
+        """
+
+
+def make(name: str) -> Surrogate:
+    """Return the surrogate of a name, with its default settings.
+
+    Raises:
+        AlgorithmError: there is no such name.
+        MissingExtraError: it needs a package that is not installed.
+    """
+    one_of("surrogate", name, tuple(SURROGATES))
+    module, _, attribute = SURROGATES[name].partition(":")
+    made: Surrogate = getattr(import_module(module), attribute)()
+    return made
+
+
+class Believed:
+    """A model told of decisions without fitting again: the nearer to them, the less is unknown.
+
+    For models that are costly to fit. The standard deviation of a decision that differs in d points from the
+    nearest new one is lowered by the factor sqrt(1 - 0.5^d); the mean stays.
+
+    Args:
+        model: the model.
+        batch: the new decisions.
+        fitted: what the model expects of all of its rows and of the new ones.
+    """
+
+    def __init__(self, model: Model, batch: Batch, fitted: Floats) -> None:
+        self._model = model
+        self._batch = batch
+        self.fitted = fitted
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return the model's mean, and its standard deviation lowered."""
+        expected = self._model.predict(batch)
+        known = np.ones(len(batch))
+        for row in range(len(self._batch)):
+            apart = (batch.codes != self._batch.codes[row]).sum(axis=1).astype(np.float64)
+            other = self._batch.reals[row]
+            both_absent = np.isnan(batch.reals) & np.isnan(other)
+            apart += ((batch.reals != other) & ~both_absent).sum(axis=1)
+            np.minimum(known, 1.0 - 0.5**apart, out=known)
+        return Prediction(expected.mean, expected.std * np.sqrt(known))
+
+    def updated(self, batch: Batch, values: Floats) -> Model:
+        """Return the model told of further decisions."""
+        fitted = np.concatenate([self.fitted, self._model.predict(batch).mean])
+        assert len(fitted) == len(values)
+        return Believed(self._model, type(batch).concat([self._batch, batch]), fitted)
