@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -q
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help install demo test test-slow coverage lint format types docs bench wheel clean
+.PHONY: help install demo test test-slow coverage lint format types docs bench bench-quality wheel clean
 
 help:
 	@echo "make demo    search a small CNN's space on real MNIST images, end to end"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation into site/"
 	@echo "make bench   run every benchmark and write docs/benchmarks.md"
+	@echo "make bench-quality  run the searches that are missing (hours) and write docs/quality.md"
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -62,6 +63,10 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/collect.py
+
+bench-quality: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.quality.run
+	$(BIN)/python -m benchmarks.quality.page
 
 wheel: $(VENV)/.dev
 	rm -rf build dist

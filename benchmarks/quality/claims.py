@@ -1,7 +1,7 @@
-"""What is claimed of which algorithm, written down before any of ours ran on the tables it is reported on.
+"""What is claimed of which algorithm, written down before the searches that it is judged on.
 
-Each claim names one algorithm of ours with its default options. Settings were chosen on NAS-Bench-Graph and on
-the synthetic problems alone; the claims are judged on NAS-Bench-201 and MNIST-1D.
+Each claim names one algorithm of ours with the options in `methods.py`. Settings were chosen on
+NAS-Bench-Graph and the synthetic problems alone; the claims are judged on NAS-Bench-201 and MNIST-1D.
 """
 
 from __future__ import annotations

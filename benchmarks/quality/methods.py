@@ -84,3 +84,6 @@ METHODS: Mapping[str, Method] = {
 }
 PEERS = tuple(name for name, method in METHODS.items() if method.group == "peer")
 OURS = tuple(name for name, method in METHODS.items() if method.group == "ours")
+
+ABLATIONS: Mapping[str, Method] = {}
+"""Variants of ours with one thing changed, for the section on what matters."""

@@ -64,7 +64,9 @@ class Results:
         """
         traces = self._sorted.get((method, problem), {})
         return {
-            seed: trace.at(budget)[which] for seed, trace in sorted(traces.items()) if enough(trace, budget)
+            seed: trace.at(budget)[which]
+            for seed, trace in sorted(traces.items())
+            if trace.evaluations >= budget
         }
 
     def mean(self, method: str, problem: str, budget: int, which: int) -> Mean | None:
@@ -88,11 +90,6 @@ class Results:
         if len(seeds) < 5:
             return None
         return np.array([mine[seed] for seed in seeds]), np.array([theirs[seed] for seed in seeds])
-
-
-def enough(trace: Trace, budget: int) -> bool:
-    """Tell whether a search went on for so long, or ended because nothing better was left."""
-    return trace.evaluations >= budget or (trace.evaluations > 0 and trace.steps[-1][1] == 0.0)
 
 
 def wilcoxon(mine: Floats, theirs: Floats) -> float:

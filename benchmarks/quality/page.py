@@ -1,0 +1,236 @@
+"""Write docs/quality.md and its figures from the results that lie in `results/`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality import figures
+from benchmarks.quality.claims import CLAIMS, Claim
+from benchmarks.quality.methods import ABLATIONS, METHODS
+from benchmarks.quality.problems import BUDGETS, PROBLEMS, REPORT, SYNTHETIC, TITLES, TUNING, get
+from benchmarks.quality.run import read
+from benchmarks.quality.stats import SEEN, TOLD, Mean, Results, Verdict, judge, ranking
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXTS = Path(__file__).resolve().parent / "texts"
+PACKAGES = ("optuna", "hyperopt", "pyglove", "smac", "scikit-learn", "torch", "numpy", "scipy")
+RANKED = (50, 100, 200)
+
+
+def number(value: float) -> str:
+    """Write a regret with as many digits as its size calls for."""
+    if value == 0:
+        return "0"
+    return f"{value:.2f}" if value >= 0.095 else f"{value:.3f}"
+
+
+def cell(mean: Mean | None, bold: bool = False) -> str:
+    """Write a mean and its standard error."""
+    if mean is None:
+        return "–"
+    text = f"{number(mean.mean)} ± {number(mean.error)}"
+    return f"**{text}**" if bold else text
+
+
+def milliseconds(value: float | None) -> str:
+    """Write a thinking time."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table, the first column to the left and the others to the right."""
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def regrets(
+    results: Results, problem: str, which: int, methods: Sequence[str], budgets: Sequence[int]
+) -> str:
+    """Write the mean regret of every method at every budget; the smallest of each column is bold."""
+    means = {
+        method: [results.mean(method, problem, budget, which) for budget in budgets] for method in methods
+    }
+    means = {method: row for method, row in means.items() if any(row)}
+    best = [min((mean.mean for mean in column if mean), default=0.0) for column in zip(*means.values())]  # noqa: B905
+    rows = []
+    for method, row in means.items():
+        seeds = max(mean.count for mean in row if mean)
+        cells = [
+            cell(mean, mean is not None and mean.mean <= low) for mean, low in zip(row, best, strict=True)
+        ]
+        rows.append([METHODS[method].title, milliseconds(results.think(method, problem)), *cells, str(seeds)])
+    return table(["method", "ms", *map(str, budgets), "seeds"], rows)
+
+
+def improvements(results: Results, problem: str, methods: Sequence[str], budgets: Sequence[int]) -> str:
+    """Write the relative improvement of the reported accuracy over random search's mean, in percent."""
+    where = get(problem)
+
+    def accuracies(method: str, budget: int) -> np.ndarray:
+        found = results.regrets(method, problem, budget, TOLD)
+        return np.array([where.best_test(seed) - regret for seed, regret in found.items()])
+
+    rows = []
+    for method in methods:
+        cells = []
+        for budget in budgets:
+            mine, chance = accuracies(method, budget), accuracies("random", budget)
+            if len(mine) < 2 or len(chance) < 2:
+                cells.append("–")
+                continue
+            gain = 100 * (mine / chance.mean() - 1)
+            cells.append(f"{gain.mean():+.2f} ± {gain.std(ddof=1) / np.sqrt(len(gain)):.2f}")
+        if any(text != "–" for text in cells):
+            rows.append([METHODS[method].title, *cells])
+    return table(["method", *map(str, budgets)], rows)
+
+
+def claim_table(results: Results, problems: Sequence[str]) -> str:
+    """Write how many comparisons of each claim hold."""
+    rows = []
+    for claim in CLAIMS:
+        verdicts = judge(claim, results, problems, SEEN)
+        held = sum(verdict.holds for verdict in verdicts)
+        word = "–" if not verdicts else "holds" if held == len(verdicts) else "does not hold"
+        rows.append([claim.statement, f"{held} of {len(verdicts)}", word])
+    return table(["claim, fixed beforehand", "comparisons that agree", "verdict"], rows)
+
+
+def exceptions(results: Results, problems: Sequence[str]) -> str:
+    """Write every comparison that goes against its claim."""
+    parts = []
+    for claim in CLAIMS:
+        against = [v for v in judge(claim, results, problems, SEEN) if not v.holds]
+        if against:
+            parts.append(f"{claim.statement}:\n\n" + table(*_against(claim, results, against)))
+    return "\n\n".join(parts) or "None."
+
+
+def _against(
+    claim: Claim, results: Results, verdicts: Sequence[Verdict]
+) -> tuple[list[str], list[list[str]]]:
+    head = ["table", "evaluations", claim.method, "rival", "", "p (Holm)"]
+    rows = []
+    for verdict in verdicts:
+        names = (claim.method, verdict.rival)
+        mine, theirs = (milliseconds(results.think(name, verdict.problem)) for name in names)
+        time = f" ({mine} and {theirs} ms)" if claim.think is not None else ""
+        rows.append(
+            [
+                TITLES[verdict.problem],
+                str(verdict.budget),
+                cell(verdict.mine),
+                METHODS[verdict.rival].title + time,
+                cell(verdict.theirs),
+                f"{verdict.p_value:.2g}",
+            ]
+        )
+    return head, rows
+
+
+def ranks(results: Results, problems: Sequence[str]) -> tuple[str, Mapping[int, object]]:
+    """Write average ranks per budget, and return what the figure draws."""
+    found = {}
+    for budget in RANKED:
+        methods = [
+            method
+            for method in METHODS
+            if all(len(results.regrets(method, problem, budget, SEEN)) >= 5 for problem in problems)
+        ]
+        ranked = ranking(results, methods, problems, budget, SEEN)
+        if ranked is not None:
+            found[budget] = ranked
+    every = [method for method in METHODS if any(method in ranked.ranks for ranked in found.values())]
+    rows = [
+        [
+            METHODS[method].title,
+            *(f"{r.ranks[method]:.2f}" if method in r.ranks else "–" for r in found.values()),
+        ]
+        for method in every
+    ]
+    rows.append(["critical difference", *(f"{ranked.critical:.2f}" for ranked in found.values())])
+    rows.append(["problems × seeds", *(str(ranked.blocks) for ranked in found.values())])
+    rows.append(["p, Friedman", *(f"{ranked.p_value:.1g}" for ranked in found.values())])
+    return table(["average rank after", *map(str, found)], rows), found
+
+
+def versions() -> str:
+    """Return the versions of what was compared."""
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name).partition('+')[0]}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def text(name: str) -> str:
+    """Return a paragraph that people wrote, kept beside the code."""
+    return (TEXTS / f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+def ablation_table(budgets: Sequence[int] = (25, 50, 100, 200)) -> str:
+    """Write what becomes of variants, mean regret over the tables on which settings were chosen."""
+    results = Results({name: read(name) for name in (*ABLATIONS, "smbo", "mcts")})
+    rows = []
+    for name in ("smbo", *(name for name in ABLATIONS if name.startswith("smbo")), "mcts",
+                 *(name for name in ABLATIONS if name.startswith("mcts"))):  # fmt: skip
+        for problem in TUNING:
+            means = [results.mean(name, problem, budget, SEEN) for budget in budgets]
+            if any(means):
+                title = ABLATIONS[name].title if name in ABLATIONS else name
+                rows.append([title, TITLES[problem].removeprefix("NAS-Bench-Graph, "), *map(cell, means)])
+    return table(["variant", "table", *map(str, budgets)], rows) if len(rows) > 2 * len(TUNING) else ""
+
+
+def main() -> int:
+    """Write the page and the figures."""
+    results = Results({method: read(method) for method in METHODS})
+    report = [name for name in REPORT if name in PROBLEMS and results.regrets("random", name, 50, SEEN)]
+    methods = list(METHODS)
+    parts = [text("head").format(versions=versions())]
+    parts += ["## What is claimed, and what came of it", text("claims"), claim_table(results, report)]
+    parts += ["### Comparisons that go against a claim", exceptions(results, report)]
+    parts += ["## Regret on the tables that are reported", text("regret")]
+    figures.curves(results, report, methods, DOCS / "quality", "report")
+    parts.append("![Mean regret over evaluations on the tables that are reported](quality/report.svg)")
+    for name in report:
+        parts += [f"### {TITLES[name]}", regrets(results, name, SEEN, methods, BUDGETS)]
+    parts += ["## Improvement over random search", text("improvement")]
+    for name in report:
+        parts += [f"### On {TITLES[name]}", improvements(results, name, [*methods[1:]], BUDGETS)]
+    parts += ["## Ranks", text("ranks")]
+    written, found = ranks(results, report)
+    if found:
+        figures.critical_difference(found, DOCS / "quality", "ranks")  # type: ignore[arg-type]
+        parts += ["![Average ranks and critical differences](quality/ranks.svg)", written]
+    parts += ["## Where settings were chosen", text("tuning")]
+    figures.curves(results, list(TUNING), methods, DOCS / "quality", "tuning", columns=3)
+    parts.append("![Mean regret over evaluations on NAS-Bench-Graph](quality/tuning.svg)")
+    for name in TUNING:
+        parts += [f"### {TITLES[name]}", regrets(results, name, SEEN, methods, BUDGETS)]
+    figures.curves(results, list(SYNTHETIC), methods, DOCS / "quality", "synthetic", columns=3)
+    parts += ["## Synthetic problems", text("synthetic")]
+    parts.append("![Mean regret over evaluations on synthetic problems](quality/synthetic.svg)")
+    for name in SYNTHETIC:
+        parts += [f"### {TITLES[name].capitalize()}", regrets(results, name, TOLD, methods, BUDGETS)]
+    ablations = ablation_table()
+    if ablations:
+        parts += ["## What matters", text("ablations"), ablations]
+    parts += ["## DeepArchitect, quoted", text("quoted")]
+    (DOCS / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    searches = sum(len(traces) for traces in results.traces.values())
+    print(f"docs/quality.md says what {searches} searches found")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
