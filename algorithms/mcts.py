@@ -19,7 +19,7 @@ from symnas.algorithms.uct import Shared, Uct
 from symnas.batch import Batch
 from symnas.errors import AlgorithmError
 from symnas.outcome import Outcome, Status
-from symnas.statistics import influence
+from symnas.statistics import Statistics, influence, splits, statistics
 from symnas.subsets import INACTIVE
 
 if TYPE_CHECKING:
@@ -261,6 +261,37 @@ class MCTS(Algorithm):
         return drawn.codes[chosen].tolist(), drawn.reals[chosen].tolist()
 
     # ------------------------------------------------------------ asking
+
+    def statistics(self) -> Statistics:
+        """Return how each candidate did, how often the tree went through it, and the order of points.
+
+        The tree goes through a candidate when it holds a node for it: deep points are decided by roll-outs
+        until enough trials have come that way.
+        """
+        steps = self._steps
+        through: dict[int, list[Record]] = {}
+        for record in self._records.values():
+            if record.visits:
+                for number in self._decided(record):
+                    through.setdefault(number, []).extend([record] * record.visits)
+        visits: dict[str, dict[str, int]] = {}
+        for number, records in through.items():
+            entry = self._space.layout.entries[number]
+            mine = visits.setdefault(entry.point.address, {})
+            for split in splits(entry, rows(self._space, records)):
+                counts = np.bincount(split.groups[split.groups >= 0], minlength=len(split.labels))
+                mine.update(zip(split.labels, counts.tolist(), strict=True))
+        order = {point.entry.point.address: rank for rank, point in enumerate(steps.points)}
+        return statistics(*self._results(), visits=visits, ranks=order)
+
+    def _decided(self, record: Record) -> list[int]:
+        """Return the numbers of the points that the tree decides on a decision's path."""
+        numbers = []
+        for node in self._tree.insert(record)[:-1]:
+            point = self._steps.points[node.place]
+            if point.after(node.sub, point.taken(node.sub, record.codes, record.reals)) is None:
+                numbers.append(point.entry.number)
+        return numbers
 
     def predict(self, batch: Batch) -> Prediction:
         """Return what the roll-outs' surrogate expects of decisions.

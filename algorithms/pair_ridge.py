@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 
 from symnas.algorithm import Prediction
 from symnas.layout import REAL, SINGLE
-from symnas.nodes import FloatRange, IntRange
+from symnas.nodes import FloatRange, IntRange, label_key
 
 if TYPE_CHECKING:
     from symnas.batch import Batch
     from symnas.encoding import _Place
+    from symnas.layout import Entry
     from symnas.space import Space
 
 Floats = NDArray[np.float64]
@@ -21,6 +23,7 @@ Floats = NDArray[np.float64]
 NOISES = (0.01, 0.03, 0.1, 0.3, 1.0)
 CONSTANT, PAIRS = 0.2, 2.0
 CENTRES, WIDTH, SHARE = 9, 0.1, 0.67
+COUNTED = 0.7
 
 
 class PairRidge:
@@ -28,7 +31,8 @@ class PairRidge:
 
     The products are never written out: with s the inner product of two rows per point, the kernel
     0.2 + s + 2 s² has them as its features (Schölkopf and Smola: Learning with Kernels, 2002). Numbers add
-    smooth bumps over their range, so that neighbours resemble each other. The noise is the one of five that
+    smooth bumps over their range, so that neighbours resemble each other; points alike but for the indices
+    in their addresses add how often each value is chosen over all of them. The noise is the one of five that
     makes the values likeliest; the posterior's standard deviation tells how far a mean can be trusted.
     """
 
@@ -69,11 +73,24 @@ class Features:
         self.space = space
         self.points = max(len([entry for entry in space.layout.own if entry.mutable]), 1)
         self.numbers = [place for place in space.encoder.places if _numeric(place)]
+        alike: dict[object, list[_Place]] = {}
+        for place in space.encoder.places:
+            if place.entry.shape == SINGLE and not place.scaled and place.entry.mutable:
+                alike.setdefault(likeness(place.entry), []).append(place)
+        counted = [places for places in alike.values() if len(places) > 1]
+        self.counts = np.zeros((space.encoder.width, sum(places[0].width for places in counted)))
+        column = 0
+        for places in counted:
+            for place in places:
+                self.counts[
+                    np.arange(place.start, place.start + place.width), np.arange(column, column + place.width)
+                ] = COUNTED
+            column += places[0].width
 
     def __call__(self, batch: Batch) -> Floats:
         """Return the columns of decisions, (rows, columns)."""
         view = self.space.encode(batch).astype(np.float64)
-        parts = [view]
+        parts = [view, view @ self.counts]
         for place in self.numbers:
             unit, held = self._unit(place, batch, view)
             distance = (unit[:, None] - np.linspace(0.0, 1.0, CENTRES)) / WIDTH
@@ -108,6 +125,11 @@ def _numeric(place: _Place) -> bool:
     entry = place.entry
     ordered = entry.shape == SINGLE and isinstance(entry.domain, IntRange | FloatRange)
     return entry.shape == REAL or (ordered and entry.card > 2)
+
+
+def likeness(entry: Entry) -> object:
+    """Return what points have in common whose addresses differ in indices only, as those of turns do."""
+    return re.sub(r"\[[^\]]*\]|\d+", "", entry.point.address), tuple(map(label_key, entry.domain.values()))
 
 
 class PairModel:

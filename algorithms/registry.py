@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, str] = {
     "mcts": "symnas.algorithms.mcts:MCTS",
     "nsga2": "symnas.algorithms.nsga2:NSGA2",
     "optuna": "symnas.algorithms.optuna_sampler:Optuna",
+    "pyglove": "symnas.algorithms.pyglove_generator:PyGlove",
     "random": "symnas.algorithms.random:Random",
     "smbo": "symnas.algorithms.smbo:SMBO",
     "reinforce": "symnas.algorithms.reinforce:Reinforce",

@@ -31,6 +31,7 @@ from symnas.outcome import Outcome
 if TYPE_CHECKING:
     from symnas.batch import Batch
     from symnas.space import Space
+    from symnas.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,10 @@ class Algorithm(ABC):
             f"expectations come from a surrogate model, and {type(self).__name__} has none for these "
             f"{len(batch)} decisions: ask an algorithm that has one, as 'smbo'"
         )
+
+    def statistics(self) -> Statistics | None:
+        """Return what an algorithm that keeps statistics of each point has seen; None for all others."""
+        return None
 
     @classmethod
     def hyperparameter_defaults(cls) -> dict[str, Any]:

@@ -188,7 +188,7 @@ def statistics(
             for group, label in enumerate(split.labels)
             if label
         ]
-        held = int((cut[0].groups >= 0).sum()) if cut else 0
+        held = int(batch.active(address).sum())
         rank = (ranks or {}).get(address)
         points[address] = PointStatistics(address, held, float(shares[entry.number]), tuple(candidates), rank)
     return Statistics(len(values), points)

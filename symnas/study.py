@@ -15,6 +15,7 @@ from symnas.objectives import Objectives
 from symnas.outcome import Status
 from symnas.replay import rebuild
 from symnas.space import Space
+from symnas.statistics import Statistics
 from symnas.store import Store, StudyRow, open_store
 from symnas.trial import Home, Trial
 from symnas.weights import WeightsKeeper
@@ -154,6 +155,12 @@ class Study:
         algorithm.setup(self.space)
         rebuild(algorithm, self._ledger, self.store.events(self._row.key), verify=True)
         return algorithm
+
+    def statistics(self) -> Statistics:
+        """Return how every candidate of every point did, by the first objective, larger being better."""
+        from symnas.study_statistics import study_statistics
+
+        return study_statistics(self._ledger, self._row.header)
 
     def __repr__(self) -> str:
         """Show the name, what became of the trials, and the best."""
