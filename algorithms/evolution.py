@@ -20,7 +20,7 @@ from symnas.outcome import Outcome, Status
 if TYPE_CHECKING:
     from symnas.space import Space
 
-STRIDES = 4
+STRIDES = 3
 
 
 class RegularizedEvolution(Algorithm):
@@ -43,7 +43,7 @@ class RegularizedEvolution(Algorithm):
         crossover: the share of children that take every point, by address, from one of two parents, each the
             winner of a tournament, and are not mutated; one that equals a parent is mutated after all.
         mutations: how many mutations make a child.
-        adaptive: whether 1 to 4 mutations make a child, and more often as many as have paid of late. A child
+        adaptive: whether 1 to 3 mutations make a child, mostly as many as have paid best of late. A child
             counts for the member that it differs least from, and pays when it is better (adaptive pursuit,
             Thierens 2005); `mutations` then has no say.
     """

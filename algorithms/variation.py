@@ -19,8 +19,9 @@ Codes = NDArray[np.signedinteger]
 Reals = NDArray[np.float64]
 Counts = NDArray[np.intp]
 
-LEARNING = 0.1
-LEAST = 0.1
+LEARNING = 0.05
+MOVING = 0.1
+LEAST = 0.05
 
 
 def mutated(space: Space, batch: Batch, times: Counts, rng: np.random.Generator) -> Batch:
@@ -101,23 +102,27 @@ class Pursuit:
     """Chances of a few alternatives that move towards the one that has paid best of late.
 
     Thierens: An adaptive pursuit strategy for allocating operator probabilities, GECCO 2005. There, both
-    rates are 0.8 and rewards are gains. Here a reward is 1 or 0, which takes averaging over more of them:
-    both rates are 0.1. As there, no alternative falls below a chance of 0.1, so that all stay under watch.
+    rates are 0.8, no chance falls below 0.1, all begin alike, and rewards are gains. Here a reward is 1 or 0,
+    which takes averaging over more of them: 20 of each, and chances follow at a rate of 0.1. The first
+    alternative begins as the one that pays, and 0.05 is enough to keep the others under watch.
 
     Args:
-        count: how many alternatives; at most 9.
+        count: how many alternatives.
     """
 
     def __init__(self, count: int) -> None:
-        self.chances = np.full(count, 1.0 / count)
-        self._quality = np.ones(count)
+        self._quality = np.zeros(count)
+        self.chances = self._target()
+
+    def _target(self) -> NDArray[np.float64]:
+        target = np.full(len(self._quality), LEAST)
+        target[self._quality.argmax()] = 1.0 - LEAST * (len(target) - 1)
+        return target
 
     def reward(self, alternative: int, paid: bool) -> None:
         """Learn whether using an alternative paid."""
         self._quality[alternative] += LEARNING * (paid - self._quality[alternative])
-        target = np.full(len(self.chances), LEAST)
-        target[self._quality.argmax()] = 1.0 - LEAST * (len(target) - 1)
-        self.chances += LEARNING * (target - self.chances)
+        self.chances += MOVING * (self._target() - self.chances)
 
     def draw(self, n: int, rng: np.random.Generator) -> Counts:
         """Draw alternatives by their chances."""
