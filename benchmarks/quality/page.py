@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import figures
+from benchmarks.quality import figures, thinking
 from benchmarks.quality.claims import CLAIMS, Claim
 from benchmarks.quality.methods import ABLATIONS, METHODS
 from benchmarks.quality.problems import BUDGETS, PROBLEMS, REPORT, SYNTHETIC, TITLES, TUNING, get
@@ -177,6 +177,23 @@ def text(name: str) -> str:
     return (TEXTS / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
+def thinking_table() -> str:
+    """Write milliseconds per trial after many trials, measured and quoted."""
+    measured = thinking.read()
+    rows = [
+        [METHODS[method].title, *(milliseconds(times.get(mark)) for mark in thinking.MARKS)]
+        for method, times in measured.items()
+    ]
+    rows += [
+        ["DeepArchitect random, quoted", "–", "0.19", "–", "–"],
+        ["DeepArchitect evolution, quoted", "–", "0.26", "–", "–"],
+        ["DeepArchitect MCTS, quoted", "–", "0.29", "–", "–"],
+        ["DeepArchitect SMBO, quoted", "–", "28", "–", "–"],
+        ["Optuna TPE, quoted", "–", "7.4", "45", "–"],
+    ]
+    return table(["ms per trial after", *(f"{mark:,}" for mark in thinking.MARKS)], rows)
+
+
 def ablation_table(budgets: Sequence[int] = (25, 50, 100, 200)) -> str:
     """Write what becomes of variants, mean regret over the tables on which settings were chosen."""
     results = Results({name: read(name) for name in (*ABLATIONS, "smbo", "mcts")})
@@ -222,6 +239,7 @@ def main() -> int:
     parts.append("![Mean regret over evaluations on synthetic problems](quality/synthetic.svg)")
     for name in SYNTHETIC:
         parts += [f"### {TITLES[name].capitalize()}", regrets(results, name, TOLD, methods, BUDGETS)]
+    parts += ["## The cost of thinking", text("thinking"), thinking_table()]
     ablations = ablation_table()
     if ablations:
         parts += ["## What matters", text("ablations"), ablations]

@@ -16,6 +16,7 @@ from benchmarks.quality.claims import CLAIMS, Claim
 from benchmarks.quality.methods import METHODS, contract
 from benchmarks.quality.pickles import load
 from benchmarks.quality.run import Recorder, Trace
+from benchmarks.quality.tables import Table, table
 from symnas.decision import Decision
 from symnas.nodes import FloatRange, IntRange, OneOf
 from symnas.space import Space
@@ -270,3 +271,18 @@ def test_claims_name_methods_that_exist() -> None:
     for claim in CLAIMS:
         assert {claim.method, *claim.rivals} <= set(METHODS)
         assert METHODS[claim.method].group == "ours"
+
+
+def test_random_search_finds_what_order_statistics_say() -> None:
+    problem = table("nb201-cifar10")
+    assert isinstance(problem, Table)
+    values = np.sort(problem.shown[0])
+    below = (np.arange(len(values) + 1) / len(values)) ** 50
+    expected = values[-1] - (values * np.diff(below)).sum()
+    regrets = []
+    for seed in range(0, 180, 3):  # all of which see the first run
+        recorder = Recorder(problem, seed)
+        peers.random_search(problem.space, recorder, 50, seed)
+        regrets.append(recorder.trace.at(50)[0])
+    error = np.std(regrets, ddof=1) / np.sqrt(len(regrets))
+    assert abs(np.mean(regrets) - expected) < 3.5 * error
