@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,7 +33,14 @@ def search_options(command: Any) -> Any:
             "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Option of the algorithm."
         ),
         click.option(
-            "--trials", "-n", default=100, show_default=True, help="How many, those of earlier runs included."
+            "--trials", "-n", type=int, help="How many, those of earlier runs included; 100 without a budget."
+        ),
+        click.option(
+            "--budget", type=int, metavar="N", help="With hyperband and the like: epochs (or steps) in total."
+        ),
+        click.option("--initial", metavar="FILE.json", help="Decisions to try first."),
+        click.option(
+            "--warm-start", multiple=True, metavar="STORE[:NAME]", help="Study to learn from, repeatable."
         ),
         click.option("--store", metavar="FILE", help="SQLite file or database URL to keep the study in."),
         click.option("--name", help="Name of the study; by default program, task and algorithm."),
@@ -75,6 +84,9 @@ def search(ctx: click.Context, /, target: str, as_json: bool, **given: Any) -> N
         algorithm=given["algorithm"],
         options=parse_options(given["settings"]),
         trials=given["trials"],
+        budget=given["budget"],
+        initial=read_initial(given["initial"]),
+        warm_start=given["warm_start"] or None,
         store=given["store"],
         name=given["name"],
         workers=given["workers"],
@@ -114,6 +126,23 @@ def read_objectives(words: tuple[str, ...]) -> dict[str, str] | None:
     """Read `accuracy=max`; a name alone is maximised."""
     pairs = (word.partition("=") for word in words)
     return {name: direction or "max" for name, _, direction in pairs} or None
+
+
+def read_initial(file: str | None) -> list[Any] | None:
+    """Read decisions from a file: a JSON list of them, or what `symnas best --json` prints."""
+    if file is None:
+        return None
+    try:
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="--initial") from None
+    found = [found] if isinstance(found, dict) else found
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise click.BadParameter(
+            f"{file} should hold a JSON list of decisions, each a mapping from addresses to values",
+            param_hint="--initial",
+        )
+    return [item["decision"] if isinstance(item.get("decision"), dict) else item for item in found]
 
 
 def make_pruner(name: str | None) -> Any:

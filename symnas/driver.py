@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from symnas.algorithm import Algorithm
 from symnas.batch import Batch
 from symnas.crew import Crash, Crew
+from symnas.decision import Decision
 from symnas.errors import StudyError
 from symnas.evaluation import Result
-from symnas.fidelity import fidelities_of, handed_out
+from symnas.fidelity import Proposal, fidelities_of, handed_out
 from symnas.ledger import Ledger
 from symnas.outcome import Status
 from symnas.pruners import Pruner
@@ -38,6 +39,7 @@ class Rules:
         give_up_after: end the search when so many first trials all failed the same way; 0 never does.
         keep: how many trained children keep their weights.
         budget: largest sum of what trials spend in fidelity, or None; the trial that reaches it is the last.
+        initial: decisions to try before the algorithm is asked for any.
     """
 
     trials: int
@@ -47,6 +49,7 @@ class Rules:
     give_up_after: int = 10
     keep: int = 0
     budget: int | None = None
+    initial: Sequence[Decision] = ()
 
 
 @dataclass
@@ -92,6 +95,7 @@ class Driver:
         self._since = self.ledger.finished
         if self.pruner is not None:
             self._remember_steps()
+        self._hand_out_given()
         while True:
             self._hand_out(crew)
             self.flush()
@@ -186,6 +190,21 @@ class Driver:
         self._dry = not len(batch)
         self._exhausted = self._dry and not self.running and not ledger.unseen
         return bool(len(batch))
+
+    def _hand_out_given(self) -> None:
+        """Propose the decisions that the user gave, as many as were not proposed before."""
+        ledger = self.ledger
+        for decision in self.rules.initial[ledger.given :]:
+            batch: Batch = Batch.of(ledger.home.space, [decision])
+            if self.algorithm.capabilities.fidelity:
+                # Where the algorithm would begin now, it begins with this one; asking changes nothing.
+                asked = self.algorithm.propose(1, proposal_rng(ledger.home.seed, ledger.calls))
+                batch = Proposal(batch, (fidelities_of(asked) or ())[:1])
+            if self._left <= 0:
+                return
+            self.algorithm.observe(batch, handed_out(batch))
+            payload = {"call": None, "n": 1, "seen": [], "decisions": [decision]}
+            self._note(PROPOSE, len(ledger.trials), {**payload, **self._reaches(batch)})
 
     def _reaches(self, batch: Batch) -> dict[str, Any]:
         """Return what the log says of fidelities: how far trials go, and what each goes on from."""

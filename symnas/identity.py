@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import FrameType
@@ -11,6 +12,7 @@ from typing import Any
 from symnas import __version__
 from symnas.algorithm import Algorithm
 from symnas.algorithms.registry import BUILT_IN, GROUP
+from symnas.decision import Decision
 from symnas.errors import StudyError
 from symnas.fingerprint import fingerprint, fingerprint_of_context
 from symnas.objectives import Objectives
@@ -27,6 +29,7 @@ CHANGES = {
     "algorithm": "the algorithm or its options",
     "seed": "the seed",
 }
+STARTS = {"initial": "the initial decisions", "warm_start": "the studies of the warm start"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,15 @@ class Identity:
     name: str
     seed: int
     header: dict[str, Any]
+
+    def begins_otherwise(self, header: dict[str, Any]) -> list[str]:
+        """Return what was given to begin with and is not what an older study began with, in words."""
+        mine = json.loads(json.dumps(self.header))
+        return [
+            words
+            for part, words in STARTS.items()
+            if mine[part] is not None and mine[part] != header.get(part)
+        ]
 
     def changes(self, header: dict[str, Any]) -> list[str]:
         """Return what is different from an older header, in words."""
@@ -81,6 +93,8 @@ def identify(
     outer: RunningTrial | None,
     frame: FrameType | None,
     durable: bool,
+    initial: Sequence[Decision] | None = None,
+    sources: Sequence[str] | None = None,
 ) -> Identity:
     """Return what a search's study is called and made of.
 
@@ -95,6 +109,8 @@ def identify(
         outer: the trial that the search runs inside of.
         frame: where the search was called.
         durable: whether the study outlives the process; only then must everything have a fingerprint.
+        initial: the decisions that it tries first, where the user gave some.
+        sources: what the studies are called that it learns from, where the user gave some.
 
     Raises:
         StudyError: what the evaluator holds cannot be read, and no context was given.
@@ -125,6 +141,8 @@ def identify(
         "options": dict(algorithm.hyperparameters),
         "seed": seed,
         "outer": None if outer is None else outer.study,
+        "initial": None if initial is None else [decision.to_json() for decision in initial],
+        "warm_start": None if sources is None else list(sources),
         "fingerprints": prints,
     }
     return Identity(name, seed, header)

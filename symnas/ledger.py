@@ -13,7 +13,7 @@ from symnas.errors import StoreError
 from symnas.objectives import Objectives
 from symnas.outcome import Outcome, Status
 from symnas.pareto import pareto_front
-from symnas.store import CRASH, IMPORT, PROPOSE, START, STOP, Event
+from symnas.store import CRASH, IMPORT, PROPOSE, START, STOP, TRANSFER, Event
 from symnas.trial import Home, Trial
 
 # Looking these up again is as good as evaluating again; a failure may have been the machine's.
@@ -40,6 +40,8 @@ class Ledger:
         self.unseen: list[int] = []
         self.stop_reason: str | None = None
         self.spent = 0
+        self.given = 0
+        self.learnt: dict[str, int] = {}
         self._best: tuple[int, float, int] | None = None
         self._known: dict[tuple[str, int | None], int] = {}
         self._reached: dict[str, list[int]] = {}
@@ -67,6 +69,8 @@ class Ledger:
             self.waiting.append(number)
         elif kind == IMPORT:
             self._imported(at, payload)
+        elif kind == TRANSFER:
+            self.learnt[payload["from"]] = len(payload["trials"])
         elif kind == STOP:
             self.stop_reason = payload["reason"]
         else:
@@ -156,7 +160,10 @@ class Ledger:
         return next((trial.number for trial in self.trials if not trial.status.final), len(self.trials))
 
     def _proposed(self, payload: Mapping[str, Any]) -> None:
-        self.calls += 1
+        if payload["call"] is None:
+            self.given += len(payload["decisions"])
+        else:
+            self.calls += 1
         if payload["seen"]:
             if list(payload["seen"]) == self.unseen:
                 self.unseen = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from symnas.algorithm import Algorithm
+from symnas.batch import Batch
 from symnas.errors import StudyError
 from symnas.fidelity import Proposal, fidelities_of, handed_out
 from symnas.ledger import Ledger
-from symnas.store import PROPOSE, Event
+from symnas.objectives import Objectives
+from symnas.outcome import Outcome, Status
+from symnas.store import PROPOSE, TRANSFER, Event
 
 
 def proposal_rng(seed: int, call: int) -> np.random.Generator:
@@ -31,6 +35,10 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
         StudyError: with `verify`, a proposal came out otherwise.
     """
     for event in events:
+        if event.kind == TRANSFER:
+            decisions = [ledger.home.space.decision(item["decision"]) for item in event.payload["trials"]]
+            outcomes = outcomes_of(event.payload, ledger.objectives)
+            algorithm.observe(Batch.of(ledger.home.space, decisions), outcomes)
         if event.kind != PROPOSE:
             continue
         payload = event.payload
@@ -42,7 +50,7 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
         batch = ledger.batch(numbers)
         if payload.get("fidelities"):
             batch = Proposal(batch, payload["fidelities"])
-        if verify:
+        if verify and payload["call"] is not None:  # otherwise the decisions were given
             again = algorithm.propose(payload["n"], proposal_rng(ledger.home.seed, payload["call"]))
             if list(again) != list(batch) or (fidelities_of(again) or ()) != (fidelities_of(batch) or ()):
                 raise StudyError(
@@ -54,3 +62,17 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
                 )
         if numbers:
             algorithm.observe(batch, handed_out(batch))
+
+
+def outcomes_of(payload: Mapping[str, Any], objectives: Objectives) -> list[Outcome]:
+    """Return what an algorithm sees of the trials of another study."""
+    return [
+        Outcome(
+            Status(item["status"]),
+            None if item["values"] is None else objectives.oriented(tuple(item["values"])),
+            item["metrics"],
+            item["cost"],
+            item["fidelity"],
+        )
+        for item in payload["trials"]
+    ]

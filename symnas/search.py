@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from symnas.driver import Driver, Rules
 from symnas.errors import AlgorithmError, StudyError, nearest
 from symnas.evaluation import Evaluation
 from symnas.identity import Identity, identify, target_name
+from symnas.ledger import Ledger
 from symnas.objectives import Objectives
 from symnas.progress import Display, Line, Snapshot
 from symnas.pruners import Pruner
@@ -24,6 +25,7 @@ from symnas.session import driving, load, open_study
 from symnas.space import Space
 from symnas.store import Store, StudyRow, open_store
 from symnas.study import Study
+from symnas.transfer import Given, Source, first_decisions, listed, source_name, transfers
 from symnas.trial import Home, Trial
 from symnas.trial_context import RunningTrial, caller, current_trial, worker_loading
 from symnas.weights import WeightsKeeper
@@ -41,6 +43,8 @@ def search(
     options: Mapping[str, Any] | None = None,
     trials: int | None = None,
     budget: int | None = None,
+    initial: Iterable[Given] | None = None,
+    warm_start: Source | Sequence[Source] | None = None,
     store: Store | str | Path | None = None,
     name: str | None = None,
     workers: int = 1,
@@ -72,6 +76,11 @@ def search(
             that stops and resumes trials, every promotion is a trial of its own.
         budget: with such an algorithm, largest total of what its trials spend (epochs, steps, whatever its
             fidelity counts), those of earlier calls included; the trial that reaches it is the last.
+        initial: decisions to try first, in order; they count as trials. Those of other spaces are carried
+            over by addresses. Mappings give some addresses; what they leave out takes its default.
+        warm_start: studies that the algorithm learns from before it begins: a study, the path of a store,
+            `STORE:NAME`, or a list of these. Their finished trials whose decisions are decisions of this
+            space are shown to the algorithm; they are no trials of this study.
         store: None keeps the study in memory; a path is a SQLite file; also a SQLAlchemy URL or a store.
         name: the study's name in the store; by default made of program, evaluator and algorithm. Inside an
             evaluator, names live under the outer trial, so nested studies never mix.
@@ -129,10 +138,13 @@ def search(
     space = _space(target)
     _check_fit(made, space, goals)
     _check_halving(made, budget, pruner)
+    given = None if initial is None else first_decisions(space, initial)
+    sources = listed(warm_start)
     opened = open_store(store)
     identity = identify(
         target, evaluate, made, goals, name=name, seed=seed, context=context, outer=outer,
-        frame=caller(1), durable=opened.durable,
+        frame=caller(1), durable=opened.durable, initial=given,
+        sources=None if warm_start is None else [source_name(source) for source in sources],
     )  # fmt: skip
     rules = Rules(
         trials=trials or (TRIALS if budget is None else sys.maxsize), budget=budget, retries=retries,
@@ -140,8 +152,9 @@ def search(
         keep=(KEPT_BY_TASKS if _is_task(evaluate) else 0) if keep is None else keep,
     )  # fmt: skip
     plan = _Plan(
-        target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial
-    )
+        target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial,
+        sources,
+    )  # fmt: skip
     try:
         return plan.run(_display(progress, outer), outer)
     finally:
@@ -165,6 +178,7 @@ class _Plan:
     timeout: float | None
     pruner: Pruner | None
     on_trial: Callable[[Trial], None] | None
+    sources: list[Source]
 
     def run(self, display: Display, outer: RunningTrial | None) -> Study:
         """Open the study, go on with it, and return it."""
@@ -180,6 +194,7 @@ class _Plan:
         row = open_study(self.store, self.identity, home, self.objectives, self.on_change)
         with driving(self.store, row):
             ledger = load(self.store, row, home, self.objectives)
+            self._learn(row, ledger)
             study = Study(self.store, row, ledger)
             self.algorithm.setup(space)
             rebuild(self.algorithm, ledger, self.store.events(row.key))
@@ -188,7 +203,7 @@ class _Plan:
                 row.key,
                 ledger,
                 self.algorithm,
-                self.rules,
+                replace(self.rules, initial=first_decisions(space, row.header.get("initial") or ())),
                 weights,
                 self.pruner,
                 on_trial=self.on_trial,
@@ -198,6 +213,14 @@ class _Plan:
                 driver.on_change = lambda: line.update(lambda: snapshot(driver))
                 self._drive(driver, evaluation, row, display, line, outer)
         return study
+
+    def _learn(self, row: StudyRow, ledger: Ledger) -> None:
+        """Write down what other studies have learnt, before the first proposal."""
+        if not self.sources or ledger.learnt or ledger.calls or ledger.given:
+            return
+        events = transfers(self.sources, ledger.home.space, self.objectives, self.algorithm)
+        self.store.append(row.key, ledger.seq, events)
+        ledger.apply_all(events)
 
     def _drive(
         self,

@@ -46,6 +46,13 @@ def open_study(
                 raise
     changed = identity.changes(row.header)
     if not changed:
+        started = identity.begins_otherwise(row.header)
+        if started:
+            raise StudyError(
+                f"what a study begins with is given when it begins; study {identity.name!r} in "
+                f"{store.location} has begun, and these are others: {'; '.join(started)}. Leave them out to "
+                "go on, or give the search another name="
+            )
         return row
     if on_change != "import":
         raise StudyError(

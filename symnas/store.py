@@ -22,6 +22,7 @@ START = "start"
 CRASH = "crash"
 STOP = "stop"
 IMPORT = "import"
+TRANSFER = "transfer"
 """Kinds of events; a trial's end has the name of its status as the kind."""
 
 
@@ -29,7 +30,7 @@ class Event(NamedTuple):
     """One thing that happened in a study.
 
     Args:
-        kind: `propose`, `start`, `crash`, `import`, `stop`, or the final status of a trial.
+        kind: `propose`, `start`, `crash`, `import`, `transfer`, `stop`, or the final status of a trial.
         trial: number of the trial it is about (of the first one, for a proposal), or -1.
         at: seconds since the epoch.
         payload: what else there is to say; plain data.

@@ -82,6 +82,11 @@ class Study:
         return _state(self.store.find(self.name) or self._row)
 
     @property
+    def learnt(self) -> dict[str, int]:
+        """How many trials of which other studies its algorithm was shown before it began."""
+        return dict(self._ledger.learnt)
+
+    @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials, in order, running ones included."""
         return tuple(self._ledger.trials)

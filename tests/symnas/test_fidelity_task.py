@@ -175,7 +175,8 @@ class Nets:
 def test_promoted_trials_equal_trials_that_ran_in_one_go(workers: int, tmp_path: Path) -> None:
     task = make(PAIR, epochs=4, optimizer=sgd, schedule=cosine)
     study = symnas.search(
-        Nets(), task, algorithm="successive-halving", options={"factor": 2}, trials=5 + 2 * workers, workers=workers,
+        Nets(), task, algorithm="successive-halving", options={"factor": 2}, workers=workers,
+        trials=5 + 2 * workers,
         store=tmp_path / "runs.db", seed=2, progress=False,
     )  # fmt: skip
     if workers == 1:
