@@ -85,5 +85,23 @@ METHODS: Mapping[str, Method] = {
 PEERS = tuple(name for name, method in METHODS.items() if method.group == "peer")
 OURS = tuple(name for name, method in METHODS.items() if method.group == "ours")
 
-ABLATIONS: Mapping[str, Method] = {}
+
+def _variant(of: str, title: str, **options: Any) -> Method:
+    return Method(f"{of}, {title}", "ablation", contract(of, options), cap=200)
+
+
+ABLATIONS: Mapping[str, Method] = {
+    "smbo-forest": _variant("smbo", "random forest", surrogate="forest"),
+    "smbo-ridge": _variant("smbo", "ridge on pairs", surrogate="ridge"),
+    "smbo-ngrams": _variant("smbo", "ridge on n-grams", surrogate="ngrams"),
+    "smbo-ucb": _variant("smbo", "upper confidence bound", acquisition="ucb"),
+    "smbo-thompson": _variant("smbo", "Thompson sampling", acquisition="thompson"),
+    "smbo-plain": _variant("smbo", "values as they are", targets="plain"),
+    "smbo-rank": _variant("smbo", "ranks", targets="rank"),
+    "smbo-drawn": _variant("smbo", "random candidates only", drawn=1.0, starts=0),
+    "mcts-random": _variant("mcts", "random roll-outs", rollouts="random"),
+    "mcts-tree": _variant("mcts", "points in tree order", order="tree"),
+    "mcts-explore": _variant("mcts", "exploration 1", exploration=1.0),
+    "mcts-transpositions": _variant("mcts", "transpositions", transpositions=True),
+}
 """Variants of ours with one thing changed, for the section on what matters."""

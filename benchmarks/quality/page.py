@@ -61,7 +61,7 @@ def regrets(
     best = [min((mean.mean for mean in column if mean), default=0.0) for column in zip(*means.values())]  # noqa: B905
     rows = []
     for method, row in means.items():
-        seeds = max(mean.count for mean in row if mean)
+        seeds = max(mean.seeds for mean in row if mean)
         cells = [
             cell(mean, mean is not None and mean.mean <= low) for mean, low in zip(row, best, strict=True)
         ]

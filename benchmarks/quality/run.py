@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.quality.methods import METHODS, Method
+from benchmarks.quality.methods import ABLATIONS, METHODS, Method
 from benchmarks.quality.problem import Problem
-from benchmarks.quality.problems import BUDGET, PROBLEMS, get
+from benchmarks.quality.problems import BUDGET, PROBLEMS, TUNING, get
 from symnas.decision import Decision
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -153,8 +153,9 @@ def tasks(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is missing."""
+    known = {**METHODS, **ABLATIONS}
     parser = argparse.ArgumentParser(description="Run the searches that are missing in results/.")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="NAME")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(known), metavar="NAME")
     parser.add_argument(
         "--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS), metavar="NAME"
     )
@@ -162,7 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=10, help="seeds of everything before more of anything")
     parser.add_argument("--budget", type=int, default=BUDGET)
     parser.add_argument("--folder", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--ablations", action="store_true", help="variants of ours, 10 seeds, where settings were chosen"
+    )
     options = parser.parse_args(arguments)
+    if options.ablations:
+        options.methods, options.problems, options.seeds = list(ABLATIONS), list(TUNING), 10
     done = {
         (method, trace.problem, trace.seed)
         for method in options.methods
@@ -170,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     failures = 0
     for name, where, seed in tasks(options.methods, options.problems, options.seeds, options.first):
-        method = METHODS[name]
+        method = known[name]
         if (name, where, seed) in done or where in method.not_on:
             continue
         problem = get(where)

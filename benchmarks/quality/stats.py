@@ -23,12 +23,12 @@ class Mean(NamedTuple):
     Args:
         mean: of the regrets.
         error: standard error of the mean.
-        count: how many seeds.
+        seeds: how many.
     """
 
     mean: float
     error: float
-    count: int
+    seeds: int
 
     def apart(self, other: Mean) -> bool:
         """Tell whether this mean is smaller, and the standard errors do not overlap."""

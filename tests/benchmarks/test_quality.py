@@ -137,6 +137,7 @@ def test_a_failure_does_not_end_the_other_runs(
         raise RuntimeError("no")
 
     failing = METHODS["smac"].__class__("broken", "peer", broken)
+    monkeypatch.setattr(run, "ABLATIONS", {})
     monkeypatch.setattr(run, "METHODS", {"broken": failing, "random": METHODS["random"]})
     common = ["--problems", "branin", "--seeds", "2", "--budget", "5", "--folder", str(tmp_path)]
     assert run.main(common) == 1
@@ -230,7 +231,7 @@ def test_means_leave_out_searches_that_were_given_less() -> None:
         {"smbo": [*constant({0: 1.0, 1: 3.0}), Trace("branin", 2, 50, 1.0, [(1, 9.0, 9.0)])]}
     )
     assert results.mean("smbo", "branin", 100, stats.SEEN) == (2.0, 1.0, 2)
-    assert results.mean("smbo", "branin", 50, stats.SEEN).count == 3
+    assert results.mean("smbo", "branin", 50, stats.SEEN).seeds == 3
     assert results.mean("smbo", "branin", 200, stats.SEEN) is None
     assert results.mean("smbo", "branin", 100, stats.TOLD).mean == 1.0
 
