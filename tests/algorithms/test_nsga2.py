@@ -21,11 +21,15 @@ WIDE = Space(tuple(OneOf(f"p{number}", tuple(range(9))) for number in range(6)))
 
 
 class TestNSGA2(AlgorithmContract):
+    seeds = 12
+
     def make(self) -> Algorithm:
         return NSGA2()
 
 
 class TestSmallNSGA2(AlgorithmContract):
+    seeds = 12
+
     def make(self) -> Algorithm:
         return NSGA2(population=20, mutations=1.5)
 
