@@ -42,12 +42,19 @@ def plain(space: Space) -> bool:
     return all(isinstance(point, OneOf | IntRange | FloatRange) for point in space.walk())
 
 
+def real(point: Point) -> bool:
+    """Tell whether a point takes any value between its ends."""
+    return isinstance(point, FloatRange) and not point.finite
+
+
 def optuna_value(trial: Any, point: Point) -> Value:
     """Return Optuna's suggestion for a point."""
     if isinstance(point, FloatRange):
-        return float(
+        found = float(
             trial.suggest_float(point.address, point.low, point.high, step=point.step, log=point.log)
         )
+        # Optuna adds up the steps, with rounding errors.
+        return min(point.values(), key=lambda value: abs(value - found)) if point.finite else found
     if isinstance(point, IntRange) and point.factor is None:
         return int(trial.suggest_int(point.address, point.low, point.high, step=point.step, log=point.log))
     value: Value = trial.suggest_categorical(point.address, list(point.values()))
@@ -61,10 +68,10 @@ def hyperopt_space(space: Space) -> list[Any]:
 
     def node(point: Point) -> dict[str, Any]:
         at = point.address
-        if isinstance(point, FloatRange):
+        if isinstance(point, FloatRange) and real(point):
             ends = (np.log(point.low), np.log(point.high)) if point.log else (point.low, point.high)
             return {"at": at, "value": (hp.loguniform if point.log else hp.uniform)(at, *ends)}
-        if isinstance(point, IntRange) and not point.branches:
+        if isinstance(point, IntRange | FloatRange) and not point.branches:
             return {"at": at, "code": hp.uniformint(at, 0, point.cardinality - 1)}
         below = [(branch.when, [node(inner) for inner in branch.points]) for branch in point.branches]
         options = [
@@ -103,9 +110,9 @@ def configuration_space(space: Space, seed: int) -> Any:
     def add(points: Iterable[Point], above: Any, when: Iterable[int]) -> None:
         for point in points:
             at = point.address
-            if isinstance(point, FloatRange):
+            if isinstance(point, FloatRange) and real(point):
                 own: Any = UniformFloatHyperparameter(at, point.low, point.high, log=point.log)
-            elif isinstance(point, IntRange) and point.cardinality > 1:
+            elif isinstance(point, IntRange | FloatRange) and point.cardinality > 1:
                 own = UniformIntegerHyperparameter(at, 0, int(point.cardinality) - 1)
             else:
                 own = CategoricalHyperparameter(at, list(range(int(point.cardinality))))
@@ -131,7 +138,7 @@ def pyglove_space(space: Space) -> Any:
     def add(points: Iterable[Point], into: dict[str, Any]) -> None:
         for point in points:
             at = numbers[point.address]
-            if isinstance(point, FloatRange):
+            if isinstance(point, FloatRange) and real(point):
                 into[at] = pg.floatv(point.low, point.high, scale="log" if point.log else None)
             elif isinstance(point, Permutation):
                 into[at] = pg.permutate(list(range(point.codes)))
@@ -174,7 +181,7 @@ def chosen(found: dict[str, Any]) -> Callable[[Point], Value]:
 
     def choose(point: Point) -> Value:
         code = found[point.address]
-        if isinstance(point, FloatRange):
+        if isinstance(point, FloatRange) and real(point):
             return float(min(max(code, point.low), point.high))
         if isinstance(point, ManyOf | Permutation):
             return point.value(code)

@@ -165,6 +165,7 @@ SMALL = Space(
         IntRange("wide", 16, 256, step=16),
         IntRange("twice", 2, 32, factor=2),
         FloatRange("rate", 1e-4, 1e-1, log=True),
+        FloatRange("drop", 0.1, 0.5, step=0.2),
     )
 )
 
