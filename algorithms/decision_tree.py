@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from symnas.algorithms.steps import Move, Steps, Sub
+from symnas.algorithms.point_steps import Move, Sub
+from symnas.algorithms.steps import Steps
 
 
 class Record:

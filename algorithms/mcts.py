@@ -254,8 +254,8 @@ class MCTS(Algorithm):
         while node is not None and node.place >= 0 and len(left) > 1:
             self._tree.open(node)
             point = self._steps.points[node.place]
-            grouped = point.grouped(node.sub, drawn.codes[left], drawn.reals[left])
-            held, node = self._uct.choose_among(node, point, grouped, scores[left], self._shared)
+            labels = point.labels(node.sub, drawn.codes[left], drawn.reals[left])
+            held, node = self._uct.choose_among(node, point, labels, scores[left], self._shared)
             left = left[held]
         chosen = left[int(scores[left].argmax())]
         return drawn.codes[chosen].tolist(), drawn.reals[chosen].tolist()

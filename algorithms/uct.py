@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.decision_tree import Node
-from symnas.algorithms.steps import Move, PointSteps, RealSteps, draw
+from symnas.algorithms.point_steps import Move, PointSteps, RealSteps, draw
 
 Floats = NDArray[np.float64]
 TRIES = 16
@@ -156,38 +156,44 @@ class Uct:
         self,
         node: Node,
         point: PointSteps,
-        grouped: tuple[NDArray[Any], Mapping[Any, Move]],
+        labels: NDArray[Any],
         scores: Floats,
         shared: Shared | None,
     ) -> tuple[NDArray[np.bool_], Node | None]:
-        """Return which roll-outs the best move keeps, and the child it leads to; None where it is new.
+        """Return which roll-outs take the best move, and the child it leads to.
+
+        Where the best move is new, there is no child, and of the roll-outs only the best one is returned.
 
         Args:
             node: where the roll-outs came to.
             point: the point that comes next.
-            grouped: the move that each of them takes, as a label, and the moves of the labels.
+            labels: the move that each of them takes.
             scores: what the surrogate promises of each, in rewards. A move promises what its best does.
             shared: statistics of moves over all nodes.
         """
-        labels, moves = grouped
         above = self.visits(node)
-        full = point.endless and not self.admits(node)
-        best: tuple[bool, float, NDArray[np.bool_], Node | None] | None = None
-        for label, move in moves.items():
-            held = labels == label
+        new = np.ones(len(labels), bool)
+        best: tuple[float, NDArray[np.bool_], Node] | None = None
+        for move, child in node.children.items():
+            held = labels == point.label(move)
             if not held.any():
                 continue
-            promise, visits = float(scores[held].max()), 1.0
-            child = node.children.get(move)
-            if child is not None:
-                visits = self.visits(child)
-                own = self.mean(node, move, child, visits, shared)
-                promise = self.trust * promise + (1.0 - self.trust) * own
-            key = child is not None or not full, self.bound(promise, above, visits)
-            if best is None or key > best[:2]:
-                best = *key, held, child
+            new &= ~held
+            visits = self.visits(child)
+            own = self.mean(node, move, child, visits, shared)
+            promise = self.trust * float(scores[held].max()) + (1.0 - self.trust) * own
+            bound = self.bound(promise, above, visits)
+            if best is None or bound > best[0]:
+                best = bound, held, child
+        if best is not None and point.endless and not self.admits(node):
+            return best[1], best[2]
+        if new.any():
+            promise = float(scores[new].max())
+            if best is None or self.bound(promise, above, 1.0) > best[0]:
+                # Every new move has been visited as often: the best roll-out decides.
+                return new & (scores == promise), None
         assert best is not None, "every roll-out takes one of the moves"
-        return best[2], best[3]
+        return best[1], best[2]
 
 
 def _fresh_value(node: Node, point: RealSteps, rng: np.random.Generator) -> Move:

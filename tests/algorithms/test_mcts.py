@@ -174,8 +174,8 @@ def test_steps_tell_decisions_apart_and_lead_back_to_them(space: Space, seed: in
                 moves, weights = point.moves(sub)
                 assert move in moves
                 assert len(moves) == len(set(moves)) == len(weights) >= 2
-            labels, named = point.grouped(sub, np.array([codes]), np.array([reals]))
-            assert named[labels[0].item()] == move
+            labels = point.labels(sub, np.array([codes]), np.array([reals]))
+            assert labels.tolist() == [point.label(move)]
             if point.after(sub, move) is None:
                 point.write(sub, move, again, floats)
         column, real = np.array(again)[:, None], np.array(floats)[:, None]
