@@ -1,0 +1,74 @@
+"""What the adapters cost: Optuna's samplers and PyGlove's evolution, driven by us and by themselves.
+
+    python benchmarks/adapters.py [trials …]
+
+Milliseconds of processor time per trial (propose and observe) on 20 choices among 5, one after the other.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import optuna
+import pyglove as pg
+
+from symnas.algorithm import Algorithm
+from symnas.algorithms.optuna_sampler import Optuna
+from symnas.algorithms.pyglove_generator import PyGlove
+from symnas.pyglove_bridge import dna_spec, from_dna
+from symnas.testing import planted, simulate
+
+SPACE, EVALUATE = planted(0, points=20)
+SAMPLERS = {
+    "tpe": optuna.samplers.TPESampler,
+    "nsgaii": optuna.samplers.NSGAIISampler,
+    "random": optuna.samplers.RandomSampler,
+}
+
+
+def timed(work: Callable[..., object], trials: int, *given: object) -> float:
+    """Return milliseconds of processor time per trial, which mean the same on a busy machine."""
+    work(*given, 5)
+    started = time.process_time()
+    work(*given, trials)
+    return (time.process_time() - started) / trials * 1e3
+
+
+def ours(algorithm: Algorithm, trials: int) -> None:
+    simulate(algorithm, SPACE, EVALUATE, trials=trials)
+
+
+def plain_optuna(name: str, trials: int) -> None:
+    study = optuna.create_study(direction="maximize", sampler=SAMPLERS[name](seed=0))
+
+    def objective(trial: optuna.Trial) -> float:
+        values = {address: trial.suggest_categorical(address, range(5)) for address in SPACE.addresses}
+        return EVALUATE(SPACE.decision(values)).values[0]
+
+    study.optimize(objective, n_trials=trials)
+
+
+def plain_pyglove(trials: int) -> None:
+    generator = pg.evolution.regularized_evolution(population_size=50)
+    generator.setup(dna_spec(SPACE))
+    for _ in range(trials):
+        dna = generator.propose()
+        generator.feedback(dna, EVALUATE(from_dna(SPACE, dna)).values[0])
+
+
+def main() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for trials in map(int, sys.argv[1:] or ("200", "1000")):
+        print(f"{trials} trials, ms per trial: driven by us, by itself, ratio")
+        for name in SAMPLERS:
+            driven, alone = timed(ours, trials, Optuna(sampler=name)), timed(plain_optuna, trials, name)
+            print(f"  optuna {name:<10} {driven:8.2f} {alone:8.2f} {driven / alone:6.2f}", flush=True)
+        evolution = PyGlove(generator_options={"population_size": 50})
+        driven, alone = timed(ours, trials, evolution), timed(plain_pyglove, trials)
+        print(f"  pyglove evolution {driven:8.2f} {alone:8.2f} {driven / alone:6.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
