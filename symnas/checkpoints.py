@@ -31,6 +31,10 @@ class Checkpoints:
             weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
         return self._root / f"trial-{number}"
 
+    def drop(self, number: int) -> None:
+        """Remove one folder, if it is there."""
+        shutil.rmtree(self.path(number), ignore_errors=True)
+
     def keep_only(self, numbers: Iterable[int]) -> None:
         """Remove the folders of all other trials."""
         if self._root is None or not self._root.is_dir():

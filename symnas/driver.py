@@ -139,13 +139,16 @@ class Driver:
         return self.rules.trials - len(self.ledger.trials)
 
     def _hand_out(self, crew: Crew) -> None:
+        ledger = self.ledger
         for worker in crew.free:
             while (number := self._next(crew)) is not None:
-                trial = self.ledger.trials[number]
-                if self.rules.reuse and (known := self.ledger.known(trial)) is not None:
+                trial = ledger.trials[number]
+                if self.rules.reuse and (known := ledger.known(trial)) is not None:
                     self._copy(trial, known)
                     continue
                 self._note(START, number, {"worker": worker})
+                if trial.resumes is None and ledger.home.checkpoints is not None:
+                    ledger.home.checkpoints.drop(trial.origin)  # left by an attempt that was killed
                 self._history.pop(number, None)
                 self.running.add(number)
                 self._busy.add((trial.decision.key, trial.fidelity))

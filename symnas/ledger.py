@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from symnas.algorithm import Algorithm
 from symnas.batch import Batch
 from symnas.decision import Decision
 from symnas.errors import StoreError
@@ -140,10 +141,14 @@ class Ledger:
         """The trial with the best first objective among those that went furthest, the earliest of equals."""
         return None if self._best is None else self.trials[-self._best[2]]
 
+    @property
+    def level(self) -> int:
+        """The highest fidelity that a trial with a result went to; 0 where there are none."""
+        return 0 if self._best is None else self._best[0]
+
     def front(self) -> list[Trial]:
         """Return the trials that no other dominates among those that went furthest, in order."""
-        level = 0 if self._best is None else self._best[0]
-        done = [trial for trial in self.trials if trial.status is Status.DONE and _level(trial) == level]
+        done = [trial for trial in self.trials if trial.status is Status.DONE and _level(trial) == self.level]
         return [done[position] for position in pareto_front([self.oriented(trial) or () for trial in done])]
 
     def worth_keeping(self, count: int) -> list[int]:
@@ -186,7 +191,8 @@ class Ledger:
     def _imported(self, at: float, payload: Mapping[str, Any]) -> None:
         for item in payload["trials"]:
             number = len(self.trials)
-            self.trials.append(Trial(number, self.home, item["decision"], started=at))
+            fidelity = item.get("fidelity")
+            self.trials.append(Trial(number, self.home, item["decision"], started=at, fidelity=fidelity))
             self._over(number, Status(item["status"]), at, item)
 
     def _over(self, number: int, status: Status, at: float, payload: Mapping[str, Any]) -> None:
@@ -211,6 +217,21 @@ class Ledger:
         if status is Status.DONE and trial.values is not None:
             standing = (_level(trial), self.objectives.oriented(trial.values)[0], -number)
             self._best = standing if self._best is None else max(self._best, standing)
+
+
+def comparable(trial: Trial, level: int, algorithm: Algorithm) -> tuple[int | None, bool]:
+    """Return a trial's fidelity as another study counts it, and whether its values compare with others there.
+
+    Without fidelities, that is what went furthest; with them, what has none went all the way.
+
+    Args:
+        trial: of another study.
+        level: the highest fidelity that trials of that study reached, 0 without any.
+        algorithm: of the study that takes the trial.
+    """
+    if algorithm.capabilities.fidelity:
+        return trial.fidelity or algorithm.hyperparameters.get("high"), True
+    return None, (trial.fidelity or 0) == level
 
 
 def _level(trial: Trial) -> int:

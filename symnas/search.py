@@ -191,9 +191,13 @@ class _Plan:
         evaluation = Evaluation(
             self.target, self.evaluate, self.objectives, keep_weights=self.rules.keep > 0, fidelity=halving
         )
-        row = open_study(self.store, self.identity, home, self.objectives, self.on_change)
+        row = open_study(self.store, self.identity, home, self.objectives, self.on_change, self.algorithm)
         with driving(self.store, row):
             ledger = load(self.store, row, home, self.objectives)
+            if not ledger.calls and not ledger.given:
+                weights.keep_only(())  # of a store that was deleted, and its name taken again
+                if home.checkpoints is not None:
+                    home.checkpoints.clear()
             self._learn(row, ledger)
             study = Study(self.store, row, ledger)
             self.algorithm.setup(space)

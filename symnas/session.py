@@ -8,21 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from symnas.algorithm import Algorithm
 from symnas.errors import DecisionError, StoreError, StudyError
 from symnas.identity import Identity
-from symnas.ledger import REPEATABLE, Ledger
+from symnas.ledger import REPEATABLE, Ledger, comparable
 from symnas.objectives import Objectives
 from symnas.outcome import Status
 from symnas.owners import Owner
 from symnas.space import Space
 from symnas.store import IMPORT, Event, Store, StudyRow
 from symnas.trial import Home
+from symnas.weights import WeightsKeeper
 
 BEAT_SECONDS = 10.0
 
 
 def open_study(
-    store: Store, identity: Identity, home: Home, objectives: Objectives, on_change: str
+    store: Store,
+    identity: Identity,
+    home: Home,
+    objectives: Objectives,
+    on_change: str,
+    algorithm: Algorithm,
 ) -> StudyRow:
     """Find the study of an identity, or make it.
 
@@ -32,6 +39,7 @@ def open_study(
         home: the space and the seed of its trials.
         objectives: what is optimised.
         on_change: `refuse` or `import`, where a study of that name searched something else.
+        algorithm: what searches from now on.
 
     Raises:
         StudyError: it searched something else, and `on_change` is `refuse`.
@@ -61,7 +69,7 @@ def open_study(
             f"there changed: {'; '.join(changed)}. Give the search another name=, undo the change, or pass "
             "on_change='import' to begin anew with the trials that still fit"
         )
-    return _import(store, row, identity, home, objectives)
+    return _import(store, row, identity, home, objectives, algorithm)
 
 
 def load(store: Store, row: StudyRow, home: Home, objectives: Objectives) -> Ledger:
@@ -125,7 +133,14 @@ def _beat(store: Store, key: int, owner: Owner, stop: threading.Event) -> None:
                 return
 
 
-def _import(store: Store, row: StudyRow, identity: Identity, home: Home, objectives: Objectives) -> StudyRow:
+def _import(
+    store: Store,
+    row: StudyRow,
+    identity: Identity,
+    home: Home,
+    objectives: Objectives,
+    algorithm: Algorithm,
+) -> StudyRow:
     if row.owner is not None and row.owner.alive:
         raise StudyError(
             f"{row.owner} runs study {row.name!r} in {store.location} now: let it finish, then import"
@@ -135,11 +150,12 @@ def _import(store: Store, row: StudyRow, identity: Identity, home: Home, objecti
     )
     old = Ledger(old_home, Objectives.parse(row.header["objectives"] or None))
     old.apply_all(store.events(row.key))
-    fitting = list(_fitting(old, home.space, objectives))
+    fitting = list(_fitting(old, home.space, objectives, algorithm))
     number = 1
     while store.find(f"{row.name}@{number}") is not None:
         number += 1
     store.rename(row.key, f"{row.name}@{number}")
+    WeightsKeeper(store.folder, row.name).move_to(f"{row.name}@{number}")
     made = store.create(identity.name, identity.header)
     if fitting:
         store.append(
@@ -148,9 +164,12 @@ def _import(store: Store, row: StudyRow, identity: Identity, home: Home, objecti
     return made
 
 
-def _fitting(old: Ledger, space: Space, objectives: Objectives) -> Iterator[dict[str, Any]]:
+def _fitting(
+    old: Ledger, space: Space, objectives: Objectives, algorithm: Algorithm
+) -> Iterator[dict[str, Any]]:
     for trial in old.trials:
-        if trial.status not in REPEATABLE:
+        fidelity, compares = comparable(trial, old.level, algorithm)
+        if trial.status not in REPEATABLE or not compares:
             continue
         try:
             decision = space.decision(trial.decision.flat())
@@ -163,4 +182,5 @@ def _fitting(old: Ledger, space: Space, objectives: Objectives) -> Iterator[dict
             "metrics": dict(trial.metrics),
             "values": values,
             "cost": trial.cost,
+            "fidelity": fidelity,
         }

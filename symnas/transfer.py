@@ -11,6 +11,7 @@ from symnas.algorithm import Algorithm
 from symnas.decision import Decision, build
 from symnas.errors import DecisionError, EvaluatorError, StudyError
 from symnas.layout import REAL
+from symnas.ledger import comparable
 from symnas.nodes import Value
 from symnas.objectives import Objectives, undefined
 from symnas.outcome import Status
@@ -18,7 +19,6 @@ from symnas.serial import flatten
 from symnas.space import Space
 from symnas.store import TRANSFER, Event
 from symnas.study import Study, load_study
-from symnas.trial import Trial
 
 Given = Decision | Mapping[str, Any]
 Source = Study | str | Path
@@ -148,8 +148,8 @@ def _fitting(
 ) -> Iterator[dict[str, Any]]:
     level = max((trial.fidelity or 0 for trial in study.trials if trial.status is Status.DONE), default=0)
     for trial in study.trials:
-        reached, comparable = _fidelity(trial, level, algorithm)
-        if trial.status is not Status.DONE or trial.copied_from is not None or not comparable:
+        reached, compares = comparable(trial, level, algorithm)
+        if trial.status is not Status.DONE or trial.copied_from is not None or not compares:
             continue
         try:
             decision = space.decision(trial.decision.flat())
@@ -165,11 +165,3 @@ def _fitting(
                 "cost": trial.cost,
                 "fidelity": reached,
             }
-
-
-def _fidelity(trial: Trial, level: int, algorithm: Algorithm) -> tuple[int | None, bool]:
-    """Return a trial's fidelity as the algorithm counts, and whether its values compare with others here."""
-    if algorithm.capabilities.fidelity:
-        # What went without a fidelity went all the way.
-        return trial.fidelity or algorithm.hyperparameters.get("high"), True
-    return None, (trial.fidelity or 0) == level

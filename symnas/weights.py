@@ -43,6 +43,11 @@ class WeightsKeeper:
         except (OSError, RuntimeError) as error:
             raise StudyError(f"the weights of trial {number} cannot be written to {path}: {error}") from error
 
+    def move_to(self, study: str) -> None:
+        """Give what is on disk to a study of another name, as when this one is renamed."""
+        if self._folder is not None and self._folder.is_dir():
+            self._folder.rename(self._folder.with_name(folder_name(study)))
+
     def keep_only(self, numbers: Iterable[int]) -> None:
         """Drop the weights of all other trials, and leftovers of interrupted writes."""
         wanted = set(numbers)
