@@ -23,6 +23,7 @@ GROUP = "symnas.algorithms"
 
 BUILT_IN: Mapping[str, str] = {
     "asha": "symnas.algorithms.asha:ASHA",
+    "bananas": "symnas.algorithms.bananas:Bananas",
     "conservative-rl": "symnas.algorithms.conservative_rl:ConservativeRL",
     "evolution": "symnas.algorithms.evolution:RegularizedEvolution",
     "grid": "symnas.algorithms.grid:Grid",
@@ -33,8 +34,8 @@ BUILT_IN: Mapping[str, str] = {
     "optuna": "symnas.algorithms.optuna_sampler:Optuna",
     "pyglove": "symnas.algorithms.pyglove_generator:PyGlove",
     "random": "symnas.algorithms.random:Random",
-    "smbo": "symnas.algorithms.smbo:SMBO",
     "reinforce": "symnas.algorithms.reinforce:Reinforce",
+    "smbo": "symnas.algorithms.smbo:SMBO",
     "successive-halving": "symnas.algorithms.halving:SuccessiveHalving",
 }
 

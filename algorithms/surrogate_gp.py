@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 MOST_ROWS = 192
+
+
+class Coordinates(Protocol):
+    """Numbers for the decisions of one space."""
+
+    @property
+    def space(self) -> Space:
+        """The space."""
+
+    def __call__(self, batch: Batch) -> Floats:
+        """Return the coordinates of decisions, (rows, width)."""
+
+
+class Kernel(Protocol):
+    """A covariance of decisions by their coordinates; the last hyperparameter is the noise's variance."""
+
+    def between(self, theta: Floats, first: Floats, second: Floats) -> Floats:
+        """Return the covariance of all pairs of rows, (first rows, second rows)."""
+
+    def at(self, theta: Floats, rows: Floats) -> Floats:
+        """Return the variance of every row."""
 
 
 class GaussianProcess:
@@ -58,21 +79,17 @@ class GaussianProcess:
         centre = rows.mean(axis=0)
         rows -= centre
         level, scale = standard(values)
-        some = _spread(len(rows))
+        some = spread(len(rows))
         target = (values[some] - level) / scale
         theta = minimise(lambda at: kernel.loss(at, rows[some], target), kernel.means, steps=self.steps)
-        return self.posterior(space, batch, values, theta)
+        return GaussianModel.of(embedding, kernel, theta, centre, rows, values)
 
     def posterior(self, space: Space, batch: Batch, values: Floats, theta: Floats) -> GaussianModel:
         """Return the posterior under given hyperparameters (`tree_kernel`)."""
         embedding, kernel = self.kernel(space)
         rows = embedding(batch)
         centre = rows.mean(axis=0)
-        rows -= centre
-        matrix = kernel.between(theta, rows, rows)
-        matrix.flat[:: len(rows) + 1] += math.exp(theta[-1]) + JITTER
-        root = np.linalg.inv(np.linalg.cholesky(matrix))
-        return GaussianModel(embedding, kernel, theta, centre, rows, root, values)
+        return GaussianModel.of(embedding, kernel, theta, centre, rows - centre, values)
 
     def kernel(self, space: Space) -> tuple[Embedding, TreeKernel]:
         """Return the coordinates and the kernel of a space."""
@@ -86,7 +103,7 @@ def standard(values: Floats) -> tuple[float, float]:
     return float(values.mean()), float(values.std()) or 1.0
 
 
-def _spread(count: int) -> NDArray[np.intp]:
+def spread(count: int) -> NDArray[np.intp]:
     """Return the rows from which hyperparameters are learned, evenly spread where there are many."""
     if count <= MOST_ROWS:
         return np.arange(count)
@@ -109,8 +126,8 @@ class GaussianModel:
 
     def __init__(
         self,
-        embedding: Embedding,
-        kernel: TreeKernel,
+        embedding: Coordinates,
+        kernel: Kernel,
         theta: Floats,
         centre: Floats,
         rows: Floats,
@@ -127,6 +144,22 @@ class GaussianModel:
         self.noise = math.exp(theta[-1]) + JITTER
         self.level, self.scale = standard(values)
         self._half = root @ ((values - self.level) / self.scale)
+
+    @classmethod
+    def of(
+        cls,
+        embedding: Coordinates,
+        kernel: Kernel,
+        theta: Floats,
+        centre: Floats,
+        rows: Floats,
+        values: Floats,
+    ) -> GaussianModel:
+        """Return the posterior of rows of coordinates from which `centre` was taken off."""
+        matrix = kernel.between(theta, rows, rows)
+        matrix.flat[:: len(rows) + 1] += math.exp(theta[-1]) + JITTER
+        root = np.linalg.inv(np.linalg.cholesky(matrix))
+        return cls(embedding, kernel, theta, centre, rows, root, values)
 
     @property
     def fitted(self) -> Floats:
