@@ -108,7 +108,8 @@ def ranked(study: Study, top: int) -> list[Trial]:
 def print_trial(study: Study, trial: Trial) -> None:
     """Print one trial's metrics, and its decision against the default."""
     metrics = ", ".join(f"{name} {value:.6g}" for name, value in trial.metrics.items())
-    click.echo(f"{study.name}, trial {trial.number}: {metrics}")
+    reached = "" if trial.fidelity is None else f" at {trial.fidelity}"
+    click.echo(f"{study.name}, trial {trial.number}{reached}: {metrics}")
     default = study.space.default
     width = max((len(address) for address in trial.decision), default=0)
     for address, value in trial.decision.items():

@@ -23,7 +23,7 @@ from symnas.pruners import Pruner
 from symnas.replay import rebuild
 from symnas.session import driving, load, open_study
 from symnas.space import Space
-from symnas.store import Store, StudyRow, open_store
+from symnas.store import Event, Store, StudyRow, open_store
 from symnas.study import Study
 from symnas.transfer import Given, Source, first_decisions, listed, source_name, transfers
 from symnas.trial import Home, Trial
@@ -191,6 +191,8 @@ class _Plan:
         evaluation = Evaluation(
             self.target, self.evaluate, self.objectives, keep_weights=self.rules.keep > 0, fidelity=halving
         )
+        # A mistake in what it should learn from is told before there is a study.
+        learnt = None if self.store.find(self.identity.name) else self._learnt(space)
         row = open_study(self.store, self.identity, home, self.objectives, self.on_change, self.algorithm)
         with driving(self.store, row):
             ledger = load(self.store, row, home, self.objectives)
@@ -198,7 +200,7 @@ class _Plan:
                 weights.keep_only(())  # of a store that was deleted, and its name taken again
                 if home.checkpoints is not None:
                     home.checkpoints.clear()
-            self._learn(row, ledger)
+            self._learn(row, ledger, learnt)
             study = Study(self.store, row, ledger)
             self.algorithm.setup(space)
             rebuild(self.algorithm, ledger, self.store.events(row.key))
@@ -218,13 +220,16 @@ class _Plan:
                 self._drive(driver, evaluation, row, display, line, outer)
         return study
 
-    def _learn(self, row: StudyRow, ledger: Ledger) -> None:
+    def _learn(self, row: StudyRow, ledger: Ledger, events: list[Event] | None) -> None:
         """Write down what other studies have learnt, before the first proposal."""
         if not self.sources or ledger.learnt or ledger.calls or ledger.given:
             return
-        events = transfers(self.sources, ledger.home.space, self.objectives, self.algorithm)
+        events = self._learnt(ledger.home.space) if events is None else events
         self.store.append(row.key, ledger.seq, events)
         ledger.apply_all(events)
+
+    def _learnt(self, space: Space) -> list[Event]:
+        return transfers(self.sources, space, self.objectives, self.algorithm)
 
     def _drive(
         self,

@@ -213,6 +213,13 @@ def test_only_what_is_exactly_a_decision_here_is_learnt_from() -> None:
     assert study.trials[0].decision.flat() == {**run().best.decision.flat(), "p4": 0}
 
 
+def test_a_mistaken_source_leaves_no_study_behind(tmp_path: Path) -> None:
+    run(store=tmp_path / "runs.db", name="old")
+    with pytest.raises(StudyError, match=r"there is no study 'odl' .* .did you mean 'old'"):
+        run(store=tmp_path / "runs.db", name="new", warm_start=f"{tmp_path / 'runs.db'}:odl")
+    assert [summary.name for summary in symnas.studies(tmp_path / "runs.db")] == ["old"]
+
+
 def test_failures_and_copies_are_not_learnt_from() -> None:
     def sometimes(decision: Any) -> float:
         if decision["p0"] == 0:
