@@ -26,6 +26,7 @@ Array = NDArray[Any]
 
 NOTHING: frozenset[int] = frozenset()
 SCALES = (-5.0, 1.0)
+LARGEST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,11 @@ class Controller(ABC):
 # -------------------------------------------------------------------- draws shared by all policies
 
 
+def bounded(weights: Reals) -> Reals:
+    """Return advantages of a size whose squares every kind of float can hold."""
+    return np.clip(np.asarray(weights, np.float64), -LARGEST, LARGEST)
+
+
 def draw_rows(logits: Reals, rng: np.random.Generator) -> Places:
     """Draw an option per row in proportion to the exponentials of its logits."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -254,7 +260,7 @@ class Factorised(Controller):
         self, batch: Batch, weights: Reals, kept: Batch | None = None, free: frozenset[int] = NOTHING
     ) -> Reals:
         """Return the gradient of the mean of weight times log-probability, by all parameters in a row."""
-        scorer = _Scorer(self, len(batch), np.asarray(weights, np.float64) / max(len(batch), 1))
+        scorer = _Scorer(self, len(batch), bounded(weights) / max(len(batch), 1))
         self._follow(batch, scorer, kept, free)
         return scorer.gradient
 

@@ -13,6 +13,7 @@ from symnas.algorithms.controllers import (
     SCALES,
     Adam,
     Controller,
+    bounded,
     draw_rows,
     log_softmax,
     logistic_units,
@@ -254,7 +255,7 @@ class LSTM(Controller):
 
         log_prob, _ = self.follow(batch, kept, free)
         with torch.inference_mode(False), torch.enable_grad():
-            factors = torch.from_numpy(np.asarray(weights, self.arrays[0].dtype))
+            factors = torch.from_numpy(bounded(weights).astype(self.arrays[0].dtype))
             gain = (log_prob * factors).mean()
             if memory is not None and len(memory):
                 gain = gain - memory_weight * self.recall(memory).mean()
@@ -347,7 +348,8 @@ class _Walker:
             state = self.state[layer] if everyone else self.state[layer, rows]
             cell = self.cell[layer] if everyone else self.cell[layer, rows]
             gates = x @ into + state @ again
-            sigmoid = 1.0 / (1.0 + np.exp(-gates))
+            # The logistic function by way of the tangent, which cannot overflow.
+            sigmoid = 0.5 + 0.5 * np.tanh(0.5 * gates)
             fresh = np.tanh(gates[:, 2 * hidden : 3 * hidden])
             cell = sigmoid[:, hidden : 2 * hidden] * cell + sigmoid[:, :hidden] * fresh
             x = sigmoid[:, 3 * hidden :] * np.tanh(cell)

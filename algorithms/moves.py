@@ -20,9 +20,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.activity import Mask
+from symnas.activity import Mask, source_codes
 from symnas.batch import Batch
-from symnas.decision import holds
 from symnas.layout import REAL, SINGLE, SLOTS, Entry, scale_bounds
 from symnas.nodes import FloatRange, IntRange
 from symnas.space import Space
@@ -324,16 +323,17 @@ class Moves:
         return Batch(self.space, np.ascontiguousarray(codes.T), np.ascontiguousarray(reals.T))
 
     def _exists(self, entry: Entry, codes: Codes) -> Mask:
-        if entry.point.guards:
-            rows = codes.T.tolist()
-            return np.fromiter((holds(self.layout, entry, row) for row in rows), bool, len(rows))
+        found: Mask = np.ones(codes.shape[1], bool)
         table = self.tables[entry.number]
-        if table is None or entry.branch is None:
-            return np.ones(codes.shape[1], bool)
-        parent = self.layout.entries[entry.parent]
-        taken = table[codes[parent.column : parent.column + parent.width] + 2]
-        before = 0 if parent.domain.kind == "permutation" else entry.branch.occurrence
-        found: Mask = taken.sum(axis=0) > before
+        if table is not None and entry.branch is not None:
+            parent = self.layout.entries[entry.parent]
+            taken = table[codes[parent.column : parent.column + parent.width] + 2]
+            before = 0 if parent.domain.kind == "permutation" else entry.branch.occurrence
+            found = taken.sum(axis=0) > before
+        for guard in entry.point.guards:
+            sources = [self.layout.entries[self.layout.index[address]] for address in guard.addresses]
+            rows = zip(*(source_codes(source, codes).tolist() for source in sources), strict=True)
+            found &= np.fromiter((row in guard.allowed for row in rows), bool, len(found))
         return found
 
     @staticmethod

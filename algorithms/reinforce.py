@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from symnas.space import Space
 
 ATTEMPTS = 8
+HUGE = 1e100
 
 
 class Reinforce(Algorithm):
@@ -230,7 +231,10 @@ class Rewards:
 
 
 def result(outcome: Outcome) -> float | None:
-    """Return the first objective of an outcome, None where there is none to learn from."""
+    """Return the first objective of an outcome, None where there is none to learn from.
+
+    Values beyond 1e100 count as that, so that their differences are finite.
+    """
     if outcome.values is None or not math.isfinite(outcome.values[0]):
         return None
-    return outcome.values[0]
+    return min(max(outcome.values[0], -HUGE), HUGE)
