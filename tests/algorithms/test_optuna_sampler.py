@@ -43,6 +43,7 @@ class TestLongTPE(AlgorithmContract):
         return Optuna()
 
 
+@pytest.mark.slow
 class TestGroupedTPEWithoutRepeats(AlgorithmContract):
     learns = False
 
@@ -387,6 +388,13 @@ def test_mistaken_options_are_refused() -> None:
         Optuna(sampler="nowhere:Sampler")
     with pytest.raises(AlgorithmError, match="a sampler is a subclass of optuna"):
         Optuna(sampler="collections:OrderedDict")
+
+
+def test_without_repeats_small_spaces_are_exhausted_and_failures_never_come_again() -> None:
+    space = small_space()
+    log = simulate(Optuna(repeats=False), space, lambda _: Outcome(Status.FAILED), trials=99, workers=3)
+    assert log.exhausted
+    assert len(set(log.decisions)) == len(log.decisions) == space.size
 
 
 def test_another_packages_sampler_is_named_by_its_class() -> None:
