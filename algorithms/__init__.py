@@ -7,6 +7,7 @@ from symnas.algorithms.grid import Grid
 from symnas.algorithms.halving import SuccessiveHalving
 from symnas.algorithms.hyperband import Hyperband
 from symnas.algorithms.local_search import LocalSearch
+from symnas.algorithms.mcts import MCTS
 from symnas.algorithms.nsga2 import NSGA2
 from symnas.algorithms.random import Random
 from symnas.algorithms.registry import AlgorithmInfo, available, find, names, parse_options, resolve
@@ -14,6 +15,7 @@ from symnas.algorithms.reinforce import Reinforce
 
 __all__ = [
     "ASHA",
+    "MCTS",
     "NSGA2",
     "AlgorithmInfo",
     "ConservativeRL",

@@ -49,7 +49,7 @@ class MCTS(Algorithm):
     best decisions, and a model of what was seen scores them, mean + `optimism` standard deviations. They go
     down the tree together; the promise of a move is that of the best roll-out that takes it.
 
-    Plain UCT, as published: `MCTS(rollouts="random", order="tree", transpositions=False, floor=0.0)`.
+    Plain UCT, as published: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`.
 
     Args:
         exploration: factor of the exploring term.
@@ -77,9 +77,9 @@ class MCTS(Algorithm):
         exploration: float = 0.1,
         order: Literal["measured", "tree"] = "measured",
         rollouts: Literal["surrogate", "random"] = "surrogate",
-        samples: int = 64,
+        samples: int = 200,
         start: int = 8,
-        optimism: float = 1.0,
+        optimism: float = 1.5,
         trust: float = 1.0,
         transpositions: bool = False,
         equivalence: float = 10.0,

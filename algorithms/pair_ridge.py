@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,18 +40,22 @@ class PairRidge:
     def fit(self, space: Space, batch: Batch, values: Floats) -> PairModel:
         """Return the model of decisions and their values, all finite.
 
+        The regression is on normal scores of the values' ranks, so that neither a few failures nor a long
+        tail drown what tells good from better. Expectations are put back by the line from the median that
+        fits the upper half of the values.
+
         Args:
             space: the space.
             batch: the decisions.
-            values: (rows,); what lies further below the median than twice the best lies above counts as
-                lying there, so that failures do not flatten the top.
+            values: (rows,) what they are worth.
         """
         features = Features(space)
         rows = features(batch)
-        middle, top = float(np.median(values)), float(values.max())
-        clipped = np.maximum(values, middle - 2.0 * (top - middle)) if top > middle else values
-        level, scale = float(clipped.mean()), float(clipped.std()) or 1.0
-        target = (clipped - level) / scale
+        target = normal_scores(values)
+        level = float(np.median(values))
+        upper = target > 0.0
+        rise = float(target[upper] @ (values[upper] - level))
+        scale = rise / float(target[upper] @ target[upper]) if rise > 0.0 else 1.0
         eigenvalues, vectors = np.linalg.eigh(features.kernel(rows, rows))
         eigenvalues = np.maximum(eigenvalues, 0.0)
         turned = vectors.T @ target
@@ -64,6 +69,15 @@ class PairRidge:
         spread = eigenvalues + noise
         dual = vectors @ (turned / spread)
         return PairModel(features, rows, dual, vectors / np.sqrt(spread), (level, scale, variance))
+
+
+def normal_scores(values: Floats) -> Floats:
+    """Return what a normal variable would be at the same ranks; equal values share theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    shares = (np.cumsum(counts) - counts / 2.0) / len(values)
+    normal = NormalDist()
+    scores: Floats = np.array([normal.inv_cdf(share) for share in shares.tolist()])[place.reshape(-1)]
+    return scores
 
 
 class Features:

@@ -152,7 +152,8 @@ class BisectedSteps(PointSteps):
         """Return the first code of the half that each code lies in."""
         low, high = sub
         middle = (low + high) // 2
-        return np.where(codes[:, self.column] < middle, low, middle)
+        first: NDArray[Any] = np.where(codes[:, self.column] < middle, low, middle)
+        return first
 
     def label(self, move: Move) -> int | float:
         """Return the first code of a half."""

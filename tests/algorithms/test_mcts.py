@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from symnas.algorithm import Algorithm
 from symnas.algorithms.decision_tree import DecisionTree, Node, Record
 from symnas.algorithms.mcts import MCTS
-from symnas.algorithms.pair_ridge import Features, PairRidge
+from symnas.algorithms.pair_ridge import Features, PairRidge, normal_scores
 from symnas.algorithms.rollouts import refits, thinned
 from symnas.algorithms.steps import Steps, ordered
 from symnas.algorithms.uct import Uct
@@ -31,6 +32,8 @@ def done(value: float) -> Outcome:
 
 
 class TestPlain(AlgorithmContract):
+    seeds = 12
+
     def make(self) -> Algorithm:
         return MCTS(rollouts="random", order="tree", floor=0.0)
 
@@ -396,8 +399,12 @@ def test_the_ridge_is_the_posterior_over_written_out_pairs() -> None:
         return np.concatenate(blocks, axis=1)
 
     level, scale, variance = model.scaling
-    middle, top = np.median(values), values.max()
-    target = (np.maximum(values, middle - 2 * (top - middle)) - level) / scale
+    shares = [NormalDist().cdf(score) for score in normal_scores(values)]
+    assert shares == pytest.approx(
+        [((values < v).sum() + (values <= v).sum()) / 2 / len(values) for v in values]
+    )
+    assert level == np.median(values)
+    target = normal_scores(values)
     x, z = written(train), written(test)
     gram = x @ x.T
     # The noise is found again from the fit: half is a root of the inverse of kernel plus noise.
@@ -422,7 +429,7 @@ def test_the_ridge_learns_pairs_and_numbers() -> None:
     rng = np.random.default_rng(1)
     train, test = space.sample(120, rng), space.sample(200, rng)
     found = PairRidge().fit(space, train, value(train)).predict(test)
-    assert np.corrcoef(found.mean, value(test))[0, 1] > 0.97
+    assert np.corrcoef(found.mean, value(test))[0, 1] > 0.94
 
 
 def test_one_value_and_equal_values_are_enough_for_a_fit() -> None:
