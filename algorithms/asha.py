@@ -79,8 +79,7 @@ class Rung:
 
     def staying(self) -> Iterator[Batch]:
         """Yield all that may go on one day, best first."""
-        places = [place for _, place in self._here] if self._sorted else self._ranked()
-        for place in places:
+        for place in (place for _, place in self._here) if self._sorted else self._ranked():
             if place not in self._gone:
                 yield self._rows[place]
 

@@ -221,7 +221,7 @@ class Driver:
 
     def _drop_checkpoints(self) -> None:
         checkpoints = self.ledger.home.checkpoints
-        if checkpoints is None:
+        if not checkpoints:
             return
         paused = self.algorithm.paused(PAUSED) or ()
         kept = [self.ledger.resumable(decision) for decision in paused]
