@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.unseen import Unseen
+from symnas.layout import REAL, scale_bounds
+from symnas.nodes import FloatRange
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Score = Callable[["Batch"], Floats]
 
-REALS = 4
+REALS, MOVES, WIDTH = 4, 16, 0.2
 MOST_NEIGHBOURS = 400
 
 
@@ -77,7 +79,7 @@ class Candidates:
         Args:
             pool: where to begin, at least one.
             score: what to maximise.
-            rng: draws what comes into being in neighbours, and perturbs real values.
+            rng: draws what comes into being in neighbours, and moves real values, ever less far.
             taken: keys of decisions to leave out besides those handed out.
             starts: how many of the pool are begun from.
             rounds: largest number of steps from each.
@@ -86,13 +88,15 @@ class Candidates:
         first = np.argsort(-values, kind="stable")[: max(starts, 1)]
         at, height = pool[first], values[first]
         best, top = at[:1], float(height[0])
-        for _ in range(rounds if starts else 0):
-            near, sources = self._near(at, rng, taken)
+        for turn in range(rounds if starts else 0):
+            near, sources = self._near(at, rng, taken, WIDTH * 0.5**turn)
             if not len(near):
                 break
             values = score(near)
             better = _best_of(values, sources, height)
             if not len(better):
+                if self._space.layout.reals:
+                    continue
                 break
             at, height = near[better], values[better]
             peak = int(height.argmax())
@@ -101,15 +105,41 @@ class Candidates:
         return best
 
     def _near(
-        self, batch: Batch, rng: np.random.Generator, taken: set[Hashable]
+        self, batch: Batch, rng: np.random.Generator, taken: set[Hashable], width: float
     ) -> tuple[Batch, NDArray[np.intp]]:
         near, sources = self._space.neighbourhood.of(batch, rng, REALS)
         most = MOST_NEIGHBOURS * len(batch)
         if len(near) > most:
             some = np.sort(rng.choice(len(near), most, replace=False))
             near, sources = near[some], sources[some]
+        if batch.reals.shape[1]:
+            moved = np.repeat(np.arange(len(batch)), MOVES)
+            near = type(batch).concat([near, self._moved(batch[moved], width, rng)])
+            sources = np.concatenate([sources, moved])
         fresh = self._unseen.new(near, taken)
         return near[fresh], sources[fresh]
+
+    def _moved(self, batch: Batch, width: float, rng: np.random.Generator) -> Batch:
+        """Return decisions with about half of the real values moved, by a share of their ranges."""
+        reals = batch.reals.copy()
+        for entry in self._space.layout.own:
+            if entry.shape != REAL:
+                continue
+            assert isinstance(entry.domain, FloatRange)
+            low, high = scale_bounds(entry.domain)
+            # What does not exist is NaN and stays so.
+            old = reals[:, entry.column]
+            steps = rng.normal(0.0, width * (high - low), len(old)) * (rng.random(len(old)) < 0.5)
+            new = np.clip((np.log(old) if entry.domain.log else old) + steps, low, high)
+            new = np.exp(new) if entry.domain.log else new
+            reals[:, entry.column] = np.where(
+                steps == 0.0, old, np.clip(new, entry.domain.low, entry.domain.high) + 0.0
+            )
+        for entry in self._space.layout.entries:
+            if entry.shape == REAL and entry.tied:
+                tied = reals[:, self._space.layout.entries[entry.target].column]
+                reals[:, entry.column] = np.where(np.isnan(reals[:, entry.column]), np.nan, tied)
+        return type(batch)(self._space, batch.codes, reals)
 
 
 def _best_of(values: Floats, sources: NDArray[np.intp], height: Floats) -> NDArray[np.intp]:

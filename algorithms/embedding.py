@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+# Two numbers drawn at random are then about as far apart as two candidates drawn at random, on average.
+NUMBERS = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -108,7 +111,7 @@ class Embedding:
         if scaled:
             flag = start + width if entry.stage > 0 else -1
             self._offsets.append((sum(map(len, self._taken)), flag))
-            self._take(Block(address, "number", 1, 1.0), np.array([start]))
+            self._take(Block(address, "number", 1, NUMBERS), np.array([start]))
             return
         columns = np.arange(start, start + width)
         positions = _positions(entry)
@@ -119,7 +122,7 @@ class Embedding:
         if positions is not None:
             mix = np.zeros((self._width, 1))
             mix[columns, 0] = positions - 0.5
-            yield Block(address, "number", 1, 1.0), mix
+            yield Block(address, "number", 1, NUMBERS), mix
         if per_slot:
             # Where each candidate stands, from the first slot to the last.
             mix = np.zeros((self._width, entry.card))
@@ -127,7 +130,7 @@ class Embedding:
                 mix[start + slot * entry.card + np.arange(entry.card), np.arange(entry.card)] = 1.0 - (
                     slot / max(entry.width, 1)
                 )
-            yield Block(address, "number", entry.card, 1.0 / entry.card), mix
+            yield Block(address, "number", entry.card, NUMBERS / entry.card), mix
 
     def _take(self, block: Block, columns: NDArray[np.intp]) -> None:
         self.blocks.append(block)

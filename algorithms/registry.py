@@ -23,6 +23,7 @@ GROUP = "symnas.algorithms"
 
 BUILT_IN: Mapping[str, str] = {
     "asha": "symnas.algorithms.asha:ASHA",
+    "auto": "symnas.algorithms.auto:Auto",
     "bananas": "symnas.algorithms.bananas:Bananas",
     "conservative-rl": "symnas.algorithms.conservative_rl:ConservativeRL",
     "evolution": "symnas.algorithms.evolution:RegularizedEvolution",

@@ -40,7 +40,8 @@ class SMBO(Algorithm):
     After `initial` founders, spread over the space, every proposal maximises an acquisition function of a
     surrogate over random decisions, mutations and recombinations of the best, and their neighbours in turn.
     Decisions that still run are taken to become what the model expects of them, so that others are proposed
-    meanwhile. Trials without a result count as the worst seen. No decision comes twice.
+    meanwhile. Trials without a result count as worse than
+    all others. No decision comes twice.
 
     Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
     2011, and Negrinho and Gordon: DeepArchitect, 2017 (arXiv:1704.08792), for the loop. What the defaults are
@@ -74,11 +75,11 @@ class SMBO(Algorithm):
         kappa: float = 1.0,
         targets: str = "soft",
         initial: int = 5,
-        pool: int = 400,
+        pool: int = 300,
         drawn: float = 0.4,
         parents: int = 8,
-        starts: int = 3,
-        keep: int = 256,
+        starts: int = 2,
+        keep: int = 192,
     ) -> None:
         one_of("surrogate", surrogate, tuple(SURROGATES))
         one_of("acquisition", acquisition, ACQUISITIONS)

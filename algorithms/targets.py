@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 
 TARGETS = ("soft", "plain", "rank")
 
+# How far below the worst result a trial without one stands: enough to stay away, not to hide the rest.
+PENALTY = 1.0
+
 # Nodes and weights that integrate polynomials of degree 31 against a normal density exactly.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -31,7 +34,7 @@ class Targets(NamedTuple):
             values by the normal quantiles of their ranks.
         level: the median (of "plain": the mean).
         scale: root mean square of what lies above the level (of "plain": standard deviation).
-        values: (rows,) on the model's scale; a row without a result has the worst of all.
+        values: (rows,) on the model's scale; a row without a result stands one below the worst.
         knots: for "rank", distinct values with their quantiles, (2, values).
     """
 
@@ -59,7 +62,7 @@ class Targets(NamedTuple):
             scale = float(np.abs(values - level).max()) or 1.0
         knots = _knots(values) if kind == "rank" else np.empty((2, 0))
         made = cls(kind, level, scale, values, knots)
-        return made._replace(values=made.forward(values))
+        return made._replace(values=made.forward(values) - PENALTY * np.isnan(observed))
 
     def forward(self, values: Floats) -> Floats:
         """Return values on the model's scale."""

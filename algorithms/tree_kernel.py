@@ -77,15 +77,24 @@ class TreeKernel:
         weights = self.weights(theta)
         product, additive, _ = np.exp(theta[self.blocks :])
         weighted = first * weights
-        inner = weighted @ second.T
-        squared = np.einsum("ij,ij->i", weighted, first)[:, None] - 2.0 * inner
-        squared += np.einsum("ij,ij->i", second * weights, second)
-        root = ROOT5 * np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared)
-        near: Floats = np.exp(-root)
-        near *= 1.0 + root + root * root / 3.0
+        inner: Floats = weighted @ second.T
+        # In place throughout: most of the time would go into fresh memory, since this is asked most often.
+        root = inner * -2.0
+        root += np.einsum("ij,ij->i", weighted, first)[:, None]
+        root += np.einsum("ij,ij->i", second * weights, second)
+        np.maximum(root, 0.0, out=root)
+        root *= 5.0
+        np.sqrt(root, out=root)
+        near = root * root
+        near *= 1.0 / 3.0
+        near += root
+        near += 1.0
+        np.negative(root, out=root)
+        near *= np.exp(root, out=root)
         near *= product
-        near += additive * inner
-        return near
+        inner *= additive
+        inner += near
+        return inner
 
     def at(self, theta: Floats, rows: Floats) -> Floats:
         """Return the kernel of every row with itself."""

@@ -82,15 +82,15 @@ def test_distances_are_those_of_the_definition() -> None:
     assert distance(space, base, base | {"inputs": ("a", "c")}, "choice") == pytest.approx(1.0)
     # A tenth in logarithms: a third of three decades.
     near = distance(space, base, base | {"op:drop.rate": 0.01}, "number")
-    assert near == pytest.approx((1 / 3) ** 2)
-    assert distance(space, base, base | {"turns": 5}, "number") == pytest.approx(1.0)
+    assert near == pytest.approx(4 * (1 / 3) ** 2)
+    assert distance(space, base, base | {"turns": 5}, "number") == pytest.approx(4.0)
     # Candidates that are numbers are ordered by size, whatever their order in the text.
-    assert distance(space, base, base | {"width": 32}, "number") == pytest.approx(0.25)
+    assert distance(space, base, base | {"width": 32}, "number") == pytest.approx(4 * 0.25)
     absent = {key: value for key, value in base.items() if key not in ("op:drop.rate", "turns")}
     absent["kind"] = "none"
     # Two points vanish together, which is one condition; both numbers count from the middle of their range.
     assert distance(space, base, absent, "presence") == pytest.approx(1.0)
-    assert distance(space, base, absent, "number") == pytest.approx(0.25 + 0.25)
+    assert distance(space, base, absent, "number") == pytest.approx(4 * (0.25 + 0.25))
 
 
 @given(spaces(), st.integers(0, 1000))
@@ -341,9 +341,9 @@ def test_expectations_come_back_as_sampling_says(kind: str) -> None:
     assert got.std == pytest.approx(drawn.std(axis=0), abs=slack)
 
 
-def test_trials_without_a_result_count_as_the_worst() -> None:
+def test_trials_without_a_result_count_as_worse_than_the_worst() -> None:
     scale = Targets.of("soft", np.array([1.0, np.nan, -4.0, 2.0]))
-    assert scale.values[1] == scale.values[2] == scale.values.min()
+    assert scale.values[1] == scale.values[2] - 1.0 == scale.values.min()
 
 
 @pytest.mark.parametrize("kind", TARGETS)
