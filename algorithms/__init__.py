@@ -1,6 +1,8 @@
 """Search algorithms behind one ask/tell contract, and the registry that finds them by name."""
 
 from symnas.algorithms.asha import ASHA
+from symnas.algorithms.auto import Auto
+from symnas.algorithms.bananas import Bananas
 from symnas.algorithms.conservative_rl import ConservativeRL
 from symnas.algorithms.evolution import RegularizedEvolution
 from symnas.algorithms.grid import Grid
@@ -12,12 +14,16 @@ from symnas.algorithms.nsga2 import NSGA2
 from symnas.algorithms.random import Random
 from symnas.algorithms.registry import AlgorithmInfo, available, find, names, parse_options, resolve
 from symnas.algorithms.reinforce import Reinforce
+from symnas.algorithms.smbo import SMBO
 
 __all__ = [
     "ASHA",
     "MCTS",
     "NSGA2",
+    "SMBO",
     "AlgorithmInfo",
+    "Auto",
+    "Bananas",
     "ConservativeRL",
     "Grid",
     "Hyperband",

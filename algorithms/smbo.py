@@ -62,7 +62,7 @@ class SMBO(Algorithm):
         drawn: the share of them drawn at random; the others stem from the best.
         parents: how many of the best they stem from.
         starts: from how many of them neighbours are climbed; 0 for none.
-        keep: how many trials the model holds at most, the best half of them and others at random.
+        keep: how many trials the model holds at most, half of them the best, half spread over the rest.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -276,7 +276,7 @@ class _Fits:
 
 
 def thinned(values: Floats, keep: int) -> Places:
-    """Return which observations a model holds: all, or the best half of `keep` and others at random.
+    """Return which observations a model holds: all, or half of `keep` the best, half spread over the rest.
 
     Args:
         values: (rows,) NaN where there was no result.
@@ -285,6 +285,6 @@ def thinned(values: Floats, keep: int) -> Places:
     if len(values) <= keep:
         return np.arange(len(values))
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
-    best, rest = order[: keep - keep // 2], order[keep - keep // 2 :]
-    others = np.random.default_rng(len(values)).choice(rest, keep // 2, replace=False)
+    best, rest = order[: keep - keep // 2], np.sort(order[keep - keep // 2 :])
+    others = rest[np.linspace(0, len(rest) - 1, keep // 2).astype(np.intp)]
     return np.sort(np.concatenate([best, others]))
