@@ -30,7 +30,7 @@ HOMES = {
         slicing splicing trace variants visibility writing""",
     "estimators": "batches content isolation task training",
     "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives
-        owners pool progress pruners replay search session sql_store store store_errors study transfer
+        owners pool progress pruners replay search session study_statistics sql_store store store_errors study transfer
         trial trial_context weights worker""",
     "cli": "cli cli_*",
 }
