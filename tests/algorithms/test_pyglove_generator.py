@@ -54,7 +54,7 @@ class TestRegularizedEvolution(Contract):
 class TestHillClimb(Contract):
     __test__ = True
     exhausts = False
-    trials, seeds = 60, 8
+    trials, seeds = 80, 12
 
     def make(self) -> Algorithm:
         return PyGlove(generator="hill_climb", generator_options=SMALL["hill_climb"])
