@@ -37,7 +37,7 @@ class TestTPE(AlgorithmContract):
 @pytest.mark.slow
 class TestLongTPE(AlgorithmContract):
     exhausts = False
-    trials, seeds = 80, 8
+    trials, seeds = 120, 10
 
     def make(self) -> Algorithm:
         return Optuna()
