@@ -39,7 +39,7 @@ def search(
     target: Any,
     evaluate: Callable[..., Any],
     *,
-    algorithm: str | Algorithm | type[Algorithm] = "random",
+    algorithm: str | Algorithm | type[Algorithm] = "auto",
     options: Mapping[str, Any] | None = None,
     trials: int | None = None,
     budget: int | None = None,

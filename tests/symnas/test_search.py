@@ -260,7 +260,7 @@ def offset(by: float) -> Any:
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"evaluate": offset(2.0)}, "the evaluator"),
     ({"space": Space((OneOf("a", (0, 1, 2, 3, 4), 0), OneOf("b", (0, 1, 2, 3), 0)))}, "the search space"),
-    ({"options": {"repeats": True}}, "the algorithm or its options"),
+    ({"algorithm": "random", "options": {"repeats": True}}, "the algorithm or its options"),
     ({"seed": 1}, "the seed"),
     ({"objectives": {"value": "min"}}, "the objectives"),
 ]

@@ -202,7 +202,7 @@ def test_only_what_is_exactly_a_decision_here_is_learnt_from() -> None:
     assert 0 < fits < 40
     assert list(run(warm_start=source, trials=1).learnt.values()) == [fits]
     longer = Space((*SPACE.points, OneOf("p4", (0, 1))))
-    with pytest.raises(StudyError, match="of the 12 trials of 'space-total-random' none is"):
+    with pytest.raises(StudyError, match="of the 12 trials of 'space-total-auto' none is"):
         run(lambda d: 1.0, longer, warm_start=run())
     with pytest.raises(StudyError, match="none is"):
         run(score, objectives=["first"], warm_start=run())
