@@ -9,7 +9,7 @@ import pickle
 import sys
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from symnas import builder
 from symnas.coverage import Coverage
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from symnas.clauses import Clause
     from symnas.profile import Profile
+    from symnas.supernet import Supernet
 
 
 class Program:
@@ -202,6 +203,26 @@ class Program:
 
         args, kwargs = (inputs, {}) if inputs else self.example()
         return graph(self.build(decision), args, kwargs)
+
+    def supernet(
+        self,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+        statistics: Literal["shared", "own"] = "shared",
+    ) -> Supernet:
+        """Return a module that holds the weights of all children, and is called under one decision at a time.
+
+        Args:
+            dtype: of all floating-point tensors; as the constructors make them for None.
+            device: where the weights and the children are; the CPU for None.
+            seed: of the initial values.
+            statistics: whether running statistics are shared like parameters, or each child has its own.
+        """
+        from symnas.supernet import Supernet
+
+        return Supernet(self, dtype=dtype, device=device, seed=seed, statistics=statistics)
 
     def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:
         """Count parameters, FLOPs and activation memory of a child without computing.

@@ -19,26 +19,29 @@ import symnas.spaces
 LAYERS = ["errors", "tree", "grammar", "program", "compile", "estimators", "search", "cli"]
 HOMES = {
     "errors": "errors",
-    "tree": """activity algorithm batch chain counting decision drawing editing encoding enumeration fidelity
-        layout mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge random_spaces
-        ranges render sampling serial space statistics statistics_view subsets uniform""",
+    "tree": """activity algorithm batch chain counting covering decision drawing editing encoding enumeration
+        fidelity layout mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge
+        random_spaces ranges render sampling serial space statistics statistics_view subsets uniform""",
     "grammar": "",
-    "program": """addressing assembly builder callees choices compiled coverage exploration instrument operations
-        program protocols reach recall references runtime sites source_files survey survey_runner
+    "program": """addressing assembly builder callees choices compiled coverage exploration instrument
+        operations program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
-    "compile": """births clauses dispatch flops generated graph profile recording requirements residual
-        slicing splicing trace variants visibility writing""",
+    "compile": """axes births clauses dispatch features flops generated graph layouts parts profile recording
+        requirements residual slices slicing splicing supernet trace variants visibility writing""",
     "estimators": "batches content isolation task training",
     "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives
-        owners pool progress pruners replay search session study_statistics sql_store store store_errors study transfer
-        trial trial_context weights worker""",
+        owners pool progress pruners replay search session study_statistics sql_store store store_errors
+        study transfer trial trial_context weights worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
 HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 # These run code of others under the global generators that it uses, and put back what was there.
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
-MAY_IMPORT_TORCH = {"batches", "births", "flops", "graph", "isolation", "profile", "task", "training"}
+MAY_IMPORT_TORCH = {
+    *("batches", "births", "features", "flops", "graph", "isolation", "parts", "profile", "slices"),
+    *("supernet", "task", "training"),
+}  # fmt: skip
 
 
 def folders() -> dict[str, Path]:

@@ -1,0 +1,145 @@
+"""A few decisions that together meet every point and every candidate, numbers at their largest first.
+
+Shared weights are as large as any child asks for, and spaces are too large to ask every child. Each decision
+here takes, at as many points as it can, a candidate that no earlier one took; so there are about as many as
+the point with the most candidates has, times how deep points are nested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from symnas.decision import Decision
+from symnas.layout import Entry
+from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation
+from symnas.point import Value, identity
+from symnas.space import Space
+
+MOST_VALUES = 12
+"""Values of a range that are all tried; of longer ones only the ends, and those where other points begin."""
+TRIES = 64
+"""Random decisions that are looked at for points that stand under a condition over several others."""
+
+
+class _Cover:
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.options = {entry.point.address: _options(entry) for entry in space.layout.own}
+        self.open = {
+            address: {identity(value) for value in options} for address, options in self.options.items()
+        }
+
+    def decision(self, numbers: bool, base: Decision) -> Decision:
+        """Return a decision that takes what is open; numbers stay at their largest unless told otherwise."""
+        found, done = base, set[str]()
+        while True:
+            address = next((address for address in found if address not in done), None)
+            if address is None:
+                return found
+            done.add(address)
+            value = self._choose(address, numbers)
+            if identity(value) != identity(found[address]):
+                found = found.replace({address: value})
+
+    def close(self, decision: Decision) -> bool:
+        """Note what a decision takes; whether anything of it was open."""
+        news = False
+        for address, value in decision.items():
+            key = identity(value)
+            if key in self.open[address]:
+                self.open[address].discard(key)
+                news = True
+        return news
+
+    def _choose(self, address: str, numbers: bool) -> Value:
+        options = self.options[address]
+        if numbers or not _numeric(options):
+            for value in options:
+                if identity(value) in self.open[address]:
+                    return value
+        entry = self.space.entry(address)
+        for value in options:
+            if self._waiting(entry, value, numbers):
+                return value
+        return options[0]
+
+    def _waiting(self, entry: Entry, value: Value, numbers: bool) -> bool:
+        """Whether points that a value brings into being have something open."""
+        if isinstance(entry.point, FloatRange) or not entry.below:
+            return False
+        code = entry.domain.code(value)
+        codes = code if isinstance(code, tuple) else (code,)
+        for number in entry.below:
+            below = self.space.layout.entries[number]
+            if below.tied or below.branch is None or not any(code in below.branch.when for code in codes):
+                continue
+            address = below.point.address
+            options = self.options[address]
+            if self.open[address] and (numbers or not _numeric(options)):
+                return True
+            if any(self._waiting(below, option, numbers) for option in options):
+                return True
+        return False
+
+
+def covering(space: Space) -> Iterator[Decision]:
+    """Yield the decisions: those with the largest numbers first, each with something that no earlier one has.
+
+    Args:
+        space: any; of real ranges only the default counts, and of long ranges not every value.
+    """
+    cover = _Cover(space)
+    largest = space.default
+    for numbers in (False, True):
+        while True:
+            found = cover.decision(numbers, largest)
+            if not cover.close(found):
+                break
+            yield found
+    rng = np.random.default_rng(0)
+    for address, missing in cover.open.items():
+        if missing:
+            for found in space.sample(TRIES, rng):
+                if address in found and cover.close(found):
+                    yield found
+
+
+def _numeric(options: tuple[Value, ...]) -> bool:
+    return all(isinstance(value, int | float) for value in options)
+
+
+def _options(entry: Entry) -> tuple[Value, ...]:
+    """Return the values of a point that count, the largest first, or the default where there is no order."""
+    point = entry.point
+    if isinstance(point, FloatRange):
+        return (point.default,)
+    if isinstance(point, IntRange):
+        values = list(point.values())
+        if len(values) > MOST_VALUES:
+            ends = {0, len(values) - 1}
+            ends |= {end for branch in point.branches for end in branch.bounds}
+            values = [values[place] for place in sorted(ends)]
+        return tuple(reversed(values))
+    if isinstance(point, OneOf):
+        if _numeric(point.candidates):
+            return tuple(sorted(point.candidates, key=lambda value: -float(value)))  # type: ignore[arg-type]
+        return (point.default, *(label for label in point.candidates if label is not point.default))
+    assert isinstance(point, ManyOf | Permutation)
+    return tuple(_selections(point))
+
+
+def _selections(point: ManyOf | Permutation) -> Iterator[Value]:
+    """Yield selections that hold every candidate at every place, and every number of candidates."""
+    values = []
+    for value in point.values():
+        values.append(value)
+        if len(values) == 2048:
+            break
+    seen: set[object] = set()
+    for value in sorted(values, key=len, reverse=True):
+        news = {(place, identity(label)) for place, label in enumerate(value)} | {len(value)}
+        if not news <= seen:
+            seen |= news
+            yield value

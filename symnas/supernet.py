@@ -1,0 +1,332 @@
+"""Weights that all children of a program share, and children that are bound to them.
+
+Every parameter has a key, the place of its construction (`symnas.births`), and one tensor that is as large as
+the largest child asks for; a child's tensor is a part of it (`symnas.layouts`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from symnas.covering import covering
+from symnas.decision import Decision
+from symnas.errors import BuildError
+from symnas.layouts import Shared
+from symnas.parts import Part, Plan, extend, narrow, place, plan, spread, write
+from symnas.point import Value
+
+if TYPE_CHECKING:
+    from symnas.program import Program
+
+MOST_CHILDREN = 256
+
+
+class Supernet(nn.Module):
+    """The weights of every child of a program; made by `program.supernet`.
+
+    Args:
+        program: whose target makes a module. With example inputs (`symnas.program(…, inputs=…)`), weights
+        stay with
+            the features that they were trained on behind concatenations, chunks, heads and groups of chosen
+            sizes; without, only the classes of modules tell, and all else is leading slices.
+        dtype: of all floating-point tensors; as the constructors make them for None.
+        device: where the shared tensors and the children are.
+        seed: of the initial values, which are what the constructors produce.
+        statistics: whether running statistics are shared like parameters, or each child has its own.
+        children: how many built children are kept.
+
+    Raises:
+        BuildError: a child cannot be built, or two children ask for different things under one key.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+        statistics: Literal["shared", "own"] = "shared",
+        children: int = MOST_CHILDREN,
+    ) -> None:
+        super().__init__()
+        if statistics not in ("shared", "own"):
+            raise BuildError(f"statistics are 'shared' or each child's 'own', got {statistics!r}")
+        self.program = program
+        self.seed = seed
+        self.statistics = statistics
+        self.dtype, self.device = dtype, torch.device(device or "cpu")
+        self.notes: set[str] = set()
+        self._most = children
+        self._active: Decision = program.decision(None)
+        self._shared = Shared()
+        self._asked: dict[str, tuple[Part, str]] = {}
+        self._rows: list[Mapping[str, Part]] = []
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._own: dict[str, dict[str, torch.Tensor]] = {}
+        self._optimizers: list[torch.optim.Optimizer] = []
+        self._grow([self._plan(decision) for decision in covering(program.space)])
+
+    # -- calling --------------------------------------------------------------------------------
+
+    def forward(
+        self, *args: Any, decision: Decision | Mapping[str, Value] | None = None, **kwargs: Any
+    ) -> Any:
+        """Call the child of a decision, by default of the active one.
+
+        Args:
+            args: the child's.
+            decision: which child.
+            kwargs: the child's.
+        """
+        made = self._bound(self._active if decision is None else self.program.decision(decision))
+        for part in made.moving:
+            place(made, part, narrow(self._tensor(part.name), part.index))
+        result = made.child(*args, **kwargs)
+        for part in made.copied:
+            write(self._tensor(part.name), part.index, made.buffer(part))
+        return result
+
+    def activate(self, decision: Decision | Mapping[str, Value] | None = None) -> None:
+        """Make a decision the one under which the supernet is called; the program's default for None."""
+        self._active = self.program.decision(decision)
+
+    @property
+    def active(self) -> Decision:
+        """The decision under which the supernet is called."""
+        return self._active
+
+    # -- children -------------------------------------------------------------------------------
+
+    def extract(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
+        """Build the child of a decision, with a copy of its weights: plain, without any reference back.
+
+        Args:
+            decision: which child; the active one for None.
+        """
+        decision = self._active if decision is None else self.program.decision(decision)
+        made = self._bound(decision)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            child = self.program.build(decision)
+        child.to(device=self.device, dtype=self.dtype).train(self.training)
+        with torch.no_grad():
+            for tensor, part in made.tensors(child):
+                tensor.copy_(self._value(made, part))
+        return child
+
+    def inherit(self, child: nn.Module, decision: Decision | Mapping[str, Value] | None = None) -> None:
+        """Take over the weights of a child, trained elsewhere; others stay as they are.
+
+        Args:
+            child: a child of this program; best the largest.
+            decision: the one it was built under; the program's default for None.
+
+        Raises:
+            BuildError: the child is not what the decision builds.
+        """
+        made = self._bound(self.program.decision(decision))
+        pairs = list(made.tensors(child))
+        for tensor, part in pairs:
+            if tuple(tensor.shape) != part.shape:
+                raise BuildError(
+                    f"weights are taken over from the child of the decision given, and {part.key!r} is "
+                    f"{tuple(tensor.shape)} in this child and {part.shape} under the decision; give the "
+                    "decision that the child was built under"
+                )
+        with torch.no_grad():
+            for tensor, part in pairs:
+                if part.own:
+                    self._value(made, part).copy_(tensor)
+                else:
+                    write(self._tensor(part.name), part.index, tensor)
+
+    def active_parameters(
+        self, decision: Decision | Mapping[str, Value] | None = None
+    ) -> Iterator[nn.Parameter]:
+        """Yield the shared parameters that a child uses, each whole and once.
+
+        Args:
+            decision: which child; the active one for None.
+        """
+        made = self._bound(self._active if decision is None else self.program.decision(decision))
+        for part in made.parts.values():
+            if not part.buffer:
+                yield self._parameters[part.name]  # type: ignore[misc]
+
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimiser know when a decision asks for more than all before it, and the parameters grow.
+
+        Its state grows along, new positions starting from zero, and new parameters join its first group.
+        """
+        self._optimizers.append(optimizer)
+
+    # -- shared tensors -------------------------------------------------------------------------
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        found = self._parameters.get(name)
+        return self._buffers[name] if found is None else found  # type: ignore[return-value]
+
+    def _value(self, made: Plan, part: Part) -> torch.Tensor:
+        return made.buffer(part) if part.own else narrow(self._tensor(part.name), part.index)
+
+    def _plan(self, decision: Decision) -> Plan:
+        found = self._plans.get(decision.key)
+        if found is None:
+            found = self._plans[decision.key] = plan(self.program, decision, self.seed)
+            self.notes |= found.notes
+            while len(self._plans) > max(self._most, 1):
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(decision.key)
+        return found
+
+    def _bound(self, decision: Decision) -> Plan:
+        made = self._plan(decision)
+        if not made.bound:
+            if not all(self._shared.holds(key, part.rows) for key, part in made.parts.items()):
+                self._grow([made])
+            self._bind(made)
+        if made.child.training != self.training:
+            made.child.train(self.training)
+        return made
+
+    def _bind(self, made: Plan) -> None:
+        """Give a child the tensors that stay the same from call to call."""
+        made.realise(self.program, self.seed, self.dtype, self.device)
+        made.moving, made.copied = [], []
+        own = self._own.setdefault(made.decision.key, {}) if self.statistics == "own" else None
+        for key, part in made.parts.items():
+            part.index = self._shared.index(key, part.rows)
+            tensor = self._tensor(part.name)
+            if part.buffer and own is not None:
+                part.own = True
+                place(made, part, own.setdefault(key, narrow(tensor, part.index).clone()))
+                continue
+            whole = tuple(tensor.shape) == part.shape and all(isinstance(i, slice) for i in part.index)
+            if whole or (part.buffer and all(isinstance(i, slice) for i in part.index)):
+                place(made, part, tensor if whole else narrow(tensor, part.index))
+                continue
+            made.moving.append(part)
+            if part.buffer:
+                made.copied.append(part)
+        made.bound = True
+
+    # -- growing --------------------------------------------------------------------------------
+
+    def _grow(self, plans: Sequence[Plan]) -> None:
+        """Make the shared tensors hold further children.
+
+        What the tensors hold stays with the children that they have been made for; new positions take what
+        the constructors of the new children produce.
+        """
+        for made in plans:
+            self._check(made)
+        before, old = self._shared, list(self._rows)
+        self._rows += [made.parts for made in plans]
+        self._shared = Shared()
+        self._shared.learn([{key: part.rows for key, part in rows.items()} for rows in self._rows])
+        changed = [
+            key
+            for key in self._shared.tensors
+            if key not in before.tensors or before.shape(key) != self._shared.shape(key)
+        ]
+        values = self._constructed(plans, set(changed))
+        for key in changed:
+            self._replace(key, values[key], [rows[key].rows for rows in old if key in rows], before)
+        for made in self._plans.values():
+            made.bound = False
+
+    def _check(self, made: Plan) -> None:
+        for key, part in made.parts.items():
+            known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
+            if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
+                raise BuildError(
+                    f"children share a weight by the place of its construction, and {key!r} is {known.shape} "
+                    f"{known.dtype} under {decision} and {part.shape} {part.dtype} under "
+                    f"{dict(made.decision)}: construct the two at different places"
+                )
+
+    def _constructed(self, plans: Sequence[Plan], keys: set[str]) -> dict[str, torch.Tensor]:
+        """Return tensors of the shared shapes with the values that constructors give to them."""
+        values: dict[str, torch.Tensor] = {}
+        filled: dict[str, torch.Tensor] = {}
+        for number, made in enumerate(plans):
+            mine = {key: part for key, part in made.parts.items() if key in keys}
+            if all(key in filled and bool(filled[key].all()) for key in mine):
+                continue
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed + number)
+                child = self.program.build(made.decision)
+            for tensor, part in made.tensors(child):
+                if part.key not in mine:
+                    continue
+                shape = self._shared.shape(part.key)
+                whole = values.setdefault(part.key, torch.zeros(shape, dtype=tensor.dtype))
+                done = filled.setdefault(part.key, torch.zeros(shape, dtype=torch.bool))
+                index = self._shared.index(part.key, part.rows)
+                fresh = torch.where(narrow(done, index), narrow(whole, index), tensor.detach().cpu())
+                write(whole, index, fresh)
+                write(done, index, torch.ones_like(fresh, dtype=torch.bool))
+        for key, whole in values.items():
+            spread(whole, filled[key], self.seed)
+        return values
+
+    def _replace(self, key: str, value: torch.Tensor, rows: Sequence[Any], before: Shared) -> None:
+        part = self._asked[key][0]
+        name = part.name
+        dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
+        value = value.to(device=self.device, dtype=dtype)
+        moves = [(before.index(key, each), self._shared.index(key, each)) for each in rows]
+        if not moves:
+            if part.buffer:
+                self._buffers[name] = value
+            else:
+                made = self._parameters[name] = nn.Parameter(value, requires_grad=part.trained)
+                for optimizer in self._optimizers:
+                    optimizer.param_groups[0]["params"].append(made)
+            return
+        tensor = self._tensor(name)
+        grown = extend(tensor.detach(), value, moves)
+        if part.buffer:
+            self._buffers[name] = grown
+            return
+        for optimizer in self._optimizers:
+            for what, state in optimizer.state.get(tensor, {}).items():
+                if isinstance(state, torch.Tensor) and state.shape == tensor.shape:
+                    optimizer.state[tensor][what] = extend(state, torch.zeros_like(grown), moves)
+        tensor.grad = None
+        tensor.data = grown
+
+    # -- as a module ----------------------------------------------------------------------------
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Supernet:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        some = next((tensor for tensor in self._parameters.values() if tensor is not None), None)
+        if some is not None:
+            self.device = some.device
+            if some.is_floating_point() and (
+                self.dtype is not None or some.dtype != torch.get_default_dtype()
+            ):
+                self.dtype = some.dtype
+        self._own = {key: {name: fn(value) for name, value in own.items()} for key, own in self._own.items()}
+        self._plans.clear()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave built children out: they are made again when they are asked for."""
+        return {**self.__dict__, "_plans": OrderedDict(), "_optimizers": []}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Supernet:
+        """Copy the weights; the program is the same."""
+        memo[id(self.program)] = self.program
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))  # type: ignore[no-untyped-call]
+        return made
