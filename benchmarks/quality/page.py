@@ -61,11 +61,12 @@ def regrets(
     best = [min((mean.mean for mean in column if mean), default=0.0) for column in zip(*means.values())]  # noqa: B905
     rows = []
     for method, row in means.items():
-        seeds = max(mean.seeds for mean in row if mean)
+        counts = [mean.seeds for mean in row if mean]
+        seeds = f"{counts[0]}" if len(set(counts)) == 1 else f"{counts[0]}, at last {counts[-1]}"
         cells = [
             cell(mean, mean is not None and mean.mean <= low) for mean, low in zip(row, best, strict=True)
         ]
-        rows.append([METHODS[method].title, milliseconds(results.think(method, problem)), *cells, str(seeds)])
+        rows.append([METHODS[method].title, milliseconds(results.think(method, problem)), *cells, seeds])
     return table(["method", "ms", *map(str, budgets), "seeds"], rows)
 
 
