@@ -46,7 +46,7 @@ class Net(nn.Module):
             nn.ReLU(),
         ]
         channels, length = width, length // 2
-        for _ in range(2):  # search: 1..3 as block
+        for block in range(2):  # search: 1..3
             kind = "conv"  # search: {"conv", "pool"}
             if kind == "pool":
                 layers.append(nn.MaxPool1d(2))

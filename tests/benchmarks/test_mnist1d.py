@@ -116,7 +116,7 @@ def test_training_is_repeatable_and_leaves_generators_alone(monkeypatch: pytest.
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [7, 500, 1000])
 def test_training_again_gives_the_same_accuracy(place: int) -> None:
-    """Where it was made, to the bit; elsewhere sums in other orders move single trainings by a few points."""
+    """Where it was made, exactly; elsewhere sums in other orders make it differ as another seed would."""
     rows = read()
     for seed in range(3):
         result = training.train(rows.batch[place], seed)
