@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 STYLES: Mapping[str, tuple[str, str]] = {
-    "auto": ("#000000", "-"),
+    "auto": ("#555555", "-"),
     "smbo": ("#0072b2", "-"),
     "mcts": ("#d55e00", "-"),
     "evolution": ("#009e73", "-"),
@@ -98,7 +98,7 @@ def _panel(axis: Any, results: Results, problem: str, methods: Sequence[str], dr
             (trace.evaluations for trace in results.traces.get(method, ()) if trace.problem == problem),
             default=0,
         )
-        numbers = np.unique(np.geomspace(5, max(longest, 5), 60).astype(int))
+        numbers = np.unique(np.geomspace(5, max(longest, 5), 40).astype(int))
         means = [results.mean(method, problem, int(number), which) for number in numbers]
         if longest < 5 or any(mean is None for mean in means):
             continue
@@ -110,7 +110,9 @@ def _panel(axis: Any, results: Results, problem: str, methods: Sequence[str], dr
             continue
         floor = min(floor, middle[positive].min())
         shown = np.where(positive, middle, np.nan)
-        (drawn[method],) = axis.plot(numbers, shown, dash, color=color, lw=1.6 if dash == "-" else 1.2)
+        # The default lies behind what it hands over to.
+        width = 3.2 if method == "auto" else 1.6 if dash == "-" else 1.2
+        (drawn[method],) = axis.plot(numbers, shown, dash, color=color, lw=width)
         low = np.maximum(middle - error, middle * 0.3)
         axis.fill_between(
             numbers, np.where(positive, low, np.nan), middle + error, color=color, alpha=0.12, lw=0
