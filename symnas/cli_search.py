@@ -26,9 +26,7 @@ def search_options(command: Any) -> Any:
         click.option(
             "--task", required=True, metavar="FILE.py:NAME", help="A Task, or a function of the child."
         ),
-        click.option(
-            "--algorithm", "-a", default="auto", show_default=True, help="See `symnas algorithms`."
-        ),
+        click.option("--algorithm", "-a", default="auto", show_default=True, help="See `symnas algorithms`."),
         click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Option of the algorithm."
         ),
