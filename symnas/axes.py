@@ -109,12 +109,24 @@ def split(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
     elif axis.kind == "plain":
         found = [Axis(size, axis.labels) for size in inner]
         axis.become("product", found)
+    elif axis.kind == "product":
+        found = _regroup(axis.parts, inner)
     else:
-        found = _regroup(axis.parts, inner) if axis.kind == "product" else None
+        found = _stacked(axis, inner)
     if found is None:
         return None
     rest = iter(found)
     return [Axis(1) if size == 1 else next(rest) for size in sizes]
+
+
+def _stacked(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
+    """Read axes that follow one another as turns of a single one."""
+    turns, inner = sizes[0], math.prod(sizes[1:])
+    pieces = cut(axis, [inner] * turns)
+    if pieces is None or not all([unify(pieces[0], piece) for piece in pieces[1:]]):  # noqa: C419
+        return None
+    rest = split(pieces[0], sizes[1:])
+    return None if rest is None else [Axis(turns), *rest]
 
 
 def _regroup(parts: Sequence[Axis], sizes: Sequence[int]) -> list[Axis] | None:

@@ -7,7 +7,8 @@ the point with the most candidates has, times how deep points are nested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from symnas.space import Space
 
 MOST_VALUES = 12
 """Values of a range that are all tried; of longer ones only the ends, and those where other points begin."""
+MOST_BASES = 4
+"""Decisions with other candidates, around which numbers are made small in turn."""
 TRIES = 64
 """Random decisions that are looked at for points that stand under a condition over several others."""
 
@@ -42,6 +45,36 @@ class _Cover:
             value = self._choose(address, numbers)
             if identity(value) != identity(found[address]):
                 found = found.replace({address: value})
+
+    def apart(self, base: Decision) -> Iterator[Decision]:
+        """Yield decisions in which of any two numbers one is small while the other is at its largest.
+
+        Numbers are told apart by the digits of their places, so few decisions do for many; two values below
+        the largest are tried.
+        """
+        numbers = [
+            address for address, options in self.options.items() if _numeric(options) and len(options) > 1
+        ]
+        most = max((len(self.options[address]) for address in numbers), default=0)
+        for value, digit, half in itertools.product(
+            range(1, min(most, 3)), range(max(1, (len(numbers) - 1).bit_length())), (0, 1)
+        ):
+            small = {a: self.options[a] for place, a in enumerate(numbers) if (place >> digit) & 1 == half}
+            found = base
+            for address, options in small.items():
+                if address in found and value < len(options):
+                    found = found.replace({address: options[value]})
+                    found = self._enlarged(found, small)
+            yield found
+
+    def _enlarged(self, found: Decision, small: Mapping[str, tuple[Value, ...]]) -> Decision:
+        """Give points that have just come into being their largest values."""
+        for address in [*found]:
+            if address in found and address not in small:
+                largest = self.options[address][0]
+                if _numeric(self.options[address]) and identity(found[address]) != identity(largest):
+                    found = found.replace({address: largest})
+        return found
 
     def close(self, decision: Decision) -> bool:
         """Note what a decision takes; whether anything of it was open."""
@@ -92,12 +125,21 @@ def covering(space: Space) -> Iterator[Decision]:
     """
     cover = _Cover(space)
     largest = space.default
+    categorical: list[Decision] = []
     for numbers in (False, True):
         while True:
             found = cover.decision(numbers, largest)
             if not cover.close(found):
                 break
+            if not numbers:
+                categorical.append(found)
             yield found
+    seen = {found.key for found in categorical}
+    for base in categorical[:MOST_BASES]:
+        for found in cover.apart(base):
+            if found.key not in seen:
+                seen.add(found.key)
+                yield found
     rng = np.random.default_rng(0)
     for address, missing in cover.open.items():
         if missing:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +43,27 @@ class Segment:
         """How many positions it has."""
         return math.prod(self.shape)
 
+    def refined(self, finer: Mapping[int, Finer]) -> Segment:
+        """Return the same positions with some axes read as finer ones."""
+        if not any(axis in finer for axis in self.axes):
+            return self
+        shape, axes = list[int](), list[int]()
+        for size, axis in zip(self.shape, self.axes, strict=True):
+            if axis not in finer:
+                shape.append(size)
+                axes.append(axis)
+                continue
+            heads, outer, inner = finer[axis]
+            if axes and axes[-1] == heads:
+                outer *= shape.pop()
+                axes.pop()
+            shape += [outer, inner]
+            axes += [-axis, axis]
+        return Segment(tuple(shape), self.labels, self.centred, tuple(axes))
 
+
+Finer = tuple[int | None, int, int]
+"""The axis that runs around one, how many parts it is read as, and their size."""
 Row = tuple[Segment, ...]
 """A dimension of a child's tensor."""
 
@@ -81,22 +101,29 @@ class Slot:
         most = max(map(len, self.seen))
         self.finest = tuple(map(max, zip(*(shape for shape in self.seen if len(shape) == most), strict=True)))
 
-    def pad(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return a shape with as many sizes as the finest: a single head is no head to its child.
+    def gaps(self, shape: tuple[int, ...]) -> tuple[int | None, ...]:
+        """Return which size of a shape stands where among the finest ones.
 
-        Ones are put where the box grows least, and behind if that is equal.
+        A single head is no head to its child. Gaps are left where the box grows least; if that is equal, in
+        front if there are as many positions as in others' heads together, and else behind.
         """
-        missing = len(self.finest) - len(shape)
-        if missing <= 0 or not shape:
-            return shape + (1,) * max(missing, 0)
-        best = shape + (1,) * missing
-        if missing > 3:
-            return best
-        for places in itertools.combinations(range(len(self.finest)), missing):
-            rest = iter(shape)
-            padded = tuple(1 if place in places else next(rest) for place in range(len(self.finest)))
-            best = min(best, padded, key=self._volume)
-        return best
+        count = max(len(self.finest), len(shape))
+        missing = count - len(shape)
+        if not missing or not shape or missing > 3:
+            return (*range(len(shape)), *(None for _ in range(missing)))
+        best: tuple[int | None, ...] | None = None
+        heads = math.prod(shape) in {math.prod(other) for other in self.seen if len(other) == count}
+        choices = itertools.combinations(range(count), missing)
+        for places in choices if heads else reversed(list(choices)):
+            rest = iter(range(len(shape)))
+            found = tuple(None if place in places else next(rest) for place in range(count))
+            if best is None or self._volume(_filled(shape, found)) < self._volume(_filled(shape, best)):
+                best = found
+        return best or ()
+
+    def pad(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return a shape with as many sizes as the finest, ones in the gaps."""
+        return _filled(shape, self.gaps(shape))
 
     def _volume(self, shape: tuple[int, ...]) -> int:
         return math.prod(map(max, shape, self.finest))
@@ -137,6 +164,10 @@ class Slot:
         return len(shape) <= len(self.shape) and all(
             size <= most for size, most in zip(shape, self.shape, strict=False)
         )
+
+
+def _filled(shape: tuple[int, ...], gaps: Sequence[int | None]) -> tuple[int, ...]:
+    return tuple(1 if place is None else shape[place] for place in gaps)
 
 
 @dataclass
@@ -214,16 +245,90 @@ Node = tuple[str, int, int, int]
 """Two neighbouring sizes of a segment: the tensor, the dimension, the slot and the place in the shape."""
 
 
+Tensors = Mapping[str, Sequence[Row]]
+"""The dimensions of a child's tensors, by key."""
+
+
 class Shared:
-    """The dimensions of all shared tensors, and which of their inner orders belong together."""
+    """The dimensions of all shared tensors.
+
+    Where the number of heads (or groups) is chosen as well as their width, the box of the most heads by the
+    widest is larger than any child. All are then read as the finest heads that every child's are made of: one
+    head of four is two heads of two, next to each other. So is every tensor that knows a single head only.
+    """
+
+    def __init__(self) -> None:
+        self._coarse = _Orders()
+        self._finest: dict[Node, int] = {}
+        self._fine = _Orders()
+
+    @property
+    def tensors(self) -> Mapping[str, Sequence[Dimension]]:
+        """The dimensions by key."""
+        return self._fine.tensors
+
+    def learn(self, children: Sequence[Tensors]) -> None:
+        """Note the tensors of children, and settle the shapes."""
+        self._coarse.learn(children)
+        self._finest = {node: finest for node, finest in self._coarse.excessive() if finest > 1}
+        self._fine.learn([self.refined(child) for child in children])
+        self._fine.settle()
+
+    def refined(self, child: Tensors) -> Tensors:
+        """Return a child's dimensions with its heads read as the finest ones."""
+        asked: dict[int, Finer] = {}
+        for key, rows in child.items():
+            for dim, row in enumerate(rows):
+                for slot, segment in self._coarse.placed(key, dim, row):
+                    asked.update(self._asked((key, dim, slot), segment))
+        if not asked:
+            return child
+        return {
+            key: tuple(tuple(segment.refined(asked) for segment in row) for row in rows)
+            for key, rows in child.items()
+        }
+
+    def _asked(self, where: tuple[str, int, int], segment: Segment) -> Iterator[tuple[int, Finer]]:
+        if not segment.axes:
+            return
+        gaps = self._coarse.slot(where).gaps(segment.shape)
+        for place, (before, after) in enumerate(itertools.pairwise(gaps)):
+            finest = self._finest.get((*where, place))
+            if finest is None or after is None:
+                continue
+            outer, inner = 1 if before is None else segment.shape[before], segment.shape[after]
+            if finest % outer == 0 and outer * inner % finest == 0:
+                heads = None if before is None else segment.axes[before]
+                yield segment.axes[after], (heads, finest // outer, outer * inner // finest)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a shared tensor."""
+        return tuple(dimension.size for dimension in self.tensors[key])
+
+    def holds(self, child: Tensors) -> bool:
+        """Whether a child's tensors are parts of the shared ones; the child's dimensions are refined ones."""
+        return all(
+            key in self.tensors
+            and len(self.tensors[key]) == len(rows)
+            and all(dimension.holds(row) for dimension, row in zip(self.tensors[key], rows, strict=True))
+            for key, rows in child.items()
+        )
+
+    def index(self, key: str, rows: Sequence[Row]) -> tuple[Index, ...]:
+        """Return where a child's tensor stands in the shared one; the child's dimensions are refined ones."""
+        return tuple(dimension.index(row) for dimension, row in zip(self.tensors[key], rows, strict=True))
+
+
+class _Orders:
+    """The dimensions of shared tensors, and which of their inner orders belong together."""
 
     def __init__(self) -> None:
         self.tensors: dict[str, list[Dimension]] = {}
         self._pairs: dict[Node, set[tuple[int, int]]] = {}
         self._same: dict[Node, Node] = {}
 
-    def learn(self, children: Sequence[dict[str, tuple[Row, ...]]]) -> None:
-        """Note the tensors of children, and settle the shapes."""
+    def learn(self, children: Sequence[Tensors]) -> None:
+        """Note the tensors of children."""
         rows = [
             (-len(row), number, key, dim, row)
             for number, tensors in enumerate(children)
@@ -233,14 +338,24 @@ class Shared:
         for tensors in children:
             for key, dims in tensors.items():
                 self.tensors.setdefault(key, [Dimension() for _ in dims])
-        first: dict[tuple[int, int, int], Node] = {}
         for _, _, key, dim, row in sorted(rows, key=lambda item: item[:2]):
             self.tensors[key][dim].learn(row)
+        first: dict[tuple[int, int, int], Node] = {}
         for _, number, key, dim, row in rows:
-            places = self.tensors[key][dim].places(row) or []
-            for slot, segment in zip(places, row, strict=True):
+            for slot, segment in self.placed(key, dim, row):
                 self._note(first, number, (key, dim, slot), segment)
-        self.settle()
+
+    def slot(self, where: tuple[str, int, int]) -> Slot:
+        """Return a slot."""
+        key, dim, slot = where
+        return self.tensors[key][dim].slots[slot]
+
+    def placed(self, key: str, dim: int, row: Row) -> Iterator[tuple[int, Segment]]:
+        """Yield the segments of a child's dimension with the numbers of their slots."""
+        dims = self.tensors.get(key, ())
+        places = dims[dim].places(row) if dim < len(dims) else None
+        if places is not None:
+            yield from zip(places, row, strict=True)
 
     def _note(
         self,
@@ -249,15 +364,14 @@ class Shared:
         where: tuple[str, int, int],
         segment: Segment,
     ) -> None:
-        key, dim, slot = where
-        shape = self.tensors[key][dim].slots[slot].pad(segment.shape)
-        for place in range(len(shape) - 1):
+        shape = self.slot(where).pad(segment.shape)
+        for place, (outer, inner) in enumerate(itertools.pairwise(shape)):
             node = (*where, place)
             self._same.setdefault(node, node)
-            self._pairs.setdefault(node, set()).add(shape[place : place + 2])  # type: ignore[arg-type]
+            self._pairs.setdefault(node, set()).add((outer, inner))
             if segment.axes and shape == segment.shape:
-                mine = (number, *segment.axes[place : place + 2])
-                self._join(node, first.setdefault(mine, node))  # type: ignore[arg-type]
+                mine = (number, segment.axes[place], segment.axes[place + 1])
+                self._join(node, first.setdefault(mine, node))
 
     def _join(self, a: Node, b: Node) -> None:
         a, b = self._root(a), self._root(b)
@@ -269,12 +383,10 @@ class Shared:
             node = self._same[node]
         return node
 
-    def settle(self) -> None:
-        """Choose the boxes.
+    def excessive(self) -> Iterator[tuple[Node, int]]:
+        """Yield the pairs of sizes whose box is larger than any child, with the finest outer size.
 
-        Where the number of heads (or groups) is chosen as well as their width, the box of the most heads by
-        the widest may be larger than any child. All are then read as the finest heads that every child's are
-        made of, and where there are none, as no heads at all.
+        It is 1 where no outer size is a multiple of all: the order is then forgotten.
         """
         pairs: dict[Node, set[tuple[int, int]]] = {}
         for node, seen in self._pairs.items():
@@ -282,33 +394,18 @@ class Shared:
         for node in self._pairs:
             seen = pairs[self._root(node)]
             most = max(outer * inner for outer, inner in seen)
-            if max(outer for outer, _ in seen) * max(inner for _, inner in seen) <= most:
-                continue
-            finest = math.lcm(*(outer for outer, _ in seen))
-            fine = all(outer * inner % finest == 0 for outer, inner in seen)
-            key, dim, slot, place = node
-            self.tensors[key][dim].slots[slot].merges[place] = finest if fine else 1
+            if max(outer for outer, _ in seen) * max(inner for _, inner in seen) > most:
+                finest = math.lcm(*(outer for outer, _ in seen))
+                yield node, finest if all(outer * inner % finest == 0 for outer, inner in seen) else 1
+
+    def settle(self) -> None:
+        """Choose the boxes."""
+        for (key, dim, slot, place), finest in self.excessive():
+            self.slot((key, dim, slot)).merges[place] = finest
         for dims in self.tensors.values():
             for dimension in dims:
                 for box in dimension.slots:
                     box.widen()
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """Return the shape of a shared tensor."""
-        return tuple(dimension.size for dimension in self.tensors[key])
-
-    def holds(self, key: str, rows: Sequence[Row]) -> bool:
-        """Whether a child's tensor is a part of the shared one."""
-        known = self.tensors.get(key)
-        return (
-            known is not None
-            and len(known) == len(rows)
-            and all(dimension.holds(row) for dimension, row in zip(known, rows, strict=True))
-        )
-
-    def index(self, key: str, rows: Sequence[Row]) -> tuple[Index, ...]:
-        """Return where a child's tensor stands in the shared one."""
-        return tuple(dimension.index(row) for dimension, row in zip(self.tensors[key], rows, strict=True))
 
 
 def plain(sizes: Iterable[int]) -> tuple[Row, ...]:

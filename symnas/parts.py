@@ -15,7 +15,7 @@ from symnas.axes import Axis, ordered
 from symnas.births import Birth, birth
 from symnas.errors import BuildError, SymnasError
 from symnas.features import Axes, Trace
-from symnas.layouts import Index, Row, Segment
+from symnas.layouts import Index, Row, Segment, Tensors
 from symnas.slices import dimensions
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class Plan:
     moving: list[Part] = field(default_factory=list)
     copied: list[Part] = field(default_factory=list)
     _places: dict[str, list[tuple[nn.Module, str]]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Tensors:
+        """The dimensions of all parts."""
+        return {key: part.rows for key, part in self.parts.items()}
 
     def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, Part]]:
         """Yield the tensors of a child built under the same decision, and which part each is."""
@@ -321,9 +326,11 @@ def write(tensor: torch.Tensor, index: Sequence[Index], value: torch.Tensor) -> 
         tensor[tuple(each.to(tensor.device) for each in mesh)] = value.to(tensor.device, tensor.dtype)
 
 
-def extend(
-    old: torch.Tensor, grown: torch.Tensor, moves: Sequence[tuple[Sequence[Index], Sequence[Index]]]
-) -> torch.Tensor:
+Move = tuple[Sequence[Index], Sequence[Index]]
+"""Where positions stood, and where they stand now."""
+
+
+def extend(old: torch.Tensor, grown: torch.Tensor, moves: Sequence[Move]) -> torch.Tensor:
     """Carry the parts of an old tensor to where they stand in a new one."""
     for before, after in moves:
         write(grown, after, narrow(old, before))

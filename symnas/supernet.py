@@ -17,8 +17,8 @@ from torch import nn
 from symnas.covering import covering
 from symnas.decision import Decision
 from symnas.errors import BuildError
-from symnas.layouts import Shared
-from symnas.parts import Part, Plan, extend, narrow, place, plan, spread, write
+from symnas.layouts import Shared, Tensors
+from symnas.parts import Move, Part, Plan, extend, narrow, place, plan, spread, write
 from symnas.point import Value
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Supernet(nn.Module):
         self._active: Decision = program.decision(None)
         self._shared = Shared()
         self._asked: dict[str, tuple[Part, str]] = {}
-        self._rows: list[Mapping[str, Part]] = []
+        self._rows: list[Tensors] = []
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
@@ -190,7 +190,7 @@ class Supernet(nn.Module):
     def _bound(self, decision: Decision) -> Plan:
         made = self._plan(decision)
         if not made.bound:
-            if not all(self._shared.holds(key, part.rows) for key, part in made.parts.items()):
+            if not self._shared.holds(self._shared.refined(made.rows)):
                 self._grow([made])
             self._bind(made)
         if made.child.training != self.training:
@@ -202,8 +202,9 @@ class Supernet(nn.Module):
         made.realise(self.program, self.seed, self.dtype, self.device)
         made.moving, made.copied = [], []
         own = self._own.setdefault(made.decision.key, {}) if self.statistics == "own" else None
+        rows = self._shared.refined(made.rows)
         for key, part in made.parts.items():
-            part.index = self._shared.index(key, part.rows)
+            part.index = self._shared.index(key, rows[key])
             tensor = self._tensor(part.name)
             if part.buffer and own is not None:
                 part.own = True
@@ -229,9 +230,10 @@ class Supernet(nn.Module):
         for made in plans:
             self._check(made)
         before, old = self._shared, list(self._rows)
-        self._rows += [made.parts for made in plans]
+        self._rows += [made.rows for made in plans]
         self._shared = Shared()
-        self._shared.learn([{key: part.rows for key, part in rows.items()} for rows in self._rows])
+        self._shared.learn(self._rows)
+        places = [(before.refined(rows), self._shared.refined(rows)) for rows in old]
         changed = [
             key
             for key in self._shared.tensors
@@ -239,7 +241,12 @@ class Supernet(nn.Module):
         ]
         values = self._constructed(plans, set(changed))
         for key in changed:
-            self._replace(key, values[key], [rows[key].rows for rows in old if key in rows], before)
+            moves = [
+                (before.index(key, was[key]), self._shared.index(key, now[key]))
+                for was, now in places
+                if key in was
+            ]
+            self._replace(key, values[key], moves)
         for made in self._plans.values():
             made.bound = False
 
@@ -264,13 +271,14 @@ class Supernet(nn.Module):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed + number)
                 child = self.program.build(made.decision)
+            rows = self._shared.refined(made.rows)
             for tensor, part in made.tensors(child):
                 if part.key not in mine:
                     continue
                 shape = self._shared.shape(part.key)
                 whole = values.setdefault(part.key, torch.zeros(shape, dtype=tensor.dtype))
                 done = filled.setdefault(part.key, torch.zeros(shape, dtype=torch.bool))
-                index = self._shared.index(part.key, part.rows)
+                index = self._shared.index(part.key, rows[part.key])
                 fresh = torch.where(narrow(done, index), narrow(whole, index), tensor.detach().cpu())
                 write(whole, index, fresh)
                 write(done, index, torch.ones_like(fresh, dtype=torch.bool))
@@ -278,12 +286,11 @@ class Supernet(nn.Module):
             spread(whole, filled[key], self.seed)
         return values
 
-    def _replace(self, key: str, value: torch.Tensor, rows: Sequence[Any], before: Shared) -> None:
+    def _replace(self, key: str, value: torch.Tensor, moves: Sequence[Move]) -> None:
         part = self._asked[key][0]
         name = part.name
         dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
         value = value.to(device=self.device, dtype=dtype)
-        moves = [(before.index(key, each), self._shared.index(key, each)) for each in rows]
         if not moves:
             if part.buffer:
                 self._buffers[name] = value

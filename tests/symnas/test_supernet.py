@@ -11,19 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from real_models import CASES, program_of
+from real_models import CASES
+from supernets import cases, supernet_of
 
 import symnas
 from symnas.errors import BuildError
 from symnas.supernet import Supernet
-
-
-def supernet_of(name: str, traced: bool = True, **options: Any) -> Supernet:
-    case, known = CASES[name], program_of(name)
-    program = symnas.program(known.target, inputs=case.feed if traced or case.inputs else None)
-    program.space = known.space  # surveyed once; inputs change nothing about it
-    made: Supernet = program.supernet(**options)
-    return made
 
 
 def small(tmp_path: Path, text: str, *, inputs: Any = None, **options: Any) -> Supernet:
@@ -77,7 +70,7 @@ def swapped(net: Supernet, others: list[torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("traced", [True, False])
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", cases(CASES))
 def test_it_computes_what_the_child_computes(name: str, traced: bool) -> None:
     before = torch.get_rng_state()
     net = supernet_of(name, traced, dtype=torch.float64)
