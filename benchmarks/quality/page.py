@@ -195,18 +195,19 @@ def thinking_table() -> str:
     return table(["ms per trial after", *(f"{mark:,}" for mark in thinking.MARKS)], rows)
 
 
-def ablation_table(budgets: Sequence[int] = (25, 50, 100, 200)) -> str:
-    """Write what becomes of variants, mean regret over the tables on which settings were chosen."""
+def ablation_table(budgets: Sequence[int] = (50, 100)) -> str:
+    """Write what becomes of variants on the tables on which settings were chosen."""
     results = Results({name: read(name) for name in (*ABLATIONS, "smbo", "mcts")})
     rows = []
-    for name in ("smbo", *(name for name in ABLATIONS if name.startswith("smbo")), "mcts",
-                 *(name for name in ABLATIONS if name.startswith("mcts"))):  # fmt: skip
-        for problem in TUNING:
-            means = [results.mean(name, problem, budget, SEEN) for budget in budgets]
+    for base in ("smbo", "mcts"):
+        for name in (base, *(name for name in ABLATIONS if name.startswith(base))):
+            means = [results.mean(name, where, budget, SEEN) for budget in budgets for where in TUNING]
             if any(means):
-                title = ABLATIONS[name].title if name in ABLATIONS else name
-                rows.append([title, TITLES[problem].removeprefix("NAS-Bench-Graph, "), *map(cell, means)])
-    return table(["variant", "table", *map(str, budgets)], rows) if len(rows) > 2 * len(TUNING) else ""
+                title = ABLATIONS[name].title if name in ABLATIONS else f"**{name}**"
+                rows.append([title, *map(cell, means)])
+    short = [TITLES[where].rpartition(" ")[2] for where in TUNING]
+    head = ["variant", *(f"{where}, {budget}" for budget in budgets for where in short)]
+    return table(head, rows) if len(rows) > 2 else ""
 
 
 def main() -> int:
