@@ -462,7 +462,7 @@ def _table() -> dict[str, Rule]:
         native_dropout
             cumsum cumprod lift_fresh tril triu zeros_like ones_like empty_like rand_like randn_like full_like
             bernoulli fill zero uniform normal logcumsumexp copy _weight_norm_interface rrelu_with_noise celu
-            hardswish _conj _reshape_copy masked_fill random"""),
+            hardswish embedding_renorm _conj _reshape_copy masked_fill random"""),
         "resized": (_resized, """max_pool1d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d
         avg_pool2d
             avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d
@@ -500,7 +500,8 @@ def _table() -> dict[str, Rule]:
         "moved": (_moved, "flip roll sort index_select topk"),
         "fresh": (_fresh, """zeros ones empty full arange rand randn randint randperm new_zeros new_ones
         new_empty
-            new_full eye linspace scalar_tensor _local_scalar_dense nonzero item one_hot"""),
+            new_full eye linspace scalar_tensor _local_scalar_dense nonzero item one_hot
+            nll_loss_forward nll_loss2d_forward mse_loss smooth_l1_loss binary_cross_entropy"""),
     }  # fmt: skip
     return {name: rule for rule, names in rules.values() for name in names.split()}
 

@@ -196,6 +196,11 @@ def _axes(made: Birth) -> dict[int, tuple[torch.Tensor, Axes, str, bool]]:
         for path, key in keys.items():
             owner, _, name = path.rpartition(".")
             tensor = (modules[owner]._buffers if buffer else modules[owner]._parameters)[name]
+            if tensor is not None and nn.parameter.is_lazy(tensor):
+                raise BuildError(
+                    f"{path} has no size before the model is called (a lazy layer), and shared weights are "
+                    "made before that: give the sizes, as nn.Linear and nn.Conv2d take them"
+                )
             if tensor is not None and id(tensor) not in found:
                 label = f"{key}.buffer" if buffer else key
                 axes = dimensions(modules[owner], name, tensor.shape, label)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -63,7 +64,7 @@ class Supernet(nn.Module):
         self.statistics = statistics
         self.dtype, self.device = dtype, torch.device(device or "cpu")
         self.notes: set[str] = set()
-        self._most = children
+        self.most = children
         self._active: Decision = program.decision(None)
         self._shared = Shared()
         self._asked: dict[str, tuple[Part, str]] = {}
@@ -85,13 +86,22 @@ class Supernet(nn.Module):
             decision: which child.
             kwargs: the child's.
         """
+        with self.child(decision) as child:
+            return child(*args, **kwargs)
+
+    @contextmanager
+    def child(self, decision: Decision | Mapping[str, Value] | None = None) -> Iterator[nn.Module]:
+        """Give the child of a decision, bound to the shared tensors, for the length of a `with`.
+
+        Args:
+            decision: which child; the active one for None.
+        """
         made = self._bound(self._active if decision is None else self.program.decision(decision))
         for part in made.moving:
             place(made, part, narrow(self._tensor(part.name), part.index))
-        result = made.child(*args, **kwargs)
+        yield made.child
         for part in made.copied:
             write(self._tensor(part.name), part.index, made.buffer(part))
-        return result
 
     def activate(self, decision: Decision | Mapping[str, Value] | None = None) -> None:
         """Make a decision the one under which the supernet is called; the program's default for None."""
@@ -181,7 +191,7 @@ class Supernet(nn.Module):
         if found is None:
             found = self._plans[decision.key] = plan(self.program, decision, self.seed)
             self.notes |= found.notes
-            while len(self._plans) > max(self._most, 1):
+            while len(self._plans) > max(self.most, 1):
                 self._plans.popitem(last=False)
         else:
             self._plans.move_to_end(decision.key)

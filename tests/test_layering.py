@@ -26,8 +26,9 @@ HOMES = {
     "program": """addressing assembly builder callees choices compiled coverage exploration instrument
         operations program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
-    "compile": """axes births clauses dispatch features flops generated graph layouts parts profile recording
-        requirements residual slices slicing splicing supernet trace variants visibility writing""",
+    "compile": """axes births calibration clauses dispatch features flops generated graph layouts parts
+        profile recording requirements residual slices slicing splicing supernet trace variants
+        visibility writing""",
     "estimators": "batches content isolation task training",
     "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives
         owners pool progress pruners replay search session study_statistics sql_store store store_errors
@@ -39,8 +40,8 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 # These run code of others under the global generators that it uses, and put back what was there.
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
-    *("batches", "births", "features", "flops", "graph", "isolation", "parts", "profile", "slices"),
-    *("supernet", "task", "training"),
+    *("batches", "births", "calibration", "features", "flops", "graph", "isolation", "parts", "profile"),
+    *("slices", "supernet", "task", "training"),
 }  # fmt: skip
 
 

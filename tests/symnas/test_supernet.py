@@ -15,6 +15,7 @@ from real_models import CASES
 from supernets import cases, supernet_of
 
 import symnas
+from symnas.calibration import recalibrate
 from symnas.errors import BuildError
 from symnas.supernet import Supernet
 
@@ -237,3 +238,41 @@ def test_it_moves_between_types_and_runs_under_autocast(tmp_path: Path) -> None:
     assert net.extract()(x.double()).dtype == torch.float64
     net.activate({"width": 2})
     assert net(x.double()).dtype == torch.float64
+
+
+CROSSED = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        a = 2  # search: {2, 3}
+        self.a, self.b = nn.Linear(3, a), nn.Linear(3, 2)
+        self.norm = nn.BatchNorm1d(a + 2)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.drop(self.norm(torch.cat([self.a(x), self.b(x)], 1)))
+"""
+
+
+@pytest.mark.parametrize("statistics", ["shared", "own"])
+def test_statistics_are_computed_anew(tmp_path: Path, statistics: str) -> None:
+    net = small(tmp_path, CROSSED, inputs=(torch.zeros(2, 3),), statistics=statistics)
+    batches = [torch.randn(5, 3, generator=torch.Generator().manual_seed(turn)) for turn in range(3)]
+    for width in (2, 3, 2):
+        net(batches[0] * 9, decision={"a": width})
+    recalibrate(net, batches, {"a": 2})
+    child = net.extract({"a": 2})
+    rows = [torch.cat([child.a(x), child.b(x)], 1) for x in batches]
+    mean = torch.stack([row.mean(0) for row in rows]).mean(0)
+    torch.testing.assert_close(child.norm.running_mean, mean.detach())
+    variance = torch.stack([row.var(0) for row in rows]).mean(0)
+    torch.testing.assert_close(child.norm.running_var, variance.detach())
+    assert child.norm.momentum == 0.1
+    assert net.training
+    assert net.extract({"a": 2}).drop.training
+    other = net.extract({"a": 3}).norm.running_mean
+    kept = torch.equal(other[[0, 1, 3, 4]], child.norm.running_mean)
+    assert kept == (statistics == "shared")
+    child.norm.reset_running_stats()
+    recalibrate(child, [(batch,) for batch in batches])
+    torch.testing.assert_close(child.norm.running_mean, mean.detach())
