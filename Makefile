@@ -11,11 +11,11 @@ PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -q
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help install demo test test-slow coverage lint format types docs bench bench-quality wheel clean
+.PHONY: help install demo test test-slow test-thorough coverage lint format types docs bench bench-quality wheel clean
 
 help:
 	@echo "make demo    search a small CNN's space on real MNIST images, end to end"
-	@echo "make test    the test suite (make test-slow: the long ones)"
+	@echo "make test    the test suite (make test-slow: the long ones; make test-thorough: all variants)"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation into site/"
 	@echo "make bench   run every benchmark and write docs/benchmarks.md"
@@ -40,7 +40,10 @@ test: $(VENV)/.dev
 	$(PYTEST)
 
 test-slow: $(VENV)/.dev
-	$(PYTEST) --slow -m slow
+	$(PYTEST) --slow -m "slow and not thorough"
+
+test-thorough: $(VENV)/.dev
+	$(PYTEST) --slow --thorough -m thorough
 
 coverage: $(VENV)/.dev
 	$(PYTEST) --cov=symnas --cov=grammar --cov=spaces --cov=algorithms --cov-report=term-missing:skip-covered

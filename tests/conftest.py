@@ -1,4 +1,4 @@
-"""What every test shares: one torch thread, `--slow`, and how long Hypothesis may look."""
+"""What every test shares: one torch thread, `--slow`, `--thorough`, and how long Hypothesis may look."""
 
 from __future__ import annotations
 
@@ -25,19 +25,27 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+LEVELS = {
+    "slow": "also run the long tests",
+    "thorough": "also run every variant of an algorithm through the whole contract",
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--slow`."""
-    parser.addoption("--slow", action="store_true", help="also run the long tests")
+    """Add `--slow` and `--thorough`."""
+    for level, text in LEVELS.items():
+        parser.addoption(f"--{level}", action="store_true", help=text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip slow tests unless they were asked for."""
-    if config.getoption("--slow"):
-        return
-    skip = pytest.mark.skip(reason="slow: run with --slow")
-    for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+    """Skip tests that take long, unless they were asked for."""
+    for level in LEVELS:
+        if config.getoption(f"--{level}"):
+            continue
+        skip = pytest.mark.skip(reason=f"{level}: run with --{level}")
+        for item in items:
+            if level in item.keywords:
+                item.add_marker(skip)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ class TestAuto(AlgorithmContract):
         return Auto()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestAutoAfterTheModel(AlgorithmContract):
     learns = False
 

@@ -34,7 +34,7 @@ class TestTPE(AlgorithmContract):
         return Optuna()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestLongTPE(AlgorithmContract):
     exhausts = False
     trials, seeds = 120, 10
@@ -43,7 +43,7 @@ class TestLongTPE(AlgorithmContract):
         return Optuna()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestGroupedTPEWithoutRepeats(AlgorithmContract):
     learns = False
 
@@ -51,7 +51,7 @@ class TestGroupedTPEWithoutRepeats(AlgorithmContract):
         return Optuna(sampler_options={"multivariate": True, "group": True}, repeats=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestRandom(AlgorithmContract):
     learns = exhausts = False
 
@@ -59,7 +59,7 @@ class TestRandom(AlgorithmContract):
         return Optuna(sampler="random")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestNSGAII(AlgorithmContract):
     exhausts = False
     trials, seeds = 300, 10
@@ -68,7 +68,7 @@ class TestNSGAII(AlgorithmContract):
         return Optuna(sampler="nsgaii", sampler_options={"population_size": 10})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestNSGAIII(AlgorithmContract):
     learns = exhausts = False
 
@@ -76,7 +76,7 @@ class TestNSGAIII(AlgorithmContract):
         return Optuna(sampler="nsgaiii", sampler_options={"population_size": 5})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestQMC(AlgorithmContract):
     learns = exhausts = False
 
@@ -91,7 +91,7 @@ class TestBruteForce(AlgorithmContract):
         return Optuna(sampler="brute-force")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestGP(AlgorithmContract):
     learns = exhausts = False
 

@@ -41,7 +41,7 @@ class Contract(AlgorithmContract):
         raise AssertionError("every space had guards")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestRegularizedEvolution(Contract):
     __test__ = True
     learns = exhausts = False
@@ -50,7 +50,7 @@ class TestRegularizedEvolution(Contract):
         return PyGlove(generator_options=SMALL["regularized_evolution"])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestHillClimb(Contract):
     __test__ = True
     exhausts = False
@@ -60,7 +60,7 @@ class TestHillClimb(Contract):
         return PyGlove(generator="hill_climb", generator_options=SMALL["hill_climb"])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestNSGA2(Contract):
     __test__ = True
     learns = exhausts = False
@@ -69,7 +69,7 @@ class TestNSGA2(Contract):
         return PyGlove(generator="nsga2", generator_options=SMALL["nsga2"])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestSweeping(Contract):
     __test__ = True
     learns = False

@@ -26,7 +26,7 @@ class TestSMBO(AlgorithmContract):
         return SMBO()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestSMBOByThompsonSampling(AlgorithmContract):
     learns = False
 
@@ -34,7 +34,7 @@ class TestSMBOByThompsonSampling(AlgorithmContract):
         return SMBO(surrogate="ridge", acquisition="thompson", targets="rank", pool=60, keep=16)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestSMBOWithNGrams(AlgorithmContract):
     learns = False
 
@@ -42,7 +42,7 @@ class TestSMBOWithNGrams(AlgorithmContract):
         return SMBO(surrogate="ngrams", acquisition="ucb", targets="plain", pool=60, starts=1)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestSMBOWithForest(AlgorithmContract):
     learns = False
 
@@ -51,7 +51,7 @@ class TestSMBOWithForest(AlgorithmContract):
         return SMBO(surrogate="forest", pool=40, starts=0, initial=15)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 class TestBananas(AlgorithmContract):
     learns = False
 
