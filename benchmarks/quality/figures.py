@@ -119,7 +119,11 @@ def _panel(axis: Any, results: Results, problem: str, methods: Sequence[str], dr
         )
     axis.set(xscale="log", yscale="log", title=TITLES[problem], xlabel="evaluations", ylabel="mean regret")
     axis.set_xticks([5, 10, 25, 50, 100, 200, 500])
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+    # Below a ten-thousandth nothing is told apart any more.
+    axis.set_ylim(bottom=max(axis.get_ylim()[0], 1e-4))
+    low, high = np.log10(axis.get_ylim())
+    subs = (1.0, 2.0, 5.0) if high - low < 3.2 else (1.0,)
+    axis.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
     for ruler in (axis.xaxis, axis.yaxis):
         ruler.set_major_formatter(FuncFormatter(_number))
         ruler.set_minor_formatter(NullFormatter())

@@ -14,6 +14,7 @@ BUDGETS = (25, 50, 100, 200, 500)
 REPORT = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet", "mnist1d")
 TUNING = ("graph-cora", "graph-arxiv", "graph-proteins")
 SYNTHETIC = tuple(synthetic.names())
+ABLATED = (*TUNING, "blocks-noisy")
 
 TITLES: Mapping[str, str] = {
     "nb201-cifar10": "NAS-Bench-201, CIFAR-10",

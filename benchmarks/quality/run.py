@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.quality.methods import ABLATIONS, METHODS, Method
 from benchmarks.quality.problem import Problem
-from benchmarks.quality.problems import BUDGET, PROBLEMS, TUNING, get
+from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, get
 from symnas.decision import Decision
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.ablations:
-        options.methods, options.problems, options.seeds = list(ABLATIONS), list(TUNING), 10
+        options.methods, options.problems, options.seeds = list(ABLATIONS), list(ABLATED), 10
     done = {
         (method, trace.problem, trace.seed)
         for method in options.methods

@@ -28,7 +28,6 @@ UNTIL: Mapping[str, int] = {
     "local-search": 10_000,
     "mcts": 10_000,
     "smbo": 3_000,
-    "auto": 3_000,
     "optuna-tpe": 1_000,
     "hyperopt-tpe": 1_000,
     "pyglove-evolution": 1_000,
