@@ -26,7 +26,6 @@ from symnas.space import Space
 
 FOLDER = Path(__file__).resolve().parent
 TABLE = FOLDER / "table.csv"
-MODEL = FOLDER.parents[2] / "spaces" / "mnist1d.py"
 MEASURED = ("valid_0", "valid_1", "valid_2", "test_0", "test_1", "test_2", "params", "flops", "seconds")
 
 
@@ -92,7 +91,7 @@ def accuracies(rows: Rows) -> tuple[Floats, Floats]:
 @cache
 def space() -> Space:
     """Return the surveyed space of the annotated model."""
-    return symnas.program(f"{MODEL}:Net").space
+    return symnas.program("symnas.spaces.mnist1d:Net").space
 
 
 def read(path: Path = TABLE) -> Rows:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import time
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,6 @@ from torch.nn import functional as F
 import symnas
 from symnas import Decision, Program
 
-ROOT = Path(__file__).resolve().parents[3]
 SEEDS = 3
 TRAIN = 3_000
 EPOCHS = 6
@@ -48,7 +46,7 @@ class Result(NamedTuple):
 @cache
 def program() -> Program:
     """Return the annotated model."""
-    return symnas.program(f"{ROOT / 'spaces' / 'mnist1d.py'}:Net")
+    return symnas.program("symnas.spaces.mnist1d:Net")
 
 
 @cache
