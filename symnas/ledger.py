@@ -234,6 +234,27 @@ def comparable(trial: Trial, level: int, algorithm: Algorithm) -> tuple[int | No
     return None, (trial.fidelity or 0) == level
 
 
+def remembered(
+    trial: Trial, decision: Decision, values: Iterable[float] | None, fidelity: int | None
+) -> dict[str, Any]:
+    """Return what a log holds of a trial that another study made.
+
+    Args:
+        trial: of the other study.
+        decision: its decision, in the space of the study that takes it.
+        values: the objectives of that study, or None without any.
+        fidelity: as that study counts it.
+    """
+    return {
+        "decision": decision.flat(),
+        "status": trial.status.value,
+        "metrics": dict(trial.metrics),
+        "values": values,
+        "cost": trial.cost,
+        "fidelity": fidelity,
+    }
+
+
 def _level(trial: Trial) -> int:
     """Return how far a trial went; all that have no fidelity are alike."""
     return trial.fidelity or 0

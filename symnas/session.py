@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from symnas.algorithm import Algorithm
-from symnas.errors import DecisionError, StoreError, StudyError
+from symnas.errors import DecisionError, EvaluatorError, StoreError, StudyError
 from symnas.identity import Identity
-from symnas.ledger import REPEATABLE, Ledger, comparable
+from symnas.ledger import REPEATABLE, Ledger, comparable, remembered
 from symnas.objectives import Objectives
 from symnas.outcome import Status
 from symnas.owners import Owner
@@ -174,13 +174,6 @@ def _fitting(
         try:
             decision = space.decision(trial.decision.flat())
             values = objectives.values(trial.metrics) if trial.status is Status.DONE else None
-        except (DecisionError, StudyError, TypeError):
+        except (DecisionError, EvaluatorError):
             continue
-        yield {
-            "decision": decision.flat(),
-            "status": trial.status.value,
-            "metrics": dict(trial.metrics),
-            "values": values,
-            "cost": trial.cost,
-            "fidelity": fidelity,
-        }
+        yield remembered(trial, decision, values, fidelity)

@@ -11,7 +11,7 @@ from symnas.algorithm import Algorithm
 from symnas.decision import Decision, build
 from symnas.errors import DecisionError, EvaluatorError, StudyError
 from symnas.layout import REAL
-from symnas.ledger import comparable
+from symnas.ledger import comparable, remembered
 from symnas.nodes import Value
 from symnas.objectives import Objectives, undefined
 from symnas.outcome import Status
@@ -157,11 +157,4 @@ def _fitting(
         except (DecisionError, EvaluatorError):
             continue
         if not undefined(values):
-            yield {
-                "decision": decision.flat(),
-                "status": trial.status.value,
-                "metrics": dict(trial.metrics),
-                "values": values,
-                "cost": trial.cost,
-                "fidelity": reached,
-            }
+            yield remembered(trial, decision, values, reached)
