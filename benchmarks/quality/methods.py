@@ -89,7 +89,7 @@ OURS = tuple(name for name, method in METHODS.items() if method.group == "ours")
 
 
 def _variant(of: str, title: str, **options: Any) -> Method:
-    return Method(f"{of}, {title}", "ablation", contract(of, options), cap=200)
+    return Method(f"{of}, {title}", "ablation", contract(of, options), cap=100)
 
 
 ABLATIONS: Mapping[str, Method] = {

@@ -40,6 +40,10 @@ PROBLEMS: tuple[str, ...] = tuple(
 """All names, the more telling ones first."""
 
 
+SEEDS: Mapping[str, int] = {name: 10 if name in SYNTHETIC else 30 for name in PROBLEMS}
+"""How many searches each method is given on a problem."""
+
+
 def get(name: str) -> Problem:
     """Return a problem by name."""
     if name == "mnist1d":

@@ -1,7 +1,8 @@
 """Run searches on problems, one after the other, and append what each found to `results/`.
 
 Every search is one line of `results/METHOD.csv`, written when it ends. Lines that are there are not run
-again, so the command continues where it was stopped. To run a method anew, delete its file.
+again, so the command continues where it was stopped; only a search that was given fewer evaluations than are
+asked for now is run once more, and then the longer one counts. To run a method anew, delete its file.
 
     python -m benchmarks.quality.run --methods smbo optuna-tpe --problems graph-cora --seeds 30
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.quality.methods import ABLATIONS, METHODS, Method
 from benchmarks.quality.problem import Problem
-from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, get
+from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, SEEDS, get
 from symnas.decision import Decision
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -119,12 +120,17 @@ def search(method: Method, problem: Problem, seed: int, budget: int) -> Trace:
 
 
 def read(method: str, folder: Path = RESULTS) -> list[Trace]:
-    """Return the traces of a method; none where it was not run yet."""
+    """Return the traces of a method, the longest of each problem and seed; none where it was not run yet."""
     path = folder / f"{method}.csv"
     if not path.exists():
         return []
+    longest: dict[tuple[str, int], Trace] = {}
     with path.open(newline="", encoding="utf-8") as file:
-        return [Trace.of(row) for row in csv.DictReader(file)]
+        for trace in map(Trace.of, csv.DictReader(file)):
+            known = longest.setdefault((trace.problem, trace.seed), trace)
+            if trace.evaluations > known.evaluations:
+                longest[trace.problem, trace.seed] = trace
+    return list(longest.values())
 
 
 def append(method: str, trace: Trace, folder: Path = RESULTS) -> None:
@@ -141,13 +147,14 @@ def append(method: str, trace: Trace, folder: Path = RESULTS) -> None:
 
 
 def tasks(
-    methods: Sequence[str], problems: Sequence[str], seeds: int, first: int = 10
+    methods: Sequence[str], problems: Sequence[str], seeds: int | None, first: int = 10
 ) -> Iterator[tuple[str, str, int]]:
     """Yield method, problem and seed: a few seeds of everything before the rest of anything."""
-    for some in (range(min(first, seeds)), range(first, seeds)):
+    for rest in (False, True):
         for method in methods:
             for problem in problems:
-                for seed in some:
+                every = range(SEEDS[problem] if seeds is None else seeds)
+                for seed in every[first:] if rest else every[:first]:
                     yield method, problem, seed
 
 
@@ -159,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--problems", nargs="+", default=list(PROBLEMS), choices=list(PROBLEMS), metavar="NAME"
     )
-    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--seeds", type=int, help="of every problem; otherwise as many as the page shows")
     parser.add_argument("--first", type=int, default=10, help="seeds of everything before more of anything")
     parser.add_argument("--budget", type=int, default=BUDGET)
     parser.add_argument("--folder", type=Path, default=RESULTS)
@@ -173,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (method, trace.problem, trace.seed)
         for method in options.methods
         for trace in read(method, options.folder)
+        if trace.evaluations >= min(options.budget, known[method].cap)
     }
     failures = 0
     for name, where, seed in tasks(options.methods, options.problems, options.seeds, options.first):

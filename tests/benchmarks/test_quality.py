@@ -130,6 +130,20 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.count("\n") == 4 + 8
 
 
+def test_a_search_that_was_given_less_is_run_again_and_the_longer_one_counts(tmp_path: Path) -> None:
+    common = ["--methods", "random", "--problems", "branin", "--seeds", "2", "--folder", str(tmp_path)]
+    assert run.main([*common, "--budget", "10"]) == 0
+    short = run.read("random", tmp_path)
+    assert run.main([*common, "--budget", "30"]) == 0
+    lines = (tmp_path / "random.csv").read_text().count("\n")
+    found = run.read("random", tmp_path)
+    assert [(trace.seed, trace.evaluations) for trace in found] == [(0, 30), (1, 30)]
+    for before, after in zip(short, found, strict=True):
+        assert after.steps[: len(before.steps)] == before.steps
+    assert run.main([*common, "--budget", "20"]) == 0
+    assert (tmp_path / "random.csv").read_text().count("\n") == lines == 1 + 4
+
+
 def test_a_failure_does_not_end_the_other_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
