@@ -70,7 +70,6 @@ bench: $(VENV)/.dev
 bench-quality: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.quality.run --ablations
-	$(BIN)/python -m benchmarks.quality.thinking
 	$(BIN)/python -m benchmarks.quality.page
 
 wheel: $(VENV)/.dev

@@ -58,16 +58,22 @@ def plain_pyglove(trials: int) -> None:
         generator.feedback(dna, EVALUATE(from_dna(SPACE, dna)).values[0])
 
 
+def row(title: str, trials: int, driven: float, alone: float) -> str:
+    return f"| {title} | {trials:,} | {driven:.2f} | {alone:.2f} | {driven / alone:.2f} |"
+
+
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    print("Milliseconds of processor time per trial, a sampler driven by us and by its own library:\n")
+    print("| sampler | trials | driven by us | by itself | ratio |")
+    print("|---|---:|---:|---:|---:|")
     for trials in map(int, sys.argv[1:] or ("200", "1000")):
-        print(f"{trials} trials, ms per trial: driven by us, by itself, ratio")
         for name in SAMPLERS:
             driven, alone = timed(ours, trials, Optuna(sampler=name)), timed(plain_optuna, trials, name)
-            print(f"  optuna {name:<10} {driven:8.2f} {alone:8.2f} {driven / alone:6.2f}", flush=True)
+            print(row(f"Optuna, `{name}`", trials, driven, alone), flush=True)
         evolution = PyGlove(generator_options={"population_size": 50})
         driven, alone = timed(ours, trials, evolution), timed(plain_pyglove, trials)
-        print(f"  pyglove evolution {driven:8.2f} {alone:8.2f} {driven / alone:6.2f}", flush=True)
+        print(row("PyGlove, evolution", trials, driven, alone), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Run every benchmark and write what they print, with the date and the machine, into docs/benchmarks.md.
 
 Each benchmark is a program that prints Markdown, tables under a `##` heading. One that fails is reported as
-failed, and the exit status says so; the page then keeps its old text.
+failed, and the exit status says so; the page then keeps its old text. What `make bench-quality` writes into
+the page, between markers, stays.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -16,8 +18,18 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-PROGRAMS = ("startup.py", "tree.py", "build.py", "driver.py", "thinking.py")
-PACKAGES = ("symnas", "torch", "numpy", "sqlalchemy", "pyglove", "optuna", "ConfigSpace")
+PROGRAMS = (
+    "startup.py",
+    "tree.py",
+    "build.py",
+    "driver.py",
+    "thinking.py",
+    "adapters.py",
+    "supernet.py",
+)
+PACKAGES = ("symnas", "torch", "numpy", "sqlalchemy", "pyglove", "optuna", "hyperopt", "ConfigSpace")
+# Written by `benchmarks/quality/summary.py`.
+QUALITY = re.compile(r"<!-- quality -->.*<!-- /quality -->\n", re.DOTALL)
 
 
 def processor() -> str:
@@ -30,8 +42,8 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def machine() -> str:
-    """Return a paragraph on what the figures were measured with."""
+def machine(before: float) -> str:
+    """Return a paragraph on what the figures were measured with, and what else ran when they began to be."""
     versions = []
     for name in PACKAGES:
         try:
@@ -41,11 +53,13 @@ def machine() -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     return (
         f"Measured on {today} with `make bench`: {os.cpu_count()} cores, "
-        f"{processor()}, {platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
+        f"{processor()}, {platform.system()}, Python {platform.python_version()}, {', '.join(versions)}. "
+        f"When it began, the machine had a load of {before:.1f} from other work."
     )
 
 
 def main() -> int:
+    before = os.getloadavg()[0]
     sections, failed = [], []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     for program in PROGRAMS:
@@ -64,8 +78,10 @@ def main() -> int:
         return 1
     head = (
         "# Benchmarks\n\nWhat is compared with a peer is run in turn with it, in one run, on one core; "
-        f"trust the ratios: absolute figures drift from machine to machine.\n\n{machine()}\n"
+        f"trust the ratios: absolute figures drift from machine to machine.\n\n{machine(before)}\n"
     )
+    kept = QUALITY.search(PAGE.read_text(encoding="utf-8"))
+    sections += [kept.group().rstrip()] if kept else []
     PAGE.write_text(head + "".join(f"\n{section}\n" for section in sections), encoding="utf-8")
     return 0
 

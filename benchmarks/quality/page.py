@@ -1,73 +1,25 @@
-"""Write docs/quality.md and its figures from the results that lie in `results/`."""
+"""Write docs/quality.md, its figures, and what other pages show of the results that lie in `results/`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import figures, thinking
+from benchmarks.quality import figures, quoted, summary
 from benchmarks.quality.claims import CLAIMS, Claim
+from benchmarks.quality.markdown import cell, milliseconds, regrets, table, text
 from benchmarks.quality.methods import ABLATIONS, METHODS
 from benchmarks.quality.problems import ABLATED, BUDGETS, PROBLEMS, REPORT, SYNTHETIC, TITLES, TUNING, get
 from benchmarks.quality.run import read
-from benchmarks.quality.stats import SEEN, TOLD, Mean, Results, Verdict, judge, ranking
+from benchmarks.quality.stats import SEEN, TOLD, Results, Verdict, judge, ranking
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-TEXTS = Path(__file__).resolve().parent / "texts"
 PACKAGES = ("optuna", "hyperopt", "pyglove", "smac", "scikit-learn", "torch", "numpy", "scipy")
 RANKED = (50, 100, 200)
-
-
-def number(value: float) -> str:
-    """Write a regret with as many digits as its size calls for."""
-    if value == 0:
-        return "0"
-    return f"{value:.2f}" if value >= 0.095 else f"{value:.3f}"
-
-
-def cell(mean: Mean | None, bold: bool = False) -> str:
-    """Write a mean and its standard error."""
-    if mean is None:
-        return "–"
-    text = f"{number(mean.mean)} ± {number(mean.error)}"
-    return f"**{text}**" if bold else text
-
-
-def milliseconds(value: float | None) -> str:
-    """Write a thinking time."""
-    if value is None:
-        return "–"
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table, the first column to the left and the others to the right."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def regrets(
-    results: Results, problem: str, which: int, methods: Sequence[str], budgets: Sequence[int]
-) -> str:
-    """Write the mean regret of every method at every budget; the smallest of each column is bold."""
-    means = {
-        method: [results.mean(method, problem, budget, which) for budget in budgets] for method in methods
-    }
-    means = {method: row for method, row in means.items() if any(row)}
-    best = [min((mean.mean for mean in column if mean), default=0.0) for column in zip(*means.values())]  # noqa: B905
-    rows = []
-    for method, row in means.items():
-        counts = [mean.seeds for mean in row if mean]
-        seeds = f"{counts[0]}" if len(set(counts)) == 1 else f"{counts[0]}, at last {counts[-1]}"
-        cells = [
-            cell(mean, mean is not None and mean.mean <= low) for mean, low in zip(row, best, strict=True)
-        ]
-        rows.append([METHODS[method].title, milliseconds(results.think(method, problem)), *cells, seeds])
-    return table(["method", "ms", *map(str, budgets), "seeds"], rows)
 
 
 def improvements(results: Results, problem: str, methods: Sequence[str], budgets: Sequence[int]) -> str:
@@ -173,28 +125,6 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def text(name: str) -> str:
-    """Return a paragraph that people wrote, kept beside the code."""
-    return (TEXTS / f"{name}.md").read_text(encoding="utf-8").strip()
-
-
-def thinking_table() -> str:
-    """Write milliseconds per trial after many trials, measured and quoted."""
-    measured = thinking.read()
-    rows = [
-        [METHODS[method].title, *(milliseconds(times.get(mark)) for mark in thinking.MARKS)]
-        for method, times in measured.items()
-    ]
-    rows += [
-        ["DeepArchitect random, quoted", "–", "0.19", "–", "–"],
-        ["DeepArchitect evolution, quoted", "–", "0.26", "–", "–"],
-        ["DeepArchitect MCTS, quoted", "–", "0.29", "–", "–"],
-        ["DeepArchitect SMBO, quoted", "–", "28", "–", "–"],
-        ["Optuna TPE, quoted", "–", "7.4", "45", "–"],
-    ]
-    return table(["ms per trial after", *(f"{mark:,}" for mark in thinking.MARKS)], rows)
-
-
 def ablation_table(budgets: Sequence[int] = (50, 100)) -> str:
     """Write what becomes of variants on the tables on which settings were chosen."""
     results = Results({name: read(name) for name in (*ABLATIONS, "smbo", "mcts")})
@@ -246,12 +176,14 @@ def main() -> int:
     parts.append("![Mean regret over evaluations on synthetic problems](quality/synthetic.svg)")
     for name in SYNTHETIC:
         parts += [f"### {TITLES[name].capitalize()}", regrets(results, name, TOLD, methods, BUDGETS)]
-    parts += ["## The cost of thinking", text("thinking"), thinking_table()]
+    parts += ["## The cost of thinking", text("thinking")]
     ablations = ablation_table()
     if ablations:
         parts += ["## What matters", text("ablations"), ablations]
-    parts += ["## DeepArchitect, quoted", text("quoted")]
+    parts += ["## DeepArchitect, quoted", text("quoted"), quoted.quoted()]
+    parts += [text("shares"), quoted.shares(results)]
     (DOCS / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    summary.write(results, DOCS)
     searches = sum(len(traces) for traces in results.traces.values())
     print(f"docs/quality.md says what {searches} searches found")
     return 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("mnist1d", reason="the signals come from a package of the extra `bench`")
+
 import symnas
 from benchmarks.quality.mnist1d import make, training
 from benchmarks.quality.mnist1d.table import TABLE, Mnist1D, read, space, table, value

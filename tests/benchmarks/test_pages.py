@@ -1,0 +1,80 @@
+"""What pages say of search quality is what the results say."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality import page, quoted, summary
+from benchmarks.quality.markdown import cell, means, milliseconds, number, regrets
+from benchmarks.quality.methods import METHODS
+from benchmarks.quality.problems import BUDGETS, REPORT, SYNTHETIC, TUNING
+from benchmarks.quality.run import Trace, read
+from benchmarks.quality.stats import SEEN, TOLD, Mean, Results
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@cache
+def results() -> Results:
+    return Results({method: read(method) for method in METHODS})
+
+
+@pytest.mark.parametrize("name", ["benchmarks.md", "choosing.md"])
+def test_sections_of_other_pages_are_current(name: str) -> None:
+    marker, section = summary.sections(results())[name]
+    written = (DOCS / name).read_text(encoding="utf-8")
+    assert f"<!-- {marker} -->" in written
+    assert summary.inserted(written, marker, section) == written, "run `make bench-quality`"
+
+
+def test_the_page_on_quality_is_current() -> None:
+    written = (DOCS / "quality.md").read_text(encoding="utf-8")
+    tables = [page.claim_table(results(), REPORT), page.exceptions(results(), REPORT)]
+    tables += [page.ranks(results(), REPORT)[0], page.ablation_table(), quoted.shares(results())]
+    for names, which in ((REPORT, SEEN), (TUNING, SEEN), (SYNTHETIC, TOLD)):
+        tables += [regrets(results(), name, which, list(METHODS), BUDGETS) for name in names]
+    assert [table.partition("\n")[0] for table in tables if table not in written] == []
+
+
+def test_a_section_replaces_what_stands_between_its_markers_alone() -> None:
+    first = summary.inserted("# Page\n\nText.\n", "quality", "old")
+    assert first == "# Page\n\nText.\n\n<!-- quality -->\n\nold\n\n<!-- /quality -->\n"
+    assert summary.inserted(f"{first}\nRest.\n", "quality", r"new \1") == (
+        "# Page\n\nText.\n\n<!-- quality -->\n\nnew \\1\n\n<!-- /quality -->\n\nRest.\n"
+    )
+
+
+def test_numbers_have_the_digits_that_their_size_calls_for() -> None:
+    assert [number(value) for value in (0, 0.0004, 0.0949, 0.095, 1.234)] == [
+        "0",
+        "0.000",
+        "0.095",
+        "0.10",
+        "1.23",
+    ]
+    assert [milliseconds(value) for value in (None, 0.004, 1.26, 12.6)] == ["–", "0.00", "1.3", "13"]
+    assert cell(Mean(0.5, 0.01, 3), bold=True) == "**0.50 ± 0.010**"
+
+
+def test_the_smallest_mean_of_a_column_is_bold_and_short_searches_are_left_out() -> None:
+    def traces(value: float, evaluations: int) -> list[Trace]:
+        return [Trace("branin", seed, evaluations, 1.0, [(1, value + seed, 0.0)]) for seed in (0, 2)]
+
+    found = Results({"smbo": traces(1.0, 100), "random": traces(2.0, 50), "mcts": []})
+    columns = [("branin", 50), ("branin", 100)]
+    assert means(found, SEEN, ["smbo", "random", "mcts"], columns) == {
+        "smbo": ["**2.00 ± 1.00**", "**2.00 ± 1.00**"],
+        "random": ["3.00 ± 1.00", "–"],
+    }
+
+
+def test_shares_are_of_random_search_in_the_same_measurement() -> None:
+    lines = quoted.shares(results()).splitlines()
+    default = next(line for line in lines if "MCTS, default" in line)
+    assert default.split("|")[2].strip() == "76 / 91 / 87 / 83"
+    mine = next(line for line in lines if line.startswith("| `mcts`")).split("|")[2].split("/")
+    ratio = [results().mean(method, "nb201-cifar10", 50, SEEN).mean for method in ("mcts", "random")]
+    assert float(mine[0]) == pytest.approx(100 * ratio[0] / ratio[1], abs=0.5)
