@@ -21,14 +21,15 @@ HOMES = {
     "errors": "errors",
     "tree": """activity algorithm batch chain counting covering decision drawing editing encoding enumeration
         fidelity layout mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge
-        random_spaces ranges render sampling serial space statistics statistics_view subsets uniform""",
+        random_spaces ranges relaxation relaxed_algorithm render sampling serial space statistics
+        statistics_view subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices compiled coverage exploration instrument
         operations program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
     "compile": """axes births calibration clauses dispatch features flops generated graph layouts parts
-        profile recording requirements residual slices slicing splicing supernet trace variants
-        visibility writing""",
+        profile recording requirements residual slice_optimizer slices slicing splicing superposed supernet trace
+        variants visibility writing""",
     "estimators": "batches content isolation task training",
     "search": """carry checkpoints crew driver evaluation fingerprint identity interrupts ledger objectives
         owners pool progress pruners replay search session study_statistics sql_store store store_errors
@@ -41,7 +42,7 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
     *("batches", "births", "calibration", "features", "flops", "graph", "isolation", "parts", "profile"),
-    *("slices", "supernet", "task", "training"),
+    *("slices", "supernet", "superposed", "task", "training"),
 }  # fmt: skip
 
 
