@@ -36,6 +36,7 @@ class Part:
         buffer: whether it is a statistic and no parameter.
         index: where it stands in the shared tensor.
         own: whether the child has one of its own instead.
+        leaf: what takes the child's gradient, where it is kept apart (`symnas.slice_optimizer`).
     """
 
     key: str
@@ -46,6 +47,7 @@ class Part:
     buffer: bool
     index: tuple[Index, ...] = ()
     own: bool = False
+    leaf: nn.Parameter | None = None
 
     @property
     def name(self) -> str:
@@ -65,6 +67,7 @@ class Plan:
     Args:
         moving: parts that are put into the child anew for every call.
         copied: statistics that no view can reach, and which are copied back after every call.
+        sliced: parts whose gradients are kept apart.
     """
 
     decision: Decision
@@ -75,6 +78,7 @@ class Plan:
     bound: bool = False
     moving: list[Part] = field(default_factory=list)
     copied: list[Part] = field(default_factory=list)
+    sliced: list[Part] = field(default_factory=list)
     _places: dict[str, list[tuple[nn.Module, str]]] = field(default_factory=dict)
 
     @property

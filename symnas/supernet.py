@@ -21,6 +21,7 @@ from symnas.errors import BuildError
 from symnas.layouts import Shared, Tensors
 from symnas.parts import Move, Part, Plan, extend, narrow, place, plan, spread, write
 from symnas.point import Value
+from symnas.slice_optimizer import Make, SliceOptimizer
 
 if TYPE_CHECKING:
     from symnas.program import Program
@@ -72,6 +73,7 @@ class Supernet(nn.Module):
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
+        self._slices: SliceOptimizer | None = None
         self._grow([self._plan(decision) for decision in covering(program.space)])
 
     # -- calling --------------------------------------------------------------------------------
@@ -97,8 +99,14 @@ class Supernet(nn.Module):
             decision: which child; the active one for None.
         """
         made = self._bound(self._active if decision is None else self.program.decision(decision))
+        if self._slices is not None and torch.is_grad_enabled():
+            self._slices.called(made)
         for part in made.moving:
-            place(made, part, narrow(self._tensor(part.name), part.index))
+            value = narrow(self._tensor(part.name), part.index)
+            if part.leaf is None:
+                place(made, part, value)
+            else:
+                part.leaf.data.copy_(value.detach())
         yield made.child
         for part in made.copied:
             write(self._tensor(part.name), part.index, made.buffer(part))
@@ -177,6 +185,32 @@ class Supernet(nn.Module):
         """
         self._optimizers.append(optimizer)
 
+    def optimizer(self, make: Make) -> SliceOptimizer:
+        """Return an optimiser whose steps touch only what the called children use.
+
+        It steps as the optimiser would on the child alone; weights that no child used since `zero_grad` keep
+        their values, and their moments, and cost nothing. From now on gradients stand in slices, not in the
+        `grad` of the parameters that are larger than the child's: `used` returns them, to be clipped, say.
+
+        Args:
+            make: from a list of parameters to an optimiser; any whose state is a number per position, or per
+                tensor.
+        """
+        self.slices = made = SliceOptimizer(self, make)
+        self.follow(made)
+        return made
+
+    @property
+    def slices(self) -> SliceOptimizer | None:
+        """The optimiser that gradients are kept apart for, if there is one."""
+        return self._slices
+
+    @slices.setter
+    def slices(self, optimizer: SliceOptimizer | None) -> None:
+        self._slices = optimizer
+        for made in self._plans.values():
+            made.bound = False
+
     # -- shared tensors -------------------------------------------------------------------------
 
     def _tensor(self, name: str) -> torch.Tensor:
@@ -210,7 +244,7 @@ class Supernet(nn.Module):
     def _bind(self, made: Plan) -> None:
         """Give a child the tensors that stay the same from call to call."""
         made.realise(self.program, self.seed, self.dtype, self.device)
-        made.moving, made.copied = [], []
+        made.moving, made.copied, made.sliced = [], [], []
         own = self._own.setdefault(made.decision.key, {}) if self.statistics == "own" else None
         rows = self._shared.refined(made.rows)
         for key, part in made.parts.items():
@@ -224,10 +258,27 @@ class Supernet(nn.Module):
             if whole or (part.buffer and all(isinstance(i, slice) for i in part.index)):
                 place(made, part, tensor if whole else narrow(tensor, part.index))
                 continue
+            if not part.buffer and self._slices is not None:
+                self._detach(made, part, tensor)
+                if all(isinstance(i, slice) for i in part.index):
+                    continue
+            else:
+                part.leaf = None
             made.moving.append(part)
             if part.buffer:
                 made.copied.append(part)
         made.bound = True
+
+    @staticmethod
+    def _detach(made: Plan, part: Part, tensor: torch.Tensor) -> None:
+        """Give a child a leaf for its part of a parameter; gradients that it has stay with it."""
+        value = narrow(tensor.detach(), part.index)
+        if part.leaf is None:
+            part.leaf = nn.Parameter(value, requires_grad=tensor.requires_grad)
+        else:
+            part.leaf.data = value
+        place(made, part, part.leaf)
+        made.sliced.append(part)
 
     # -- growing --------------------------------------------------------------------------------
 
@@ -338,7 +389,7 @@ class Supernet(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave built children out: they are made again when they are asked for."""
-        return {**self.__dict__, "_plans": OrderedDict(), "_optimizers": []}
+        return {**self.__dict__, "_plans": OrderedDict(), "_optimizers": [], "_slices": None}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Supernet:
         """Copy the weights; the program is the same."""

@@ -42,7 +42,7 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
     *("batches", "births", "calibration", "features", "flops", "graph", "isolation", "parts", "profile"),
-    *("slices", "supernet", "superposed", "task", "training"),
+    *("slice_optimizer", "slices", "supernet", "superposed", "task", "training"),
 }  # fmt: skip
 
 
