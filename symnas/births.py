@@ -158,12 +158,17 @@ def birth(program: Program, values: Mapping[str, Value], device: str | None = "m
         with builder.running(coverage, run), place:
             target = builder.fresh_target(coverage) if coverage.definitions else program.target
             child = target(*program.args, **program.kwargs)
-        return _birth(program, run, child)
+        return birth_of(program, run, child)
 
     return builder.guarded(program, values, build, BirthRun(values))
 
 
-def _birth(program: Program, run: BirthRun, child: object) -> Birth:
+def birth_of(program: Program, run: BirthRun, child: object) -> Birth:
+    """Return what a run has made, with the keys that it noted.
+
+    Raises:
+        BuildError: it is no module; or holds parameters that were made outside the run.
+    """
     if not isinstance(child, nn.Module):
         raise BuildError(
             f"weights are shared between modules; {program.name} makes {type(child).__name__!r}: give a "

@@ -9,6 +9,7 @@ from typing import Any
 
 from symnas import choices
 from symnas.errors import DecisionError, ProgramError
+from symnas.likeness import alike
 from symnas.nodes import label_key
 from symnas.runtime import RUN, UNDECIDED, Arrival, Frame, set_value
 from symnas.sites import CallSite, Function, Label, Loop, Site, Spec
@@ -121,13 +122,39 @@ class Runtime:
             frame.run.subsets[id(result)] = (result, arrival.value)
         return frame.run.left(arrival, result)
 
+    def offered(self, frame: Frame | None, site: Site, index: int) -> bool:
+        """Whether to evaluate a candidate (-1: the code's own expression), where several of one may be."""
+        if frame is None:
+            return index == site.plain_index
+        arrival = frame.unwind(site)
+        assert arrival is not None
+        offers = frame.run.offers(arrival)
+        if offers is None:
+            return index == (-1 if arrival.value is UNDECIDED else arrival.code)
+        if index in offers:
+            arrival.branch = _branch(arrival.spec.labels[index])
+        return index in offers
+
+    def together(self, frame: Frame | None, site: Site, code: int, *values: Any) -> Any:
+        """Return what a choice evaluates to, of the values of those candidates that were offered."""
+        if frame is None:
+            return values[code]
+        arrival = frame.unwind(site)
+        assert arrival is not None
+        offers = frame.run.offers(arrival)
+        if offers is None:
+            return values[code]
+        return frame.run.together(arrival, {index: values[index] for index in offers})
+
     def dynamic(self, frame: Frame | None, site: Site, kind: str, /, *args: Any, **kwargs: Any) -> Any:
         """Make a choice whose candidates or bounds are known only now."""
         if frame is None:
             return getattr(choices, kind)(*args, **kwargs)
         spec, candidates = choices.describe(kind, *args, **kwargs)
         arrival = frame.run.arrive(frame, site, spec)
-        code = arrival.code
+        code, offers = arrival.code, frame.run.offers(arrival)
+        if spec.kind == "oneof" and offers is not None:
+            return frame.run.together(arrival, {index: choices.made(candidates[index]) for index in offers})
         if spec.kind == "oneof":
             assert isinstance(code, int)
             return choices.made(candidates[code])
@@ -260,17 +287,9 @@ def _distinct(labels: tuple[Label, ...]) -> list[Label]:
 
 def _find(value: object, candidates: tuple[Any, ...]) -> int | None:
     for index, candidate in enumerate(candidates):
-        other = (
-            candidate() if type(candidate) is FunctionType and candidate.__name__ == "<lambda>" else candidate
-        )
-        if other is value:
+        thunk = type(candidate) is FunctionType and candidate.__name__ == "<lambda>"
+        if alike(candidate() if thunk else candidate, value):
             return index
-        if type(other) is type(value):
-            try:
-                if bool(other == value):
-                    return index
-            except Exception:  # a type whose equality is no truth value is compared by identity only
-                continue
     return None
 
 

@@ -8,7 +8,7 @@ plain code does; so another thread that constructs the same class during a run i
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -163,6 +163,14 @@ class Run:
     def left(self, arrival: Arrival, result: object) -> object:  # noqa: ARG002
         """Return what the choice expression evaluates to; the default is `result` itself."""
         return result
+
+    def offers(self, arrival: Arrival) -> Collection[int] | None:  # noqa: ARG002
+        """Return which candidates of a choice are all evaluated; None, the default, for the chosen alone."""
+        return None
+
+    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        """Return what a choice evaluates to of which several candidates were evaluated, by their codes."""
+        raise NotImplementedError(f"{type(self).__name__} offers candidates of {arrival.address}: {values}")
 
     def turned(self, frame: Frame, loop: Loop, iterable: Iterable[Any]) -> Iterable[Any]:  # noqa: ARG002
         """Return what a counted loop goes over; the default is `iterable` itself."""

@@ -1,0 +1,368 @@
+"""One construction of a program in which choices among modules stay open.
+
+A child holds the chosen candidate where its constructor evaluated a choice. Here every candidate is evaluated
+there, each under its own branch, so that the points inside it have their addresses and its weights the keys
+that they have in children (`symnas.births`). A `Choice`, one module that holds them all, takes the place of
+the value; the rest is the user's own code, run as it stands. So a decision among modules is a switch and no
+rebuild, and what is mixed in a relaxed network is what children are made of.
+
+Only choices whose candidates are all modules are opened, and only where the constructor makes them. Which
+those are is found by evaluating them, once, without computing: a choice among anything else (a width, a name
+that is compared later, a choice in `forward`) is closed, and takes the value that it is given.
+
+Law: with every `Choice` switched to what a decision says, and every closed point given what it says, the
+model computes what the child computes, in all programs that call the modules they choose among. A program
+that looks at them instead (`isinstance(self.op, nn.Identity)`) breaks it; who relies on the law compares
+outputs.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from symnas import builder
+from symnas.births import Birth, BirthRun, birth_of
+from symnas.compiled import RESERVED, place_at
+from symnas.errors import BuildError
+from symnas.instrument import FRAME
+from symnas.runtime import Arrival, set_value
+from symnas.sites import Function, Label, Site, Value
+
+if TYPE_CHECKING:
+    from symnas.program import Program
+
+Rule = Callable[["Choice", tuple[Any, ...], dict[str, Any]], Any]
+"""What a choice computes; given the choice and the arguments that its candidate would be called with."""
+
+
+class Choice(nn.Module):
+    """All candidates of a choice among modules; calls the active one, or does what `rule` says.
+
+    Args:
+        address: of the point; several choices have one address where one decision is used at several places.
+        labels: of the candidates.
+        candidates: the modules.
+        origin: `file:line` of the annotation.
+        active: which candidate is called.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        labels: tuple[Label, ...],
+        candidates: Collection[nn.Module],
+        origin: str,
+        active: int = 0,
+    ) -> None:
+        super().__init__()
+        self.address, self.labels, self.origin = address, labels, origin
+        self.candidates = nn.ModuleList(candidates)
+        self.active = active
+        self.rule: Rule | None = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the active candidate."""
+        if self.rule is not None:
+            return self.rule(self, args, kwargs)
+        return self.candidates._modules[str(self.active)](*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a number or text that all candidates have alike, as code around them may ask for one."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            modules = self.__dict__.get("_modules", {})
+            found = [getattr(each, name, None) for each in modules.get("candidates", ())]
+            if (
+                not found
+                or not isinstance(found[0], (bool, int, float, str))
+                or found.count(found[0]) < len(found)
+            ):
+                raise
+            return found[0]
+
+    def extra_repr(self) -> str:
+        """Name the point."""
+        return f"{self.address}: {', '.join(map(str, self.labels))}"
+
+
+@dataclass(frozen=True)
+class Superposition(Birth):
+    """A model with its choices among modules open, and the keys of its tensors.
+
+    Args:
+        choices: by address, in the order of construction.
+        subsets: all candidates of each open choice of several modules, by address; a tuple for each place.
+        closed: the values that the other points took, by address.
+        sites: what is known about every point met, by address.
+    """
+
+    choices: Mapping[str, tuple[Choice, ...]]
+    subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
+    closed: Mapping[str, Value]
+    sites: Mapping[str, Site]
+
+    def switch(self, decision: Mapping[str, Value]) -> None:
+        """Make the candidates active that a decision says; of what it does not name, nothing is called."""
+        for address, choices in self.choices.items():
+            if address in decision:
+                for choice in choices:
+                    choice.active = choice.labels.index(decision[address])
+
+
+def superposed(
+    program: Program,
+    values: Mapping[str, Value] | None = None,
+    *,
+    device: str | None = None,
+    only: Collection[str] | None = None,
+) -> Superposition:
+    """Construct a program's model with its choices among modules open.
+
+    Choices of several modules are opened where they are named in `only`: all candidates are then there.
+
+    Args:
+        program: whose target makes a module.
+        values: of points that are closed, by address; others take their defaults.
+        device: where tensors are made; `meta` computes nothing, None is wherever the code makes them.
+        only: addresses to open; all that can be for None.
+
+    Raises:
+        BuildError: the user's code raised; or parameters were made outside the run.
+    """
+    values = {} if values is None else values
+    return _construct(program, values, device, openable(program, values) if only is None else frozenset(only))
+
+
+def openable(
+    program: Program, values: Mapping[str, Value] | None = None, *, subsets: bool = False
+) -> frozenset[str]:
+    """Return the addresses of the choices whose candidates are all modules, found without computing.
+
+    Args:
+        program: whose target makes a module.
+        values: of points that are closed; what they are tells which other points there are.
+        subsets: whether to look at choices of several modules (`2 of {…}`) too.
+    """
+    given = {} if values is None else values
+    closed: set[str] = set()
+    while True:
+        probe = _Probe(given, closed, subsets)
+        try:
+            _run(program, probe, "meta")
+        except Exception as error:
+            # A candidate that cannot be made here (a width that does not fit, say) closes its choice.
+            arrival = next((found for found in probe.evaluating(error) if found.address not in closed), None)
+            if arrival is None:
+                return _openable_for_real(program, given, subsets)
+            closed.add(arrival.address)
+            continue
+        if probe.plain <= closed:
+            return frozenset(probe.met - closed)
+        closed |= probe.plain
+
+
+def _openable_for_real(program: Program, values: Mapping[str, Value], subsets: bool) -> frozenset[str]:
+    """Return the same of code that needs real tensors; its candidates are taken to be as they seem."""
+    probe = _Probe(values, set(), subsets)
+    with torch.random.fork_rng(devices=[]):
+        builder.guarded(program, values, lambda run: _run(program, run, None), probe)
+    return frozenset(probe.met - probe.plain)
+
+
+def _construct(
+    program: Program, values: Mapping[str, Value], device: str | None, opened: Collection[str]
+) -> Superposition:
+    def build(run: SuperposedRun) -> Superposition:
+        made = birth_of(program, run, _run(program, run, device))
+        choices = {address: tuple(each) for address, each in run.choices.items()}
+        met = {a: arrival.value for a, arrival in run.arrivals.items() if a not in opened}
+        subsets = {address: tuple(each) for address, each in run.subsets_met.items()}
+        sites = {address: arrival.site for address, arrival in run.arrivals.items()}
+        return Superposition(made.child, made.parameters, made.buffers, choices, subsets, met, sites)
+
+    return builder.guarded(program, values, build, SuperposedRun(values, opened))
+
+
+def _run(program: Program, run: SuperposedRun, device: str | None) -> Any:
+    coverage = program.whole_coverage
+    place = nullcontext() if device is None else torch.device(device)
+    with builder.running(coverage, run, all_evaluated), place:
+        target = builder.fresh_target(coverage, all_evaluated) if coverage.definitions else program.target
+        return target(*program.args, **program.kwargs)
+
+
+class SuperposedRun(BirthRun):
+    """A run that evaluates all candidates of some choices.
+
+    Args:
+        values: of the others, by address; defaults where absent.
+        opened: addresses of those.
+    """
+
+    def __init__(self, values: Mapping[str, Value], opened: Collection[str]) -> None:
+        super().__init__(values, strict=False)
+        self.opened = opened
+        self.choices: dict[str, list[Choice]] = {}
+        self.subsets_met: dict[str, list[tuple[nn.Module, ...]]] = {}
+
+    def opens(self, arrival: Arrival) -> bool:
+        """Whether all candidates of a choice are evaluated."""
+        return arrival.address in self.opened
+
+    def offers(self, arrival: Arrival) -> Collection[int] | None:
+        """Return all codes of a choice that is open."""
+        opened = arrival.spec.kind == "oneof" and self.opens(arrival)
+        return range(len(arrival.spec.labels)) if opened else None
+
+    def _decide(self, arrival: Arrival) -> None:
+        """Give an open choice some value, which nothing looks at; and one of several all its candidates."""
+        if not self.opens(arrival):
+            super()._decide(arrival)
+        elif arrival.spec.kind == "manyof":
+            arrival.value, arrival.code = arrival.spec.labels, tuple(range(len(arrival.spec.labels)))
+        else:
+            arrival.value, arrival.code = arrival.spec.labels[0], 0
+
+    def left(self, arrival: Arrival, result: object) -> object:
+        """Note the candidates of a choice of several."""
+        if arrival.spec.kind == "manyof" and self.opens(arrival):
+            pairs = enumerate(result)  # type: ignore[arg-type,var-annotated]
+            modules = tuple(_module(arrival, code, value) for code, value in pairs)
+            self.subsets_met.setdefault(arrival.address, []).append(modules)
+        return result
+
+    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        """Return a module that holds all candidates."""
+        candidates = [_module(arrival, code, value) for code, value in values.items()]
+        default = arrival.spec.index(arrival.spec.default) if arrival.spec.known else None
+        choice = Choice(arrival.address, arrival.spec.labels, candidates, arrival.site.origin, default or 0)
+        self.choices.setdefault(arrival.address, []).append(choice)
+        return choice
+
+
+class _Probe(SuperposedRun):
+    """A run that finds out what can be opened by opening whatever may be."""
+
+    def __init__(self, values: Mapping[str, Value], closed: set[str], subsets: bool) -> None:
+        super().__init__(values, ())
+        self.closed, self.subsets_too = closed, subsets
+        self.met: set[str] = set()
+        self.plain: set[str] = set()
+        """Addresses of choices among other things than modules."""
+
+    def opens(self, arrival: Arrival) -> bool:
+        spec, site = arrival.spec, arrival.site
+        several = self.subsets_too and spec.kind == "manyof" and not (spec.ordered or spec.repeats)
+        if arrival.address in self.closed or not (spec.kind == "oneof" or (several and site.dynamic is None)):
+            return False
+        written = [choice.expr for choice in site.choices]
+        return site.dynamic is not None or not all(isinstance(expr, ast.Constant) for expr in written)
+
+    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        self.met.add(arrival.address)
+        if all(isinstance(value, nn.Module) for value in values.values()):
+            return super().together(arrival, values)
+        self.plain.add(arrival.address)
+        chosen = self.values.get(arrival.address, arrival.spec.default if arrival.spec.known else None)
+        set_value(arrival, arrival.spec.labels[0] if chosen is None else chosen)
+        return values[arrival.code if isinstance(arrival.code, int) else 0]
+
+    def left(self, arrival: Arrival, result: object) -> object:
+        if arrival.spec.kind == "manyof" and self.opens(arrival):
+            self.met.add(arrival.address)
+            if not all(isinstance(value, nn.Module) for value in result):  # type: ignore[attr-defined]
+                self.plain.add(arrival.address)
+        return result
+
+    def evaluating(self, error: BaseException) -> Iterator[Arrival]:
+        """Yield the open choices of which a candidate was being evaluated when an error was raised."""
+        trace, found = error.__traceback__, list[Arrival]()
+        while trace is not None:
+            record = trace.tb_frame.f_locals.get(FRAME)
+            found += [] if record is None else [each for each in record.open if self.opens(each)]
+            trace = trace.tb_next
+        yield from reversed(found)
+
+
+def _module(arrival: Arrival, code: int, value: object) -> nn.Module:
+    if isinstance(value, nn.Module):
+        return value
+    raise BuildError(
+        f"{arrival.site.location}\na choice among modules stays open where all its candidates are modules, "
+        f"and candidate {arrival.spec.labels[code]!r} of {arrival.address!r} is a "
+        f"{type(value).__name__!r} here"
+    )
+
+
+# -- code ---------------------------------------------------------------------------------------
+
+
+def all_evaluated(record: Function, node: Any) -> Any:  # noqa: ARG001
+    """Rewrite an instrumented tree so that a choice evaluates all candidates that its run offers.
+
+    `a if enter(…) == 0 else b` becomes `together(…, enter(…), a if offered(…, 0) else None, …)`: the
+    candidates stay in the scope and the stack frame of the code around them.
+    """
+    return _Rewriter().visit(node)
+
+
+class _Rewriter(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        new: Any = self.generic_visit(node)
+        if not _operation(new, "leave"):
+            return new  # type: ignore[no-any-return]
+        frame, place, value = new.args
+        chain = _chain(value)
+        if chain is None:
+            return new  # type: ignore[no-any-return]
+        enter, values, own = chain
+
+        def call(name: str, *args: ast.expr) -> ast.expr:
+            function = ast.Attribute(ast.Name(RESERVED, ast.Load()), name, ast.Load())
+            return place_at(ast.Call(function, [frame, place, *args], []), node)
+
+        offered = []
+        for index, each in enumerate(values):
+            number: ast.expr = place_at(ast.Constant(-1 if own and index == len(values) - 1 else index), node)
+            offered.append(
+                place_at(ast.IfExp(call("offered", number), each, place_at(ast.Constant(None), node)), node)
+            )
+        new.args = [frame, place, call("together", enter, *offered)]
+        return new  # type: ignore[no-any-return]
+
+
+def _chain(value: ast.expr) -> tuple[ast.expr, list[ast.expr], bool] | None:
+    """Take a choice apart: its arrival, its candidates, and whether the last is the code's own expression."""
+    enter: ast.expr | None = None
+    values: list[ast.expr] = []
+    while isinstance(value, ast.IfExp) and isinstance(value.test, ast.Compare):
+        asked = value.test.left
+        if not isinstance(value.test.ops[0], ast.Eq) or not _operation(
+            asked, "enter" if enter is None else "taken"
+        ):
+            break
+        enter = asked if enter is None else enter
+        values.append(value.body)
+        value = value.orelse
+    if enter is None:
+        return None
+    values.append(value)
+    return enter, values, _operation(value, "settle")
+
+
+def _operation(node: ast.AST, name: str) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == name
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == RESERVED
+    )
