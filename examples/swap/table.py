@@ -16,7 +16,7 @@ from task import task
 import symnas
 
 HERE = Path(__file__).parent
-HEADINGS = ("algorithm", "best, valid", "best, test", "first 10", "last 10", "training")
+HEADINGS = ("algorithm", "best, valid", "lowest to highest", "best, test", "first 10", "last 10")
 
 
 def main() -> None:
@@ -25,13 +25,10 @@ def main() -> None:
     options.store.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for word in options.words or symnas.algorithms.names():
-        command = search_command(word, options.trials, options.store)
-        print(" ".join(command), flush=True)
-        run = [sys.executable, "-c", "from symnas.cli import main; main()", *command[1:]]
-        done = subprocess.run(run, cwd=HERE, check=False)
-        if done.returncode == 0:
-            rows.append(row_of(symnas.load_study(options.store, word), word))
-    rows.sort(key=lambda row: -row[1])
+        found = [outcome(word, seed, options) for seed in range(options.seeds)]
+        if None not in found:
+            rows.append((word, found))
+    rows.sort(key=lambda row: -mean(valid for valid, *_ in row[1]))
     print()
     for line in markdown(rows):
         print(line)
@@ -44,30 +41,43 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="names of algorithms; all that there are by default")
     parser.add_argument("--trials", type=int, default=20, help="how many children each trains")
+    parser.add_argument("--seeds", type=int, default=3, help="how many searches of each")
     parser.add_argument("--store", type=Path, default=Path("runs/swap.db"), help="where studies are kept")
     options = parser.parse_args()
     options.store = options.store.resolve()
     return options
 
 
-def search_command(word: str, trials: int, store: Path) -> list[str]:
-    line = f"symnas search net.py:Net --task task.py:task --algorithm {word} --name {word} --trials {trials}"
-    return [*line.split(), "--progress", "silent", "--store", str(store)]
+def outcome(word: str, seed: int, options: argparse.Namespace) -> tuple[float, ...] | None:
+    """Search, or go on to, and return how it went; None where the search failed."""
+    command = search_command(word, seed, options)
+    print(" ".join(command), flush=True)
+    run = [sys.executable, "-c", "from symnas.cli import main; main()", *command[1:]]
+    if subprocess.run(run, cwd=HERE, check=False).returncode:
+        return None
+    return figures(symnas.load_study(options.store, f"{word}-{seed}"))
 
 
-def row_of(study: symnas.Study, word: str) -> tuple:
+def search_command(word: str, seed: int, options: argparse.Namespace) -> list[str]:
+    line = f"symnas search net.py:Net --task task.py:task --algorithm {word} --trials {options.trials}"
+    rest = f"--seed {seed} --name {word}-{seed} --progress silent --store"
+    return [*line.split(), *rest.split(), str(options.store)]
+
+
+def figures(study: symnas.Study) -> tuple[float, ...]:
     """Return the best accuracy on validation images, its own on test images, and how trials went."""
     best = study.best
     test = task.score(best.load(), split="test")["accuracy"]
     values = [trial.metrics["accuracy"] for trial in study.trials if "accuracy" in trial.metrics]
-    seconds = sum(trial.cost or 0.0 for trial in study.trials)
-    return word, best.metrics["accuracy"], test, mean(values[:10]), mean(values[-10:]), seconds
+    return best.metrics["accuracy"], test, mean(values[:10]), mean(values[-10:])
 
 
 def markdown(rows: list[tuple]) -> list[str]:
     lines = [f"| {' | '.join(HEADINGS)} |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-    for word, *accuracies, seconds in rows:
-        cells = [f"`{word}`", *(f"{accuracy:.3f}" for accuracy in accuracies), f"{seconds:.0f} s"]
+    for word, found in rows:
+        valid, test, first, last = ([*column] for column in zip(*found, strict=True))
+        spread = f"{min(valid):.3f} to {max(valid):.3f}"
+        cells = [f"`{word}`", f"{mean(valid):.3f}", spread, *(f"{mean(c):.3f}" for c in (test, first, last))]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -15,8 +15,10 @@ from benchmarks.quality import native, peers, run, stats, synthetic
 from benchmarks.quality.claims import CLAIMS, Claim
 from benchmarks.quality.methods import METHODS, contract
 from benchmarks.quality.pickles import load
+from benchmarks.quality.problems import BUDGET, get
 from benchmarks.quality.run import Recorder, Trace
 from benchmarks.quality.tables import Table, table
+from symnas.algorithms.auto import Auto
 from symnas.decision import Decision
 from symnas.nodes import FloatRange, IntRange, OneOf
 from symnas.space import Space
@@ -169,6 +171,21 @@ def test_ours_run_as_a_study_runs_them() -> None:
         traces.append(recorder.trace.steps)
     assert traces[0] == traces[1]
     assert traces[0][-1][1] < 0.5
+
+
+def test_the_default_proposes_what_smbo_proposes() -> None:
+    problem = get("mnist1d")
+    proposed: dict[str, list[Decision]] = {"auto": [], "smbo": []}
+    for name, decisions in proposed.items():
+
+        def evaluate(decision: Decision, decisions: list[Decision] = decisions) -> float:
+            decisions.append(decision)
+            return problem.valid(decision, 4)
+
+        METHODS[name].search(problem.space, evaluate, 25, 4)
+    assert proposed["auto"] == proposed["smbo"]
+    assert len(set(proposed["auto"])) == 25
+    assert Auto().modelled >= BUDGET
 
 
 # ---------------------------------------------------------------- peers

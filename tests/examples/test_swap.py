@@ -39,12 +39,14 @@ def test_the_readme_names_every_algorithm_and_its_line_is_the_one_that_runs() ->
 def test_the_table_is_made_and_continued(tmp_path: Path) -> None:
     words = ["random", "hyperband", "pyglove"]
     for trials in ("2", "3"):
-        command = [sys.executable, str(SWAP / "table.py"), *words, "--trials", trials]
+        command = [sys.executable, str(SWAP / "table.py"), *words, "--seeds", "1", "--trials", trials]
         done = subprocess.run(
             [*command, "--store", str(tmp_path / "swap.db")], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        rows = re.findall(r"^\| `([a-z0-9-]+)` \| 0\.\d{3} \| 0\.\d{3} \|", done.stdout, re.MULTILINE)
+        rows = re.findall(
+            r"^\| `([a-z0-9-]+)` \| 0\.\d{3} \| 0\.\d{3} to 0\.\d{3} \|", done.stdout, re.MULTILINE
+        )
         assert sorted(rows) == sorted(words)
     studies = symnas.studies(tmp_path / "swap.db")
-    assert {study.name: study.trials for study in studies} == dict.fromkeys(words, 3)
+    assert {study.name: study.trials for study in studies} == {f"{word}-0": 3 for word in words}
