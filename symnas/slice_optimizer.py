@@ -123,7 +123,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         return [tensor for _, tensor, _ in self._graded()]
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update what has gradients.
 
         Args:
@@ -136,7 +136,9 @@ class SliceOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        pieces = {parameter: self._piece(parameter, *rest) for parameter, *rest in self._graded()}
+        pieces = {
+            parameter: self._piece(parameter, tensor, index) for parameter, tensor, index in self._graded()
+        }
         shown, groups = [], []
         for group in self.param_groups:
             mine = [(parameter, pieces[parameter]) for parameter in group["params"] if parameter in pieces]
@@ -154,7 +156,8 @@ class SliceOptimizer(torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state, at full size."""
-        return self._inner.state_dict()
+        state: dict[str, Any] = self._inner.state_dict()
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state, at full size."""
@@ -214,11 +217,12 @@ class SliceOptimizer(torch.optim.Optimizer):
     # -- state ----------------------------------------------------------------------------------
 
     def _shown(self, parameter: nn.Parameter, piece: _Piece) -> dict[str, Any]:
+        full: dict[str, Any] = self.state.get(parameter, {})
         if piece.tensor is parameter:
-            return self.state.get(parameter, {})
+            return full
         return {
             name: piece.read(value) if self._of_positions(name, value, parameter) else value
-            for name, value in self.state.get(parameter, {}).items()
+            for name, value in full.items()
         }
 
     def _of_positions(self, name: str, value: object, tensor: torch.Tensor) -> bool:

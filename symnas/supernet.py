@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +18,9 @@ from torch import nn
 from symnas.covering import covering
 from symnas.decision import Decision
 from symnas.errors import BuildError
-from symnas.layouts import Shared, Tensors
-from symnas.parts import Move, Part, Plan, extend, narrow, place, plan, spread, write
+from symnas.parts import Part, Plan, narrow, place, plan, write
 from symnas.point import Value
+from symnas.shared_tensors import SharedTensors
 from symnas.slice_optimizer import Make, SliceOptimizer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_CHILDREN = 256
 
 
-class Supernet(nn.Module):
+class Supernet(SharedTensors):
     """The weights of every child of a program; made by `program.supernet`.
 
     Args:
@@ -57,22 +57,14 @@ class Supernet(nn.Module):
         statistics: Literal["shared", "own"] = "shared",
         children: int = MOST_CHILDREN,
     ) -> None:
-        super().__init__()
         if statistics not in ("shared", "own"):
             raise BuildError(f"statistics are 'shared' or each child's 'own', got {statistics!r}")
-        self.program = program
-        self.seed = seed
+        super().__init__(program, dtype, torch.device(device or "cpu"), seed)
         self.statistics = statistics
-        self.dtype, self.device = dtype, torch.device(device or "cpu")
         self.notes: set[str] = set()
         self.most = children
         self._active: Decision = program.decision(None)
-        self._shared = Shared()
-        self._asked: dict[str, tuple[Part, str]] = {}
-        self._rows: list[Tensors] = []
-        self._plans: OrderedDict[str, Plan] = OrderedDict()
-        self._own: dict[str, dict[str, torch.Tensor]] = {}
-        self._optimizers: list[torch.optim.Optimizer] = []
+        self.grown: list[Decision] = []
         self._slices: SliceOptimizer | None = None
         self._grow([self._plan(decision) for decision in covering(program.space)])
 
@@ -213,10 +205,6 @@ class Supernet(nn.Module):
 
     # -- shared tensors -------------------------------------------------------------------------
 
-    def _tensor(self, name: str) -> torch.Tensor:
-        found = self._parameters.get(name)
-        return self._buffers[name] if found is None else found  # type: ignore[return-value]
-
     def _value(self, made: Plan, part: Part) -> torch.Tensor:
         return made.buffer(part) if part.own else narrow(self._tensor(part.name), part.index)
 
@@ -235,6 +223,7 @@ class Supernet(nn.Module):
         made = self._plan(decision)
         if not made.bound:
             if not self._shared.holds(self._shared.refined(made.rows)):
+                self.grown.append(decision)
                 self._grow([made])
             self._bind(made)
         if made.child.training != self.training:
@@ -247,6 +236,7 @@ class Supernet(nn.Module):
         made.moving, made.copied, made.sliced = [], [], []
         own = self._own.setdefault(made.decision.key, {}) if self.statistics == "own" else None
         rows = self._shared.refined(made.rows)
+        self._reach(made, rows)
         for key, part in made.parts.items():
             part.index = self._shared.index(key, rows[key])
             tensor = self._tensor(part.name)
@@ -279,98 +269,6 @@ class Supernet(nn.Module):
             part.leaf.data = value
         place(made, part, part.leaf)
         made.sliced.append(part)
-
-    # -- growing --------------------------------------------------------------------------------
-
-    def _grow(self, plans: Sequence[Plan]) -> None:
-        """Make the shared tensors hold further children.
-
-        What the tensors hold stays with the children that they have been made for; new positions take what
-        the constructors of the new children produce.
-        """
-        for made in plans:
-            self._check(made)
-        before, old = self._shared, list(self._rows)
-        self._rows += [made.rows for made in plans]
-        self._shared = Shared()
-        self._shared.learn(self._rows)
-        places = [(before.refined(rows), self._shared.refined(rows)) for rows in old]
-        changed = [
-            key
-            for key in self._shared.tensors
-            if key not in before.tensors or before.shape(key) != self._shared.shape(key)
-        ]
-        values = self._constructed(plans, set(changed))
-        for key in changed:
-            moves = [
-                (before.index(key, was[key]), self._shared.index(key, now[key]))
-                for was, now in places
-                if key in was
-            ]
-            self._replace(key, values[key], moves)
-        for made in self._plans.values():
-            made.bound = False
-
-    def _check(self, made: Plan) -> None:
-        for key, part in made.parts.items():
-            known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
-            if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
-                raise BuildError(
-                    f"children share a weight by the place of its construction, and {key!r} is {known.shape} "
-                    f"{known.dtype} under {decision} and {part.shape} {part.dtype} under "
-                    f"{dict(made.decision)}: construct the two at different places"
-                )
-
-    def _constructed(self, plans: Sequence[Plan], keys: set[str]) -> dict[str, torch.Tensor]:
-        """Return tensors of the shared shapes with the values that constructors give to them."""
-        values: dict[str, torch.Tensor] = {}
-        filled: dict[str, torch.Tensor] = {}
-        for number, made in enumerate(plans):
-            mine = {key: part for key, part in made.parts.items() if key in keys}
-            if all(key in filled and bool(filled[key].all()) for key in mine):
-                continue
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed + number)
-                child = self.program.build(made.decision)
-            rows = self._shared.refined(made.rows)
-            for tensor, part in made.tensors(child):
-                if part.key not in mine:
-                    continue
-                shape = self._shared.shape(part.key)
-                whole = values.setdefault(part.key, torch.zeros(shape, dtype=tensor.dtype))
-                done = filled.setdefault(part.key, torch.zeros(shape, dtype=torch.bool))
-                index = self._shared.index(part.key, rows[part.key])
-                fresh = torch.where(narrow(done, index), narrow(whole, index), tensor.detach().cpu())
-                write(whole, index, fresh)
-                write(done, index, torch.ones_like(fresh, dtype=torch.bool))
-        for key, whole in values.items():
-            spread(whole, filled[key], self.seed)
-        return values
-
-    def _replace(self, key: str, value: torch.Tensor, moves: Sequence[Move]) -> None:
-        part = self._asked[key][0]
-        name = part.name
-        dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
-        value = value.to(device=self.device, dtype=dtype)
-        if not moves:
-            if part.buffer:
-                self._buffers[name] = value
-            else:
-                made = self._parameters[name] = nn.Parameter(value, requires_grad=part.trained)
-                for optimizer in self._optimizers:
-                    optimizer.param_groups[0]["params"].append(made)
-            return
-        tensor = self._tensor(name)
-        grown = extend(tensor.detach(), value, moves)
-        if part.buffer:
-            self._buffers[name] = grown
-            return
-        for optimizer in self._optimizers:
-            for what, state in optimizer.state.get(tensor, {}).items():
-                if isinstance(state, torch.Tensor) and state.shape == tensor.shape:
-                    optimizer.state[tensor][what] = extend(state, torch.zeros_like(grown), moves)
-        tensor.grad = None
-        tensor.data = grown
 
     # -- as a module ----------------------------------------------------------------------------
 
