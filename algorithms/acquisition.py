@@ -24,7 +24,10 @@ def scores(name: str, expected: Prediction, best: float, kappa: float, rng: np.r
 
     Args:
         name: "ei", "ucb" or "thompson".
-        expected: means and standard deviations, (rows,) each.
+        expected: means and standard deviations, (rows,) each; for "ei" those of `Model.gains`, so that what
+            improves is what is expected after one more evaluation. Improvement of the values themselves
+            would count as such that the best is not known exactly, under noise, and try the likes of it
+            for ever.
         best: the largest value that the surrogate expects of anything tried. Under noise the largest value
             seen is one that was lucky, and nothing would seem to improve on it.
         kappa: how many standard deviations "ucb" adds.

@@ -175,7 +175,7 @@ class SMBO(Algorithm):
     ) -> list[Batch]:
         model, scale = self._fits.latest()
         fitted = model.fitted
-        best = float(fitted.max())
+        best = int(fitted.argmax())
         top = np.argsort(-fitted, kind="stable")[: self.parents]
         incumbents = self._history.rows(self._fits.rows[top])
         values = scale.values[self._fits.rows]
@@ -185,7 +185,7 @@ class SMBO(Algorithm):
             if len(pending):
                 values = np.concatenate([values, model.predict(pending).mean])
                 model = model.updated(pending, values)
-            pending = self._best(model, best, incumbents, taken, rng)
+            pending = self._best(model, best, float(fitted[best]), incumbents, taken, rng)
             if not len(pending):
                 break
             taken.update(keys_of(pending))
@@ -195,7 +195,8 @@ class SMBO(Algorithm):
     def _best(
         self,
         model: Model,
-        best: float,
+        best: int,
+        height: float,
         incumbents: Batch,
         taken: set[Hashable],
         rng: np.random.Generator,
@@ -207,7 +208,9 @@ class SMBO(Algorithm):
         starts = 0 if self.acquisition == "thompson" else self.starts
 
         def score(batch: Batch) -> Floats:
-            return scores(self.acquisition, model.predict(batch), best, self.kappa, rng)
+            improving = self.acquisition == "ei"
+            expected = model.gains(batch, best) if improving else model.predict(batch)
+            return scores(self.acquisition, expected, height, self.kappa, rng)
 
         return self._candidates.climb(pool, score, rng, taken, starts=starts, rounds=ROUNDS)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithm import Prediction
-from symnas.algorithms.surrogates import Believed, Model
+from symnas.algorithms.surrogates import Frozen
 from symnas.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def columns_of(space: Space, batch: Batch) -> Floats:
     return view if view.shape[1] else np.zeros((len(batch), 1))
 
 
-class ForestModel:
+class ForestModel(Frozen):
     """A fitted forest.
 
     Args:
@@ -86,7 +86,7 @@ class ForestModel:
     def __init__(self, space: Space, forest: Any, rows: Floats) -> None:
         self._space = space
         self._forest = forest
-        self.fitted: Floats = self._of(rows).mean
+        super().__init__(self._of(rows).mean)
 
     def predict(self, batch: Batch) -> Prediction:
         """Return mean and standard deviation over the trees, (rows,) each."""
@@ -97,11 +97,3 @@ class ForestModel:
         single = np.ascontiguousarray(rows, np.float32)
         each = np.array([tree.tree_.predict(single)[:, 0] for tree in self._forest.estimators_])
         return Prediction(each.mean(axis=0), each.std(axis=0))
-
-    def updated(self, batch: Batch, values: Floats) -> Model:
-        """Return the forest told of further decisions; it is grown anew only at the next fit."""
-        if not len(batch):
-            return self
-        fitted = np.concatenate([self.fitted, self.predict(batch).mean])
-        assert len(fitted) == len(values)
-        return Believed(self, batch, fitted)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from symnas.algorithm import Prediction
 from symnas.algorithms.embedding import Embedding
 from symnas.algorithms.lbfgs import minimise
+from symnas.algorithms.surrogates import Model
 from symnas.algorithms.tree_kernel import JITTER, Prior, TreeKernel
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def spread(count: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, MOST_ROWS).astype(np.intp)
 
 
-class GaussianModel:
+class GaussianModel(Model):
     """A posterior.
 
     Args:
@@ -168,11 +169,36 @@ class GaussianModel:
 
     def predict(self, batch: Batch) -> Prediction:
         """Return mean and standard deviation of what decisions are worth, (rows,) each."""
+        mean, variance, _, _ = self._posterior(batch)
+        return Prediction(mean, self.scale * np.sqrt(variance))
+
+    def gains(self, batch: Batch, best: int) -> Prediction:
+        """Return what decisions are worth, and how far one evaluation of each is to tell it from the best.
+
+        With variance v, noise n and covariance c with the best, an evaluation moves the difference between
+        both expectations by (v - c) / sqrt(v + n) standard deviations. Without noise the best is known, c is
+        0, and this is the standard deviation of what a decision is worth.
+
+        Args:
+            batch: the decisions.
+            best: the number of the best row.
+
+        Returns:
+            Means and standard deviations of the movement, (rows,) each.
+        """
+        mean, variance, half, rows = self._posterior(batch)
+        at = self.rows[best : best + 1]
+        known = self.root @ self.kernel.between(self.theta, self.rows, at)[:, 0]
+        shared = self.kernel.between(self.theta, at, rows)[0] - known @ half
+        moved = np.abs(variance - shared) / np.sqrt(variance + self.noise)
+        return Prediction(mean, self.scale * moved)
+
+    def _posterior(self, batch: Batch) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return means, variances of the standardised values, what explains them, and coordinates."""
         rows = self.embedding(batch) - self.centre
         half = self.root @ self.kernel.between(self.theta, self.rows, rows)
         variance = self.kernel.at(self.theta, rows) - np.einsum("ij,ij->j", half, half)
-        std = self.scale * np.sqrt(np.maximum(variance, JITTER))
-        return Prediction(self.level + self.scale * (self._half @ half), std)
+        return self.level + self.scale * (self._half @ half), np.maximum(variance, JITTER), half, rows
 
     def updated(self, batch: Batch, values: Floats) -> GaussianModel:
         """Return the posterior with further rows.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from symnas.algorithm import Prediction
 from symnas.algorithms.embedding import Embedding
 from symnas.algorithms.surrogate_gp import standard
+from symnas.algorithms.surrogates import Model
 from symnas.algorithms.tree_kernel import JITTER, Prior, TreeKernel
 from symnas.errors import MissingExtraError
 
@@ -137,7 +138,7 @@ def _process(kernel: TreeKernel, theta: Floats, rows: Floats, values: Floats) ->
         )
 
 
-class GPyTorchModel:
+class GPyTorchModel(Model):
     """A posterior of GPyTorch.
 
     Args:
@@ -164,6 +165,25 @@ class GPyTorchModel:
         import torch
 
         return self._of(torch.from_numpy(self.embedding(batch) - self.centre))
+
+    def gains(self, batch: Batch, best: int) -> Prediction:
+        """Return what decisions are worth, and how far one evaluation of each is to tell it from the best.
+
+        Args:
+            batch: the decisions.
+            best: the number of the best row.
+        """
+        import torch
+
+        at = self.process.train_inputs[0][best : best + 1]
+        rows = torch.cat([torch.from_numpy(self.embedding(batch) - self.centre), at])
+        self.process.eval()
+        with torch.no_grad():
+            joint = self.process(rows)
+            mean, covariance = joint.mean.numpy()[:-1], joint.covariance_matrix.numpy()[:-1]
+        variance, shared = np.maximum(np.diagonal(covariance), JITTER), covariance[:, -1]
+        moved = np.abs(variance - shared) / np.sqrt(variance + self.process.likelihood.noise.item())
+        return Prediction(self.level + self.scale * mean, self.scale * moved)
 
     def _of(self, rows: Any) -> Prediction:
         import torch

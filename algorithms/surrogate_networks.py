@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithm import Prediction
-from symnas.algorithms.surrogates import Believed, Model
+from symnas.algorithms.surrogates import Frozen
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,7 @@ def _forward(weights: list[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
     return hidden[..., 0]
 
 
-class NetworksModel:
+class NetworksModel(Frozen):
     """A trained ensemble.
 
     Args:
@@ -134,7 +134,7 @@ class NetworksModel:
         self._weights = weights
         self._level = level
         self._scale = scale
-        self.fitted: Floats = self._of(rows).mean
+        super().__init__(self._of(rows).mean)
 
     def predict(self, batch: Batch) -> Prediction:
         """Return mean and standard deviation over the members, (rows,) each."""
@@ -146,11 +146,3 @@ class NetworksModel:
         with torch.no_grad():
             each = _forward(self._weights, torch.from_numpy(rows)).numpy().astype(np.float64)
         return Prediction(self._level + self._scale * each.mean(axis=0), self._scale * each.std(axis=0))
-
-    def updated(self, batch: Batch, values: Floats) -> Model:
-        """Return the ensemble told of further decisions; it is trained anew only at the next fit."""
-        if not len(batch):
-            return self
-        fitted = np.concatenate([self.fitted, self.predict(batch).mean])
-        assert len(fitted) == len(values)
-        return Believed(self, batch, fitted)

@@ -50,6 +50,22 @@ class Model(Protocol):
     def predict(self, batch: Batch) -> Prediction:
         """Return mean and standard deviation of what decisions are worth, (rows,) each."""
 
+    def gains(self, batch: Batch, best: int) -> Prediction:
+        """Return what decisions are worth, and what one evaluation of each is to tell.
+
+        As long as a model knows nothing of noise, that is the standard deviation of what they are worth.
+
+        Args:
+            batch: the decisions.
+            best: one of the model's rows.
+
+        Returns:
+            Means, and the standard deviations of how far an evaluation would move the expectation of the
+            decision against that of the row `best`.
+        """
+        del best
+        return self.predict(batch)
+
     def updated(self, batch: Batch, values: Floats) -> Model:
         """Return the model with further rows, its settings unchanged.
 
@@ -92,11 +108,43 @@ def make(name: str) -> Surrogate:
     return made
 
 
-class Believed:
+class Frozen(Model):
+    """A model that is costly to fit: told of decisions, it believes what it expects of them.
+
+    Args:
+        fitted: what the model expects of the decisions that it was fitted to.
+    """
+
+    def __init__(self, fitted: Floats) -> None:
+        self._fitted = fitted
+
+    @property
+    def fitted(self) -> Floats:
+        """What the model expects of its own rows."""
+        return self._fitted
+
+    def updated(self, batch: Batch, values: Floats) -> Model:
+        """Return the model told of further decisions; it is fitted anew only at the next fit.
+
+        Args:
+            batch: the new decisions.
+            values: the values of all rows, of which nothing but their number counts.
+        """
+        if not len(batch):
+            return self
+        fitted = np.concatenate([self.fitted, self.predict(batch).mean])
+        assert len(fitted) == len(values)
+        return self._told(batch, fitted)
+
+    def _told(self, batch: Batch, fitted: Floats) -> Model:
+        return Believed(self, batch, fitted)
+
+
+class Believed(Frozen):
     """A model told of decisions without fitting again: the nearer to them, the less is unknown.
 
-    For models that are costly to fit. The standard deviation of a decision that differs in d points from the
-    nearest new one is lowered by the factor sqrt(1 - 0.5^d); the mean stays.
+    The standard deviation of a decision that differs in d points from the nearest new one is lowered by the
+    factor sqrt(1 - 0.5^d); the mean stays.
 
     Args:
         model: the model.
@@ -105,9 +153,9 @@ class Believed:
     """
 
     def __init__(self, model: Model, batch: Batch, fitted: Floats) -> None:
+        super().__init__(fitted)
         self._model = model
         self._batch = batch
-        self.fitted = fitted
 
     def predict(self, batch: Batch) -> Prediction:
         """Return the model's mean, and its standard deviation lowered."""
@@ -121,8 +169,5 @@ class Believed:
             np.minimum(known, 1.0 - 0.5**apart, out=known)
         return Prediction(expected.mean, expected.std * np.sqrt(known))
 
-    def updated(self, batch: Batch, values: Floats) -> Model:
-        """Return the model told of further decisions."""
-        fitted = np.concatenate([self.fitted, self._model.predict(batch).mean])
-        assert len(fitted) == len(values)
+    def _told(self, batch: Batch, fitted: Floats) -> Model:
         return Believed(self._model, type(batch).concat([self._batch, batch]), fitted)

@@ -151,6 +151,38 @@ def test_the_closed_form_is_the_process_of_gpytorch() -> None:
         assert mine.predict(others).mean == pytest.approx(other.predict(others).mean, abs=1e-6)
         assert mine.predict(others).std == pytest.approx(other.predict(others).std, abs=1e-6)
         assert mine.fitted == pytest.approx(other.fitted, abs=1e-6)
+        assert mine.gains(others, 3).std == pytest.approx(other.gains(others, 3).std, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1e-9, 0.3])
+def test_gains_are_how_far_one_evaluation_moves_what_is_expected(noise: float) -> None:
+    space = mixed()
+    batch, values = observed(space, 25)
+    recipe = GaussianProcess()
+    theta = recipe.kernel(space)[1].means + 0.3
+    theta[-1] = math.log(noise)
+    model = recipe.posterior(space, batch, values, theta)
+    best = int(model.fitted.argmax())
+    asked = space.sample(8, np.random.default_rng(3))
+    got = model.gains(asked, best)
+    assert np.array_equal(got.mean, model.predict(asked).mean)
+    for row in range(len(asked)):
+        # Condition on the decision's value being one predictive standard deviation above its mean.
+        rows = np.concatenate([model.rows, model.embedding(asked[row : row + 1]) - model.centre])
+        seen = (np.append(values, 0.0) - model.level) / model.scale
+        before = float(got.mean[row] - model.level) / model.scale
+        matrix = model.kernel.between(theta, rows, rows)
+        alone = matrix[:-1, :-1] + model.noise * np.eye(len(batch))
+        rest = matrix[-1, -1] - matrix[-1, :-1] @ np.linalg.solve(alone, matrix[:-1, -1])
+        seen[-1] = before + math.sqrt(rest + model.noise)
+        after = matrix @ np.linalg.solve(matrix + model.noise * np.eye(len(rows)), seen)
+        was = matrix[best, :-1] @ np.linalg.solve(alone, seen[:-1])
+        moved = abs((after[-1] - before) - (after[best] - was)) * model.scale
+        assert got.std[row] == pytest.approx(moved, rel=1e-4, abs=1e-6)
+    again = model.gains(batch[best : best + 1], best).std[0]
+    assert again < 1e-3 * model.scale
+    if noise < 1e-6:
+        assert np.allclose(got.std, model.predict(asked).std, rtol=1e-4)
 
 
 @pytest.mark.slow
