@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from symnas.program import Program as Program
     from symnas.program import program as program
     from symnas.search import search as search
+    from symnas.shared_weights import SharedWeights as SharedWeights
     from symnas.space import Space as Space
     from symnas.space import product as product
     from symnas.study import Study as Study
@@ -63,6 +64,7 @@ _HOMES = {
     "Point": "nodes",
     "Prediction": "algorithm",
     "Program": "program",
+    "SharedWeights": "shared_weights",
     "Space": "space",
     "Status": "outcome",
     "Study": "study",
@@ -98,6 +100,7 @@ __all__ = [
     "Point",
     "Prediction",
     "Program",
+    "SharedWeights",
     "Space",
     "Status",
     "Study",

@@ -149,6 +149,19 @@ class Algorithm(ABC):
         """The algorithms that this one asks, which must fit the space and the objectives as well."""
         return ()
 
+    @property
+    def sharing(self) -> Mapping[str, Any]:
+        """How weights are shared for an algorithm that asks for it and is given a plain task.
+
+        Arguments of `symnas.SharedWeights` by name, plain data.
+        """
+        return {}
+
+    @property
+    def usual_trials(self) -> int | None:
+        """How many trials a search takes by itself; None for what a search takes with any algorithm."""
+        return None
+
     def predict(self, batch: Batch) -> Prediction:
         """Return what the algorithm expects of decisions, from the trials observed so far.
 

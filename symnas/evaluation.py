@@ -40,6 +40,8 @@ class Result:
         traceback: the whole traceback.
         steps: intermediate metrics as (step, metrics).
         weights: the trained child's `state_dict`, where it is to be kept.
+        fidelity: how far it went, where the evaluator itself decides that; results of trials that went
+            differently far are not compared.
     """
 
     status: Status
@@ -50,12 +52,13 @@ class Result:
     traceback: str | None = None
     steps: list[tuple[int, Metrics]] = field(default_factory=list)
     weights: Any = None
+    fidelity: int | None = None
 
     def payload(self) -> dict[str, Any]:
         """Return what the log keeps: the fields that say something."""
         fields = {
-            "values": self.values, "error": self.error, "traceback": self.traceback, "steps": self.steps or
-            None,
+            "values": self.values, "error": self.error, "traceback": self.traceback,
+            "steps": self.steps or None, "fidelity": self.fidelity,
         }  # fmt: skip
         return {
             "metrics": self.metrics,
@@ -110,6 +113,7 @@ class Evaluation:
         result = self._guarded(trial, steps)
         result.cost = time.perf_counter() - began
         result.steps = steps
+        result.fidelity = None if self.fidelity else trial.fidelity
         return result
 
     def _guarded(self, trial: RunningTrial, steps: list[tuple[int, Metrics]]) -> Result:

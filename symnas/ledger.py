@@ -208,6 +208,7 @@ class Ledger:
         trial.cost = payload.get("cost")
         trial.error, trial.traceback = payload.get("error"), payload.get("traceback")
         trial.copied_from = payload.get("copied_from")
+        trial.fidelity = payload.get("fidelity", trial.fidelity)
         if "steps" in payload:
             trial.steps = [(step, metrics) for step, metrics in payload["steps"]]
         self.finished += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,21 @@ from symnas.objectives import Objectives
 from symnas.outcome import Outcome, Status
 from symnas.store import PROPOSE, TRANSFER, Event
 
+EVALUATED = frozenset(status.value for status in Status if status.final and status is not Status.INFEASIBLE)
+
 
 def proposal_rng(seed: int, call: int) -> np.random.Generator:
     """Return the generator that a proposal call is given: a law of the log, never to change."""
     return np.random.default_rng([seed, call])
 
 
-def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verify: bool = False) -> None:
+def rebuild(
+    algorithm: Algorithm,
+    ledger: Ledger,
+    events: Iterable[Event],
+    verify: bool = False,
+    ended: Callable[[int], None] | None = None,
+) -> None:
     """Show a fresh algorithm all that the log says it observed, in the same portions.
 
     Args:
@@ -30,6 +38,7 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
         ledger: the state after all the events.
         events: the study's log.
         verify: also make every proposal again and compare.
+        ended: called for every trial that was evaluated, while the algorithm is as it was then.
 
     Raises:
         StudyError: with `verify`, a proposal came out otherwise.
@@ -39,6 +48,8 @@ def rebuild(algorithm: Algorithm, ledger: Ledger, events: Iterable[Event], verif
             decisions = [ledger.home.space.decision(item["decision"]) for item in event.payload["trials"]]
             outcomes = outcomes_of(event.payload, ledger.objectives)
             algorithm.observe(Batch.of(ledger.home.space, decisions), outcomes)
+        if ended is not None and event.kind in EVALUATED and event.payload.get("copied_from") is None:
+            ended(event.trial)
         if event.kind != PROPOSE:
             continue
         payload = event.payload

@@ -6,15 +6,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from symnas.algorithm import Algorithm
 from symnas.algorithms.registry import resolve
 from symnas.checkpoints import Checkpoints
 from symnas.crew import Crew, InProcess
 from symnas.driver import Driver, Rules
-from symnas.errors import AlgorithmError, StudyError, nearest
+from symnas.errors import StudyError, nearest
 from symnas.evaluation import Evaluation
+from symnas.fitting import bounded, check_fit, check_halving, check_numbers, check_sharing, is_task, paired
 from symnas.identity import Identity, identify, target_name
 from symnas.ledger import Ledger
 from symnas.objectives import Objectives
@@ -22,13 +23,17 @@ from symnas.progress import Display, Line, Snapshot
 from symnas.pruners import Pruner
 from symnas.replay import rebuild
 from symnas.session import driving, load, open_study
+from symnas.shared_weights import SharedWeights
 from symnas.space import Space
 from symnas.store import Event, Store, StudyRow, open_store
 from symnas.study import Study
 from symnas.transfer import Given, Source, first_decisions, listed, source_name, transfers
-from symnas.trial import Home, Trial
+from symnas.trial import Home, Trial, derived_seed
 from symnas.trial_context import RunningTrial, caller, current_trial, worker_loading
 from symnas.weights import WeightsKeeper
+
+if TYPE_CHECKING:
+    from symnas.shared_run import SharedRun
 
 TRIALS = 100
 ON_CHANGE = ("refuse", "import")
@@ -68,11 +73,13 @@ def search(
         target: a program (`symnas.program(...)`, or anything with `space` and `build`), or a bare `Space`,
             whose evaluator is given the decision.
         evaluate: a function of the child that returns a number or a dict of numbers, or yields `(step,
-            metrics)` as it goes; or a `Task`. Parameters named `decision` and `trial` are given the
-            decision and the running trial (`number`, `seed`, `report(step, metrics)`).
+            metrics)` as it goes; or a `Task`, or `SharedWeights(task)`, which algorithms that share weights
+            make of a task by themselves. Parameters named `decision` and `trial` are given the decision and
+            the running trial (`number`, `seed`, `report(step, metrics)`).
         algorithm: name, class or instance.
         options: hyperparameters by name, for an algorithm given by name.
-        trials: total number, those of earlier calls included; 100 unless a budget is given. With an algorithm
+        trials: total number, those of earlier calls included; 100 unless a budget is given or the algorithm
+            or the shared weights have a length of their own. With an algorithm
             that stops and resumes trials, every promotion is a trial of its own.
         budget: with such an algorithm, largest total of what its trials spend (epochs, steps, whatever its
             fidelity counts), those of earlier calls included; the trial that reaches it is the last.
@@ -84,7 +91,8 @@ def search(
         store: None keeps the study in memory; a path is a SQLite file; also a SQLAlchemy URL or a store.
         name: the study's name in the store; by default made of program, evaluator and algorithm. Inside an
             evaluator, names live under the outer trial, so nested studies never mix.
-        workers: how many trials run at once. 0 and 1 evaluate in this process; more start processes.
+        workers: how many trials run at once. 0 and 1 evaluate in this process; more start processes, which
+            shared weights do not allow.
         seed: everything random comes from it. A search inside an evaluator derives its own from it.
         objectives: metrics with "max" or "min"; one name is maximised. Needed where the evaluator returns
             several.
@@ -93,7 +101,8 @@ def search(
         retries: how often a trial is started again whose worker process died.
         deterministic: with several workers, let proposal n see exactly the trials up to n - workers, so
             that the same seed gives the same study.
-        reuse: look up the result of a decision that this study has tried before.
+        reuse: look up the result of a decision that this study has tried before; never where weights that
+            are shared change between trials.
         pruner: stops trials early by what they report.
         keep: of how many best trials trained weights are kept; 3 for a `Task`, else 0.
         context: stands for what the evaluator depends on, where it holds something that cannot be read.
@@ -112,32 +121,20 @@ def search(
         AlgorithmError: the algorithm or an option is unknown, or does not fit.
         EvaluatorError: the evaluator cannot be called, or returns no metric.
     """
-    if worker_loading():
-        raise StudyError(
-            "a worker process, and whoever builds a child of a study, imports the script that the program's "
-            "class is in, and the script starts a search while it is imported: put the search under "
-            "`if __name__ == '__main__':`, or the class "
-            "into a module of its own"
-        )
-    _check(
-        trials=trials,
-        budget=budget,
-        workers=workers,
-        retries=retries,
-        give_up_after=give_up_after,
-        keep=keep,
-        timeout=timeout,
-    )
-    if on_change not in ON_CHANGE:
-        raise StudyError(
-            f"on_change is 'refuse' or 'import'; got {on_change!r}{nearest(str(on_change), ON_CHANGE)}"
-        )
+    _check_begin(on_change)
+    check_numbers(
+        trials=trials, budget=budget, workers=workers, retries=retries, give_up_after=give_up_after,
+        keep=keep, timeout=timeout,
+    )  # fmt: skip
     outer = current_trial()
-    goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
-    made = bounded(resolve(algorithm, options), evaluate)
+    made = resolve(algorithm, options)
     space = _space(target)
-    _check_fit(made, space, goals)
-    _check_halving(made, budget, pruner)
+    evaluate = paired(made, evaluate, target)
+    check_sharing(evaluate, workers, timeout, keep, pruner)
+    made = bounded(made, evaluate)
+    goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
+    check_fit(made, space, goals)
+    check_halving(made, budget, pruner)
     given = None if initial is None else first_decisions(space, initial)
     sources = listed(warm_start)
     opened = open_store(store)
@@ -147,9 +144,11 @@ def search(
         sources=None if warm_start is None else [source_name(source) for source in sources],
     )  # fmt: skip
     rules = Rules(
-        trials=trials or (TRIALS if budget is None else sys.maxsize), budget=budget, retries=retries,
-        reuse=reuse, deterministic=deterministic, give_up_after=give_up_after,
-        keep=(KEPT_BY_TASKS if _is_task(evaluate) else 0) if keep is None else keep,
+        trials=trials or _usual_trials(made, evaluate, budget), budget=budget, retries=retries,
+        reuse=reuse and not (isinstance(evaluate, SharedWeights) and evaluate.alternate),
+        deterministic=deterministic,
+        give_up_after=give_up_after,
+        keep=(KEPT_BY_TASKS if is_task(evaluate) else 0) if keep is None else keep,
     )  # fmt: skip
     plan = _Plan(
         target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial,
@@ -188,9 +187,6 @@ class _Plan:
         halving = self.algorithm.capabilities.fidelity
         if halving:
             home.checkpoints = Checkpoints(self.store.folder, self.identity.name)
-        evaluation = Evaluation(
-            self.target, self.evaluate, self.objectives, keep_weights=self.rules.keep > 0, fidelity=halving
-        )
         # A mistake in what it should learn from is told before there is a study.
         learnt = None if self.store.find(self.identity.name) else self._learnt(space)
         row = open_study(self.store, self.identity, home, self.objectives, self.on_change, self.algorithm)
@@ -200,10 +196,17 @@ class _Plan:
                 weights.keep_only(())  # of a store that was deleted, and its name taken again
                 if home.checkpoints is not None:
                     home.checkpoints.clear()
+                weights.clear_shared()
             self._learn(row, ledger, learnt)
             study = Study(self.store, row, ledger)
             self.algorithm.setup(space)
-            rebuild(self.algorithm, ledger, self.store.events(row.key))
+            shared = self._shared(ledger, weights)
+            evaluation = Evaluation(
+                self.target, shared or self.evaluate, self.objectives, keep_weights=self.rules.keep > 0,
+                fidelity=halving,
+            )  # fmt: skip
+            events = self.store.events(row.key)
+            rebuild(self.algorithm, ledger, events, ended=None if shared is None else shared.replay)
             driver = Driver(
                 self.store,
                 row.key,
@@ -219,6 +222,18 @@ class _Plan:
                 driver.on_change = lambda: line.update(lambda: snapshot(driver))
                 self._drive(driver, evaluation, row, display, line, outer)
         return study
+
+    def _shared(self, ledger: Ledger, weights: WeightsKeeper) -> SharedRun | None:
+        """Return the weights that the trials of this study share, as they were left."""
+        if not isinstance(self.evaluate, SharedWeights):
+            return None
+        return self.evaluate.open(
+            self.target,
+            self.algorithm,
+            seed=derived_seed(ledger.home.seed, "shared weights"),
+            folder=weights.shared,
+            trials=len(ledger.trials),
+        )
 
     def _learn(self, row: StudyRow, ledger: Ledger, events: list[Event] | None) -> None:
         """Write down what other studies have learnt, before the first proposal."""
@@ -309,93 +324,28 @@ def _space(target: Any) -> Space:
     return space
 
 
-def bounded(algorithm: Algorithm, evaluate: Any) -> Algorithm:
-    """Return the algorithm with the fidelities that an evaluator allows in place of those left open.
-
-    Args:
-        algorithm: one that has options `low` and `high`, if it has fidelities at all.
-        evaluate: what may say how far trials go, by an attribute `fidelities = (lowest, highest)`.
-
-    Raises:
-        AlgorithmError: the evaluator does not go as far as an option asks.
-    """
-    given = algorithm.hyperparameters
-    allowed = getattr(evaluate, "fidelities", None)
-    if not algorithm.capabilities.fidelity or allowed is None or not {"low", "high"} <= given.keys():
-        return algorithm
-    low, high = allowed
-    for name in ("low", "high"):
-        if given[name] is not None and not low <= given[name] <= high:
-            raise AlgorithmError(
-                f"{name} is how far a trial goes, and this evaluator goes from {low} to {high}; got "
-                f"{name}={given[name]}: leave it out, or make the task longer"
-            )
-    ends = {"low": low if given["low"] is None else given["low"],
-            "high": high if given["high"] is None else given["high"]}  # fmt: skip
-    return resolve(algorithm, ends)
-
-
-def _check_halving(algorithm: Algorithm, budget: int | None, pruner: Pruner | None) -> None:
-    name = type(algorithm).__name__
-    if algorithm.capabilities.fidelity:
-        if pruner is not None:
-            raise AlgorithmError(
-                f"{name} itself decides how far a trial goes, so there is nothing for a pruner to stop: "
-                "leave one of the two out"
-            )
-    elif budget is not None:
-        raise AlgorithmError(
-            f"a budget is spent by trials that go differently far, and {name} lets all go as far: give "
-            "trials=, or use an algorithm that stops and resumes trials, as 'hyperband'"
-        )
-
-
-def _check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> None:
-    for part in algorithm.parts:
-        _check_fit(part, space, objectives)
-    able = algorithm.capabilities
-    name = type(algorithm).__name__
-    if able.shared_weights or able.relaxed:
-        raise AlgorithmError(
-            f"{name} asks for {'relaxed' if able.relaxed else 'shared'} weights, which this search does "
-            f"not provide: "
-            "use an algorithm that learns from outcomes"
-        )
-    if objectives.count > 1 and not able.multi_objective:
-        raise AlgorithmError(
-            f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, "
-            f"or use an "
-            "algorithm for several"
-        )
-    if not able.conditional and any(point.branches or point.guards for point in space.walk()):
-        raise AlgorithmError(
-            f"{name} takes spaces without conditions, and points of this one exist only under others"
-        )
-    if not able.real_valued and space.size == float("inf"):
-        raise AlgorithmError(f"{name} takes finite spaces, and this one has real ranges: give them a step")
-
-
 def _own_objectives(evaluate: Any) -> Mapping[str, str] | None:
     own = getattr(evaluate, "objectives", None)
     return own if isinstance(own, Mapping) else None
 
 
-def _is_task(evaluate: Any) -> bool:
-    # Asking the module by name keeps torch out of searches that train nothing.
-    module = sys.modules.get("symnas.task")
-    return module is not None and isinstance(evaluate, module.Task)
+def _usual_trials(algorithm: Algorithm, evaluate: Any, budget: int | None) -> int:
+    """Return how many trials there are where nobody says."""
+    if budget is not None:
+        return sys.maxsize
+    own = evaluate.trials if isinstance(evaluate, SharedWeights) else None
+    return own or algorithm.usual_trials or TRIALS
 
 
-def _check(**numbers: Any) -> None:
-    lows = {"trials": 1, "budget": 1, "workers": 0, "retries": 0, "give_up_after": 0, "keep": 0}
-    for name, low in lows.items():
-        value = numbers[name]
-        if name in ("trials", "budget", "keep") and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise StudyError(f"{name} is a whole number of at least {low}; got {value!r}")
-    timeout = numbers["timeout"]
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0
-    ):
-        raise StudyError(f"timeout is a number of seconds above 0, or None for no limit; got {timeout!r}")
+def _check_begin(on_change: str) -> None:
+    if worker_loading():
+        raise StudyError(
+            "a worker process, and whoever builds a child of a study, imports the script that the program's "
+            "class is in, and the script starts a search while it is imported: put the search under "
+            "`if __name__ == '__main__':`, or the class "
+            "into a module of its own"
+        )
+    if on_change not in ON_CHANGE:
+        raise StudyError(
+            f"on_change is 'refuse' or 'import'; got {on_change!r}{nearest(str(on_change), ON_CHANGE)}"
+        )

@@ -47,7 +47,7 @@ class Training:
                 f"a task trains parameters; this {type(child).__name__} has none that are trainable"
             )
         self.parameters = parameters
-        self.optimizer = task.optimizer(parameters)
+        self.optimizer = self._optimizer(parameters)
         self.schedule = None if task.schedule is None else task.schedule(self.optimizer, self.steps)
         # The pass that is under way: batches done, sum and number of losses, generators at its start.
         self._done = self._count = 0
@@ -83,19 +83,7 @@ class Training:
 
     def pause(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write down what is needed to go on; the file is whole or not there."""
-        with self.random:
-            here = self.random.now()
-        state = {
-            "reached": self.reached,
-            "metrics": metrics,
-            "child": self.child.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            "random": here,
-            "order": self.order.get_state(),
-            "place": [self.step, self.epoch, self._done, self._count, float(self._total)],
-            "began": self._began if self._done else {},
-        }
+        state = {"metrics": metrics, **self._state()}
         part = folder / f"{FILE}.part"
         try:
             torch.save(state, part)
@@ -123,6 +111,29 @@ class Training:
             return {}
         if state["reached"] > goal:
             return {}
+        self._take(state)
+        return dict(state["metrics"])
+
+    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        return self.task.optimizer(parameters)
+
+    def _state(self) -> dict[str, Any]:
+        """Return all that a run like this one needs to go on from here."""
+        with self.random:
+            here = self.random.now()
+        return {
+            "reached": self.reached,
+            "child": self.child.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "random": here,
+            "order": self.order.get_state(),
+            "place": [self.step, self.epoch, self._done, self._count, float(self._total)],
+            "began": self._began if self._done else {},
+        }
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Go on from what `_state` returned."""
         self.child.load_state_dict(state["child"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.schedule is not None:
@@ -132,7 +143,6 @@ class Training:
         self.order.set_state(state["order"])
         self.step, self.epoch, self._done, self._count, self._total = state["place"]
         self._began = state["began"]
-        return dict(state["metrics"])
 
     def _rest(self) -> Iterator[tuple[Inputs, Tensor]]:
         """Yield the batches of a new pass, or those that are left of the one that is under way."""

@@ -32,7 +32,8 @@ class RunningTrial:
         seed: the trial's own seed.
         decision: what is tried.
         on_report: called with each step and its metrics; returns whether to stop.
-        fidelity: how far to go (epochs, steps), where the algorithm says that; else None.
+        fidelity: how far to go (epochs, steps), where the algorithm says that; else None, and an evaluator
+            that goes differently far by itself sets it to how far it went.
         checkpoint: the folder for what the trial needs to go on later, where there is a fidelity.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,16 @@ class WeightsKeeper:
     def path(self, number: int) -> Path | None:
         """Return the file of a trial's weights, whether it is there or not; None in memory."""
         return None if self._folder is None else self._folder / f"trial-{number}.pt"
+
+    @property
+    def shared(self) -> Path | None:
+        """The folder of weights that all trials share, whether it is there or not; None in memory."""
+        return None if self._folder is None else self._folder / "shared"
+
+    def clear_shared(self) -> None:
+        """Drop the weights that all trials share."""
+        if self.shared is not None:
+            shutil.rmtree(self.shared, ignore_errors=True)
 
     def save(self, number: int, state: Any) -> None:
         """Keep a `state_dict`; on disk it is whole or not there at all."""

@@ -27,14 +27,16 @@ HOMES = {
     "program": """addressing assembly builder callees choices compiled coverage exploration instrument
         operations program protocols reach recall references runtime sites source_files survey survey_runner
         swapping tracking tracking_*""",
-    "compile": """axes births calibration clauses contractions dispatch features flops generated graph layouts parts
-        profile recording relaxed_sizes relaxed_sizes_found requirements residual shared_tensors slice_optimizer slices slicing splicing
-        superposed supernet supernet_state trace variants visibility writing""",
-    "estimators": """batches content isolation shared_checks shared_policies shared_run shared_schedules
+    "compile": """axes births calibration clauses contractions dispatch features flops generated graph
+        layouts parts profile recording relaxed_sizes relaxed_sizes_found requirements residual
+        shared_tensors slice_optimizer slices slicing splicing superposed supernet supernet_state trace
+        variants visibility writing""",
+    "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
+        relaxed_training shared_checks shared_policies shared_run shared_schedules
         shared_weights task training""",
-    "search": """carry checkpoints crew driver evaluation fingerprint fitting identity interrupts ledger objectives
-        owners pool progress pruners replay search session study_statistics sql_store store store_errors
-        study transfer trial trial_context weights worker""",
+    "search": """carry checkpoints crew driver evaluation fingerprint fitting identity interrupts ledger
+        objectives owners pool progress pruners relaxed_search replay search session study_statistics sql_store
+        store store_errors study transfer trial trial_context weights worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
@@ -42,8 +44,10 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 # These run code of others under the global generators that it uses, and put back what was there.
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
-    *("batches", "births", "calibration", "contractions", "features", "flops", "graph", "isolation", "parts", "profile", "relaxed_sizes", "relaxed_sizes_found"),
-    *("shared_checks", "shared_run", "shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state", "superposed", "task"),
+    *("batches", "bilevel", "births", "blame", "calibration", "contractions", "features", "flops", "graph"),
+    *("held_out", "isolation", "perturbation", "relaxed_training"),
+    *("parts", "profile", "relaxed_sizes", "relaxed_sizes_found", "shared_checks", "shared_run"),
+    *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state", "superposed", "task"),
     "training",
 }  # fmt: skip
 
