@@ -177,6 +177,18 @@ def plan(program: Program, decision: Decision, seed: int) -> Plan:
     return found
 
 
+def planned(program: Program, decision: Decision, made: Birth) -> Plan:
+    """Return a model that was made without computing, and its parts as a call of it tells them.
+
+    Args:
+        program: with example inputs.
+        decision: under which the model was made.
+        made: on the device `meta`.
+    """
+    axes = _axes(made)
+    return _plan(decision, made, _traced(program, made, axes, training=True), axes)
+
+
 def _build(program: Program, decision: Decision, device: str | None) -> Birth:
     made = birth(program, decision, device)
     if not builder.needs_source(program.coverage):

@@ -1,0 +1,274 @@
+"""Finds the numbers of a program that only say how large its tensors are, and which positions they are about.
+
+The model is made at the largest values, without computing, and again with each smaller value in turn. A point
+is a size if that changes sizes of weights and nothing else about them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from symnas.contractions import Contractions
+from symnas.errors import BuildError
+from symnas.layouts import Index, Shared
+from symnas.nodes import IntRange, OneOf
+from symnas.parts import Plan, planned
+from symnas.point import Value
+from symnas.relaxation import RelaxedPoint
+from symnas.relaxed_sizes import Mask, Sizes
+from symnas.superposed import Choice, superposed
+
+if TYPE_CHECKING:
+    from symnas.program import Program
+
+MOST_VALUES = 32
+"""Values of a range that are mixed; longer ones are refused."""
+MOST_TOGETHER = 512
+"""Combinations of values of points that decide a size together."""
+
+
+def find_sizes(program: Program, opened: Collection[str], closed: Mapping[str, Value]) -> Sizes:
+    """Find the points of a program that only say how large its tensors are.
+
+    Args:
+        program: with example inputs.
+        opened: addresses of the choices that are open.
+        closed: the values of all points that are not, by address.
+
+    Raises:
+        BuildError: the program has no example inputs.
+    """
+    if program.inputs is None:
+        raise BuildError(
+            "which features a size is about is seen when a model is called; give example inputs: "
+            "symnas.program(…, inputs=(tensor,))"
+        )
+    return _Finder(program, opened, closed).found()
+
+
+class _Finder:
+    """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
+
+    def __init__(self, program: Program, opened: Collection[str], closed: Mapping[str, Value]) -> None:
+        self.program, self.opened = program, opened
+        self.refused: dict[str, str] = {}
+        self.values = {a: v for a in closed if (v := self._values(a)) is not None}
+        self.largest = {a: max(values) for a, values in self.values.items()}
+        self.base = self._plan({})
+        self.plans: dict[tuple[tuple[str, Value], ...], Plan] = {}
+
+    def found(self) -> Sizes:
+        """Return what was found."""
+        for address, values in list(self.values.items()):
+            for value in values:
+                if value != self.largest[address]:
+                    self._vary({address: value})
+        for address in [*self._unlike()]:
+            del self.values[address]
+        self.plans = {changes: made for changes, made in self.plans.items() if changes[0][0] in self.values}
+        flagged = self._read_dims()
+        touching = self._touching()
+        groups = self._groups(touching)
+        shared = self._shared()
+        read: dict[str, tuple[Mask, ...]] = {}
+        held: dict[str, tuple[Mask, ...]] = {}
+        for key, dims in touching.items():
+            mine = [group for group in groups if any(group & points for points in dims.values())]
+            every = tuple(self._mask(shared, key, group, dims) for group in mine)
+            held[key] = every
+            narrowed = {dim: points for dim, points in dims.items() if (key, dim) in flagged}
+            some = [group for group in mine if any(group & points for points in narrowed.values())]
+            if some:
+                read[key] = tuple(self._mask(shared, key, group, narrowed) for group in some)
+        points = {a: RelaxedPoint(a, values, "size") for a, values in self.values.items()}
+        largest = {address: self.largest[address] for address in points}
+        return Sizes(points, largest, self.refused, read, held)
+
+    # -- models ---------------------------------------------------------------------------------
+
+    def _values(self, address: str) -> tuple[Any, ...] | None:
+        """Return the values of a point that may be a size."""
+        entry = self.program.space.entry(address)
+        point = entry.point
+        if isinstance(point, OneOf) and all(type(value) is int for value in point.candidates):
+            values: tuple[Any, ...] = tuple(point.candidates)
+        elif isinstance(point, IntRange):
+            values = tuple(itertools.islice(point.values(), MOST_VALUES + 1))
+        else:
+            return None
+        if len(values) > MOST_VALUES:
+            self.refused[address] = f"it has more than {MOST_VALUES} values: give it a step"
+            return None
+        return values if len(values) > 1 else None
+
+    def _plan(self, changes: Mapping[str, Value]) -> Plan:
+        made = superposed(self.program, {**self.largest, **changes}, device="meta", only=self.opened)
+        for choices in made.choices.values():
+            for choice in choices:
+                choice.rule = _all_together
+        return planned(self.program, self.program.space.default, made)
+
+    def _vary(self, changes: Mapping[str, Value]) -> bool:
+        key = tuple(changes.items())
+        if key in self.plans:
+            return True
+        address = key[0][0]
+        try:
+            found = self._plan(changes)
+        except Exception as error:  # the user's own code, asked for something that it cannot do
+            self.refused.setdefault(address, f"the model fails under {dict(changes)}: {error}")
+            return False
+        self.plans[key] = found
+        return True
+
+    def _unlike(self) -> Iterator[str]:
+        """Yield the points that are no sizes, and say why."""
+        for address in self.values:
+            if address in self.refused:
+                yield address
+                continue
+            plans = [found for key, found in self.plans.items() if key[0][0] == address]
+            alike = all(found.parts.keys() == self.base.parts.keys() for found in plans)
+            changing = any(
+                found.parts[key].shape != part.shape
+                for found in plans
+                if alike
+                for key, part in self.base.parts.items()
+            )
+            if not alike:
+                self.refused[address] = "which weights there are depends on it, and not their sizes alone"
+            elif not changing:
+                self.refused[address] = "it changes no weight's size"
+            else:
+                continue
+            yield address
+
+    # -- positions ------------------------------------------------------------------------------
+
+    def _shared(self) -> Shared:
+        found = Shared()
+        found.learn([self.base.rows, *(each.rows for each in self.plans.values())])
+        return found
+
+    def _touching(self) -> dict[str, dict[int, set[str]]]:
+        """Return the points that each dimension of each parameter depends on."""
+        found: dict[str, dict[int, set[str]]] = {}
+        for changes, made in self.plans.items():
+            if len(changes) > 1:
+                continue
+            for key, part in made.parts.items():
+                for dim, (size, whole) in enumerate(zip(part.shape, self.base.parts[key].shape, strict=True)):
+                    if size != whole:
+                        found.setdefault(key, {}).setdefault(dim, set()).add(changes[0][0])
+        return found
+
+    def _read_dims(self) -> set[tuple[str, int]]:
+        """Return the dimensions that a parameter reads features along, and those of kernels."""
+        child = self.base.child
+        parameters = {
+            key: child.get_parameter(part.paths[0])
+            for key, part in self.base.parts.items()
+            if not part.buffer
+        }
+        args, kwargs = self.program.example("meta")
+        tracer = Contractions(parameters)
+        with torch.no_grad(), tracer:
+            child(*args, **kwargs)
+        centred = {
+            (key, dim)
+            for key, part in self.base.parts.items()
+            for dim, row in enumerate(part.rows)
+            if any(segment.centred for segment in row)
+        }
+        return tracer.found | centred
+
+    def _groups(self, touching: Mapping[str, Mapping[int, set[str]]]) -> list[set[str]]:
+        """Put points together that decide a size together, as the factors of a product do.
+
+        Sizes that stand side by side, as in a concatenation, or in different dimensions do not count.
+        """
+        groups: list[set[str]] = [{address} for address in self.values]
+        pairs = {
+            pair
+            for dims in touching.values()
+            for points in dims.values()
+            for pair in itertools.combinations(sorted(points), 2)
+        }
+        for one, other in sorted(pairs):
+            if self._entangled(one, other, touching):
+                joined = [group for group in groups if one in group or other in group]
+                groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+        for group in groups:
+            if len(group) > 1:
+                self._combine(sorted(group))
+        return groups
+
+    def _entangled(self, one: str, other: str, touching: Mapping[str, Mapping[int, set[str]]]) -> bool:
+        small = {address: min(self.values[address]) for address in (one, other)}
+        if not self._vary(small):
+            return True
+        both = self.plans[tuple(small.items())]
+        shared = self._shared()
+        for key, dims in touching.items():
+            for dim, points in dims.items():
+                if {one, other} <= points:
+                    apart = [
+                        self._there(shared, key, dim, self.plans[((a, v),)])
+                        for a, v in small.items()
+                        if v != self.largest[a]
+                    ]
+                    if not np.array_equal(np.logical_and.reduce(apart), self._there(shared, key, dim, both)):
+                        return True
+        return False
+
+    def _combine(self, group: Sequence[str]) -> None:
+        count = math.prod(len(self.values[address]) for address in group)
+        if count > MOST_TOGETHER:
+            for address in group:
+                self.refused[address] = (
+                    f"it decides sizes together with {', '.join(a for a in group if a != address)}, in "
+                    f"{count} combinations, and at most {MOST_TOGETHER} are mixed"
+                )
+                self.values.pop(address, None)
+            return
+        for values in itertools.product(*(self.values[address] for address in group)):
+            changes = {a: v for a, v in zip(group, values, strict=True) if v != self.largest[a]}
+            if changes:
+                self._vary(changes)
+
+    def _there(self, shared: Shared, key: str, dim: int, made: Plan) -> np.ndarray[Any, Any]:
+        """Return which positions of a dimension a model has."""
+        index: Index = shared.index(key, shared.refined(made.rows)[key])[dim]
+        found = np.zeros(shared.shape(key)[dim], bool)
+        found[index if isinstance(index, slice) else list(index)] = True
+        return found
+
+    def _mask(self, shared: Shared, key: str, group: Iterable[str], dims: Mapping[int, set[str]]) -> Mask:
+        """Return which positions the values of a group of points have, along some dimensions."""
+        shape = shared.shape(key)
+        own = [dim for dim, points in dims.items() if points & set(group)]
+        points = sorted(a for a in group if any(a in dims[dim] for dim in own))
+        counts = [len(self.values[address]) for address in points]
+        table = torch.zeros(*counts, *(size if dim in own else 1 for dim, size in enumerate(shape)))
+        for codes in itertools.product(*map(range, counts)):
+            values = {a: self.values[a][code] for a, code in zip(points, codes, strict=True)}
+            changes = tuple((a, v) for a, v in values.items() if v != self.largest[a])
+            made = self.plans[changes] if changes else self.base
+            part = torch.ones(())
+            for dim in own:
+                there = torch.from_numpy(self._there(shared, key, dim, made)).float()
+                part = part * there.reshape([-1 if place == dim else 1 for place in range(len(shape))])
+            table[codes] = part
+        return Mask(tuple(points), table)
+
+
+def _all_together(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Add up all candidates of a choice, so that one call reads every parameter."""
+    found = [candidate(*args, **kwargs) for candidate in choice.candidates]
+    return sum(found[1:], found[0])
