@@ -116,8 +116,14 @@ def _description(cls: type[Algorithm]) -> str:
 
 
 def _argument_texts(cls: type[Algorithm]) -> dict[str, str]:
-    """Read what a class's docstring says of each constructor argument."""
-    section = inspect.cleandoc(cls.__doc__ or "").partition("\nArgs:\n")[2]
+    """Read what the docstrings of a class and its bases say of each constructor argument."""
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        texts |= _argument_section(inspect.cleandoc(base.__doc__ or "").partition("\nArgs:\n")[2])
+    return texts
+
+
+def _argument_section(section: str) -> dict[str, str]:
     texts: dict[str, str] = {}
     name = ""
     for line in section.splitlines():

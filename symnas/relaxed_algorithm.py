@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 Step = Literal["weights", "logits"]
 Logits = Mapping[str, "Tensor"]
+Strengths = Callable[[str], "Tensor"]
 CostTable = tuple[tuple[str, tuple[float, ...]], ...]
 
 WORDS: Mapping[str, tuple[str, ...]] = {
-    "data": ("halves", "valid"),
     "select": ("argmax", "perturbation"),
     "cost_form": ("linear", "log"),
     "stop": ("", "skips", "eigenvalue"),
@@ -58,8 +58,8 @@ class RelaxedAlgorithm(Algorithm):
     Args:
         epochs: passes over the data that the weights are trained on.
         batch_size: examples per batch of either kind, where the data are not loaders.
-        data: "halves" trains the weights on one random half of the training data and the logits on the other;
-            "valid" takes the whole training data, and the validation data for the logits.
+        held_out: share of the training data, drawn at random, that the logits are trained on and the weights
+            are not; 0 keeps nothing back, and takes the validation data for the logits.
         lr: largest learning rate of the weights, by SGD.
         lr_min: learning rate at the end.
         momentum: of the weights.
@@ -99,7 +99,7 @@ class RelaxedAlgorithm(Algorithm):
 
     epochs: int = 50
     batch_size: int = 64
-    data: str = "halves"
+    held_out: float = 0.5
     lr: float = 0.025
     lr_min: float = 0.001
     momentum: float = 0.9
@@ -136,8 +136,9 @@ class RelaxedAlgorithm(Algorithm):
             self._check_number(name, getattr(self, name), low, name in WHOLE)
         if self.order > 2:
             raise AlgorithmError(f"order is 1 or 2; got {self.order}")
-        if not 0 <= self.skip_limit <= 1:
-            raise AlgorithmError(f"skip_limit is a share between 0 and 1; got {self.skip_limit!r}")
+        for name in ("held_out", "skip_limit"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise AlgorithmError(f"{name} is a share between 0 and 1; got {getattr(self, name)!r}")
         if isinstance(self.cost, str) and self.cost not in ("", "params", "flops"):
             raise AlgorithmError(
                 f"cost is 'params', 'flops', a table of ((address, (cost of each candidate, …)), …) or '' "
@@ -174,6 +175,7 @@ class RelaxedAlgorithm(Algorithm):
         progress: float,
         generator: torch.Generator,
         step: Step = "weights",
+        strengths: Strengths | None = None,  # noqa: ARG002 - for those that compare weights, not logits
     ) -> dict[str, Mix]:
         """Return how every point's candidates are mixed in one step; drawn once, in the order of the points.
 
@@ -183,16 +185,15 @@ class RelaxedAlgorithm(Algorithm):
             progress: how much of the search is over, from 0 to 1.
             generator: the only source of randomness, on the CPU.
             step: whose step it is.
+            strengths: (candidates,) by address of a size: squared norms of the weights that each candidate
+                adds to the next smaller one.
         """
         edges = self._edges(points, logits)
         found = {}
         for point in points:
             own = logits[point.address]
             weights = edges.get(point.address)
-            made = Mix(weights) if weights is not None else self.mix(point, own, progress, generator, step)
-            gone = own.isneginf().tolist()
-            if made.active is None and any(gone):
-                made = Mix(made.weights, tuple(i for i, out in enumerate(gone) if not out))
+            made = self.mix(point, own, progress, generator, step) if weights is None else Mix(weights)
             found[point.address] = made
         return found
 
@@ -213,6 +214,29 @@ class RelaxedAlgorithm(Algorithm):
         return {
             point.address: edges.get(point.address, logits[point.address].softmax(-1)) for point in points
         }
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What the relaxed network is made with, by name of the argument of `program.relaxed`."""
+        return {"partial": self.partial, "checkpoint": self.checkpoint}
+
+    def coefficients(self, logits: Tensor) -> Tensor:
+        """Return (candidates,) what outputs are multiplied by where all candidates are run."""
+        return logits.softmax(-1)
+
+    def mean_mixes(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Mix]:
+        """Return the mixes of all candidates that nothing is drawn for.
+
+        Args:
+            points: of the relaxed network.
+            logits: (candidates,) by address; minus infinity for candidates that are ruled out.
+        """
+        edges, found = self._edges(points, logits), {}
+        for point in points:
+            own = logits[point.address]
+            weights = edges.get(point.address)
+            found[point.address] = Mix(self.coefficients(own) if weights is None else weights)
+        return found
 
     def settle(
         self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mix]

@@ -1,0 +1,232 @@
+"""Searching by training all candidates at once, as an algorithm like any other.
+
+A relaxed search of a program ends in one decision. To a study it is a proposal: `RelaxedSearch` trains the
+relaxed network when it is asked for one, and what it derives becomes a trial, whose child is trained by
+itself. So k trials are k searches, each with a seed of its own, and the log, Ctrl-C, look-ups and workers
+are what they are for every algorithm. Asked again after a kill it goes on from its last epoch: the seed is
+that of the proposal, and names the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symnas.algorithm import Algorithm, Capabilities
+from symnas.algorithms.registry import resolve
+from symnas.batch import Batch
+from symnas.decision import Decision
+from symnas.errors import AlgorithmError
+from symnas.outcome import Outcome
+from symnas.program import Program
+from symnas.relaxed_algorithm import RelaxedAlgorithm
+from symnas.space import Space
+
+if TYPE_CHECKING:
+    from symnas.relaxed import Relaxed
+    from symnas.relaxed_epochs import Epoch
+    from symnas.task import Task
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a relaxed search has found.
+
+    Args:
+        decision: the one that the logits stand for.
+        network: the relaxed network as it was trained; `network.extract(decision)` is the child with its
+            weights.
+        history: all epochs.
+        probabilities: of every point's candidates in the end, by address.
+    """
+
+    decision: Decision
+    network: Relaxed
+    history: tuple[Epoch, ...]
+    probabilities: Mapping[str, tuple[float, ...]]
+
+
+def relax(
+    program: Program,
+    task: Task,
+    algorithm: str | RelaxedAlgorithm | type[RelaxedAlgorithm] = "darts",
+    *,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    file: Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Derived:
+    """Train all candidates of a program at once and derive a decision.
+
+    `symnas.search` does that too, keeps it in a study, and trains the derived child by itself.
+
+    Args:
+        program: with example inputs (`symnas.program(…, inputs=…)`).
+        task: the data and the loss; its optimiser, length and batch size are those of children trained alone.
+        algorithm: name, class or instance.
+        options: hyperparameters by name.
+        seed: of everything random.
+        file: where to write the state after every epoch, and to go on from.
+        on_epoch: called after every epoch.
+
+    Raises:
+        BuildError: a choice cannot be relaxed.
+        AlgorithmError: the algorithm is not one that trains all candidates at once.
+        EvaluatorError: the loss is not finite, or the data cannot be parted.
+    """
+    made = resolve(algorithm, options)
+    if not isinstance(made, RelaxedAlgorithm):
+        raise AlgorithmError(
+            f"relax takes an algorithm that trains all candidates at once, as 'darts'; got {made!r}: "
+            "search with symnas.search"
+        )
+    return _Run(program, task, made, seed, file, on_epoch).derived()
+
+
+@dataclass
+class _Run:
+    program: Program
+    task: Task
+    algorithm: RelaxedAlgorithm
+    seed: int
+    file: Path | None
+    on_epoch: Callable[[Epoch], None] | None
+
+    def derived(self) -> Derived:
+        from symnas.perturbation import select
+        from symnas.relaxed_training import RelaxedTraining
+
+        network = network_of(self.program, self.algorithm, self.seed)
+        training = RelaxedTraining(self.task, network, self.algorithm, self.seed)
+        if self.file is not None:
+            training.load(self.file)
+
+        def save() -> None:
+            if self.file is not None:
+                training.save(self.file)
+            if self.on_epoch is not None and training.history:
+                self.on_epoch(training.history[-1])
+
+        while not training.over:
+            training.run_epoch()
+            save()
+        if self.algorithm.select == "perturbation":
+            select(training, self.seed, save)
+        shares = self.algorithm.probabilities(network.points, training.logits)
+        network.to("cpu")
+        return Derived(
+            self.program.decision(training.values()),
+            network,
+            tuple(training.history),
+            {address: tuple(own.detach().tolist()) for address, own in shares.items()},
+        )
+
+
+def network_of(program: Program, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
+    """Return the relaxed network that an algorithm trains.
+
+    Args:
+        program: what is relaxed.
+        algorithm: says with which options.
+        seed: of the initial weights and logits.
+
+    Raises:
+        BuildError: a choice cannot be relaxed.
+    """
+    relaxed: Relaxed = program.relaxed(seed=seed, **algorithm.network_options)
+    return relaxed
+
+
+class RelaxedSearch(Algorithm):
+    """A relaxed algorithm with the program and the task that it trains on, as a search asks algorithms.
+
+    Args:
+        algorithm: the relaxed one, which the study is named after.
+        program: what is searched.
+        task: the data and the loss.
+        folder: where searches that are under way are kept; None keeps none.
+        on_epoch: called after every epoch.
+    """
+
+    capabilities = Capabilities(multi_objective=True)
+
+    def __init__(
+        self,
+        algorithm: RelaxedAlgorithm,
+        program: Program,
+        task: Task,
+        folder: Path | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> None:
+        self.algorithm, self.program, self.task = algorithm, program, task
+        self.folder, self.on_epoch = folder, on_epoch
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """Those of the relaxed algorithm."""
+        return self.algorithm.hyperparameters
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:  # noqa: ARG002 - one search, one decision
+        """Train a relaxed network, or go on with it, and return the one decision it stands for."""
+        seed = int(rng.integers(2**31))
+        file = None if self.folder is None else self.folder / f"search-{seed}.pt"
+        run = _Run(self.program, self.task, self.algorithm, seed, file, self.on_epoch)
+        found = run.derived()
+        if file is not None:
+            self._keep(file.with_suffix(".json"), found)
+        return Batch.of(self._space, [found.decision])
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002
+        """Drop the states of searches that have ended: the trials of what they found have."""
+        if self.folder is not None and any(outcome.status.final for outcome in outcomes):
+            for file in self.folder.glob("search-*.pt"):
+                if file.with_suffix(".json").is_file():
+                    file.unlink(missing_ok=True)
+
+    def _keep(self, file: Path, found: Derived) -> None:
+        """Write down how a search went, for people to look at."""
+        text = {
+            "decision": found.decision.to_json(),
+            "probabilities": found.probabilities,
+            "history": [asdict(done) for done in found.history],
+        }
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(text, indent=1))
+        part.replace(file)
+
+
+def check_relaxed(algorithm: RelaxedAlgorithm, target: Any, task: Any) -> None:
+    """Refuse what a relaxed algorithm cannot train, before anything is trained.
+
+    Args:
+        algorithm: the relaxed one.
+        target: what is searched.
+        task: what evaluates.
+
+    Raises:
+        AlgorithmError: there is no program, or no task.
+        BuildError: a choice cannot be relaxed.
+    """
+    name = type(algorithm).__name__
+    if not isinstance(target, Program):
+        raise AlgorithmError(
+            f"{name} trains all candidates of a program at once; got {target!r}, which has none: wrap the "
+            "class that builds the model in symnas.program(…)"
+        )
+    from symnas.task import Task
+
+    if not isinstance(task, Task):
+        raise AlgorithmError(
+            f"{name} trains all candidates at once, which takes a symnas.Task (data, loss, metrics); got "
+            f"{task!r}: make one of it, or use an algorithm that learns from outcomes"
+        )
+    network_of(target, algorithm, 0)
