@@ -36,7 +36,7 @@ def impossible(node: ast.expr, domain: Domain, fail: Fail) -> AnnotationError | 
     display = isinstance(node, _DISPLAYS)
     match domain:
         case OneOfDomain(candidates=candidates):
-            fresh = isinstance(node, ast.Call)
+            fresh = isinstance(node, ast.Call) and _is_class(node.func)
             if (constant or display) and all(_is_fixed(c, calls=True) for c in candidates):
                 return fail("default-not-a-candidate", given=given, mended=mended(candidates, node))
             if fresh and all(_is_fixed(c, calls=True) and not literal_of(c.expr)[0] for c in candidates):
@@ -48,6 +48,12 @@ def impossible(node: ast.expr, domain: Domain, fail: Fail) -> AnnotationError | 
             if constant or display:
                 return fail("default-not-a-subset", given=given, wanted=_wanted(domain))
     return None
+
+
+def _is_class(callee: ast.expr) -> bool:
+    """Whether a callee is a class by its spelling; what a function returns, only the run will tell."""
+    name = callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", "A")
+    return not name.islower()
 
 
 def _is_fixed(candidate: Candidate, *, calls: bool) -> bool:

@@ -25,11 +25,12 @@ HOMES = {
         statistics_view subsets uniform""",
     "grammar": "",
     "program": """addressing assembly builder callees choices compiled coverage exploration instrument
-        operations program protocols reach recall references runtime sites source_files survey survey_runner
-        swapping tracking tracking_*""",
+        likeness operations program protocols reach recall references runtime sites source_files survey
+        survey_runner swapping tracking tracking_*""",
     "compile": """axes births calibration clauses contractions dispatch features flops generated graph
-        layouts parts profile recording relaxed_sizes relaxed_sizes_found requirements residual
-        shared_tensors slice_optimizer slices slicing splicing superposed supernet supernet_state trace
+        layouts parts profile recording relaxed relaxed_check relaxed_mixing relaxed_points
+        relaxed_sizes relaxed_sizes_found relaxed_step requirements residual shared_tensors
+        slice_optimizer slices slicing splicing superposed supernet supernet_state switching trace
         variants visibility writing""",
     "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
         relaxed_training shared_checks shared_policies shared_run shared_schedules
@@ -46,8 +47,10 @@ HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.
 MAY_IMPORT_TORCH = {
     *("batches", "bilevel", "births", "blame", "calibration", "contractions", "features", "flops", "graph"),
     *("held_out", "isolation", "perturbation", "relaxed_training"),
-    *("parts", "profile", "relaxed_sizes", "relaxed_sizes_found", "shared_checks", "shared_run"),
-    *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state", "superposed", "task"),
+    *("parts", "profile", "relaxed_sizes", "relaxed_sizes_found", "relaxed", "relaxed_check",
+      "relaxed_mixing", "relaxed_points", "relaxed_step", "shared_checks", "shared_run"),
+    *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state", "superposed", "switching"),
+    "task",
     "training",
 }  # fmt: skip
 
