@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from symnas.clauses import Clause
     from symnas.profile import Profile
+    from symnas.relaxed import Relaxed
     from symnas.supernet import Supernet
 
 
@@ -223,6 +224,35 @@ class Program:
         from symnas.supernet import Supernet
 
         return Supernet(self, dtype=dtype, device=device, seed=seed, statistics=statistics)
+
+    def relaxed(
+        self,
+        *,
+        freeze: Mapping[str, Value] | None = None,
+        inputs: Any = None,
+        checkpoint: bool = False,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+    ) -> Relaxed:
+        """Return a module with all candidates of all choices, which adds up what they return.
+
+        Args:
+            freeze: values of points that are not relaxed, by address.
+            inputs: example inputs, on which the relaxed network is checked; the program's own for None.
+            checkpoint: whether what a choice computes is computed again for the backward pass, and not kept.
+            dtype: of all floating-point tensors; as the constructors make them for None.
+            device: where the network is; where the constructors make it for None.
+            seed: of the initial weights and logits.
+
+        Raises:
+            ProgramError: a choice cannot be relaxed; the message names its line and the ways out.
+        """
+        from symnas.relaxed import Relaxed
+
+        return Relaxed(
+            self, freeze=freeze, inputs=inputs, checkpoint=checkpoint, dtype=dtype, device=device, seed=seed
+        )
 
     def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:
         """Count parameters, FLOPs and activation memory of a child without computing.

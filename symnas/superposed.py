@@ -6,7 +6,8 @@ that they have in children (`symnas.births`). A `Choice`, one module that holds 
 the value; the rest is the user's own code, run as it stands. So a decision among modules is a switch and no
 rebuild, and what is mixed in a relaxed network is what children are made of.
 
-Only choices whose candidates are all modules are opened, and only where the constructor makes them. Which
+Only choices whose candidates are all modules are opened, or all classes and functions that are then called
+to make modules (`norm = nn.BatchNorm2d  # search: {…}`); and only where the constructor makes them. Which
 those are is found by evaluating them, once, without computing: a choice among anything else (a width, a name
 that is compared later, a choice in `forward`) is closed, and takes the value that it is given.
 
@@ -19,7 +20,7 @@ outputs.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,8 @@ from symnas.births import Birth, BirthRun, birth_of
 from symnas.compiled import RESERVED, place_at
 from symnas.errors import BuildError
 from symnas.instrument import FRAME
-from symnas.runtime import Arrival, set_value
-from symnas.sites import Function, Label, Site, Value
+from symnas.runtime import Arrival, Frame, set_value
+from symnas.sites import CallSite, Function, Label, Site, Value
 
 if TYPE_CHECKING:
     from symnas.program import Program
@@ -93,6 +94,18 @@ class Choice(nn.Module):
         return f"{self.address}: {', '.join(map(str, self.labels))}"
 
 
+class Maker:
+    """Stands for a choice among classes or functions while a program constructs what they make."""
+
+    def __init__(self, run: SuperposedRun, arrival: Arrival, candidates: Mapping[int, Any]) -> None:
+        self.run, self.arrival, self.candidates = run, arrival, candidates
+        self.called = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
+        """Call all candidates, from code that is not instrumented."""
+        return self.run.make(self, lambda candidate: candidate(*args, **kwargs))
+
+
 @dataclass(frozen=True)
 class Superposition(Birth):
     """A model with its choices among modules open, and the keys of its tensors.
@@ -102,12 +115,14 @@ class Superposition(Birth):
         subsets: all candidates of each open choice of several modules, by address; a tuple for each place.
         closed: the values that the other points took, by address.
         sites: what is known about every point met, by address.
+        under: of every point below an open choice, the nearest such choice and the code of its candidate.
     """
 
     choices: Mapping[str, tuple[Choice, ...]]
     subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
     closed: Mapping[str, Value]
     sites: Mapping[str, Site]
+    under: Mapping[str, tuple[str, int]]
 
     def switch(self, decision: Mapping[str, Value]) -> None:
         """Make the candidates active that a decision says; of what it does not name, nothing is called."""
@@ -164,9 +179,9 @@ def openable(
                 return _openable_for_real(program, given, subsets)
             closed.add(arrival.address)
             continue
-        if probe.plain <= closed:
+        if probe.unfit <= closed:
             return frozenset(probe.met - closed)
-        closed |= probe.plain
+        closed |= probe.unfit
 
 
 def _openable_for_real(program: Program, values: Mapping[str, Value], subsets: bool) -> frozenset[str]:
@@ -174,7 +189,7 @@ def _openable_for_real(program: Program, values: Mapping[str, Value], subsets: b
     probe = _Probe(values, set(), subsets)
     with torch.random.fork_rng(devices=[]):
         builder.guarded(program, values, lambda run: _run(program, run, None), probe)
-    return frozenset(probe.met - probe.plain)
+    return frozenset(probe.met - probe.unfit)
 
 
 def _construct(
@@ -186,7 +201,9 @@ def _construct(
         met = {a: arrival.value for a, arrival in run.arrivals.items() if a not in opened}
         subsets = {address: tuple(each) for address, each in run.subsets_met.items()}
         sites = {address: arrival.site for address, arrival in run.arrivals.items()}
-        return Superposition(made.child, made.parameters, made.buffers, choices, subsets, met, sites)
+        return Superposition(
+            made.child, made.parameters, made.buffers, choices, subsets, met, sites, run.under
+        )
 
     return builder.guarded(program, values, build, SuperposedRun(values, opened))
 
@@ -212,6 +229,9 @@ class SuperposedRun(BirthRun):
         self.opened = opened
         self.choices: dict[str, list[Choice]] = {}
         self.subsets_met: dict[str, list[tuple[nn.Module, ...]]] = {}
+        self.under: dict[str, tuple[str, int]] = {}
+        self.makers: list[Maker] = []
+        self._making: list[tuple[str, int, int]] = []
 
     def opens(self, arrival: Arrival) -> bool:
         """Whether all candidates of a choice are evaluated."""
@@ -224,6 +244,9 @@ class SuperposedRun(BirthRun):
 
     def _decide(self, arrival: Arrival) -> None:
         """Give an open choice some value, which nothing looks at; and one of several all its candidates."""
+        above = self._above(arrival)
+        if above is not None:
+            self.under[arrival.address] = above
         if not self.opens(arrival):
             super()._decide(arrival)
         elif arrival.spec.kind == "manyof":
@@ -240,12 +263,51 @@ class SuperposedRun(BirthRun):
         return result
 
     def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        """Return a module that holds all candidates, or what will make one of what they make."""
+        if _makers(values.values()):
+            self.makers.append(Maker(self, arrival, values))
+            return self.makers[-1]
+        return self.choice(arrival, values)
+
+    def call(
+        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Make a call, of every candidate where it is a choice that is called."""
+        if not isinstance(function, Maker):
+            return super().call(frame, call, function, args, kwargs)
+        above = super().call
+        return self.make(function, lambda candidate: above(frame, call, candidate, args, kwargs))
+
+    def make(self, maker: Maker, called: Callable[[Any], object]) -> object:
+        """Return what the candidates of a choice make, each called with the same arguments."""
+        maker.called = True
+        made = {}
+        for code, candidate in maker.candidates.items():
+            self._making.append((maker.arrival.address, code, len(self.trace)))
+            try:
+                made[code] = called(candidate)
+            finally:
+                self._making.pop()
+        return self.choice(maker.arrival, made)
+
+    def choice(self, arrival: Arrival, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates."""
         candidates = [_module(arrival, code, value) for code, value in values.items()]
         default = arrival.spec.index(arrival.spec.default) if arrival.spec.known else None
         choice = Choice(arrival.address, arrival.spec.labels, candidates, arrival.site.origin, default or 0)
         self.choices.setdefault(arrival.address, []).append(choice)
         return choice
+
+    def _above(self, arrival: Arrival) -> tuple[str, int] | None:
+        """Return the open choice that an arrival stands below, and the code of its candidate."""
+        above = next((each for each in _around(arrival) if self.opens(each)), None)
+        making = self._making[-1] if self._making else None
+        if making is not None and (above is None or self.trace.index(above) < making[2]):
+            return making[:2]
+        if above is None:
+            return None
+        codes = [code for code, label in enumerate(above.spec.labels) if str(label) == above.branch]
+        return above.address, codes[0]
 
 
 class _Probe(SuperposedRun):
@@ -266,10 +328,19 @@ class _Probe(SuperposedRun):
         written = [choice.expr for choice in site.choices]
         return site.dynamic is not None or not all(isinstance(expr, ast.Constant) for expr in written)
 
+    @property
+    def unfit(self) -> set[str]:
+        """Addresses of choices among other things, and among what nothing has called."""
+        called = {maker.arrival.address for maker in self.makers if maker.called}
+        return self.plain | {maker.arrival.address for maker in self.makers} - called
+
     def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
         self.met.add(arrival.address)
+        return super().together(arrival, values)
+
+    def choice(self, arrival: Arrival, values: Mapping[int, object]) -> object:
         if all(isinstance(value, nn.Module) for value in values.values()):
-            return super().together(arrival, values)
+            return super().choice(arrival, values)
         self.plain.add(arrival.address)
         chosen = self.values.get(arrival.address, arrival.spec.default if arrival.spec.known else None)
         set_value(arrival, arrival.spec.labels[0] if chosen is None else chosen)
@@ -290,6 +361,22 @@ class _Probe(SuperposedRun):
             found += [] if record is None else [each for each in record.open if self.opens(each)]
             trace = trace.tb_next
         yield from reversed(found)
+
+
+def _around(arrival: Arrival) -> Iterator[Arrival]:
+    """Yield the arrivals of which a candidate is being evaluated, from the innermost out."""
+    parent, position = arrival.parent, arrival.frame.position
+    while parent is not None or position is not None:
+        if parent is not None:
+            inner = parent
+            yield inner
+            parent, position = inner.parent, inner.frame.position
+        elif position is not None:
+            parent, position = position.arrival, position.frame.position
+
+
+def _makers(values: Iterable[object]) -> bool:
+    return all(callable(value) and not isinstance(value, nn.Module) for value in values)
 
 
 def _module(arrival: Arrival, code: int, value: object) -> nn.Module:

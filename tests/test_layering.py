@@ -30,8 +30,8 @@ HOMES = {
     "compile": """axes births calibration clauses contractions dispatch features flops generated graph
         layouts parts profile recording relaxed relaxed_check relaxed_mixing relaxed_points
         relaxed_sizes relaxed_sizes_found relaxed_step requirements residual shared_tensors
-        slice_optimizer slices slicing splicing superposed supernet supernet_state switching trace
-        variants visibility writing""",
+        slice_optimizer slices slicing splicing superposed supernet supernet_state switching
+        trace variants visibility writing""",
     "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
         relaxed_training shared_checks shared_policies shared_run shared_schedules
         shared_weights task training""",

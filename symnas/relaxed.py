@@ -1,0 +1,241 @@
+"""Relaxed networks: all candidates of a program's choices at once, added up with weights.
+
+`program.relaxed()` constructs the model once with its choices among modules open (`symnas.superposed`) and
+mixes what their candidates return; what an algorithm says of one step is a `Mix` per point
+(`symnas.relaxation`).
+
+Law: with the weights of a decision, one for what it takes and zero for the rest, a relaxed network computes
+what the child computes, outputs and gradients. It is checked on the example inputs when the network is made,
+for decisions that between them take every candidate: a program that does more with a choice than calling it
+and adding up would be trained into nothing otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from symnas import builder
+from symnas.births import birth
+from symnas.decision import Decision
+from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.point import Value
+from symnas.relaxation import Mix, RelaxedPoint
+from symnas.relaxed_check import check
+from symnas.relaxed_mixing import Place
+from symnas.relaxed_points import plan
+from symnas.relaxed_step import Scaling, Step
+from symnas.superposed import superposed
+
+if TYPE_CHECKING:
+    from symnas.program import Program
+
+LOGIT_SCALE = 1e-3
+"""Standard deviation of the logits at first, as Liu et al. (2019) set it: all candidates start about even."""
+
+
+class Relaxed(nn.Module):
+    """A network with all candidates of its choices; made by `program.relaxed`.
+
+    Args:
+        program: whose target makes a module.
+        freeze: values of points that are not relaxed, by address.
+        inputs: example inputs, as those of a program; the program's own for None.
+        checkpoint: whether what a point computes is computed again for the backward pass, instead of kept.
+        dtype: of all floating-point tensors; as the constructors make them for None.
+        device: where the network is.
+        seed: of the initial weights and logits.
+
+    Raises:
+        ProgramError: a choice cannot be relaxed; the message names its line and the ways out.
+            Or the program does more with one than adding up.
+        BuildError: candidates of a choice return different shapes.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        freeze: Mapping[str, Value] | None = None,
+        inputs: Any = None,
+        checkpoint: bool = False,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.program = program
+        self.checkpoint = checkpoint
+        self.seed = seed
+        args, kwargs = _example(program, inputs)
+        found = plan(program, dict(freeze or {}))
+        self.space = found.space
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            made = superposed(program, found.frozen, only=found.opened)
+            self.model = made.child.to(device=device, dtype=dtype)
+            scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in found.points]
+        self.points: tuple[RelaxedPoint, ...] = found.points
+        self.keys: Mapping[str, str] = {**made.parameters, **made.buffers}
+        self.places = {
+            p.address: Place(p.address, p.labels, found.locations[p.address]) for p in found.points
+        }
+        self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
+        self._step = Step(self.places, checkpoint)
+        for choice in (choice for choices in made.choices.values() for choice in choices):
+            choice.rule = self._step.choice
+        for address, lists in made.subsets.items():
+            for index, module in ((i, m) for modules in lists for i, m in enumerate(modules)):
+                module.register_forward_hook(Scaling(self._step, address, index))
+        args, kwargs = moved(args, device, dtype), moved(kwargs, device, dtype)
+        check(self, args, kwargs)
+
+    # -- what algorithms see --------------------------------------------------------------------
+
+    @property
+    def logits(self) -> dict[str, nn.Parameter]:
+        """One number per candidate of every point, by address."""
+        return {point.address: logit for point, logit in zip(self.points, self._logits, strict=True)}
+
+    def weights(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters of the network, without the logits."""
+        return self.model.parameters()
+
+    def forward(self, *args: Any, mixes: Mapping[str, Mix] | None = None, **kwargs: Any) -> Any:
+        """Call the network with one mix per point.
+
+        Args:
+            args: the model's.
+            mixes: by address; the softmax of the logits for None.
+            kwargs: the model's.
+
+        Raises:
+            BuildError: candidates of a point return different shapes.
+        """
+        with self._step.of(self.softmax() if mixes is None else self._complete(mixes)):
+            return self.model(*args, **kwargs)
+
+    def softmax(self) -> dict[str, Mix]:
+        """Return the mixes in which every point weighs its candidates by the softmax of their logits."""
+        return {
+            point.address: Mix(torch.ones_like(logit) if point.kind == "edges" else logit.softmax(0))
+            for point, logit in zip(self.points, self._logits, strict=True)
+        }
+
+    def one_hot(self, decision: Decision | Mapping[str, Value], *, sparse: bool = False) -> dict[str, Mix]:
+        """Return the mixes under which the network computes what a child computes.
+
+        Args:
+            decision: values of relaxed points; a point that it does not have is weighed evenly, in vain.
+            sparse: whether only what is taken is run.
+        """
+        decision = self.decision(decision)
+        mixes = {}
+        for point, logit in zip(self.points, self._logits, strict=True):
+            weights = torch.full_like(logit.detach(), 1.0 / len(point.labels))
+            active: tuple[int, ...] | None = None
+            if point.address in decision:
+                value = decision[point.address]
+                taken = value if point.kind == "edges" and isinstance(value, tuple) else (value,)
+                active = tuple(_index(point, label) for label in taken)
+                weights = torch.zeros_like(weights).index_fill(
+                    0, torch.tensor(active, device=weights.device), 1.0
+                )
+            run = (0,) if active is None else active
+            mixes[point.address] = Mix(weights, run if sparse and point.kind == "one" else None)
+        return mixes
+
+    def decision(self, values: Mapping[str, Value]) -> Decision:
+        """Return the decision of some values of relaxed points; what is frozen is added.
+
+        Args:
+            values: by address; what is missing takes its default.
+        """
+        if isinstance(values, Decision) and values.space == self.program.space:
+            return values
+        return self.program.decision(dict(self.space.default.replace(dict(values))))
+
+    def only_relaxed(self, decision: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the values of relaxed points alone."""
+        return {address: value for address, value in decision.items() if address in self.places}
+
+    # -- children -------------------------------------------------------------------------------
+
+    def extract(self, decision: Decision | Mapping[str, Value]) -> Any:
+        """Build the child of a decision, with a copy of its weights: plain, without any reference back.
+
+        Args:
+            decision: values of relaxed points; what is frozen is added.
+        """
+        decision = self.decision(decision)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if builder.needs_source(self.program.coverage):
+                born, child = birth(self.program, decision), self.program.build(decision)
+            else:
+                born = birth(self.program, decision, None)
+                child = born.child
+        held = self.tensors()
+        some = next(iter(self.logits.values()), None)
+        child.to(device=None if some is None else some.device).train(self.training)
+        names = {**born.parameters, **born.buffers}
+        with torch.no_grad():
+            for name, tensor in [*child.named_parameters(), *child.named_buffers()]:
+                own = held.get(names.get(name, ""))
+                if own is not None:
+                    tensor.data = own.detach().clone()
+        return child
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return parameters and buffers by the key of their construction, as a supernet names them."""
+        named = [*self.model.named_parameters(), *self.model.named_buffers()]
+        return {self.keys[name]: tensor for name, tensor in named if name in self.keys}
+
+    def _complete(self, mixes: Mapping[str, Mix]) -> Mapping[str, Mix]:
+        for point in self.points:
+            mix = mixes.get(point.address)
+            if mix is None:
+                raise DecisionError(
+                    f"a step draws one mix for every relaxed point, and there is none for {point.address!r}"
+                    f"{nearest(point.address, mixes)}"
+                )
+            if tuple(mix.weights.shape) != (len(point.labels),):
+                raise DecisionError(
+                    f"a mix weighs every candidate, and that of {point.address!r} has weights of shape "
+                    f"{tuple(mix.weights.shape)} for {len(point.labels)} candidates"
+                )
+        return mixes
+
+
+def _index(point: RelaxedPoint, label: object) -> int:
+    for index, known in enumerate(point.labels):
+        if type(known) is type(label) and known == label:
+            return index
+    raise DecisionError(f"{point.address!r} has no candidate {label!r}")
+
+
+def _example(program: Program, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if inputs is None and program.inputs is None:
+        raise ProgramError(
+            f"whether {program.name} can be relaxed is tried out, so it is given example inputs: "
+            "symnas.program(…, inputs=torch.zeros(…)), or relaxed(inputs=…)"
+        )
+    if inputs is None:
+        return program.example()
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return (tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)), {}
+
+
+def moved(value: Any, device: torch.device | str | None, dtype: torch.dtype | None) -> Any:
+    """Return inputs on a device, floating-point ones of a dtype."""
+    if isinstance(value, Tensor):
+        return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+    if isinstance(value, Mapping):
+        return {key: moved(item, device, dtype) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(moved(item, device, dtype) for item in value)
+    return value

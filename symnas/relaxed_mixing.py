@@ -1,0 +1,164 @@
+"""Adds up the outputs of candidates, each times its weight, in one pass over memory each.
+
+Law: the result and all its gradients, of any order, are those of `sum(w * y for w, y in zip(weights, ys))`.
+What is saved is time and memory: no product is kept, nothing of weight zero is added, and candidates of
+weight zero are told of no gradient at all where theirs would be zero.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symnas.errors import BuildError
+from symnas.relaxation import Mix
+from symnas.sites import Label
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What errors say of a point: its address, its candidates, and where it is written."""
+
+    address: str
+    labels: tuple[Label, ...]
+    location: str
+
+
+class _WeightedSum(torch.autograd.Function):
+    """The sum, with the weights known as numbers too, so that no pass over memory is for nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor, factors: tuple[float, ...], *outputs: Tensor) -> Tensor:
+        # Outputs are needed for the gradient of the weights alone; a step of the candidates' own has none.
+        ctx.save_for_backward(weights, *(outputs if ctx.needs_input_grad[0] else ()))
+        ctx.factors = factors
+        used = [(factor, y) for factor, y in zip(factors, outputs, strict=True) if factor != 0.0]
+        if not used:
+            return torch.zeros_like(outputs[0])
+        total = used[0][1] * used[0][0]
+        for factor, output in used[1:]:
+            total.add_(output, alpha=factor)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        grad: Tensor = grads[0]
+        weights, *outputs = ctx.saved_tensors
+        needed = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # asked to be differentiated again, in the weights too
+            each = weights.to(grad.dtype)
+            parts = [grad * each[i] if need else None for i, need in enumerate(needed[2:])]
+            dots = [(grad * y).sum().to(weights.dtype) for y in outputs] if needed[0] else []
+        else:
+            parts = [
+                grad * factor if need and factor != 0.0 else None
+                for factor, need in zip(ctx.factors, needed[2:], strict=True)
+            ]
+            dots = [_inner(grad, y).to(weights.dtype) for y in outputs] if needed[0] else []
+        return (torch.stack(dots) if dots else None, None, *parts)
+
+
+def _inner(grad: Tensor, output: Tensor) -> Tensor:
+    if grad.dtype in (torch.float32, torch.float64):
+        return torch.dot(grad.reshape(-1), output.reshape(-1))
+    return (grad * output).sum(dtype=torch.float32)  # half precision would overflow
+
+
+def weighted_sum(weights: Tensor, factors: Sequence[float], outputs: Sequence[Tensor]) -> Tensor:
+    """Return the weighted sum of tensors of one shape.
+
+    Args:
+        weights: (candidates,) as tensors that may ask for gradients.
+        factors: the same as numbers.
+        outputs: one tensor per candidate.
+    """
+    if len({output.dtype for output in outputs}) > 1:  # autocast: some candidates compute at half precision
+        widest = functools.reduce(torch.promote_types, [output.dtype for output in outputs])
+        outputs = [output.to(widest) for output in outputs]
+    total: Tensor = _WeightedSum.apply(weights, tuple(factors), *outputs)  # type: ignore[no-untyped-call]
+    return total
+
+
+def mixed(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[int, Any]) -> Any:
+    """Return what a relaxed point computes.
+
+    Args:
+        place: which point, for errors.
+        mix: the weights of this step.
+        factors: the weights as numbers.
+        outputs: of the candidates that were run, by index: tensors, or tuples, lists and mappings of tensors.
+
+    Raises:
+        BuildError: the candidates' outputs differ in shape or kind.
+    """
+    first = next(iter(outputs.values()))
+    if isinstance(first, Tensor):
+        return _tensors(place, mix, factors, outputs)
+    _check_alike(place, outputs)
+    if isinstance(first, Mapping):
+        return {key: mixed(place, mix, factors, {i: y[key] for i, y in outputs.items()}) for key in first}
+    if isinstance(first, (tuple, list)):
+        items = [mixed(place, mix, factors, dict(zip(outputs, column, strict=True)))
+                 for column in zip(*outputs.values(), strict=True)]  # fmt: skip
+        return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
+    if all(value is None for value in outputs.values()):
+        return None
+    raise BuildError(
+        f"{place.location}\nrelaxed candidates are added up, so they return tensors (or tuples, lists and "
+        f"mappings of them); candidate {place.labels[next(iter(outputs))]!r} of {place.address!r} returns a "
+        f"{type(first).__name__!r}"
+    )
+
+
+def _tensors(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[int, Tensor]) -> Tensor:
+    _check_alike(place, outputs)
+    indices = list(outputs)
+    if len(indices) == len(factors):
+        total = weighted_sum(mix.weights, factors, list(outputs.values()))
+    else:
+        chosen = torch.stack([mix.weights[index] for index in indices])
+        total = weighted_sum(chosen, [factors[index] for index in indices], list(outputs.values()))
+    if mix.ghosts:
+        rest = [mix.weights[index] for index in range(len(factors)) if index not in outputs]
+        if rest:
+            ghost = torch.stack(rest).sum()
+            total = total + (ghost - ghost.detach()).to(total.dtype)
+    return total
+
+
+def _check_alike(place: Place, outputs: Mapping[int, Any]) -> None:
+    kinds = {index: _kind(value) for index, value in outputs.items()}
+    if len(set(kinds.values())) > 1:
+        listed = ", ".join(f"{place.labels[index]!r} returns {kind}" for index, kind in kinds.items())
+        raise BuildError(
+            f"{place.location}\nrelaxed candidates are added up, so their outputs have one shape; of "
+            f"{place.address!r} {listed}: make them alike (a stride, a padding, a 1x1 convolution), or "
+            "sample the choice"
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return str(tuple(value.shape))
+    if isinstance(value, Mapping):
+        return f"a mapping of {', '.join(map(str, value))}"
+    if isinstance(value, (tuple, list)):
+        return f"{len(value)} values"
+    return f"a {type(value).__name__!r}"
+
+
+def scaled(place: Place, weight: Tensor, factor: float, output: Any) -> Any:
+    """Return the output of one of several candidates, times its weight."""
+    if factor == 1.0 and not weight.requires_grad:
+        return output
+    if isinstance(output, Tensor):
+        return output * weight.to(output.dtype)
+    raise BuildError(
+        f"{place.location}\nrelaxed candidates are added up, so each returns a tensor; one of "
+        f"{place.address!r} returns a {type(output).__name__!r}"
+    )

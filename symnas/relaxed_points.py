@@ -1,0 +1,147 @@
+"""Finds what a relaxed network can mix in a program, and refuses the rest before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation
+from symnas.point import Point, Value
+from symnas.relaxation import RelaxedPoint
+from symnas.space import Space
+from symnas.superposed import Superposition, openable, superposed
+
+if TYPE_CHECKING:
+    from symnas.program import Program
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of a program is relaxed.
+
+    Args:
+        space: the program's, with what is frozen.
+        frozen: values of the points that have one alone, by address.
+        opened: addresses of the choices that stay open in the constructor.
+        points: what is relaxed, parents first.
+        locations: where each of them is written.
+    """
+
+    space: Space
+    frozen: Mapping[str, Value]
+    opened: frozenset[str]
+    points: tuple[RelaxedPoint, ...]
+    locations: Mapping[str, str]
+
+
+def plan(program: Program, freeze: Mapping[str, Value]) -> Plan:
+    """Find the points of a program that can be relaxed.
+
+    Args:
+        program: whose target makes a module.
+        freeze: values of points that are not to be.
+
+    Raises:
+        DecisionError: `freeze` names no point, or not one of its values.
+        ProgramError: a point is neither frozen nor can be relaxed.
+    """
+    space = _frozen(program.space, freeze)
+    known = {point.address: point for point in space.walk() if point.kind != "tied"}
+    frozen = {
+        address: _only(point)
+        for address, point in known.items()
+        if point.cardinality == 1 and not (_edges(point) and address not in freeze)
+    }
+    opened = openable(program, frozen, subsets=True) & (known.keys() - frozen.keys())
+    made = superposed(program, frozen, device="meta", only=opened)
+    met = [
+        address
+        for address in made.sites
+        if address in made.choices or (address in made.subsets and _edges(known[address]))
+    ]
+    points = tuple(_point(known[address], made) for address in met)
+    locations = {address: str(site.location) for address, site in made.sites.items()}
+    left = [point for address, point in known.items() if address not in frozen and address not in met]
+    _refuse(program, left, locations)
+    return Plan(space, frozen, opened, points, locations)
+
+
+def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:
+    for address in freeze:
+        if address not in space:
+            raise DecisionError(
+                f"what is frozen is a point of the program, and {address!r} is none"
+                f"{nearest(address, space.addresses)}"
+            )
+    return space.freeze(freeze) if freeze else space
+
+
+def _edges(point: Point) -> bool:
+    """Whether a number of several candidates is kept, all of them included: each has a weight then, too."""
+    return isinstance(point, ManyOf) and point.low == point.high and len(point.candidates) > 1
+
+
+def _only(point: Point) -> Value:
+    return next(iter(point.values()))
+
+
+def _point(point: Point, made: Superposition) -> RelaxedPoint:
+    under = made.under.get(point.address)
+    if isinstance(point, ManyOf):
+        return RelaxedPoint(point.address, point.candidates, "edges", point.low, under=under)
+    assert isinstance(point, OneOf)
+    places = [choice.candidates for choice in made.choices[point.address]]
+    columns = list(zip(*places, strict=True))
+    idle = tuple(code for code, modules in enumerate(columns) if all(map(_idle, modules)))
+    skips = tuple(code for code, modules in enumerate(columns) if any(map(_skips, modules)))
+    return RelaxedPoint(point.address, point.candidates, "one", 1, idle, skips, under)
+
+
+def _idle(module: nn.Module) -> bool:
+    return getattr(module, "idle", False) is True or type(module).__name__ == "Zero"
+
+
+def _skips(module: nn.Module) -> bool:
+    return isinstance(module, nn.Identity) or getattr(module, "skip", False) is True
+
+
+# -- what cannot be -----------------------------------------------------------------------------
+
+
+def _refuse(program: Program, points: Sequence[Point], locations: Mapping[str, str]) -> None:
+    if not points:
+        return
+    first = points[0]
+    where = locations.get(first.address) or first.origin or program.name
+    others = f" (and {len(points) - 1} more: {_few(p.address for p in points[1:])})" if points[1:] else ""
+    raise ProgramError(
+        f"{where}\na relaxed network adds up what the candidates of a choice return, and {first.address!r} "
+        f"is a choice {_what(first)}{others}; freeze it, as in relaxed(freeze={{{first.address!r}: "
+        f"{_default(first)!r}}}), or sample it: symnas.SharedWeights trains one child at a time"
+    )
+
+
+def _what(point: Point) -> str:
+    if isinstance(point, FloatRange):
+        return "of a real number"
+    if isinstance(point, IntRange):
+        return "of a number that the code computes with"
+    if isinstance(point, Permutation):
+        return "of an order"
+    if isinstance(point, ManyOf):
+        return "of several values, or of a varying number of modules, or of ordered or repeated ones"
+    return "among values that the code looks at, not among modules or tensors"
+
+
+def _default(point: Any) -> Value:
+    value: Value = point.default
+    return value
+
+
+def _few(items: Iterable[str]) -> str:
+    listed = list(items)
+    return ", ".join(listed[:4]) + (", …" if len(listed) > 4 else "")

@@ -1,0 +1,123 @@
+"""One call of a relaxed network: the mixes of the step, and what every point does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from symnas.relaxation import Mix
+from symnas.relaxed_mixing import Place, mixed, scaled
+from symnas.superposed import Choice
+
+
+class Step:
+    """What all points of a network refer to while it is called.
+
+    Args:
+        places: of the points, by address.
+        again: whether what a point computes is computed again for the backward pass, instead of kept.
+    """
+
+    def __init__(self, places: Mapping[str, Place], again: bool) -> None:
+        self.places = places
+        self.again = again
+        self.mixes: Mapping[str, Mix] | None = None
+        self.factors: Mapping[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, mixes: Mapping[str, Mix]) -> Iterator[None]:
+        """Let the points mix by these, for the length of a `with`."""
+        with self._set(mixes, _factors(mixes)):
+            yield
+
+    @contextmanager
+    def _set(self, mixes: Mapping[str, Mix] | None, factors: Mapping[str, list[float]]) -> Iterator[None]:
+        before = self.mixes, self.factors
+        self.mixes, self.factors = mixes, factors
+        try:
+            yield
+        finally:
+            self.mixes, self.factors = before
+
+    # -- points ---------------------------------------------------------------------------------
+
+    def choice(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a choice among modules computes."""
+        if self.mixes is None:
+            return choice.candidates[choice.active](*args, **kwargs)
+        if self.again and torch.is_grad_enabled():
+            mixes, factors = self.mixes, self.factors
+
+            def compute(*args: Any) -> Any:
+                with self._set(mixes, factors):
+                    return self._sum(choice, args, kwargs)
+
+            def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+                return nullcontext(), _statistics_kept(choice)
+
+            return checkpoint(compute, *args, use_reentrant=False, context_fn=contexts)
+        return self._sum(choice, args, kwargs)
+
+    def _sum(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert self.mixes is not None
+        mix, factors = self.mixes[choice.address], self.factors[choice.address]
+        active = range(len(factors)) if mix.active is None else mix.active
+        outputs = {index: choice.candidates[index](*args, **kwargs) for index in active}
+        return mixed(self.places[choice.address], mix, factors, outputs)
+
+
+class Scaling:
+    """A hook of a module that is one of several candidates: its output, times its weight.
+
+    Args:
+        step: of the network.
+        address: of the point.
+        index: of the candidate.
+    """
+
+    def __init__(self, step: Step, address: str, index: int) -> None:
+        self.step, self.address, self.index = step, address, index
+
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        """Return the output times the weight of the step."""
+        if self.step.mixes is None:
+            return output
+        weight = self.step.mixes[self.address].weights[self.index]
+        return scaled(
+            self.step.places[self.address], weight, self.step.factors[self.address][self.index], output
+        )
+
+
+def _factors(mixes: Mapping[str, Mix]) -> dict[str, list[float]]:
+    """Return all weights as numbers, fetched at once: from another device each fetch would wait for it."""
+    if not mixes:
+        return {}
+    numbers = torch.cat([mix.weights.detach().double() for mix in mixes.values()]).tolist()
+    found, start = {}, 0
+    for address, mix in mixes.items():
+        end = start + len(mix.weights)
+        found[address] = numbers[start:end]
+        start = end
+    return found
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Keep running statistics from being updated a second time."""
+    tracking = [
+        each
+        for each in module.modules()
+        if isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats and each.training
+    ]
+    for each in tracking:
+        each.track_running_stats = False
+    try:
+        yield
+    finally:
+        for each in tracking:
+            each.track_running_stats = True

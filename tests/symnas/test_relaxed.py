@@ -1,0 +1,110 @@
+"""The third law of shared weights: a one-hot relaxation computes what the child computes."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import symnas
+from symnas.births import birth
+from symnas.errors import BuildError, DecisionError, ProgramError
+from symnas.relaxation import Mix
+from symnas.relaxed import Relaxed
+
+IMAGES = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+ROWS = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+def program(tmp_path: Path, text: str, inputs: Any = ROWS, name: str = "net") -> Any:
+    (tmp_path / f"{name}.py").write_text("import torch\nfrom torch import nn\n\n" + dedent(text))
+    return symnas.program(f"{tmp_path / f'{name}.py'}:Net", inputs=inputs)
+
+
+def relaxed(tmp_path: Path, text: str, inputs: Any = ROWS, **options: Any) -> Relaxed:
+    made: Relaxed = program(tmp_path, text, inputs).relaxed(dtype=torch.float64, **options)
+    return made
+
+
+def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = False) -> None:
+    """Compare outputs, gradients and statistics with those of the extracted child, trained by itself."""
+    net.train()
+    child = net.extract(decision)
+    net.zero_grad()
+    mixes = net.one_hot(decision, sparse=sparse)
+    results = []
+    for call in (child, lambda *args: net(*args, mixes=mixes)):
+        torch.manual_seed(0)
+        results.append(call(*feed))
+        (results[-1] ** 2).sum().backward()
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
+    born = birth(net.program, net.decision(decision))
+    held = net.tensors()
+    for name, parameter in child.named_parameters():
+        torch.testing.assert_close(held[born.parameters[name]].grad, parameter.grad, rtol=1e-6, atol=1e-6)
+    used = {held[key].data_ptr() for key in born.parameters.values()}
+    idle = [weight for weight in net.weights() if weight.data_ptr() not in used]
+    assert all(weight.grad is None or not weight.grad.any() for weight in idle)
+    for name, buffer in child.named_buffers():
+        torch.testing.assert_close(held[born.buffers[name]], buffer)
+
+
+CELLS = """
+class Zero(nn.Module):
+    def forward(self, x):
+        return x * 0.0
+
+def conv(c):
+    # search: {bn: nn.BatchNorm2d(c), gn: nn.GroupNorm(1, c)} as norm
+    norm = nn.BatchNorm2d(c)
+    return nn.Sequential(nn.Conv2d(c, c, 3, padding=1), norm)
+
+class Edge(nn.Module):
+    def __init__(self, source, c):
+        super().__init__()
+        self.source = source
+        # search: {none: Zero(), skip: nn.Identity(), conv: conv(c), pool: nn.MaxPool2d(3, 1, 1)}
+        self.op = Zero()
+
+    def forward(self, x):
+        return self.op(x)
+
+class Cell(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        # search: 2 of {Edge(0, c) , Edge(1, c), Edge(2, c)} as edges
+        edges = [Edge(0, c), Edge(1, c)]
+        self.edges = nn.ModuleList(edges)
+
+    def forward(self, states):
+        return sum(edge(states[edge.source]) for edge in self.edges)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        c = 4  # search: {4, 8}
+        self.stem = nn.Conv2d(3, c, 1)
+        self.cell = Cell(c)
+        acts = []
+        for turn in range(2):
+            make = nn.ReLU  # search: {nn.ReLU, nn.GELU, nn.Tanh} as act shared
+            acts.append(make())
+        self.acts = nn.ModuleList(acts)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.acts[1](self.cell([x, self.acts[0](x), x + 1.0]))
+"""
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_hot_is_the_child(tmp_path: Path, sparse: bool) -> None:
+    net = relaxed(tmp_path, CELLS, IMAGES, freeze={"c": 4})
+    for decision in net.space.sample(8, np.random.default_rng(0)):
+        law(net, decision, (IMAGES.double(),), sparse)
