@@ -111,7 +111,7 @@ class _Finder:
         made = superposed(self.program, {**self.largest, **changes}, device="meta", only=self.opened)
         for choices in made.choices.values():
             for choice in choices:
-                choice.rule = _all_together
+                choice.rule = all_together
         return planned(self.program, self.program.space.default, made)
 
     def _vary(self, changes: Mapping[str, Value]) -> bool:
@@ -268,7 +268,7 @@ class _Finder:
         return Mask(tuple(points), table)
 
 
-def _all_together(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def all_together(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Add up all candidates of a choice, so that one call reads every parameter."""
     found = [candidate(*args, **kwargs) for candidate in choice.candidates]
     return sum(found[1:], found[0])

@@ -28,12 +28,12 @@ HOMES = {
         likeness operations program protocols reach recall references runtime sites source_files survey
         survey_runner swapping tracking tracking_*""",
     "compile": """axes births calibration clauses contractions dispatch features flops generated graph
-        layouts parts profile recording relaxed relaxed_check relaxed_mixing relaxed_points
+        layouts parts profile recording relaxed relaxed_check relaxed_costs relaxed_mixing relaxed_points
         relaxed_sizes relaxed_sizes_found relaxed_step requirements residual shared_tensors
         slice_optimizer slices slicing splicing superposed supernet supernet_state switching
         trace variants visibility writing""",
     "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
-        relaxed_training shared_checks shared_policies shared_run shared_schedules
+        relaxed_training shared_checks shared_policies shared_recipes shared_run shared_schedules
         shared_weights task training""",
     "search": """carry checkpoints crew driver evaluation fingerprint fitting identity interrupts ledger
         objectives owners pool progress pruners relaxed_search replay search session study_statistics
@@ -48,7 +48,7 @@ MAY_IMPORT_TORCH = {
     *("batches", "bilevel", "births", "blame", "calibration", "contractions", "features", "flops", "graph"),
     *("held_out", "isolation", "perturbation", "relaxed_training"),
     *("parts", "profile", "relaxed_sizes", "relaxed_sizes_found", "relaxed", "relaxed_check",
-      "relaxed_mixing", "relaxed_points", "relaxed_step", "shared_checks", "shared_run"),
+      "relaxed_costs", "relaxed_mixing", "relaxed_points", "relaxed_step", "shared_checks", "shared_recipes", "shared_run"),
     *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state", "superposed", "switching"),
     "task",
     "training",
