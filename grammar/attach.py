@@ -184,7 +184,8 @@ class _Chooser:
             return Match(node, place.root, found)
         # The name may be that of a collection, of which one item is meant.
         inner = search([(node, place.root)], domain)
-        if matches := self.nearby(inner.matches):
+        matches = self.nearby(inner.matches)
+        if len(matches) == 1 or (matches and not isinstance(node, ast.IfExp | ast.BoolOp | ast.Subscript)):
             return self.one_of(replace_matches(inner, matches))
         return self.computed(node, place.root)
 

@@ -243,3 +243,18 @@ def test_a_file_that_python_cannot_read_is_one_mistake() -> None:
 def test_overlapping_annotations_are_refused() -> None:
     assert code_of("# search: {1, 3}\nk = 3  # search: {3, 5}\n") == "described-twice"
     assert code_of("# search: {f(3), g()}\nk = f(3)  # search: {1, 3}\n") == "described-inside"
+
+
+@pytest.mark.parametrize("value", ["1 if last else 8", "heads and 8 or 1", "(8, 1)[last]"])
+def test_a_name_means_the_whole_value_where_several_parts_of_it_fit(value: str) -> None:
+    assert code_of(f"def f(last):\n    heads = {value}  # search: {{1, 8}}\n") == "several-matches"
+    found = only(f"def f(last):\n    heads = {value}  # search: heads in {{1, 8}}\n")
+    assert ast.unparse(found.node) == value
+    assert found.default is None
+
+
+def test_a_function_may_return_any_candidate_and_a_class_only_its_own() -> None:
+    found = only("op = block(c)  # search: {Conv(c), Pool(c)}\n")
+    assert (ast.unparse(found.node), found.default) == ("block(c)", None)
+    for value in ("Skip(c)", "nn.Identity()"):
+        assert code_of(f"op = {value}  # search: {{Conv(c), Pool(c)}}\n") == "default-not-a-candidate"
