@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.algorithms.controllers import (
-    NOTHING,
-    SCALES,
-    Adam,
-    Controller,
-    bounded,
-    draw_rows,
-    log_softmax,
-    logistic_units,
-    row_entropy,
-)
+from symnas.algorithms.controllers import NOTHING, SCALES, Adam, Controller, bounded
+from symnas.algorithms.lstm_steps import Told, Trail, Walker
 from symnas.algorithms.moves import Places, Reals, Step, Turn
 from symnas.batch import Batch
+from symnas.nodes import OneOf
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +53,8 @@ class LSTM(Controller):
         readout: have parameters that read a decision off the last hidden state (see `recall`).
         init_seed: seed of the first parameters.
         double: compute in 64 bits.
+        reduce: divides the bounded logits of choices among things that are no numbers, as ENAS does for the
+            operations of its cells.
     """
 
     def __init__(
@@ -76,8 +70,10 @@ class LSTM(Controller):
         readout: bool = False,
         init_seed: int = 0,
         double: bool = False,
+        reduce: float = 1.0,
     ) -> None:
         super().__init__(space, temperature=temperature, tanh_constant=tanh_constant, adam=adam)
+        self.reduce = reduce
         self.hidden = hidden
         self.layers = layers
         self.readout = readout
@@ -124,21 +120,21 @@ class LSTM(Controller):
         self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
     ) -> Batch:
         """Draw decisions point by point."""
-        walker = _Walker(self, n, rng)
+        walker = Walker(self, n, rng)
         self._begin(walker, kept, free)
         return self.moves.play(n, walker, None, kept, free)
 
     def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
         """Return the summed entropies of the moves along each decision, (rows,), in nats."""
-        walker = _Walker(self, len(batch), None)
+        walker = Walker(self, len(batch), None)
         self._begin(walker, kept, free)
         self.moves.play(len(batch), walker, batch, kept, free)
         return walker.entropy
 
-    def _begin(self, reader: _Walker | Trail, kept: Batch | None, free: frozenset[int]) -> None:
+    def _begin(self, reader: Walker | Trail, kept: Batch | None, free: frozenset[int]) -> None:
         """Let the state see all that stays, and then the start."""
         if kept is not None:
-            self.moves.play(len(kept), _Told(reader, free), kept)
+            self.moves.play(len(kept), Told(reader, free), kept)
         reader.begin()
 
     # ------------------------------------------------------------ likelihood
@@ -207,11 +203,21 @@ class LSTM(Controller):
     ) -> tuple[Places, torch.Tensor]:
         import torch
 
-        rows, raw = self._before(trail, moves, outputs)
-        offsets = np.concatenate([turn.offsets for turn, _ in moves]).astype(self.arrays[0].dtype)
-        logits = self.squash(raw, torch.tanh) + torch.from_numpy(offsets)
+        rows, logp = self._log_softmax(trail, moves, outputs)
         taken = torch.from_numpy(np.concatenate([turn.given for turn, _ in moves]))
-        return rows, torch.log_softmax(logits, dim=1).gather(1, taken[:, None])[:, 0]
+        return rows, logp.gather(1, taken[:, None])[:, 0]
+
+    def _log_softmax(
+        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
+    ) -> tuple[Places, torch.Tensor]:
+        """Return the rows of some moves, and the log-probabilities of their options, (moves, options)."""
+        import torch
+
+        rows, raw = self._before(trail, moves, outputs)
+        offsets = np.concatenate([turn.offsets for turn, _ in moves]).astype(raw.detach().numpy().dtype)
+        parts = np.concatenate([np.full(len(turn.rows), self.divisor(turn.step)) for turn, _ in moves])
+        bent = self.squash(raw, torch.tanh) / torch.from_numpy(parts.astype(offsets.dtype))[:, None]
+        return rows, torch.log_softmax(bent + torch.from_numpy(offsets), dim=1)
 
     def _score_units(
         self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
@@ -225,6 +231,12 @@ class LSTM(Controller):
         scale = raw[:, 1].clamp(*SCALES)
         t = (where - raw[:, 0]) / scale.exp()
         return rows, -t - scale - 2.0 * torch.nn.functional.softplus(-t) - volume
+
+    def divisor(self, step: Step) -> float:
+        """Return what the bounded logits of a point are divided by."""
+        domain = step.entry.domain
+        named = isinstance(domain, OneOf) and any(isinstance(value, str) for value in domain.candidates)
+        return self.reduce if named else 1.0
 
     def start_of(self, step: Step) -> int:
         """Return the first row of a point's head and embeddings."""
@@ -240,6 +252,7 @@ class LSTM(Controller):
         free: frozenset[int] = NOTHING,
         memory: Batch | None = None,
         memory_weight: float = 1.0,
+        skips: tuple[float, float] | None = None,
     ) -> None:
         """Take one step of Adam up the gradient of the mean of weight times log-probability.
 
@@ -250,6 +263,8 @@ class LSTM(Controller):
             free: as for every controller.
             memory: decisions that the last hidden state must tell apart; their `recall` is subtracted.
             memory_weight: times how much.
+            skips: the share of points between True and False that should be True, and the weight with which
+                their `divergence` from it is subtracted.
         """
         import torch
 
@@ -259,6 +274,8 @@ class LSTM(Controller):
             gain = (log_prob * factors).mean()
             if memory is not None and len(memory):
                 gain = gain - memory_weight * self.recall(memory).mean()
+            if skips is not None:
+                gain = gain - skips[1] * self.divergence(batch, skips[0])
             gradients = torch.autograd.grad(gain, self.parameters, allow_unused=True)
         found = [
             np.zeros_like(array) if gradient is None else gradient.numpy()
@@ -290,131 +307,39 @@ class LSTM(Controller):
             )
             return loss.sum(dim=1)
 
+    def divergence(self, batch: Batch, share: float) -> torch.Tensor:
+        """Return how far points between True and False are from being True with a given probability.
+
+        It is the Kullback-Leibler divergence from there, in nats, averaged over all such moves along the
+        decisions; nothing where there are none. ENAS keeps its skip connections sparse with it.
+
+        Args:
+            batch: decisions.
+            share: the probability of True, between 0 and 1, ends excluded.
+        """
+        import torch
+
+        trail = Trail(self, len(batch))
+        trail.begin()
+        self.moves.play(len(batch), trail, batch)
+        flags = [move for move in trail.moves if _flag(move[0].step)]
+        with torch.inference_mode(False), torch.enable_grad():
+            if not flags:
+                return torch.zeros(())
+            _, logp = self._log_softmax(trail, flags, self._outputs(trail))
+            wanted = [
+                [share if value else 1.0 - share for value in turn.step.entry.domain.candidates]  # type: ignore[attr-defined]
+                for turn, _ in flags
+                for _ in turn.rows
+            ]
+            target = torch.tensor(wanted, dtype=logp.dtype).log()
+            return (logp.exp() * (logp - target)).sum(dim=1).mean()
+
+
+def _flag(step: Step) -> bool:
+    domain = step.entry.domain
+    return isinstance(domain, OneOf) and {*map(repr, domain.candidates)} == {"True", "False"}
+
 
 def _options(move: tuple[Turn, Places]) -> int:
     return move[0].step.options
-
-
-class _Told:
-    """Passes the moves of the points that stay on to a reader, without asking it anything."""
-
-    def __init__(self, reader: _Walker | Trail, free: frozenset[int]) -> None:
-        self.reader = reader
-        self.free = free
-
-    def pick(self, turn: Turn) -> Places:
-        """Pass on the options taken."""
-        if turn.step.entry.number not in self.free:
-            self.reader.tell(turn, turn.given, 1.0)
-        return turn.given
-
-    def place(self, turn: Turn) -> Reals:
-        """Pass on the value taken."""
-        if turn.step.entry.number not in self.free:
-            self.reader.tell(turn, turn.nodes, 2.0 * turn.placed - 1.0)
-        return turn.placed
-
-
-class _Walker:
-    """Runs the LSTM step by step in numpy: draws moves, or follows given ones, and sums entropies."""
-
-    def __init__(self, controller: LSTM, rows: int, rng: np.random.Generator | None) -> None:
-        self.controller = controller
-        self.rng = rng
-        self.entropy = np.zeros(rows)
-        layers, hidden = controller.layers, controller.hidden
-        kind = controller.arrays[0].dtype
-        self.state = np.zeros((layers, rows, hidden), kind)
-        self.cell = np.zeros((layers, rows, hidden), kind)
-        lstm = controller.arrays[2 : 2 + 2 * layers]
-        self.weights = [(lstm[2 * layer].T, lstm[2 * layer + 1].T) for layer in range(layers)]
-
-    def begin(self) -> None:
-        """Feed the start to all rows."""
-        rows = np.arange(self.state.shape[1])
-        self._feed(rows, np.repeat(self.controller.arrays[0][-1:], len(rows), axis=0))
-
-    def tell(self, turn: Turn, taken: Places, factors: Reals | float) -> None:
-        """Feed the embeddings of moves."""
-        embedded = self.controller.arrays[0][self.controller.start_of(turn.step) + taken]
-        if isinstance(factors, np.ndarray):
-            embedded = embedded * factors[:, None].astype(embedded.dtype)
-        self._feed(turn.rows, embedded)
-
-    def _feed(self, rows: Places, x: Floats) -> None:
-        everyone = len(rows) == self.state.shape[1]
-        hidden = self.controller.hidden
-        for layer, (into, again) in enumerate(self.weights):
-            state = self.state[layer] if everyone else self.state[layer, rows]
-            cell = self.cell[layer] if everyone else self.cell[layer, rows]
-            gates = x @ into + state @ again
-            # The logistic function by way of the tangent, which cannot overflow.
-            sigmoid = 0.5 + 0.5 * np.tanh(0.5 * gates)
-            fresh = np.tanh(gates[:, 2 * hidden : 3 * hidden])
-            cell = sigmoid[:, hidden : 2 * hidden] * cell + sigmoid[:, :hidden] * fresh
-            x = sigmoid[:, 3 * hidden :] * np.tanh(cell)
-            if everyone:
-                self.state[layer], self.cell[layer] = x, cell
-            else:
-                self.state[layer, rows], self.cell[layer, rows] = x, cell
-
-    def pick(self, turn: Turn) -> Places:
-        """Draw one option per row, or take the given ones."""
-        start = self.controller.start_of(turn.step)
-        heads = self.controller.arrays[1][start : start + turn.step.options]
-        raw = self.state[-1, turn.rows] @ heads.T
-        logits = self.controller.squash(raw).astype(np.float64) + turn.offsets
-        if self.rng is not None:
-            taken = draw_rows(logits, self.rng)
-        else:
-            taken = turn.given
-            self.entropy[turn.rows] += row_entropy(log_softmax(logits))
-        self.tell(turn, taken, 1.0)
-        return taken
-
-    def place(self, turn: Turn) -> Reals:
-        """Draw one number per row, or take the given ones."""
-        start = self.controller.start_of(turn.step)
-        mean, scale = self.controller.arrays[1][start : start + 2] @ self.state[-1, turn.rows].T
-        if self.rng is not None:
-            units = logistic_units(mean.astype(np.float64), scale.astype(np.float64), self.rng)
-        else:
-            units = turn.placed
-            self.entropy[turn.rows] += np.clip(scale, *SCALES)
-        self.tell(turn, turn.nodes, 2.0 * units - 1.0)
-        return units
-
-
-class Trail:
-    """The inputs and moves of decisions, recorded for one run of the LSTM over all of them."""
-
-    def __init__(self, controller: LSTM, rows: int) -> None:
-        self.controller = controller
-        self.rows = rows
-        self.length = np.zeros(rows, np.intp)
-        self.inputs: list[tuple[Places, Places, Places | int, Reals | float]] = []
-        # Each move with the position of the input right before it.
-        self.moves: list[tuple[Turn, Places]] = []
-
-    def begin(self) -> None:
-        """Record the start as an input of all rows."""
-        self.inputs.append((np.arange(self.rows), self.length.copy(), self.controller.total, 1.0))
-        self.length += 1
-
-    def tell(self, turn: Turn, taken: Places, factors: Reals | float) -> None:
-        """Record the embeddings of moves as inputs."""
-        places = self.controller.start_of(turn.step) + taken
-        self.inputs.append((turn.rows, self.length[turn.rows], places, factors))
-        self.length[turn.rows] += 1
-
-    def pick(self, turn: Turn) -> Places:
-        """Record a move among listed options."""
-        self.moves.append((turn, self.length[turn.rows] - 1))
-        self.tell(turn, turn.given, 1.0)
-        return turn.given
-
-    def place(self, turn: Turn) -> Reals:
-        """Record the value of a real range."""
-        self.moves.append((turn, self.length[turn.rows] - 1))
-        self.tell(turn, turn.nodes, 2.0 * turn.placed - 1.0)
-        return turn.placed

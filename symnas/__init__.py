@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from symnas.outcome import Status as Status
     from symnas.program import Program as Program
     from symnas.program import program as program
+    from symnas.rank_correlation import rank_correlation as rank_correlation
     from symnas.search import search as search
     from symnas.shared_weights import SharedWeights as SharedWeights
     from symnas.space import Space as Space
@@ -79,6 +80,7 @@ _HOMES = {
     "permutate": "choices",
     "product": "space",
     "program": "program",
+    "rank_correlation": "rank_correlation",
     "search": "search",
     "studies": "study",
 }
@@ -118,6 +120,7 @@ __all__ = [
     "permutate",
     "product",
     "program",
+    "rank_correlation",
     "search",
     "studies",
 ]

@@ -66,6 +66,8 @@ class SharedTraining(Training):
     def _update(self, inputs: Inputs, targets: Tensor) -> Tensor:
         paths = self.policy.paths(self.step / self.steps, np.random.default_rng([self.seed, self.step]))
         self.optimizer.zero_grad(set_to_none=True)
+        if self.teacher is None and any(path.soft and path.teacher == "kept" for path in paths):
+            self.teacher = self._kept_teacher()
         losses = self._backward(paths, inputs, targets)
         if self.task.clip is not None:
             nn.utils.clip_grad_norm_(self.optimizer.used(), self.task.clip)
@@ -104,18 +106,15 @@ class SharedTraining(Training):
         if path.hard:
             total = path.hard * self.task.loss(outputs, targets)
         if path.soft:
-            taught = self._taught(inputs) if path.teacher == "kept" else first
+            taught = first
+            if path.teacher == "kept" and self.teacher is not None:
+                with torch.no_grad():
+                    taught = forward(self.teacher, inputs)
             total = total + path.soft * self.distill(outputs, taught)
         return total  # type: ignore[no-any-return]
 
-    def _taught(self, inputs: Inputs) -> Any:
-        """Return the outputs of the largest child as it was when it was first asked for."""
-        if self.teacher is None:
-            self.teacher = self._kept_teacher()
-        with torch.no_grad():
-            return forward(self.teacher, inputs)
-
     def _kept_teacher(self) -> nn.Module:
+        """Return a copy of the largest child as it is now."""
         teacher: nn.Module = self.child.extract(self.policy.largest)  # type: ignore[attr-defined]
         return teacher.eval()
 

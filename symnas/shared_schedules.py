@@ -135,8 +135,8 @@ class Guided(Policy):
     """Paths that an algorithm proposes, which is told how much better each did than others of late.
 
     By default it is a Monte-Carlo tree search by UCT without a model, after a share of uniform draws, from
-    which it learns too. A path's value is a moving average of the losses, less its own. Where all was
-    proposed, the algorithm starts anew.
+    which it learns too. A path's value is a moving average of the losses, less its own. A tree search
+    proposes nothing twice, and what it knows grows old; so it starts anew when it knows a share of the space.
 
     Su et al. 2021: Prioritized Architecture Sampling with Monte-Carlo Tree Search (arXiv:2103.11922).
 
@@ -145,6 +145,7 @@ class Guided(Policy):
         options: its options by name; those of plain UCT for `"mcts"` and None.
         uniform: share of the training with uniform draws.
         decay: of the moving average.
+        forget: share of all decisions after which the algorithm starts anew.
     """
 
     learns: ClassVar[bool] = True
@@ -152,12 +153,14 @@ class Guided(Policy):
     options: Mapping[str, Any] | None = None
     uniform: float = 0.5
     decay: float = 0.99
+    forget: float = 0.25
     _log: list[tuple[Decision, float]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the options."""
         share("uniform", self.uniform)
         share("decay", self.decay)
+        share("forget", self.forget)
 
     def _begin(self, algorithm: Algorithm | None) -> None:  # noqa: ARG002
         self._average: float | None = None
@@ -185,8 +188,8 @@ class Guided(Policy):
         for path, loss in zip(paths, losses, strict=True):
             before = loss if self._average is None else self._average
             self._average = self.decay * before + (1 - self.decay) * loss
-            if len(self._log) >= self._space.leaves:
-                self._start()  # all has been proposed, under weights that have moved on
+            if len(self._log) >= self.forget * self._space.leaves:
+                self._start()
             self._tell(path.decision, before - loss)
 
     def _tell(self, decision: Decision, value: float) -> None:

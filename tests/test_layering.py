@@ -36,7 +36,7 @@ HOMES = {
         relaxed_training shared_checks shared_policies shared_recipes shared_run shared_schedules
         shared_weights task training""",
     "search": """carry checkpoints crew driver evaluation fingerprint fitting identity interrupts ledger
-        objectives owners pool progress pruners relaxed_search replay search session study_statistics
+        objectives owners pool progress pruners rank_correlation relaxed_search replay search session study_statistics
         sql_store store store_errors study transfer trial trial_context weights worker""",
     "cli": "cli cli_*",
 }
