@@ -135,6 +135,8 @@ def still(weights: Sequence[Tensor]) -> Iterator[None]:
 
 
 def _gradient(loss: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    if not loss.requires_grad:  # nothing is left to decide
+        return [torch.zeros_like(leaf) for leaf in leaves]
     found = torch.autograd.grad(loss, leaves, allow_unused=True)
     return [_or_zero(gradient, leaf) for gradient, leaf in zip(found, leaves, strict=True)]
 

@@ -98,7 +98,7 @@ def _worst(training: RelaxedTraining, point: RelaxedPoint) -> tuple[int, ...]:
     gone: tuple[int, ...] = ()
     while len(point.labels) - len(gone) > point.keep:
         scores = {i: _without(training, point, (*gone, i)) for i in everything if i not in gone}
-        gone = (*gone, max(scores, key=lambda index: (scores[index], -index)))
+        gone = (*gone, max(scores, key=lambda index: (scores[index], index)))
     return tuple(sorted(gone))
 
 

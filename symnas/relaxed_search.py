@@ -117,13 +117,13 @@ class _Run:
             save()
         if self.algorithm.select == "perturbation":
             select(training, self.seed, save)
-        shares = self.algorithm.probabilities(network.points, training.logits)
+        shares = training.probabilities()
         network.to("cpu")
         return Derived(
             self.program.decision(training.values()),
             network,
             tuple(training.history),
-            {address: tuple(own.detach().tolist()) for address, own in shares.items()},
+            {address: tuple(own.tolist()) for address, own in shares.items()},
         )
 
 

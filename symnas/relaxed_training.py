@@ -64,7 +64,7 @@ class RelaxedTraining:
         )  # fmt: skip
         self._target: float | None = algorithm.cost_target or None
         if algorithm.cost and self._target is None:
-            self._target = float(self._cost(self._present(), None))
+            self._target = float(self._cost(self._present(), None).detach())
 
     def reset_weights(self) -> None:
         """Begin with a new optimiser of the weights."""
@@ -103,6 +103,11 @@ class RelaxedTraining:
     def values(self) -> dict[str, Value]:
         """Return the values of the decision that the logits stand for now."""
         return self.algorithm.derive(self.points, self._present())
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Return (candidates,) by address: how probable candidates are now; of edges, their proportions."""
+        shares = self.algorithm.probabilities(self.points, self._present())
+        return {address: own.detach() for address, own in shares.items()}
 
     def score(self, mixes: Mapping[str, Mix]) -> float:
         """Return the task's first objective on the logits' data, larger being better.
