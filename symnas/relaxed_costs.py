@@ -18,6 +18,7 @@ from torch import nn
 from symnas.contractions import Contractions
 from symnas.relaxation import RelaxedPoint
 from symnas.relaxed_sizes import Sizes
+from symnas.relaxed_sizes_found import all_together
 from symnas.superposed import Superposition
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Costs:
         """Return the multiply-adds of each parameter, and of what reads none by the candidates around it."""
         counter = _Within(parameters)
         handles: list[Any] = []
+        for choice in (choice for choices in made.choices.values() for choice in choices):
+            choice.rule = all_together
         for module in made.child.modules():
             taken = self._candidates.get(id(module))
             if taken:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,7 +29,7 @@ from symnas.relaxation import Mix, RelaxedPoint
 Weights = Mapping[str, torch.Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mask:
     """Which positions of a parameter the values of a few points have.
 
@@ -40,6 +40,14 @@ class Mask:
 
     points: tuple[str, ...]
     table: torch.Tensor
+    _elsewhere: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
+
+    def like(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the table on the device and in the type of a tensor."""
+        place = tensor.device, tensor.dtype
+        if place not in self._elsewhere:
+            self._elsewhere[place] = self.table.to(*place)
+        return self._elsewhere[place]
 
     def factor(self, weights: Weights) -> torch.Tensor:
         """Return what each position is multiplied by: the weight of the values that have it.
@@ -47,10 +55,9 @@ class Mask:
         Args:
             weights: (candidates,) of each point.
         """
-        found = self.table
+        found = self.like(weights[self.points[0]])
         for address in self.points:
-            own = weights[address]
-            found = torch.tensordot(own, found.to(own), 1)
+            found = torch.tensordot(weights[address], found, 1)
         return found
 
 
@@ -71,17 +78,6 @@ class Sizes:
     refused: Mapping[str, str]
     read: Mapping[str, tuple[Mask, ...]]
     held: Mapping[str, tuple[Mask, ...]]
-
-    def to(self, device: torch.device) -> Sizes:
-        """Return the same with its tables on a device."""
-
-        def moved(masks: Mapping[str, tuple[Mask, ...]]) -> dict[str, tuple[Mask, ...]]:
-            return {
-                key: tuple(Mask(each.points, each.table.to(device)) for each in own)
-                for key, own in masks.items()
-            }
-
-        return Sizes(self.points, self.largest, self.refused, moved(self.read), moved(self.held))
 
     def effective(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mix]) -> torch.Tensor:
         """Return a parameter as it is used in a step.
@@ -137,13 +133,34 @@ class Sizes:
         for key, masks in self.read.items():
             for mask in masks:
                 if mask.points == (address,):
-                    tensor, before = tensors[key], torch.zeros_like(mask.table[0])
+                    tensor, table = tensors[key], mask.like(tensors[key])
+                    before = torch.zeros_like(table[0])
                     for code in order:
-                        ring = (mask.table[code] - before).to(tensor.dtype)
+                        ring, before = table[code] - before, table[code]
                         squares[code] = squares[code].to(tensor.device) + (tensor * ring).square().sum()
-                        before = mask.table[code]
         # The root has no gradient at 0, where a candidate adds nothing.
         return torch.stack([square.sqrt() if float(square.detach()) > 0 else square for square in squares])
+
+    def part(self, key: str, tensor: torch.Tensor, values: Mapping[str, Value]) -> torch.Tensor:
+        """Return what a child has of a tensor.
+
+        Args:
+            key: of the parameter or buffer.
+            tensor: at its largest.
+            values: of a decision, by address; a size that it does not have is taken at its largest.
+        """
+        there = torch.ones([1] * tensor.ndim)
+        for mask in self.held.get(key, ()):
+            codes = []
+            for address in mask.points:
+                labels = self.points[address].labels
+                codes.append(labels.index(values.get(address, self.largest[address])))
+            there = there * mask.table[tuple(codes)]
+        for dim, size in enumerate(there.shape):
+            if size > 1:
+                kept = there.movedim(dim, 0).reshape(size, -1).any(1).nonzero().flatten()
+                tensor = tensor.index_select(dim, kept.to(tensor.device))
+        return tensor
 
     def positions(self, key: str, shape: Sequence[int], weights: Weights) -> torch.Tensor | float:
         """Return how many numbers of a parameter a random child has in the mean, differentiably.

@@ -33,38 +33,50 @@ MOST_TOGETHER = 512
 """Combinations of values of points that decide a size together."""
 
 
-def find_sizes(program: Program, opened: Collection[str], closed: Mapping[str, Value]) -> Sizes:
+def find_sizes(
+    program: Program,
+    opened: Collection[str],
+    closed: Collection[str],
+    frozen: Mapping[str, Value] | None = None,
+) -> Sizes:
     """Find the points of a program that only say how large its tensors are.
 
     Args:
         program: with example inputs.
         opened: addresses of the choices that are open.
-        closed: the values of all points that are not, by address.
+        closed: addresses of the points that may be sizes.
+        frozen: values of further points, by address; others take their defaults.
 
     Raises:
         BuildError: the program has no example inputs.
     """
+    finder = _Finder(program, opened, closed, frozen or {})
+    if not finder.values:
+        return Sizes({}, {}, finder.refused, {}, {})
     if program.inputs is None:
         raise BuildError(
             "which features a size is about is seen when a model is called; give example inputs: "
             "symnas.program(…, inputs=(tensor,))"
         )
-    return _Finder(program, opened, closed).found()
+    return finder.found()
 
 
 class _Finder:
     """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
 
-    def __init__(self, program: Program, opened: Collection[str], closed: Mapping[str, Value]) -> None:
-        self.program, self.opened = program, opened
+    def __init__(
+        self, program: Program, opened: Collection[str], closed: Collection[str], frozen: Mapping[str, Value]
+    ) -> None:
+        self.program, self.opened, self.frozen = program, opened, frozen
         self.refused: dict[str, str] = {}
         self.values = {a: v for a in closed if (v := self._values(a)) is not None}
         self.largest = {a: max(values) for a, values in self.values.items()}
-        self.base = self._plan({})
+        self.base: Plan
         self.plans: dict[tuple[tuple[str, Value], ...], Plan] = {}
 
     def found(self) -> Sizes:
         """Return what was found."""
+        self._start()
         for address, values in list(self.values.items()):
             for value in values:
                 if value != self.largest[address]:
@@ -108,11 +120,28 @@ class _Finder:
         return values if len(values) > 1 else None
 
     def _plan(self, changes: Mapping[str, Value]) -> Plan:
-        made = superposed(self.program, {**self.largest, **changes}, device="meta", only=self.opened)
+        made = superposed(
+            self.program, {**self.frozen, **self.largest, **changes}, device="meta", only=self.opened
+        )
         for choices in made.choices.values():
             for choice in choices:
                 choice.rule = all_together
         return planned(self.program, self.program.space.default, made)
+
+    def _start(self) -> None:
+        """Make the model at its largest, without the points that fail there by themselves."""
+        try:
+            self.base = self._plan({})
+        except Exception:
+            for address, largest in [*self.largest.items()]:
+                self.largest = {address: largest}
+                try:
+                    self._plan({})
+                except Exception as error:  # the user's own code, asked for something that it cannot do
+                    self.refused[address] = f"the model fails under {self.largest}: {error}"
+                    del self.values[address]
+            self.largest = {address: max(values) for address, values in self.values.items()}
+            self.base = self._plan({})
 
     def _vary(self, changes: Mapping[str, Value]) -> bool:
         key = tuple(changes.items())
