@@ -13,6 +13,7 @@ and adding up would be trained into nothing otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,9 +26,11 @@ from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.point import Value
 from symnas.relaxation import Mix, RelaxedPoint
 from symnas.relaxed_check import check
+from symnas.relaxed_costs import Costs, Metric
+from symnas.relaxed_forward import Caller
 from symnas.relaxed_mixing import Place
 from symnas.relaxed_points import plan
-from symnas.relaxed_step import Scaling, Step
+from symnas.relaxed_step import Scaling, Step, Used
 from symnas.superposed import superposed
 
 if TYPE_CHECKING:
@@ -45,6 +48,8 @@ class Relaxed(nn.Module):
         freeze: values of points that are not relaxed, by address.
         inputs: example inputs, as those of a program; the program's own for None.
         checkpoint: whether what a point computes is computed again for the backward pass, instead of kept.
+        interpolate: whether features of narrower widths are stretched to the widest one that is active, as
+            in TAS, instead of weighted by how many widths have them.
         dtype: of all floating-point tensors; as the constructors make them for None.
         device: where the network is.
         seed: of the initial weights and logits.
@@ -62,6 +67,7 @@ class Relaxed(nn.Module):
         freeze: Mapping[str, Value] | None = None,
         inputs: Any = None,
         checkpoint: bool = False,
+        interpolate: bool = False,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         seed: int = 0,
@@ -71,20 +77,28 @@ class Relaxed(nn.Module):
         self.checkpoint = checkpoint
         self.seed = seed
         args, kwargs = _example(program, inputs)
-        found = plan(program, dict(freeze or {}))
+        found = plan(program, dict(freeze or {}), (args, kwargs))
         self.space = found.space
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            made = superposed(program, found.frozen, only=found.opened)
+            made = superposed(program, found.values, only=found.opened)
             self.model = made.child.to(device=device, dtype=dtype)
             scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in found.points]
         self.points: tuple[RelaxedPoint, ...] = found.points
+        self.sizes, self.interpolate = found.sizes, interpolate
+        self._values, self._opened = found.values, found.opened
         self.keys: Mapping[str, str] = {**made.parameters, **made.buffers}
+        self._sized = [
+            (self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], key)
+            for path, key in made.parameters.items()
+            if key in self.sizes.read
+        ]
         self.places = {
             p.address: Place(p.address, p.labels, found.locations[p.address]) for p in found.points
         }
         self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
-        self._step = Step(self.places, checkpoint)
+        caller = Caller(program, self.model, found.values, found.forward)
+        self._step = Step(self.places, checkpoint, caller)
         for choice in (choice for choices in made.choices.values() for choice in choices):
             choice.rule = self._step.choice
         for address, lists in made.subsets.items():
@@ -115,8 +129,43 @@ class Relaxed(nn.Module):
         Raises:
             BuildError: candidates of a point return different shapes.
         """
-        with self._step.of(self.softmax() if mixes is None else self._complete(mixes)):
+        mixes = self.softmax() if mixes is None else self._complete(mixes)
+        with self._step.of(mixes, self._used(mixes)):
             return self.model(*args, **kwargs)
+
+    def strengths(self, address: str) -> Tensor:
+        """Return (candidates,) the norms of the weights that each value of a size adds to a smaller one.
+
+        Args:
+            address: of a point that is a size.
+        """
+        return self.sizes.strengths(address, self.tensors())
+
+    def expected_cost(self, metric: Metric, probabilities: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean number of parameters, or of FLOPs, of a random child.
+
+        Args:
+            metric: "params" or "flops", those of a call on the example inputs.
+            probabilities: (candidates,) of every point; of edges, anything in proportion.
+        """
+        return self._costs.expected(metric, probabilities)
+
+    @cached_property
+    def _costs(self) -> Costs:
+        made = superposed(self.program, self._values, device="meta", only=self._opened)
+        points = {point.address: point for point in self.points}
+        return Costs(self.program, made, points, self.sizes)
+
+    def _used(self, mixes: Mapping[str, Mix]) -> list[Used]:
+        """Return what modules compute with where sizes are mixed."""
+        mixed = self.sizes.interpolated if self.interpolate else self.sizes.effective
+        made: dict[str, Tensor] = {}
+        found = []
+        for module, name, key in self._sized:
+            if key not in made:
+                made[key] = mixed(key, module._parameters[name], mixes)  # type: ignore[arg-type]
+            found.append((module, name, made[key]))
+        return found
 
     def softmax(self) -> dict[str, Mix]:
         """Return the mixes in which every point weighs its candidates by the softmax of their logits."""
@@ -145,7 +194,8 @@ class Relaxed(nn.Module):
                     0, torch.tensor(active, device=weights.device), 1.0
                 )
             run = (0,) if active is None else active
-            mixes[point.address] = Mix(weights, run if sparse and point.kind == "one" else None)
+            told = point.kind == "size" or (sparse and point.kind == "one")
+            mixes[point.address] = Mix(weights, run if told else None)
         return mixes
 
     def decision(self, values: Mapping[str, Value]) -> Decision:
@@ -184,9 +234,9 @@ class Relaxed(nn.Module):
         names = {**born.parameters, **born.buffers}
         with torch.no_grad():
             for name, tensor in [*child.named_parameters(), *child.named_buffers()]:
-                own = held.get(names.get(name, ""))
-                if own is not None:
-                    tensor.data = own.detach().clone()
+                key = names.get(name, "")
+                if key in held:
+                    tensor.data = self.sizes.part(key, held[key].detach(), decision).clone()
         return child
 
     def tensors(self) -> dict[str, Tensor]:

@@ -37,6 +37,7 @@ class _WeightedSum(torch.autograd.Function):
         # Outputs are needed for the gradient of the weights alone; a step of the candidates' own has none.
         ctx.save_for_backward(weights, *(outputs if ctx.needs_input_grad[0] else ()))
         ctx.factors = factors
+        ctx.set_materialize_grads(False)
         used = [(factor, y) for factor, y in zip(factors, outputs, strict=True) if factor != 0.0]
         if not used:
             return torch.zeros_like(outputs[0])
@@ -47,7 +48,9 @@ class _WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        grad: Tensor = grads[0]
+        grad: Tensor | None = grads[0]
+        if grad is None:  # a mix around this one has weight zero here
+            return (None,) * len(ctx.needs_input_grad)
         weights, *outputs = ctx.saved_tensors
         needed = ctx.needs_input_grad
         if torch.is_grad_enabled():  # asked to be differentiated again, in the weights too

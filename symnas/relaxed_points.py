@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -12,6 +13,9 @@ from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.point import Point, Value
 from symnas.relaxation import RelaxedPoint
+from symnas.relaxed_forward import Above, found_in_forward
+from symnas.relaxed_sizes import Sizes
+from symnas.relaxed_sizes_found import find_sizes
 from symnas.space import Space
 from symnas.superposed import Superposition, openable, superposed
 
@@ -25,25 +29,30 @@ class Plan:
 
     Args:
         space: the program's, with what is frozen.
-        frozen: values of the points that have one alone, by address.
+        values: of the points that are closed, by address.
         opened: addresses of the choices that stay open in the constructor.
+        forward: addresses of those that are made when the model is called.
         points: what is relaxed, parents first.
+        sizes: what is known of those that are sizes.
         locations: where each of them is written.
     """
 
     space: Space
-    frozen: Mapping[str, Value]
+    values: Mapping[str, Value]
     opened: frozenset[str]
+    forward: frozenset[str]
     points: tuple[RelaxedPoint, ...]
+    sizes: Sizes
     locations: Mapping[str, str]
 
 
-def plan(program: Program, freeze: Mapping[str, Value]) -> Plan:
+def plan(program: Program, freeze: Mapping[str, Value], inputs: Any) -> Plan:
     """Find the points of a program that can be relaxed.
 
     Args:
         program: whose target makes a module.
         freeze: values of points that are not to be.
+        inputs: example inputs, positional and named.
 
     Raises:
         DecisionError: `freeze` names no point, or not one of its values.
@@ -63,11 +72,38 @@ def plan(program: Program, freeze: Mapping[str, Value]) -> Plan:
         for address in made.sites
         if address in made.choices or (address in made.subsets and _edges(known[address]))
     ]
-    points = tuple(_point(known[address], made) for address in met)
-    locations = {address: str(site.location) for address, site in made.sites.items()}
-    left = [point for address, point in known.items() if address not in frozen and address not in met]
-    _refuse(program, left, locations)
-    return Plan(space, frozen, opened, points, locations)
+    points = [_point(known[address], made) for address in met]
+    sites = dict(made.sites)
+    forward: dict[str, Above | None] = {}
+    if program.coverage.when_called:
+        found, more = found_in_forward(
+            program, frozen, functools.partial(_made, program, frozen, opened), inputs
+        )
+        forward = {address: above for address, above in found.items() if address in known}
+        sites.update(more)
+        points += [_in_forward(known[address], above) for address, above in forward.items()]
+    relaxed = {point.address for point in points}
+    rest = [address for address in known if address not in frozen and address not in relaxed]
+    sizes = find_sizes(program, opened, rest, frozen)
+    points += [replace(point, under=made.under.get(address)) for address, point in sizes.points.items()]
+    order = {address: place for place, address in enumerate(known)}
+    points.sort(key=lambda point: order[point.address])
+    locations = {address: str(site.location) for address, site in sites.items()}
+    left = [known[address] for address in rest if address not in sizes.points]
+    _refuse(program, left, locations, sizes.refused)
+    values = {**frozen, **sizes.largest}
+    return Plan(space, values, opened, frozenset(forward), tuple(points), sizes, locations)
+
+
+def _made(
+    program: Program, values: Mapping[str, Value], opened: frozenset[str], device: str | None
+) -> Superposition:
+    return superposed(program, values, device=device, only=opened)
+
+
+def _in_forward(point: Point, above: Above | None) -> RelaxedPoint:
+    assert isinstance(point, OneOf)
+    return RelaxedPoint(point.address, point.candidates, "one", under=above)
 
 
 def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:
@@ -112,15 +148,19 @@ def _skips(module: nn.Module) -> bool:
 # -- what cannot be -----------------------------------------------------------------------------
 
 
-def _refuse(program: Program, points: Sequence[Point], locations: Mapping[str, str]) -> None:
+def _refuse(
+    program: Program, points: Sequence[Point], locations: Mapping[str, str], reasons: Mapping[str, str]
+) -> None:
     if not points:
         return
     first = points[0]
     where = locations.get(first.address) or first.origin or program.name
+    reason = reasons.get(first.address)
+    what = _what(first) + (f", and no width or kernel: {reason}" if reason else "")
     others = f" (and {len(points) - 1} more: {_few(p.address for p in points[1:])})" if points[1:] else ""
     raise ProgramError(
         f"{where}\na relaxed network adds up what the candidates of a choice return, and {first.address!r} "
-        f"is a choice {_what(first)}{others}; freeze it, as in relaxed(freeze={{{first.address!r}: "
+        f"is a choice {what}{others}; freeze it, as in relaxed(freeze={{{first.address!r}: "
         f"{_default(first)!r}}}), or sample it: symnas.SharedWeights trains one child at a time"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -10,9 +10,14 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from symnas.parts import put
 from symnas.relaxation import Mix
+from symnas.relaxed_forward import Caller
 from symnas.relaxed_mixing import Place, mixed, scaled
 from symnas.superposed import Choice
+
+Used = tuple[nn.Module, str, torch.Tensor]
+"""A module, the name of a parameter, and what the module computes with instead."""
 
 
 class Step:
@@ -21,28 +26,44 @@ class Step:
     Args:
         places: of the points, by address.
         again: whether what a point computes is computed again for the backward pass, instead of kept.
+        caller: calls the model.
     """
 
-    def __init__(self, places: Mapping[str, Place], again: bool) -> None:
+    def __init__(self, places: Mapping[str, Place], again: bool, caller: Caller) -> None:
         self.places = places
         self.again = again
+        self.caller = caller
         self.mixes: Mapping[str, Mix] | None = None
         self.factors: Mapping[str, list[float]] = {}
+        self.used: Sequence[Used] = ()
 
     @contextmanager
-    def of(self, mixes: Mapping[str, Mix]) -> Iterator[None]:
-        """Let the points mix by these, for the length of a `with`."""
-        with self._set(mixes, _factors(mixes)):
+    def of(self, mixes: Mapping[str, Mix], used: Sequence[Used] = ()) -> Iterator[None]:
+        """Let the points mix by these, for the length of a `with`.
+
+        Args:
+            mixes: of all points.
+            used: what modules compute with in the place of their parameters.
+        """
+        with self._set(mixes, _factors(mixes), used):
             yield
 
     @contextmanager
-    def _set(self, mixes: Mapping[str, Mix] | None, factors: Mapping[str, list[float]]) -> Iterator[None]:
-        before = self.mixes, self.factors
-        self.mixes, self.factors = mixes, factors
+    def _set(
+        self, mixes: Mapping[str, Mix] | None, factors: Mapping[str, list[float]], used: Sequence[Used]
+    ) -> Iterator[None]:
+        before = self.mixes, self.factors, self.used
+        self.mixes, self.factors, self.used = mixes, factors, used
+        own: list[Any] = [module._parameters[name] for module, name, _ in used]
+        for module, name, tensor in used:
+            put(module, name, tensor)
         try:
-            yield
+            with self.caller.run(self):
+                yield
         finally:
-            self.mixes, self.factors = before
+            self.mixes, self.factors, self.used = before
+            for (module, name, _), tensor in zip(used, own, strict=True):
+                put(module, name, tensor)
 
     # -- points ---------------------------------------------------------------------------------
 
@@ -51,10 +72,10 @@ class Step:
         if self.mixes is None:
             return choice.candidates[choice.active](*args, **kwargs)
         if self.again and torch.is_grad_enabled():
-            mixes, factors = self.mixes, self.factors
+            mixes, factors, used = self.mixes, self.factors, self.used
 
             def compute(*args: Any) -> Any:
-                with self._set(mixes, factors):
+                with self._set(mixes, factors, used):
                     return self._sum(choice, args, kwargs)
 
             def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:

@@ -27,11 +27,11 @@ HOMES = {
     "program": """addressing assembly builder callees choices compiled coverage exploration instrument
         likeness operations program protocols reach recall references runtime sites source_files survey
         survey_runner swapping tracking tracking_*""",
-    "compile": """axes births calibration clauses contractions dispatch features flops generated graph
-        layouts parts profile recording relaxed relaxed_check relaxed_costs relaxed_mixing relaxed_points
-        relaxed_sizes relaxed_sizes_found relaxed_step requirements residual shared_tensors
-        slice_optimizer slices slicing splicing superposed supernet supernet_state switching
-        trace variants visibility writing""",
+    "compile": """axes births calibration clauses contractions dispatch feature_rules features
+        flops generated graph layouts parts profile recording relaxed relaxed_check relaxed_costs
+        relaxed_forward relaxed_mixing relaxed_points relaxed_sizes relaxed_sizes_found
+        relaxed_step requirements residual shared_tensors slice_optimizer slices slicing splicing
+        superposed supernet supernet_state switching trace variants visibility writing""",
     "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
         relaxed_training shared_checks shared_policies shared_recipes shared_run shared_schedules
         shared_weights task training""",
@@ -45,13 +45,13 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 # These run code of others under the global generators that it uses, and put back what was there.
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
-    *("batches", "bilevel", "births", "blame", "calibration", "contractions", "features", "flops", "graph"),
-    *("held_out", "isolation", "perturbation", "relaxed_training"),
-    *("parts", "profile", "relaxed_sizes", "relaxed_sizes_found", "relaxed", "relaxed_check",
-      "relaxed_costs", "relaxed_mixing", "relaxed_points", "relaxed_step", "shared_checks", "shared_recipes", "shared_run"),
-    *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state", "superposed", "switching"),
-    "task",
-    "training",
+    *("batches", "bilevel", "births", "blame", "calibration", "contractions", "feature_rules"),
+    *("features", "flops", "graph", "held_out", "isolation", "parts", "perturbation", "profile"),
+    *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_forward", "relaxed_mixing"),
+    *("relaxed_points", "relaxed_sizes", "relaxed_sizes_found", "relaxed_step"),
+    *("relaxed_training", "shared_checks", "shared_recipes", "shared_run"),
+    *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state"),
+    *("superposed", "switching", "task", "training"),
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -14,8 +13,7 @@ from torch import Tensor
 
 import symnas
 from symnas.births import birth
-from symnas.errors import BuildError, DecisionError, ProgramError
-from symnas.relaxation import Mix
+from symnas.errors import ProgramError
 from symnas.relaxed import Relaxed
 
 IMAGES = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -108,3 +106,47 @@ def test_one_hot_is_the_child(tmp_path: Path, sparse: bool) -> None:
     net = relaxed(tmp_path, CELLS, IMAGES, freeze={"c": 4})
     for decision in net.space.sample(8, np.random.default_rng(0)):
         law(net, decision, (IMAGES.double(),), sparse)
+
+
+FORWARD = """
+class Block(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.a, self.b = nn.Linear(c, c), nn.Linear(c, c)
+
+    def forward(self, x):
+        # search: {self.a(x), torch.tanh({self.b(x), x}), x} as y
+        y = self.a(x)
+        act = torch.relu  # search: {torch.relu, torch.sigmoid}
+        return act(y) + x
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(3, 3)
+        self.blocks = nn.ModuleList([Block(3) for _ in range(2)])
+        # search: {Block(3), nn.Linear(3, 3)}
+        self.op = Block(3)
+
+    def forward(self, x):
+        x = self.stem(x)
+        scale = 1.0  # search: {1.0, 2.0}
+        for block in self.blocks:
+            x = block(x)
+        pair = (x, -x)  # search: {(x, -x), (x * 2, x + 1)}
+        return scale * self.op(pair[0]) + pair[1]
+"""
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_tensors_in_forward_are_added_up(tmp_path: Path, checkpoint: bool) -> None:
+    with pytest.raises(ProgramError, match=r"net.py:26.*\n.*\n.*'scale' is a choice among values"):
+        relaxed(tmp_path, FORWARD)
+    net = relaxed(tmp_path, FORWARD, freeze={"scale": 2.0}, checkpoint=checkpoint)
+    under = {point.address: point.under for point in net.points}
+    assert under["op.y"] == ("op", 0)
+    assert under["blocks[0].y"] is None
+    nested = next(address for address in under if address.startswith("blocks[1].y:"))
+    assert under[nested] == ("blocks[1].y", 1)
+    for decision in net.space.sample(8, np.random.default_rng(0)):
+        law(net, decision, (ROWS.double(),))

@@ -197,10 +197,42 @@ def test_only_modules_stay_open(tmp_path: Path) -> None:
     class Net(nn.Module):
         def __init__(self, c=3):
             super().__init__()
+            width = c  # search: {c, 2 * c}
+            self.op = nn.Linear(c, width)
             make = nn.Linear  # search: {nn.Linear, nn.Identity}
-            self.op = make(c, c)
+            self.name = str(make)
     """
     program = small(tmp_path, text)
     assert openable(program) == frozenset()
-    with pytest.raises(BuildError, match=r"candidate 'Linear' of 'make' is a 'type' here"):
-        superposed(program, only={"make"})
+    with pytest.raises(BuildError, match=r"candidate 'c' of 'width' is a 'int' here"):
+        superposed(program, only={"width"})
+
+
+def test_choices_among_what_makes_modules_are_opened(tmp_path: Path) -> None:
+    text = """
+    def block(c):
+        k = 3  # search: {3, 5}
+        # search: {nn.ReLU(), nn.Tanh()} as act
+        act = nn.ReLU()
+        return nn.Sequential(nn.Conv1d(c, c, k, padding=k // 2), act)
+
+    class Net(nn.Module):
+        def __init__(self, c=3):
+            super().__init__()
+            make = block  # search: {block, nn.BatchNorm1d, (lambda c: nn.GroupNorm(1, c))}
+            self.first = make(c)
+            self.rest = nn.ModuleList([make(c) for _ in range(2)])
+
+        def forward(self, x):
+            x = self.first(x)
+            for each in self.rest:
+                x = each(x)
+            return x
+    """
+    program = small(tmp_path, text)
+    model = superposed(program, {"first.k": 3, "_[0].k": 3, "_[1].k": 5})
+    assert len(model.choices["make"]) == 3
+    assert model.under["_[1].act"] == ("make", 0)
+    for make in ("block", "BatchNorm1d", "(lambda c: nn.GroupNorm(1, c))"):
+        fixed = {"make": make, **({"_[1].k": 5, "_[1].act": "Tanh"} if make == "block" else {})}
+        law(program, model, program.decision(fixed), (torch.randn(2, 3, 8),))
