@@ -6,6 +6,7 @@ from symnas.algorithms.bananas import Bananas
 from symnas.algorithms.conservative_rl import ConservativeRL
 from symnas.algorithms.darts import DARTS
 from symnas.algorithms.darts_pt import DARTSPT
+from symnas.algorithms.enas import ENAS, ENASMacro
 from symnas.algorithms.evolution import RegularizedEvolution
 from symnas.algorithms.gdas import GDAS
 from symnas.algorithms.grid import Grid
@@ -20,21 +21,27 @@ from symnas.algorithms.random import Random
 from symnas.algorithms.registry import AlgorithmInfo, available, find, names, parse_options, resolve
 from symnas.algorithms.reinforce import Reinforce
 from symnas.algorithms.sharp_darts import SharpDARTS
+from symnas.algorithms.single_path import SinglePath
+from symnas.algorithms.single_path_nas import SinglePathNAS
 from symnas.algorithms.smbo import SMBO
+from symnas.algorithms.tas import TAS
 
 __all__ = [
     "ASHA",
     "DARTS",
     "DARTSPT",
+    "ENAS",
     "GDAS",
     "MCTS",
     "NSGA2",
     "PCDARTS",
     "SMBO",
+    "TAS",
     "AlgorithmInfo",
     "Auto",
     "Bananas",
     "ConservativeRL",
+    "ENASMacro",
     "Grid",
     "Hyperband",
     "LocalSearch",
@@ -43,6 +50,8 @@ __all__ = [
     "RegularizedEvolution",
     "Reinforce",
     "SharpDARTS",
+    "SinglePath",
+    "SinglePathNAS",
     "SuccessiveHalving",
     "available",
     "find",

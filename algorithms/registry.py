@@ -28,6 +28,8 @@ BUILT_IN: Mapping[str, str] = {
     "conservative-rl": "symnas.algorithms.conservative_rl:ConservativeRL",
     "darts": "symnas.algorithms.darts:DARTS",
     "darts-pt": "symnas.algorithms.darts_pt:DARTSPT",
+    "enas": "symnas.algorithms.enas:ENAS",
+    "enas-macro": "symnas.algorithms.enas:ENASMacro",
     "evolution": "symnas.algorithms.evolution:RegularizedEvolution",
     "gdas": "symnas.algorithms.gdas:GDAS",
     "grid": "symnas.algorithms.grid:Grid",
@@ -42,8 +44,11 @@ BUILT_IN: Mapping[str, str] = {
     "random": "symnas.algorithms.random:Random",
     "reinforce": "symnas.algorithms.reinforce:Reinforce",
     "sharp-darts": "symnas.algorithms.sharp_darts:SharpDARTS",
+    "single-path": "symnas.algorithms.single_path:SinglePath",
+    "single-path-nas": "symnas.algorithms.single_path_nas:SinglePathNAS",
     "smbo": "symnas.algorithms.smbo:SMBO",
     "successive-halving": "symnas.algorithms.halving:SuccessiveHalving",
+    "tas": "symnas.algorithms.tas:TAS",
 }
 
 

@@ -132,7 +132,18 @@ class Reinforce(Algorithm):
         return LSTM(
             space, hidden=self.hidden, layers=self.layers, heads=self.heads, temperature=heat,
             tanh_constant=bend, adam=adam, readout=self.memory > 0, init_seed=self.init_seed,
+            reduce=self._bound_divisor,
         )  # fmt: skip
+
+    @property
+    def _bound_divisor(self) -> float:
+        """What the bounded logits of choices that are no numbers are divided by."""
+        return 1.0
+
+    @property
+    def _skips(self) -> tuple[float, float] | None:
+        """The share of True among points between True and False, and the weight of the penalty for others."""
+        return None
 
     @property
     def policy(self) -> Controller:
@@ -182,8 +193,9 @@ class Reinforce(Algorithm):
             if isinstance(self._policy, LSTM):
                 memory = self._recalled(len(decisions))
                 self._policy.reinforce(
-                    decisions, np.array(advantages), memory=memory, memory_weight=self.memory_weight
-                )
+                    decisions, np.array(advantages), memory=memory, memory_weight=self.memory_weight,
+                    skips=self._skips,
+                )  # fmt: skip
             else:
                 self._policy.reinforce(decisions, np.array(advantages))
 
