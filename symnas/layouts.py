@@ -305,6 +305,13 @@ class Shared:
         """Return the shape of a shared tensor."""
         return tuple(dimension.size for dimension in self.tensors[key])
 
+    def simple(self, key: str) -> bool:
+        """Whether where a part of a tensor stands is told by its sizes alone."""
+        return all(
+            len(dimension.slots) == 1 and len(dimension.slots[0].shape) <= 1
+            for dimension in self.tensors[key]
+        )
+
     def holds(self, child: Tensors) -> bool:
         """Whether a child's tensors are parts of the shared ones; the child's dimensions are refined ones."""
         return all(

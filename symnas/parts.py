@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from symnas import builder
 from symnas.axes import Axis, ordered
 from symnas.births import Birth, birth
 from symnas.errors import BuildError, SymnasError
-from symnas.features import Axes, Trace
+from symnas.feature_rules import Axes
+from symnas.features import Trace
 from symnas.layouts import Index, Row, Segment, Tensors
 from symnas.slices import dimensions
 
@@ -68,6 +69,8 @@ class Plan:
         moving: parts that are put into the child anew for every call.
         copied: statistics that no view can reach, and which are copied back after every call.
         sliced: parts whose gradients are kept apart.
+        owned: statistics that the child does not share.
+        entered: how often it is in use now.
     """
 
     decision: Decision
@@ -79,6 +82,8 @@ class Plan:
     moving: list[Part] = field(default_factory=list)
     copied: list[Part] = field(default_factory=list)
     sliced: list[Part] = field(default_factory=list)
+    owned: list[Part] = field(default_factory=list)
+    entered: int = 0
     _places: dict[str, list[tuple[nn.Module, str]]] = field(default_factory=dict)
 
     @property
@@ -86,17 +91,29 @@ class Plan:
         """The dimensions of all parts."""
         return {key: part.rows for key, part in self.parts.items()}
 
+    def used(self, parts: Iterable[Part] | None = None) -> Iterable[Part]:
+        """Return the parts that the child uses, of some or of all."""
+        return self.parts.values() if parts is None else parts
+
+    def train(self, mode: bool) -> None:
+        """Set the child to training or evaluation."""
+        if self.child.training != mode:
+            self.child.train(mode)
+
     def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, Part]]:
         """Yield the tensors of a child built under the same decision, and which part each is."""
         for part in self.parts.values():
-            try:
-                get = child.get_buffer if part.buffer else child.get_parameter
-                yield get(part.paths[0]), part
-            except AttributeError as error:
-                raise BuildError(
-                    f"every build of a decision makes the same modules, and {part.paths[0]!r} is "
-                    f"missing here ({error})"
-                ) from error
+            yield self.tensor_at(child, part.paths[0], part), part
+
+    @staticmethod
+    def tensor_at(child: nn.Module, path: str, part: Part) -> torch.Tensor:
+        """Return a tensor of a child built under the same decision."""
+        try:
+            return child.get_buffer(path) if part.buffer else child.get_parameter(path)
+        except AttributeError as error:
+            raise BuildError(
+                f"every build of a decision makes the same modules, and {path!r} is missing here ({error})"
+            ) from error
 
     def places(self, part: Part) -> list[tuple[nn.Module, str]]:
         """Return the modules that hold a part, and its names there."""
@@ -119,10 +136,14 @@ class Plan:
         if self.real:
             return
         shared = {path for part in self.parts.values() for path in part.paths}
-        if _unreal(self.child, shared):
+        if unreal(self.child, shared):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 self.child = _build(program, self.decision, None).child
+        self.empty(dtype, device)
+
+    def empty(self, dtype: torch.dtype | None, device: torch.device) -> None:
+        """Take the shared tensors out of the child, and move the rest to where it will run."""
         for part in self.parts.values():
             for module, name in self.places(part):
                 (module._buffers if part.buffer else module._parameters)[name] = None
@@ -135,13 +156,18 @@ def place(made: Plan, part: Part, tensor: torch.Tensor) -> None:
     for module, name in made.places(part):
         if part.buffer:
             module._buffers[name] = tensor
-            continue
-        module._parameters[name] = tensor  # type: ignore[assignment]
-        if isinstance(module, nn.RNNBase):
-            # Recurrent modules keep a second list of their weights.
-            weights = list(module._flat_weights)
-            weights[module._flat_weights_names.index(name)] = tensor
-            module.__dict__["_flat_weights"] = weights
+        else:
+            put(module, name, tensor)
+
+
+def put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    """Let a module compute with a tensor in the place of a parameter."""
+    module._parameters[name] = tensor  # type: ignore[assignment]
+    if isinstance(module, nn.RNNBase):
+        # Recurrent modules keep a second list of their weights.
+        weights = list(module._flat_weights)
+        weights[module._flat_weights_names.index(name)] = tensor
+        module.__dict__["_flat_weights"] = weights
 
 
 # -- making -------------------------------------------------------------------------------------
@@ -295,7 +321,7 @@ def _statistics(child: nn.Module) -> set[str]:
     return found
 
 
-def _unreal(child: nn.Module, shared: set[str]) -> bool:
+def unreal(child: nn.Module, shared: set[str]) -> bool:
     """Whether a child built without computing holds tensors, besides the shared ones, that have no values."""
     for path, tensor in child.named_buffers(remove_duplicate=False):
         if path not in shared and tensor.is_meta:

@@ -48,6 +48,11 @@ class SharedTensors(nn.Module):
         found = self._parameters.get(name)
         return self._buffers[name] if found is None else found  # type: ignore[return-value]
 
+    def _unbind(self) -> None:
+        """Have children bound to the tensors again."""
+        for made in self._plans.values():
+            made.bound = False
+
     # -- growing --------------------------------------------------------------------------------
 
     def _grow(self, plans: Sequence[Plan]) -> None:
@@ -70,8 +75,7 @@ class SharedTensors(nn.Module):
         self._rows, self._shared = children, Shared()
         self._shared.learn(children)
         self._reached.clear()
-        for made in self._plans.values():
-            made.bound = False
+        self._unbind()
         changed = {
             key
             for key in self._shared.tensors
@@ -81,11 +85,16 @@ class SharedTensors(nn.Module):
 
     def _reach(self, made: Plan, rows: Tensors) -> None:
         """Remember a child that uses positions that no other did: they move along when tensors grow."""
+        self._marks()
+        if self._mark(rows):
+            self._rows.append(made.rows)
+
+    def _marks(self) -> Mapping[str, torch.Tensor]:
+        """Return by key which positions belong to a child that is remembered."""
         if not self._reached:
             for known in self._rows:
                 self._mark(self._shared.refined(known))
-        if self._mark(rows):
-            self._rows.append(made.rows)
+        return self._reached
 
     def _mark(self, rows: Tensors) -> bool:
         news = False
@@ -177,8 +186,7 @@ class SharedTensors(nn.Module):
             decision: {key: value.detach().clone().to(self.device) for key, value in values.items()}
             for decision, values in state["own"].items()
         }
-        for made in self._plans.values():
-            made.bound = False
+        self._unbind()
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

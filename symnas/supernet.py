@@ -22,6 +22,7 @@ from symnas.parts import Part, Plan, narrow, place, plan, write
 from symnas.point import Value
 from symnas.shared_tensors import SharedTensors
 from symnas.slice_optimizer import Make, SliceOptimizer
+from symnas.switching import Board, Boards
 
 if TYPE_CHECKING:
     from symnas.program import Program
@@ -66,6 +67,7 @@ class Supernet(SharedTensors):
         self._active: Decision = program.decision(None)
         self.grown: list[Decision] = []
         self._slices: SliceOptimizer | None = None
+        self._boards = Boards()
         self._grow([self._plan(decision) for decision in covering(program.space)])
 
     # -- calling --------------------------------------------------------------------------------
@@ -93,14 +95,18 @@ class Supernet(SharedTensors):
         made = self._bound(self._active if decision is None else self.program.decision(decision))
         if self._slices is not None and torch.is_grad_enabled():
             self._slices.called(made)
-        for part in made.moving:
+        for part in made.used(made.moving):
             value = narrow(self._tensor(part.name), part.index)
             if part.leaf is None:
                 place(made, part, value)
             else:
                 part.leaf.data.copy_(value.detach())
-        yield made.child
-        for part in made.copied:
+        made.entered += 1
+        try:
+            yield made.child
+        finally:
+            made.entered -= 1
+        for part in made.used(made.copied):
             write(self._tensor(part.name), part.index, made.buffer(part))
 
     def activate(self, decision: Decision | Mapping[str, Value] | None = None) -> None:
@@ -166,7 +172,7 @@ class Supernet(SharedTensors):
             decision: which child; the active one for None.
         """
         made = self._bound(self._active if decision is None else self.program.decision(decision))
-        for part in made.parts.values():
+        for part in made.used():
             if not part.buffer:
                 yield self._parameters[part.name]  # type: ignore[misc]
 
@@ -200,13 +206,29 @@ class Supernet(SharedTensors):
     @slices.setter
     def slices(self, optimizer: SliceOptimizer | None) -> None:
         self._slices = optimizer
-        for made in self._plans.values():
-            made.bound = False
+        self._unbind()
 
     # -- shared tensors -------------------------------------------------------------------------
 
     def _value(self, made: Plan, part: Part) -> torch.Tensor:
         return made.buffer(part) if part.own else narrow(self._tensor(part.name), part.index)
+
+    def _unbind(self) -> None:
+        super()._unbind()
+        self._boards.unbind()
+
+    @property
+    def known(self) -> Mapping[str, Part]:
+        """A part of each shared tensor, by key."""
+        return {key: part for key, (part, _) in self._asked.items()}
+
+    def built(self) -> list[Plan]:
+        """Return the children that have been built one by one, and are kept."""
+        return list(self._plans.values())
+
+    def alone(self, decision: Decision) -> Plan:
+        """Return the child of a decision, built by itself."""
+        return self._plan(decision)
 
     def _plan(self, decision: Decision) -> Plan:
         found = self._plans.get(decision.key)
@@ -220,29 +242,51 @@ class Supernet(SharedTensors):
         return found
 
     def _bound(self, decision: Decision) -> Plan:
-        made = self._plan(decision)
+        made: Plan | None = self._switched(decision)
+        if made is None:
+            made = self._plan(decision)
+            if not made.bound:
+                if not self._shared.holds(self._shared.refined(made.rows)):
+                    self.grown.append(decision)
+                    self._grow([made])
+                self._bind(made)
+        made.train(self.training)
+        return made
+
+    def _switched(self, decision: Decision) -> Board | None:
+        """Return the model that holds a child as one of many, switched to it, if there is one."""
+        made = self._boards.find(self, decision)
+        if made is None:
+            return None
         if not made.bound:
-            if not self._shared.holds(self._shared.refined(made.rows)):
-                self.grown.append(decision)
-                self._grow([made])
-            self._bind(made)
-        if made.child.training != self.training:
-            made.child.train(self.training)
+            if not made.located(self._shared, self._marks()):
+                self._boards.refuse(made)
+                return None
+            self._place(made)
+        made.switch(decision)
+        if self.statistics == "own":
+            for part in made.used(made.owned):
+                self._give(made, part)
         return made
 
     def _bind(self, made: Plan) -> None:
         """Give a child the tensors that stay the same from call to call."""
         made.realise(self.program, self.seed, self.dtype, self.device)
-        made.moving, made.copied, made.sliced = [], [], []
-        own = self._own.setdefault(made.decision.key, {}) if self.statistics == "own" else None
         rows = self._shared.refined(made.rows)
         self._reach(made, rows)
         for key, part in made.parts.items():
             part.index = self._shared.index(key, rows[key])
+        self._place(made)
+        for part in made.owned:
+            self._give(made, part)
+
+    def _place(self, made: Plan) -> None:
+        made.moving, made.copied, made.sliced, made.owned = [], [], [], []
+        for part in made.parts.values():
             tensor = self._tensor(part.name)
-            if part.buffer and own is not None:
+            if part.buffer and self.statistics == "own":
                 part.own = True
-                place(made, part, own.setdefault(key, narrow(tensor, part.index).clone()))
+                made.owned.append(part)
                 continue
             whole = tuple(tensor.shape) == part.shape and all(isinstance(i, slice) for i in part.index)
             if whole or (part.buffer and all(isinstance(i, slice) for i in part.index)):
@@ -258,6 +302,13 @@ class Supernet(SharedTensors):
             if part.buffer:
                 made.copied.append(part)
         made.bound = True
+
+    def _give(self, made: Plan, part: Part) -> None:
+        """Place a child's own statistic."""
+        own = self._own.setdefault(made.decision.key, {})
+        if part.key not in own:
+            own[part.key] = narrow(self._tensor(part.name), part.index).clone()
+        place(made, part, own[part.key])
 
     @staticmethod
     def _detach(made: Plan, part: Part, tensor: torch.Tensor) -> None:
@@ -283,11 +334,18 @@ class Supernet(SharedTensors):
                 self.dtype = some.dtype
         self._own = {key: {name: fn(value) for name, value in own.items()} for key, own in self._own.items()}
         self._plans.clear()
+        self._boards.clear()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave built children out: they are made again when they are asked for."""
-        return {**self.__dict__, "_plans": OrderedDict(), "_optimizers": [], "_slices": None}
+        fresh: dict[str, Any] = {
+            "_plans": OrderedDict(),
+            "_optimizers": [],
+            "_slices": None,
+            "_boards": Boards(),
+        }
+        return {**self.__dict__, **fresh}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Supernet:
         """Copy the weights; the program is the same."""

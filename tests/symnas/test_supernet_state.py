@@ -155,12 +155,12 @@ def test_positions_that_a_later_decision_uses_move_along(tmp_path: Path) -> None
             super().__init__()
             a = 2  # search: 1..6
             b = 2  # search: 1..6
-            heads, width = (4, 1) if (a, b) == (2, 3) else (1, 3) if (a, b) == (3, 2) else (1, 1)
-            heads, width = (2, 3) if (a, b) == (3, 4) else (5, 3) if (a, b) == (4, 3) else (heads, width)
-            self.heads, self.fc = heads, nn.Linear(3, heads * width)
+            rows, columns = (4, 1) if (a, b) == (2, 3) else (1, 4) if (a, b) == (3, 2) else (1, 1)
+            rows, columns = (4, 4) if (a, b) == (3, 4) else (6, 6) if (a, b) == (4, 3) else (rows, columns)
+            self.columns, self.fc = columns, nn.Linear(columns, rows)
 
         def forward(self, x):
-            return self.fc(x).view(len(x), self.heads, -1).softmax(-1).sum(1)
+            return self.fc(x.repeat(1, 2)[:, : self.columns])
     """
     net = made(tmp_path, text)
     for decision in ({"a": 2, "b": 3}, {"a": 3, "b": 2}, {"a": 3, "b": 4}):
