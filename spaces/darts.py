@@ -219,7 +219,7 @@ class Cell(nn.Module):
         else:
             normal = normal_nodes(edge)
             nodes = normal
-        self.nodes = nn.ModuleList(map(nn.ModuleList, nodes))
+        self.nodes: Any = nn.ModuleList(nn.ModuleList(edges) for edges in nodes)
 
     def forward(self, before: Tensor, last: Tensor) -> Tensor:
         """Map the outputs of the last two cells to (batch, 4 * channels, height, width)."""
