@@ -22,7 +22,7 @@ from symnas.batch import Batch
 from symnas.errors import AlgorithmError, nearest
 from symnas.outcome import Outcome
 from symnas.point import Value
-from symnas.relaxation import Mix, RelaxedPoint, derive, owners
+from symnas.relaxation import KINDS, Kind, Mix, RelaxedPoint, derive, owners
 
 if TYPE_CHECKING:
     import torch
@@ -92,6 +92,8 @@ class RelaxedAlgorithm(Algorithm):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True, relaxed=True)
+    kinds: ClassVar[tuple[Kind, ...]] = KINDS
+    """Kinds of points that it can choose at."""
     keeps_idle: ClassVar[bool] = False
     """Whether a candidate that passes nothing on may be derived."""
     edge_logits: ClassVar[bool] = False
@@ -216,9 +218,14 @@ class RelaxedAlgorithm(Algorithm):
         }
 
     @property
+    def usual_trials(self) -> int | None:
+        """One search: each trains a network for as many epochs as were asked for."""
+        return 1
+
+    @property
     def network_options(self) -> dict[str, Any]:
         """What the relaxed network is made with, by name of the argument of `program.relaxed`."""
-        return {"partial": self.partial, "checkpoint": self.checkpoint}
+        return {"checkpoint": self.checkpoint} | ({"partial": self.partial} if self.partial > 1 else {})
 
     def coefficients(self, logits: Tensor) -> Tensor:
         """Return (candidates,) what outputs are multiplied by where all candidates are run."""
@@ -250,12 +257,18 @@ class RelaxedAlgorithm(Algorithm):
             mixes: of the step.
         """
 
-    def derive(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Value]:
+    def derive(
+        self,
+        points: Sequence[RelaxedPoint],
+        logits: Logits,
+        strengths: Strengths | None = None,  # noqa: ARG002 - for those that compare weights, not logits
+    ) -> dict[str, Value]:
         """Return the values of the decision that logits stand for.
 
         Args:
             points: of the relaxed network.
             logits: (candidates,) by address.
+            strengths: as for `mixes`.
         """
         scores = {a: p.detach().tolist() for a, p in self.probabilities(points, logits).items()}
         return derive(points, scores, idle=self.keeps_idle)

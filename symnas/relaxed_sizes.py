@@ -119,10 +119,10 @@ class Sizes:
         return bool((flat[:, 0] == 0).any())
 
     def strengths(self, address: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return (candidates,) the norm of what each value adds to the next smaller one.
+        """Return (candidates,) the squared norm of what each value adds to the next smaller one.
 
         It is that of the kernel's ring, or of the weights that read the further features; that of the
-        smallest value is the norm of all that it has. Single-Path NAS compares these with thresholds.
+        smallest value is of all that it has. Single-Path NAS compares these with thresholds.
 
         Args:
             address: of a point.
@@ -138,8 +138,7 @@ class Sizes:
                     for code in order:
                         ring, before = table[code] - before, table[code]
                         squares[code] = squares[code].to(tensor.device) + (tensor * ring).square().sum()
-        # The root has no gradient at 0, where a candidate adds nothing.
-        return torch.stack([square.sqrt() if float(square.detach()) > 0 else square for square in squares])
+        return torch.stack(squares)
 
     def part(self, key: str, tensor: torch.Tensor, values: Mapping[str, Value]) -> torch.Tensor:
         """Return what a child has of a tensor.

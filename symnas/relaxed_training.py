@@ -102,7 +102,8 @@ class RelaxedTraining:
 
     def values(self) -> dict[str, Value]:
         """Return the values of the decision that the logits stand for now."""
-        return self.algorithm.derive(self.points, self._present())
+        strengths = getattr(self.network, "strengths", None)
+        return self.algorithm.derive(self.points, self._present(), strengths)
 
     def probabilities(self) -> dict[str, Tensor]:
         """Return (candidates,) by address: how probable candidates are now; of edges, their proportions."""

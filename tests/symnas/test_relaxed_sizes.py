@@ -215,7 +215,7 @@ def test_stretched_widths_are_those_of_pooled_features(tmp_path: Path) -> None:
     assert torch.allclose(functional_call(child, used, (x,)), by_hand, atol=1e-6)
 
 
-def test_strengths_are_norms_of_what_a_value_adds(tmp_path: Path) -> None:
+def test_strengths_are_squared_norms_of_what_a_value_adds(tmp_path: Path) -> None:
     body = """
         super().__init__()
         k = 3  # search: {1, 3, 5}
@@ -231,7 +231,7 @@ def test_strengths_are_norms_of_what_a_value_adds(tmp_path: Path) -> None:
     squares = [float(ring.detach().square().sum()) for ring in rings]
     expected = [squares[0], squares[1] - squares[0], squares[2] - squares[1]]
     strengths = sizes.strengths("k", {"conv.weight": weight})
-    assert torch.allclose(strengths.square(), torch.tensor(expected), rtol=1e-5)
+    assert torch.allclose(strengths, torch.tensor(expected), rtol=1e-5)
 
 
 REFUSED = {
