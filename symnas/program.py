@@ -230,7 +230,9 @@ class Program:
         *,
         freeze: Mapping[str, Value] | None = None,
         inputs: Any = None,
+        partial: int = 1,
         checkpoint: bool = False,
+        interpolate: bool = False,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         seed: int = 0,
@@ -240,7 +242,9 @@ class Program:
         Args:
             freeze: values of points that are not relaxed, by address.
             inputs: example inputs, on which the relaxed network is checked; the program's own for None.
+            partial: k, where candidates see the first 1/k of the channels (PC-DARTS).
             checkpoint: whether what a choice computes is computed again for the backward pass, and not kept.
+            interpolate: whether features of narrower widths are stretched to the widest one (TAS).
             dtype: of all floating-point tensors; as the constructors make them for None.
             device: where the network is; where the constructors make it for None.
             seed: of the initial weights and logits.
@@ -251,7 +255,15 @@ class Program:
         from symnas.relaxed import Relaxed
 
         return Relaxed(
-            self, freeze=freeze, inputs=inputs, checkpoint=checkpoint, dtype=dtype, device=device, seed=seed
+            self,
+            freeze=freeze,
+            inputs=inputs,
+            partial=partial,
+            checkpoint=checkpoint,
+            interpolate=interpolate,
+            dtype=dtype,
+            device=device,
+            seed=seed,
         )
 
     def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:

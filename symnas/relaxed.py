@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from symnas import builder
 from symnas.births import birth
 from symnas.decision import Decision
-from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.errors import BuildError, DecisionError, ProgramError, nearest
+from symnas.partial_channels import narrow, outermost
 from symnas.point import Value
 from symnas.relaxation import Mix, RelaxedPoint
-from symnas.relaxed_check import check
+from symnas.relaxed_check import call, check
 from symnas.relaxed_costs import Costs, Metric
 from symnas.relaxed_forward import Caller
 from symnas.relaxed_mixing import Place
@@ -47,6 +48,8 @@ class Relaxed(nn.Module):
         program: whose target makes a module.
         freeze: values of points that are not relaxed, by address.
         inputs: example inputs, as those of a program; the program's own for None.
+        partial: k, where candidates see the first 1/k of the channels and the rest passes by (PC-DARTS);
+            the weights of such a network are no child's.
         checkpoint: whether what a point computes is computed again for the backward pass, instead of kept.
         interpolate: whether features of narrower widths are stretched to the widest one that is active, as
             in TAS, instead of weighted by how many widths have them.
@@ -66,6 +69,7 @@ class Relaxed(nn.Module):
         *,
         freeze: Mapping[str, Value] | None = None,
         inputs: Any = None,
+        partial: int = 1,
         checkpoint: bool = False,
         interpolate: bool = False,
         dtype: torch.dtype | None = None,
@@ -106,6 +110,25 @@ class Relaxed(nn.Module):
                 module.register_forward_hook(Scaling(self._step, address, index))
         args, kwargs = moved(args, device, dtype), moved(kwargs, device, dtype)
         check(self, args, kwargs)
+        self.partial = partial
+        if partial != 1:
+            self._narrow(args, kwargs)
+
+    def _narrow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Let candidates see a part of the channels; checked before that, whole, to be children."""
+        if self.partial < 1 or self.sizes.points:
+            raise ProgramError(
+                f"partial={self.partial} divides the channels of candidates by a positive number, and does "
+                f"not go together with sizes that are relaxed: freeze {', '.join(self.sizes.points) or 'none'}"
+            )
+        choices = outermost(self.model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            narrow(choices, self.partial, lambda choice: self.places[choice.address])
+        for choice in choices:
+            choice.rule = self._step.narrowed
+        self._step.partial = self.partial
+        call(self, args, kwargs)
 
     # -- what algorithms see --------------------------------------------------------------------
 
@@ -134,7 +157,7 @@ class Relaxed(nn.Module):
             return self.model(*args, **kwargs)
 
     def strengths(self, address: str) -> Tensor:
-        """Return (candidates,) the norms of the weights that each value of a size adds to a smaller one.
+        """Return (candidates,) squared norms of the weights that each value of a size adds to a smaller one.
 
         Args:
             address: of a point that is a size.
@@ -220,6 +243,11 @@ class Relaxed(nn.Module):
         Args:
             decision: values of relaxed points; what is frozen is added.
         """
+        if self._step.partial != 1:
+            raise BuildError(
+                f"a network of partial={self._step.partial} channels has weights of no child: build the "
+                "child (program.build) and train it"
+            )
         decision = self.decision(decision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

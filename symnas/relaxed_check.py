@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from symnas.covering import covering
-from symnas.errors import ProgramError, SymnasError
+from symnas.errors import BuildError, ProgramError, SymnasError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +34,32 @@ def check(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     before = network.training
     network.eval()
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            network(*args, **kwargs)  # all candidates at once: their outputs have one shape
+        call(network, args, kwargs)
         for decision in covering(network.space):
             wrong = _wrong(network, decision, args, kwargs)
             if wrong:
                 raise _error(network, decision, wrong, _guilty(network, decision, args, kwargs))
+    finally:
+        network.train(before)
+
+
+def call(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Call a network with all candidates at once: their outputs have one shape.
+
+    Raises:
+        BuildError: the user's code raised.
+    """
+    before = network.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            network.eval()(*args, **kwargs)
+    except SymnasError:
+        raise
+    except Exception as error:
+        raise BuildError(
+            f"calling the relaxed {network.program.name} on the example inputs failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     finally:
         network.train(before)
 

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from symnas.errors import ProgramError
+from symnas.partial_channels import through
 from symnas.parts import put
 from symnas.relaxation import Mix
 from symnas.relaxed_forward import Caller
@@ -36,6 +38,8 @@ class Step:
         self.mixes: Mapping[str, Mix] | None = None
         self.factors: Mapping[str, list[float]] = {}
         self.used: Sequence[Used] = ()
+        self.partial = 1
+        """k, where outermost choices mix the first 1/k of the channels."""
 
     @contextmanager
     def of(self, mixes: Mapping[str, Mix], used: Sequence[Used] = ()) -> Iterator[None]:
@@ -83,6 +87,17 @@ class Step:
 
             return checkpoint(compute, *args, use_reentrant=False, context_fn=contexts)
         return self._sum(choice, args, kwargs)
+
+    def narrowed(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what a choice computes of a part of the channels, with the others."""
+        if not args:
+            raise ProgramError(
+                f"{self.places[choice.address].location}\npartial={self.partial} divides the channels of the "
+                f"first argument, and {choice.address!r} is called by keyword alone; pass it by position"
+            )
+        first, *rest = args
+        place = self.places[choice.address]
+        return through(first, self.partial, lambda part: self.choice(choice, (part, *rest), kwargs), place)
 
     def _sum(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.mixes is not None

@@ -28,16 +28,18 @@ HOMES = {
         likeness operations program protocols reach recall references runtime sites source_files survey
         survey_runner swapping tracking tracking_*""",
     "compile": """axes births calibration clauses contractions dispatch feature_rules features
-        flops generated graph layouts parts profile recording relaxed relaxed_check relaxed_costs
-        relaxed_forward relaxed_mixing relaxed_points relaxed_sizes relaxed_sizes_found
-        relaxed_step requirements residual shared_tensors slice_optimizer slices slicing splicing
-        superposed supernet supernet_state switching trace variants visibility writing""",
+        flops generated graph layouts partial_channels parts profile recording relaxed
+        relaxed_check relaxed_costs relaxed_forward relaxed_mixing relaxed_points relaxed_sizes
+        relaxed_sizes_found relaxed_step requirements residual shared_tensors slice_optimizer
+        slices slicing splicing superposed supernet supernet_state switching trace variants
+        visibility writing""",
     "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
         relaxed_training shared_checks shared_policies shared_recipes shared_run shared_schedules
         shared_weights task training""",
-    "search": """carry checkpoints crew driver evaluation fingerprint fitting identity interrupts ledger
-        objectives owners pool progress pruners rank_correlation relaxed_search replay search session study_statistics
-        sql_store store store_errors study transfer trial trial_context weights worker""",
+    "search": """carry checkpoints crew driver evaluation fingerprint fitting identity interrupts
+        ledger objectives owners pool progress pruners rank_correlation relaxed_search replay
+        search session study_statistics sql_store store store_errors study transfer trial
+        trial_context weights worker""",
     "cli": "cli cli_*",
 }
 FACADES = {"testing"}
@@ -46,7 +48,8 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
     *("batches", "bilevel", "births", "blame", "calibration", "contractions", "feature_rules"),
-    *("features", "flops", "graph", "held_out", "isolation", "parts", "perturbation", "profile"),
+    *("features", "flops", "graph", "held_out", "isolation", "partial_channels"),
+    *("parts", "perturbation", "profile"),
     *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_forward", "relaxed_mixing"),
     *("relaxed_points", "relaxed_sizes", "relaxed_sizes_found", "relaxed_step"),
     *("relaxed_training", "shared_checks", "shared_recipes", "shared_run"),
