@@ -61,6 +61,11 @@ def paired(algorithm: Algorithm, evaluate: Any, target: Any) -> Any:
                 "for outcomes: give a task, or take an algorithm that learns from outcomes"
             )
         evaluate = SharedWeights(evaluate, **algorithm.sharing)
+    if isinstance(evaluate, SharedWeights) and algorithm.capabilities.fidelity:
+        raise AlgorithmError(
+            f"{name} lets trials be trained differently far, and under shared weights no trial is trained by "
+            "itself: take an algorithm that learns from outcomes, or give it the task"
+        )
     if isinstance(evaluate, SharedWeights) and not callable(getattr(target, "supernet", None)):
         raise StudyError(
             f"weights are shared by where the code of a program constructs them, and {target!r} has no code: "
@@ -129,11 +134,6 @@ def check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> Non
         check_fit(part, space, objectives)
     able = algorithm.capabilities
     name = type(algorithm).__name__
-    if able.relaxed:
-        raise AlgorithmError(
-            f"{name} asks for relaxed weights, which this search does not provide: use an algorithm that "
-            "learns from outcomes"
-        )
     if objectives.count > 1 and not able.multi_objective:
         raise AlgorithmError(
             f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, "

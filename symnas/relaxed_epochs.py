@@ -41,6 +41,11 @@ class Epoch:
     entropy: float
     eigenvalue: float | None = None
 
+    def __str__(self) -> str:
+        """Say how far the search is, on one line."""
+        logits = "" if math.isnan(self.valid_loss) else f", of the logits {self.valid_loss:.3g}"
+        return f"epoch {self.epoch + 1}, loss {self.train_loss:.3g}{logits}"
+
 
 def epochs_back(algorithm: RelaxedAlgorithm, history: Sequence[Epoch]) -> int:
     """Return by how many epochs a search is to go back to end there, or 0 to go on.

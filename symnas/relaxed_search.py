@@ -24,8 +24,16 @@ from symnas.decision import Decision
 from symnas.errors import AlgorithmError
 from symnas.outcome import Outcome
 from symnas.program import Program
+from symnas.relaxation import Kind
 from symnas.relaxed_algorithm import RelaxedAlgorithm
 from symnas.space import Space
+
+WORDS: Mapping[Kind, str] = {
+    "one": "modules or tensors",
+    "edges": "several of several modules",
+    "size": "widths and kernels",
+    "depth": "depths",
+}
 
 if TYPE_CHECKING:
     from symnas.relaxed import Relaxed
@@ -75,7 +83,7 @@ def relax(
         on_epoch: called after every epoch.
 
     Raises:
-        BuildError: a choice cannot be relaxed.
+        ProgramError: a choice cannot be relaxed.
         AlgorithmError: the algorithm is not one that trains all candidates at once.
         EvaluatorError: the loss is not finite, or the data cannot be parted.
     """
@@ -101,7 +109,7 @@ class _Run:
         from symnas.perturbation import select
         from symnas.relaxed_training import RelaxedTraining
 
-        network = network_of(self.program, self.algorithm, self.seed)
+        network = network_of(self.program, self.task, self.algorithm, self.seed)
         training = RelaxedTraining(self.task, network, self.algorithm, self.seed)
         if self.file is not None:
             training.load(self.file)
@@ -127,19 +135,38 @@ class _Run:
         )
 
 
-def network_of(program: Program, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
+def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
     """Return the relaxed network that an algorithm trains.
 
     Args:
-        program: what is relaxed.
+        program: what is relaxed; one without example inputs is given the first two examples of the task.
+        task: the data.
         algorithm: says with which options.
         seed: of the initial weights and logits.
 
     Raises:
-        BuildError: a choice cannot be relaxed.
+        ProgramError: a choice cannot be relaxed.
+        AlgorithmError: the algorithm does not choose at points of such a kind.
     """
-    relaxed: Relaxed = program.relaxed(seed=seed, **algorithm.network_options)
-    return relaxed
+    inputs = None
+    if getattr(program, "inputs", ()) is None:
+        import torch
+
+        first, _ = next(task._batches("train").read(None, torch.device("cpu")))
+        inputs = first[:2] if isinstance(first, torch.Tensor) else tuple(part[:2] for part in first)
+    network = program.relaxed(inputs=inputs, seed=seed, **algorithm.network_options)
+    for point in network.points:
+        if point.kind not in algorithm.kinds:
+            name = type(algorithm).__name__
+            raise AlgorithmError(
+                f"{network.places[point.address].location}\n{name} chooses {_listed(algorithm.kinds)}; "
+                f"{point.address!r} is a choice of {WORDS[point.kind]}: freeze it, or take another algorithm"
+            )
+    return network
+
+
+def _listed(kinds: Sequence[Kind]) -> str:
+    return " and ".join(WORDS[kind] for kind in kinds)
 
 
 class RelaxedSearch(Algorithm):
@@ -170,6 +197,14 @@ class RelaxedSearch(Algorithm):
     def hyperparameters(self) -> Mapping[str, Any]:
         """Those of the relaxed algorithm."""
         return self.algorithm.hyperparameters
+
+    def check(self) -> None:
+        """Make the relaxed network, for nothing but to see whether it can be made.
+
+        Raises:
+            ProgramError: a choice cannot be relaxed.
+        """
+        network_of(self.program, self.task, self.algorithm, 0)
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
@@ -204,23 +239,27 @@ class RelaxedSearch(Algorithm):
         part.replace(file)
 
 
-def check_relaxed(algorithm: RelaxedAlgorithm, target: Any, task: Any) -> None:
-    """Refuse what a relaxed algorithm cannot train, before anything is trained.
+def check_relaxed(algorithm: Algorithm, target: Any, task: Any) -> None:
+    """Refuse what a relaxed algorithm has nothing to train with.
 
     Args:
-        algorithm: the relaxed one.
+        algorithm: what searches.
         target: what is searched.
         task: what evaluates.
 
     Raises:
-        AlgorithmError: there is no program, or no task.
-        BuildError: a choice cannot be relaxed.
+        AlgorithmError: there is no program, or no task, or nothing that could be trained so.
     """
     name = type(algorithm).__name__
+    if not isinstance(algorithm, RelaxedAlgorithm):
+        raise AlgorithmError(
+            "an algorithm that asks for all candidates at once is a RelaxedAlgorithm of "
+            f"symnas.relaxed_algorithm; {name} says that it does and is not: derive it from that class"
+        )
     if not isinstance(target, Program):
         raise AlgorithmError(
-            f"{name} trains all candidates of a program at once; got {target!r}, which has none: wrap the "
-            "class that builds the model in symnas.program(…)"
+            f"{name} trains all candidates of a program at once; got {target!r}, which has none: "
+            "wrap the class that builds the model in symnas.program(…)"
         )
     from symnas.task import Task
 
@@ -229,4 +268,3 @@ def check_relaxed(algorithm: RelaxedAlgorithm, target: Any, task: Any) -> None:
             f"{name} trains all candidates at once, which takes a symnas.Task (data, loss, metrics); got "
             f"{task!r}: make one of it, or use an algorithm that learns from outcomes"
         )
-    network_of(target, algorithm, 0)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from symnas.relaxed_epochs import WINDOW, Epoch, entropy, epochs_back
 
 if TYPE_CHECKING:
     from symnas.relaxed import Relaxed
+    from symnas.relaxed_costs import Metric
     from symnas.task import Task
 
 PAST = WINDOW + 1
@@ -246,8 +247,7 @@ class RelaxedTraining:
         how = self.algorithm
         shares = how.probabilities(self.points, logits, mixes)
         if isinstance(how.cost, str):
-            cost: Tensor = self.network.expected_cost(how.cost, shares)
-            return cost
+            return self.network.expected_cost(cast("Metric", how.cost), shares)
         return torch.as_tensor(expected_cost(self.points, shares, dict(how.cost)))
 
     def _finite(self, loss: Tensor, inputs: Inputs, targets: Tensor) -> float:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from symnas.algorithm import Algorithm
 from symnas.algorithms.registry import resolve
@@ -21,6 +21,8 @@ from symnas.ledger import Ledger
 from symnas.objectives import Objectives
 from symnas.progress import Display, Line, Snapshot
 from symnas.pruners import Pruner
+from symnas.relaxed_algorithm import RelaxedAlgorithm
+from symnas.relaxed_search import RelaxedSearch, check_relaxed
 from symnas.replay import rebuild
 from symnas.session import driving, load, open_study
 from symnas.shared_weights import SharedWeights
@@ -34,6 +36,7 @@ from symnas.weights import WeightsKeeper
 
 if TYPE_CHECKING:
     from symnas.shared_run import SharedRun
+    from symnas.task import Task
 
 TRIALS = 100
 ON_CHANGE = ("refuse", "import")
@@ -134,6 +137,8 @@ def search(
     made = bounded(made, evaluate)
     goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
     check_fit(made, space, goals)
+    if made.capabilities.relaxed:
+        check_relaxed(made, target, evaluate)
     check_halving(made, budget, pruner)
     given = None if initial is None else first_decisions(space, initial)
     sources = listed(warm_start)
@@ -183,6 +188,11 @@ class _Plan:
         """Open the study, go on with it, and return it."""
         space: Space = _space(self.target)
         weights = WeightsKeeper(self.store.folder, self.identity.name)
+        if isinstance(self.algorithm, RelaxedAlgorithm):
+            folder = weights.relaxed(self.identity.header["fingerprints"])
+            self.algorithm = RelaxedSearch(self.algorithm, self.target, cast("Task", self.evaluate), folder)
+            if not self.store.find(self.identity.name):
+                self.algorithm.check()  # before there is a study
         home = Home(space, self.identity.seed, self.target, weights)
         halving = self.algorithm.capabilities.fidelity
         if halving:
@@ -220,6 +230,8 @@ class _Plan:
             title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
             with display.line(title) as line:
                 driver.on_change = lambda: line.update(lambda: snapshot(driver))
+                if isinstance(self.algorithm, RelaxedSearch):
+                    self.algorithm.on_epoch = lambda done: line.update(lambda: snapshot(driver, str(done)))
                 self._drive(driver, evaluation, row, display, line, outer)
         return study
 
@@ -291,10 +303,15 @@ class _Plan:
         return InProcess(evaluation, study, driver.report, prepare)
 
 
-def snapshot(driver: Driver) -> Snapshot:
-    """Return what a display shows of a search."""
+def snapshot(driver: Driver, note: str = "") -> Snapshot:
+    """Return what a display shows of a search.
+
+    Args:
+        driver: of the search.
+        note: what else there is to say.
+    """
     ledger = driver.ledger
-    best, note = None, ""
+    best = None
     if ledger.objectives.count > 1:
         note = f"{len(ledger.front())} on the front"
     elif ledger.best is not None and ledger.best.values is not None:

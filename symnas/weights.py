@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,16 @@ class WeightsKeeper:
     def shared(self) -> Path | None:
         """The folder of weights that all trials share, whether it is there or not; None in memory."""
         return None if self._folder is None else self._folder / "shared"
+
+    def relaxed(self, fingerprints: Mapping[str, str]) -> Path | None:
+        """Return the folder of relaxed searches under way, whether it is there or not; None in memory.
+
+        Args:
+            fingerprints: of all that the study is made of; another study of the same name goes on from
+                nothing of this one.
+        """
+        code = zlib.crc32(repr(sorted(fingerprints.items())).encode())
+        return None if self._folder is None else self._folder / f"relaxed-{code:08x}"
 
     def clear_shared(self) -> None:
         """Drop the weights that all trials share."""

@@ -96,8 +96,8 @@ class Stub:
             (OneOf("op", OPS), ManyOf("edges", ("first", "second"), 1, 1, branches=tuple(inner)))
         )
 
-    def relaxed(self, seed: int, partial: int = 1, checkpoint: bool = False) -> ByHand:
-        assert partial == 1
+    def relaxed(self, seed: int, checkpoint: bool = False, inputs: Any = None) -> ByHand:
+        assert inputs is None
         assert not checkpoint
         return ByHand(seed, **self.options)
 
