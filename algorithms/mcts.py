@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from symnas.algorithm import Algorithm, Capabilities
 from symnas.algorithms.checks import flag, one_of, positive, share, weight, whole
 from symnas.algorithms.decision_tree import DecisionTree, Node, Record
 from symnas.algorithms.pair_ridge import PairRidge
-from symnas.algorithms.rollouts import PARENTS, Rollouts, rows
+from symnas.algorithms.rollouts import PARENTS, Pool, Rollouts, rows
 from symnas.algorithms.steps import Steps
 from symnas.algorithms.uct import Shared, Uct
+from symnas.algorithms.unseen import keys_of
 from symnas.batch import Batch
 from symnas.errors import AlgorithmError
 from symnas.outcome import Outcome, Status
@@ -45,9 +47,11 @@ class MCTS(Algorithm):
     progressively (Coulom, 2007; Couëtoux and others, LION 2011). Nothing is proposed twice: a prefix all of
     whose completions were handed out is closed. Trials under way count as visits without reward.
 
-    With surrogate roll-outs, every proposal draws `samples` completions from the root, half of them near the
+    With surrogate roll-outs, `samples` completions and more are drawn from the root, half of them near the
     best decisions, and a model of what was seen scores them, mean + `optimism` standard deviations. They go
-    down the tree together; the promise of a move is that of the best roll-out that takes it.
+    down the tree together; the promise of a move is that of the best roll-out that takes it. They serve for
+    all proposals until the model is fitted again, or a result is better than all others. Real ranges are not
+    widened progressively then, since the model, not a second visit, tells what a value is worth.
 
     Plain UCT, as published: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`.
 
@@ -56,14 +60,16 @@ class MCTS(Algorithm):
         order: `"measured"` decides first the points that explain most of the variance of the values seen
             so far, as far as conditions allow, from 8 values on; `"tree"` keeps the order of the tree.
         rollouts: `"surrogate"`, or `"random"` by the prior.
-        samples: roll-outs per proposal with a surrogate.
+        samples: roll-outs with a surrogate, drawn at a time; up to three times as many where they serve for
+            several proposals.
         start: results before the first surrogate.
         optimism: standard deviations added to what the surrogate expects.
         trust: weight of a surrogate's promise against the mean of a child that has been visited.
         transpositions: whether a move shares its mean between all prefixes under which it came.
         equivalence: how many visits the shared mean is worth.
         bisect: the most values that one step chooses among.
-        widening: factor k of progressive widening: at most ceil(k N ** widening_power) children.
+        widening: factor k of progressive widening with random roll-outs: at most
+            ceil(k N ** widening_power) children.
         widening_power: its exponent.
         virtual_loss: visits that a trial under way counts for.
         floor: quantile of the values that counts as no reward.
@@ -114,7 +120,7 @@ class MCTS(Algorithm):
         self._values: list[float] = []
         self._best: list[tuple[float, int]] = []
         self._known = 0
-        self._rollouts = Rollouts(space, PairRidge, self.samples, self.start)
+        self._rollouts = Rollouts(space, PairRidge, self.samples, self.start, self.optimism)
         self._uct = Uct(
             self.exploration,
             self.virtual_loss,
@@ -137,6 +143,7 @@ class MCTS(Algorithm):
             record = self._records.get(key)
             if record is None:
                 record = self._records[key] = Record(codes[row], reals[row])
+                self._rollouts.close(key)
             path = self._tree.insert(record)
             if outcome.status is Status.RUNNING:
                 record.running += 1
@@ -206,15 +213,37 @@ class MCTS(Algorithm):
         """Return up to `n` new decisions, each as if those before it were under way."""
         tree = self._tree
         found: list[Record] = []
-        keys: set[bytes] = set()
+        pool = self._pool()
+        left = None if pool is None else np.flatnonzero(pool.open)
         with tree.tentatively():
             while len(found) < n and not (tree.root is not None and tree.root.exhausted):
-                one = self._promising(rng, keys) or self._descend(rng)
-                found.append(Record(*one))
+                if pool is not None and left is not None and not len(left):
+                    pool = self._fresh(found, rng)
+                    left = np.flatnonzero(pool.open)
+                if pool is None or left is None or not len(left):
+                    found.append(Record(*self._descend(rng)))
+                else:
+                    row = self._promising(pool, left)
+                    left = left[left != row]
+                    batch = pool.batch
+                    found.append(Record(batch.codes[row].tolist(), batch.reals[row].tolist()))
                 if len(found) < n:
                     tree.run(found[-1])
-                    keys.add(rows(self._space, found[-1:]).rows)
         return rows(self._space, found)
+
+    def _pool(self) -> Pool | None:
+        """Return the roll-outs to choose among, None before there is a surrogate."""
+        if self.rollouts == "random" or len(self._values) < self.start or not self._known:
+            return None
+        best = [place for _, place in self._best]
+        return self._rollouts.pool(self._ended, self._values, best, self._records)
+
+    def _fresh(self, found: Sequence[Record], rng: np.random.Generator) -> Pool:
+        """Return other roll-outs, where all of those that serve were handed out."""
+        known = {*self._records, *keys_of(rows(self._space, found))}
+        best = [self._ended[place] for _, place in self._best]
+        model = self._rollouts.model(self._ended, self._values)
+        return self._rollouts.drawn(model, self.samples, best, known, rng)
 
     def _descend(self, rng: np.random.Generator) -> Row:
         """Return a new decision: down the tree by bounds, one new move, the rest by the prior."""
@@ -236,29 +265,20 @@ class MCTS(Algorithm):
         self._space.mutator.complete(some, some_reals, rng)
         return some[:, 0].tolist(), some_reals[:, 0].tolist()
 
-    def _promising(self, rng: np.random.Generator, keys: set[bytes]) -> Row | None:
-        """Return the roll-out that the tree and the surrogate agree on; None where none is new."""
-        if self.rollouts == "random" or len(self._values) < self.start or not self._known:
-            return None
-        drawn = self._rollouts.draw([self._ended[place] for _, place in self._best], rng)
-        size, text = self._space.layout.row_bytes, drawn.rows
-        each = [text[row * size : (row + 1) * size] for row in range(len(drawn))]
-        new = [row for row, key in enumerate(each) if key not in self._records and key not in keys]
-        if not new:
-            return None
-        drawn = drawn[np.array(new)]
-        expected = self._rollouts.model(self._ended, self._values).predict(drawn)
-        scores = (expected.mean + self.optimism * expected.std - self._low) / self._scale
-        left = np.arange(len(drawn))
+    def _promising(self, pool: Pool, left: NDArray[np.intp]) -> int:
+        """Return the roll-out that the tree and the surrogate agree on, of those left."""
+        rewards = (pool.promises[left] - self._low) / self._scale
         node = self._tree.root
         while node is not None and node.place >= 0 and len(left) > 1:
             self._tree.open(node)
             point = self._steps.points[node.place]
-            labels = point.labels(node.sub, drawn.codes[left], drawn.reals[left])
-            held, node = self._uct.choose_among(node, point, labels, scores[left], self._shared)
-            left = left[held]
-        chosen = left[int(scores[left].argmax())]
-        return drawn.codes[chosen].tolist(), drawn.reals[chosen].tolist()
+            labels = point.labels(node.sub, pool.batch.codes[left], pool.batch.reals[left])
+            place, child = self._uct.choose_among(node, point, labels, rewards, self._shared)
+            if child is None:
+                return int(left[place])
+            held = labels == labels[place]
+            left, rewards, node = left[held], rewards[held], child
+        return int(left[0])
 
     # ------------------------------------------------------------ asking
 

@@ -50,8 +50,8 @@ class Uct:
     Args:
         exploration: factor of the second term; rewards are about one apart.
         virtual_loss: how many visits without reward a trial under way counts for.
-        widening: factor of progressive widening: a node over a real range with N visits has at most
-            ceil(widening * N ** power) children, unless all are exhausted.
+        widening: factor of progressive widening, of roll-outs at random: a node over a real range with N
+            visits has at most ceil(widening * N ** power) children, unless all are exhausted.
         power: its exponent.
         equivalence: visits at which a node's own mean and the shared one weigh alike (over 3).
         trust: weight of what a surrogate promises against a node's mean.
@@ -157,42 +157,37 @@ class Uct:
         node: Node,
         point: PointSteps,
         labels: NDArray[Any],
-        scores: Floats,
+        rewards: Floats,
         shared: Shared | None,
-    ) -> tuple[NDArray[np.bool_], Node | None]:
-        """Return which roll-outs take the best move, and the child it leads to.
-
-        Where the best move is new, there is no child, and of the roll-outs only the best one is returned.
+    ) -> tuple[int, Node | None]:
+        """Return the best roll-out of the best move, and the child it leads to; None where the move is new.
 
         Args:
             node: where the roll-outs came to.
             point: the point that comes next.
             labels: the move that each of them takes.
-            scores: what the surrogate promises of each, in rewards. A move promises what its best does.
+            rewards: what the surrogate promises of each, falling. A move promises what its best does.
             shared: statistics of moves over all nodes.
         """
         above = self.visits(node)
-        new = np.ones(len(labels), bool)
-        best: tuple[float, NDArray[np.bool_], Node] | None = None
+        found, places = np.unique(labels, return_index=True)
+        firsts = dict(zip(found.tolist(), places.tolist(), strict=True))
+        best: tuple[float, int, Node | None] = -math.inf, 0, None
         for move, child in node.children.items():
-            held = labels == point.label(move)
-            if not held.any():
+            place = firsts.pop(point.label(move), None)
+            if place is None:
                 continue
-            new &= ~held
             visits = self.visits(child)
             own = self.mean(node, move, child, visits, shared)
-            promise = self.trust * float(scores[held].max()) + (1.0 - self.trust) * own
+            promise = self.trust * float(rewards[place]) + (1.0 - self.trust) * own
             bound = self.bound(promise, above, visits)
-            if best is None or bound > best[0]:
-                best = bound, held, child
-        if best is not None and point.endless and not self.admits(node):
-            return best[1], best[2]
-        if new.any():
-            promise = float(scores[new].max())
-            if best is None or self.bound(promise, above, 1.0) > best[0]:
-                # Every new move has been visited as often: the best roll-out decides.
-                return new & (scores == promise), None
-        assert best is not None, "every roll-out takes one of the moves"
+            if bound > best[0]:
+                best = bound, place, child
+        if firsts:
+            # Every new move has been visited as often: the best roll-out decides.
+            place = min(firsts.values())
+            if self.bound(float(rewards[place]), above, 1.0) > best[0]:
+                return place, None
         return best[1], best[2]
 
 
