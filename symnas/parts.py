@@ -38,6 +38,7 @@ class Part:
         index: where it stands in the shared tensor.
         own: whether the child has one of its own instead.
         leaf: what takes the child's gradient, where it is kept apart (`symnas.slice_optimizer`).
+        chain: how it is made of the part at the index, where kernels are learned (`symnas.kernels`).
     """
 
     key: str
@@ -49,11 +50,17 @@ class Part:
     index: tuple[Index, ...] = ()
     own: bool = False
     leaf: nn.Parameter | None = None
+    chain: tuple[tuple[tuple[int, ...], str], ...] = ()
 
     @property
     def name(self) -> str:
         """What the shared tensor is called in the supernet."""
         return self.key.replace(".", "/")
+
+    @property
+    def sliced(self) -> bool:
+        """Whether a view reaches it."""
+        return all(isinstance(where, slice) for where in self.index)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -212,6 +212,7 @@ class Program:
         device: torch.device | str | None = None,
         seed: int = 0,
         statistics: Literal["shared", "own"] = "shared",
+        kernels: Literal["cropped", "learned"] = "cropped",
     ) -> Supernet:
         """Return a module that holds the weights of all children, and is called under one decision at a time.
 
@@ -220,10 +221,14 @@ class Program:
             device: where the weights and the children are; the CPU for None.
             seed: of the initial values.
             statistics: whether running statistics are shared like parameters, or each child has its own.
+            kernels: whether a smaller kernel is the middle of the largest ("cropped"), or that times a
+                learned matrix ("learned").
         """
         from symnas.supernet import Supernet
 
-        return Supernet(self, dtype=dtype, device=device, seed=seed, statistics=statistics)
+        return Supernet(
+            self, dtype=dtype, device=device, seed=seed, statistics=statistics, kernels=kernels
+        )
 
     def relaxed(
         self,

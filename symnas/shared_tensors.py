@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from symnas.errors import BuildError
+from symnas.kernels import Kernels
 from symnas.layouts import Shared, Tensors
 from symnas.parts import Move, Part, Plan, extend, narrow, spread, write
 from symnas.supernet_state import Saved, described, moved, same_program
@@ -43,6 +44,7 @@ class SharedTensors(nn.Module):
         self._plans: OrderedDict[str, Plan] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
+        self._kernels: Kernels | None = None
 
     def _tensor(self, name: str) -> torch.Tensor:
         found = self._parameters.get(name)
@@ -68,6 +70,8 @@ class SharedTensors(nn.Module):
         for key in self._shared.tensors:
             if key in changed:
                 self._replace(key, values[key], moves(key))
+        if self._kernels is not None:
+            self._kernels.learn(self, self._shared, self._rows)
 
     def _lay_out(self, children: list[Tensors]) -> tuple[set[str], Callable[[str], list[Move]]]:
         """Choose shapes that hold some children; return the keys that change and how positions move."""
@@ -153,9 +157,7 @@ class SharedTensors(nn.Module):
             if part.buffer:
                 self._buffers[name] = value
             else:
-                made = self._parameters[name] = nn.Parameter(value, requires_grad=part.trained)
-                for optimizer in self._optimizers:
-                    optimizer.param_groups[0]["params"].append(made)
+                self.add(name, value, part.trained)
             return
         tensor = self._tensor(name)
         grown = extend(tensor.detach(), value, moves)
@@ -169,14 +171,30 @@ class SharedTensors(nn.Module):
         tensor.grad = None
         tensor.data = grown
 
+    def add(self, name: str, value: torch.Tensor, trained: bool = True) -> None:
+        """Add a parameter; optimisers that follow get it too.
+
+        Args:
+            name: of the parameter.
+            value: at first.
+            trained: whether it asks for gradients.
+        """
+        made = self._parameters[name] = nn.Parameter(value, requires_grad=trained)
+        for optimizer in self._optimizers:
+            optimizer.param_groups[0]["params"].append(made)
+
+    @property
+    def known(self) -> Mapping[str, Part]:
+        """A part of each shared tensor, by key."""
+        return {key: part for key, (part, _) in self._asked.items()}
+
     # -- saving ---------------------------------------------------------------------------------
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return what `state_dict` holds besides tensors: which children they are for, as plain data."""
-        parts = {key: part for key, (part, _) in self._asked.items()}
         return {
             "program": self.program.fingerprint,
-            **described(self._rows, parts),
+            **described(self._rows, self.known),
             "own": {decision: dict(values) for decision, values in self._own.items()},
         }
 
@@ -216,7 +234,7 @@ class SharedTensors(nn.Module):
         self, given: Mapping[str, Any], prefix: str, extra: Mapping[str, Any]
     ) -> dict[str, torch.Tensor]:
         """Grow until the children of a state fit in, and return its tensors as they stand then."""
-        saved, known = Saved.read(extra), {key: part for key, (part, _) in self._asked.items()}
+        saved, known = Saved.read(extra), self.known
         same_program(self.program.fingerprint, self.program.name, extra["program"], known, saved)
         for key, part in saved.parts.items():
             self._asked.setdefault(key, (part, "what was loaded"))
@@ -227,6 +245,8 @@ class SharedTensors(nn.Module):
                 if key in changed:
                     found = self._asked[key][0]
                     self._replace(key, torch.zeros(self._shared.shape(key), dtype=found.dtype), moves(key))
+        if self._kernels is not None:
+            self._kernels.restore(self, {name.removeprefix(prefix): None for name in given})
         fitted = {}
         for key in self._shared.tensors:
             name = prefix + self._asked[key][0].name

@@ -18,6 +18,7 @@ from torch import nn
 from symnas.covering import covering
 from symnas.decision import Decision
 from symnas.errors import BuildError
+from symnas.kernels import Kernels, transformed
 from symnas.parts import Part, Plan, narrow, place, plan, write
 from symnas.point import Value
 from symnas.shared_tensors import SharedTensors
@@ -42,6 +43,8 @@ class Supernet(SharedTensors):
         device: where the shared tensors and the children are.
         seed: of the initial values, which are what the constructors produce.
         statistics: whether running statistics are shared like parameters, or each child has its own.
+        kernels: whether a smaller kernel is the middle of the largest, "cropped", or that times a learned
+            matrix ("learned", see `symnas.kernels`).
         children: how many built children are kept.
 
     Raises:
@@ -56,11 +59,15 @@ class Supernet(SharedTensors):
         device: torch.device | str | None = None,
         seed: int = 0,
         statistics: Literal["shared", "own"] = "shared",
+        kernels: Literal["cropped", "learned"] = "cropped",
         children: int = MOST_CHILDREN,
     ) -> None:
         if statistics not in ("shared", "own"):
             raise BuildError(f"statistics are 'shared' or each child's 'own', got {statistics!r}")
+        if kernels not in ("cropped", "learned"):
+            raise BuildError(f"smaller kernels are 'cropped' or 'learned', got {kernels!r}")
         super().__init__(program, dtype, torch.device(device or "cpu"), seed)
+        self._kernels = Kernels() if kernels == "learned" else None
         self.statistics = statistics
         self.notes: set[str] = set()
         self.most = children
@@ -97,10 +104,11 @@ class Supernet(SharedTensors):
             self._slices.called(made)
         for part in made.used(made.moving):
             value = narrow(self._tensor(part.name), part.index)
-            if part.leaf is None:
-                place(made, part, value)
-            else:
-                part.leaf.data.copy_(value.detach())
+            if part.leaf is not None:
+                if not part.sliced:
+                    part.leaf.data.copy_(value.detach())
+                value = part.leaf
+            place(made, part, transformed(value, part.chain, self._parameters) if part.chain else value)
         made.entered += 1
         try:
             yield made.child
@@ -150,6 +158,11 @@ class Supernet(SharedTensors):
         made = self._bound(self.program.decision(decision))
         pairs = list(made.tensors(child))
         for tensor, part in pairs:
+            if part.chain:
+                raise BuildError(
+                    "where kernels are learned, weights are taken over from a child with the largest ones, "
+                    f"and {part.key!r} is {part.shape} here, of {tuple(self._tensor(part.name).shape)}"
+                )
             if tuple(tensor.shape) != part.shape:
                 raise BuildError(
                     f"weights are taken over from the child of the decision given, and {part.key!r} is "
@@ -174,7 +187,8 @@ class Supernet(SharedTensors):
         made = self._bound(self._active if decision is None else self.program.decision(decision))
         for part in made.used():
             if not part.buffer:
-                yield self._parameters[part.name]  # type: ignore[misc]
+                for name in (part.name, *(name for _, name in part.chain)):
+                    yield self._parameters[name]  # type: ignore[misc]
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Let an optimiser know when a decision asks for more than all before it, and the parameters grow.
@@ -211,16 +225,14 @@ class Supernet(SharedTensors):
     # -- shared tensors -------------------------------------------------------------------------
 
     def _value(self, made: Plan, part: Part) -> torch.Tensor:
-        return made.buffer(part) if part.own else narrow(self._tensor(part.name), part.index)
+        if part.own:
+            return made.buffer(part)
+        value = narrow(self._tensor(part.name), part.index)
+        return transformed(value, part.chain, self._parameters) if part.chain else value
 
     def _unbind(self) -> None:
         super()._unbind()
         self._boards.unbind()
-
-    @property
-    def known(self) -> Mapping[str, Part]:
-        """A part of each shared tensor, by key."""
-        return {key: part for key, (part, _) in self._asked.items()}
 
     def built(self) -> list[Plan]:
         """Return the children that have been built one by one, and are kept."""
@@ -288,13 +300,14 @@ class Supernet(SharedTensors):
                 part.own = True
                 made.owned.append(part)
                 continue
-            whole = tuple(tensor.shape) == part.shape and all(isinstance(i, slice) for i in part.index)
-            if whole or (part.buffer and all(isinstance(i, slice) for i in part.index)):
+            self._chain(part)
+            whole = tuple(tensor.shape) == part.shape and part.sliced
+            if whole or (part.buffer and part.sliced):
                 place(made, part, tensor if whole else narrow(tensor, part.index))
                 continue
             if not part.buffer and self._slices is not None:
                 self._detach(made, part, tensor)
-                if all(isinstance(i, slice) for i in part.index):
+                if part.sliced and not part.chain:
                     continue
             else:
                 part.leaf = None
@@ -302,6 +315,16 @@ class Supernet(SharedTensors):
             if part.buffer:
                 made.copied.append(part)
         made.bound = True
+
+    def _chain(self, part: Part) -> None:
+        """Find how a kernel is made of the largest one, where that is learned: it uses all of that."""
+        part.chain = ()
+        if self._kernels is not None and not part.buffer:
+            part.chain = self._kernels.chain(self, part, self._shared)
+            if part.chain:
+                count = len(part.chain[0][0])
+                largest = self._shared.shape(part.key)[-count:]
+                part.index = (*part.index[:-count], *(slice(0, size) for size in largest))
 
     def _give(self, made: Plan, part: Part) -> None:
         """Place a child's own statistic."""

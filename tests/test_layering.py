@@ -28,7 +28,7 @@ HOMES = {
         likeness operations program protocols reach recall references runtime sites source_files survey
         survey_runner swapping tracking tracking_*""",
     "compile": """axes births calibration clauses contractions dispatch feature_rules features
-        flops generated graph layouts partial_channels parts profile recording relaxed
+        flops generated graph kernels layouts partial_channels parts profile recording relaxed
         relaxed_check relaxed_costs relaxed_forward relaxed_mixing relaxed_points relaxed_sizes
         relaxed_sizes_found relaxed_step requirements residual shared_tensors slice_optimizer
         slices slicing splicing superposed supernet supernet_state switching trace variants
@@ -48,7 +48,7 @@ HOLD_A_CONTEXT = {"symnas.runtime", "symnas.trial_context"}
 HANDLE_GLOBAL_GENERATORS = {"symnas.isolation", "symnas.survey_runner", "symnas.algorithms.pyglove_driver"}
 MAY_IMPORT_TORCH = {
     *("batches", "bilevel", "births", "blame", "calibration", "contractions", "feature_rules"),
-    *("features", "flops", "graph", "held_out", "isolation", "partial_channels"),
+    *("features", "flops", "graph", "held_out", "isolation", "kernels", "partial_channels"),
     *("parts", "perturbation", "profile"),
     *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_forward", "relaxed_mixing"),
     *("relaxed_points", "relaxed_sizes", "relaxed_sizes_found", "relaxed_step"),
