@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from real_models import CASES
-from supernets import cases, supernet_of
+from supernets import cases, law, supernet_of
 
 import symnas
 from symnas.calibration import recalibrate
@@ -25,49 +25,6 @@ def small(tmp_path: Path, text: str, *, inputs: Any = None, **options: Any) -> S
     (tmp_path / "net.py").write_text(head + dedent(text))
     made: Supernet = symnas.program(f"{tmp_path / 'net.py'}:Net", inputs=inputs).supernet(**options)
     return made
-
-
-def outputs(result: Any) -> tuple[torch.Tensor, ...]:
-    return result if isinstance(result, tuple) else (result,)
-
-
-def law(net: Supernet, decision: Any, feed: tuple[torch.Tensor, ...], training: bool) -> None:
-    """Compare outputs, gradients and statistics with those of the extracted child, trained by itself."""
-    net.train(training)
-    child = net.extract(decision)
-    net.zero_grad()
-    results = []
-    for call in (lambda: child(*feed), lambda: net(*feed, decision=decision)):
-        torch.manual_seed(0)
-        results.append(outputs(call()))
-        sum((value**2).sum() for value in results[-1]).backward()
-    for mine, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-6)
-    used = {id(parameter) for parameter in net.active_parameters(decision)}
-    assert all(parameter.grad is None for parameter in net.parameters() if id(parameter) not in used)
-    # The gradients stand where the weights do: put in their place, they come out with the next child.
-    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in net.parameters()]
-    swapped(net, grads)
-    gradients = dict(net.extract(decision).named_parameters())
-    swapped(net, grads)
-    expected = {
-        name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in child.named_parameters()
-    }
-    for name, gradient in expected.items():
-        torch.testing.assert_close(gradients[name].detach(), gradient, rtol=1e-6, atol=1e-6)
-    total = sum(float(grad.abs().sum()) for grad in expected.values())
-    assert sum(float(grad.abs().sum()) for grad in grads) == pytest.approx(total, abs=1e-6, rel=1e-6)
-    for name, buffer in net.extract(decision).named_buffers():
-        torch.testing.assert_close(buffer, child.get_buffer(name))
-
-
-def swapped(net: Supernet, others: list[torch.Tensor]) -> None:
-    """Exchange the values of the parameters with those of other tensors."""
-    with torch.no_grad():
-        for parameter, other in zip(net.parameters(), others, strict=True):
-            value = parameter.clone()
-            parameter.copy_(other)
-            other.copy_(value)
 
 
 @pytest.mark.parametrize("traced", [True, False])

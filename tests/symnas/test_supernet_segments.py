@@ -14,34 +14,13 @@ import numpy as np
 import pytest
 import torch
 from real_models import CASES
-from supernets import cases, supernet_of
+from supernets import cases, difference, supernet_of
 from torch import nn
 
 import symnas
 from symnas import parts
 from symnas.layouts import plain
 from symnas.supernet import Supernet
-
-
-def difference(net: Supernet, narrow: Any, wide: Any, feed: tuple[torch.Tensor, ...]) -> float:
-    """Return how far the narrow child is from the wide one in which all that the narrow lacks is silent."""
-    net.eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for tensor in (*net.parameters(), *net.buffers()):
-            if tensor.is_floating_point():
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
-        child = net.extract(narrow)
-        for parameter in net.parameters():
-            parameter.zero_()
-        net.inherit(child, narrow)
-        ours, theirs = (
-            torch.cat([value.flatten() for value in (result if isinstance(result, tuple) else (result,))])
-            for result in (net(*feed, decision=wide), child(*feed))
-        )
-    assert float(ours.abs().max()) > 1e-3
-    return float((ours - theirs).abs().max() / theirs.abs().max())
-
 
 HEAD = """
 import torch
