@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,10 @@ def find_sizes(
     return finder.found()
 
 
+Touching = Mapping[str, Mapping[int, set[str]]]
+"""The points that a dimension of a tensor depends on, by the tensor's key and the dimension."""
+
+
 class _Finder:
     """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
 
@@ -77,15 +81,13 @@ class _Finder:
     def found(self) -> Sizes:
         """Return what was found."""
         self._start()
-        for address, values in list(self.values.items()):
-            for value in values:
-                if value != self.largest[address]:
-                    self._vary({address: value})
-        for address in [*self._unlike()]:
-            del self.values[address]
-        self.plans = {changes: made for changes, made in self.plans.items() if changes[0][0] in self.values}
+        for address, values in self.values.items():
+            self._vary({address: min(values)})
+        self._drop_unlike()
         flagged = self._read_dims()
         touching = self._touching()
+        self._vary_together(touching)
+        self._drop_unlike()
         groups = self._groups(touching)
         shared = self._shared()
         read: dict[str, tuple[Mask, ...]] = {}
@@ -108,7 +110,7 @@ class _Finder:
         """Return the values of a point that may be a size."""
         entry = self.program.space.entry(address)
         point = entry.point
-        if isinstance(point, OneOf) and all(type(value) is int for value in point.candidates):
+        if isinstance(point, OneOf) and all(type(v) in (int, float) for v in point.candidates):
             values: tuple[Any, ...] = tuple(point.candidates)
         elif isinstance(point, IntRange):
             values = tuple(itertools.islice(point.values(), MOST_VALUES + 1))
@@ -156,27 +158,48 @@ class _Finder:
         self.plans[key] = found
         return True
 
-    def _unlike(self) -> Iterator[str]:
-        """Yield the points that are no sizes, and say why."""
+    def _vary_together(self, touching: Touching) -> None:
+        """Make the model with all other values, several points at once where they touch different sizes."""
+        classes: list[list[str]] = []
         for address in self.values:
-            if address in self.refused:
-                yield address
-                continue
-            plans = [found for key, found in self.plans.items() if key[0][0] == address]
-            alike = all(found.parts.keys() == self.base.parts.keys() for found in plans)
-            changing = any(
-                found.parts[key].shape != part.shape
-                for found in plans
-                if alike
-                for key, part in self.base.parts.items()
-            )
-            if not alike:
-                self.refused[address] = "which weights there are depends on it, and not their sizes alone"
-            elif not changing:
-                self.refused[address] = "it changes no weight's size"
+            near = {a for dims in touching.values() for p in dims.values() if address in p for a in p}
+            free = next((each for each in classes if not near & set(each)), None)
+            if free is None:
+                classes.append([address])
             else:
-                continue
-            yield address
+                free.append(address)
+        for each in classes:
+            orders = {address: sorted(self.values[address])[1:-1] for address in each}
+            for turn in range(max(map(len, orders.values()), default=0)):
+                changes = {a: order[turn] for a, order in orders.items() if turn < len(order)}
+                self._vary_each(changes)
+
+    def _vary_each(self, changes: Mapping[str, Value]) -> None:
+        try:
+            made = self._plan(changes)
+        except Exception:  # one of them is to blame, and is found by itself
+            made = None
+        if made is not None and made.parts.keys() == self.base.parts.keys():
+            self.plans |= {((address, value),): made for address, value in changes.items()}
+            return
+        for address, value in changes.items():
+            self._vary({address: value})
+
+    def _drop_unlike(self) -> None:
+        """Leave out the points that are no sizes, and say why."""
+        for address in [*self.values]:
+            plans = [made for key, made in self.plans.items() if key[0][0] == address]
+            alike = all(made.parts.keys() == self.base.parts.keys() for made in plans)
+            changing = alike and any(
+                made.parts[key].shape != part.shape for made in plans for key, part in self.base.parts.items()
+            )
+            if address not in self.refused and not alike:
+                self.refused[address] = "which weights there are depends on it, and not their sizes alone"
+            elif address not in self.refused and not changing:
+                self.refused[address] = "it changes no weight's size"
+            if address in self.refused:
+                del self.values[address]
+        self.plans = {changes: made for changes, made in self.plans.items() if changes[0][0] in self.values}
 
     # -- positions ------------------------------------------------------------------------------
 
@@ -185,12 +208,10 @@ class _Finder:
         found.learn([self.base.rows, *(each.rows for each in self.plans.values())])
         return found
 
-    def _touching(self) -> dict[str, dict[int, set[str]]]:
-        """Return the points that each dimension of each parameter depends on."""
+    def _touching(self) -> Touching:
+        """Return the points that each dimension of each parameter depends on, by their smallest values."""
         found: dict[str, dict[int, set[str]]] = {}
         for changes, made in self.plans.items():
-            if len(changes) > 1:
-                continue
             for key, part in made.parts.items():
                 for dim, (size, whole) in enumerate(zip(part.shape, self.base.parts[key].shape, strict=True)):
                     if size != whole:
@@ -217,7 +238,7 @@ class _Finder:
         }
         return tracer.found | centred
 
-    def _groups(self, touching: Mapping[str, Mapping[int, set[str]]]) -> list[set[str]]:
+    def _groups(self, touching: Touching) -> list[set[str]]:
         """Put points together that decide a size together, as the factors of a product do.
 
         Sizes that stand side by side, as in a concatenation, or in different dimensions do not count.
@@ -236,9 +257,9 @@ class _Finder:
         for group in groups:
             if len(group) > 1:
                 self._combine(sorted(group))
-        return groups
+        return [group & self.values.keys() for group in groups if group & self.values.keys()]
 
-    def _entangled(self, one: str, other: str, touching: Mapping[str, Mapping[int, set[str]]]) -> bool:
+    def _entangled(self, one: str, other: str, touching: Touching) -> bool:
         small = {address: min(self.values[address]) for address in (one, other)}
         if not self._vary(small):
             return True

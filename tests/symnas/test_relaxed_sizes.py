@@ -262,7 +262,7 @@ def test_a_program_without_example_inputs_is_refused(tmp_path: Path) -> None:
     program(tmp_path, *NETS["concatenation"])
     target = symnas.program(f"{tmp_path / 'net.py'}:Net")
     with pytest.raises(symnas.errors.BuildError, match="give example inputs"):
-        find_sizes(target, (), {})
+        find_sizes(target, (), ["a", "b"])
 
 
 LAYERS: Mapping[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[tuple[str, int]]]] = {
