@@ -83,7 +83,8 @@ def through(x: Any, k: int, mix: Callable[[Tensor], Any], place: Place) -> Tenso
         given = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ProgramError(
             f"{place.location}\npartial={k} needs inputs (batch, channels, …) with channels that {k} "
-            f"divides, and {place.address!r} is called with {given}; search with partial=1, or freeze this choice"
+            f"divides, and {place.address!r} is called with {given}; search with partial=1, or freeze this "
+            "choice"
         )
     part = x.shape[1] // k
     mixed, rest = mix(x[:, :part]), x[:, part:]

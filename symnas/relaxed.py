@@ -28,6 +28,7 @@ from symnas.point import Value
 from symnas.relaxation import Mix, RelaxedPoint
 from symnas.relaxed_check import call, check
 from symnas.relaxed_costs import Costs, Metric
+from symnas.relaxed_depth import install
 from symnas.relaxed_forward import Caller
 from symnas.relaxed_mixing import Place
 from symnas.relaxed_points import plan
@@ -77,10 +78,12 @@ class Relaxed(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if inputs is not None:
+            program = program.with_inputs(inputs)
         self.program = program
         self.checkpoint = checkpoint
         self.seed = seed
-        args, kwargs = _example(program, inputs)
+        args, kwargs = _example(program)
         found = plan(program, dict(freeze or {}), (args, kwargs))
         self.space = found.space
         with torch.random.fork_rng(devices=[]):
@@ -109,6 +112,9 @@ class Relaxed(nn.Module):
             for index, module in ((i, m) for modules in lists for i, m in enumerate(modules)):
                 module.register_forward_hook(Scaling(self._step, address, index))
         args, kwargs = moved(args, device, dtype), moved(kwargs, device, dtype)
+        if found.depths:
+            labels = {point.address: point.labels for point in found.points}
+            install(made, found.depths.values(), labels, self._step, (args, kwargs))
         check(self, args, kwargs)
         self.partial = partial
         if partial != 1:
@@ -119,7 +125,7 @@ class Relaxed(nn.Module):
         if self.partial < 1 or self.sizes.points:
             raise ProgramError(
                 f"partial={self.partial} divides the channels of candidates by a positive number, and does "
-                f"not go together with sizes that are relaxed: freeze {', '.join(self.sizes.points) or 'none'}"
+                f"not go together with relaxed sizes: freeze {', '.join(self.sizes.points) or 'none'}"
             )
         choices = outermost(self.model)
         with torch.random.fork_rng(devices=[]):
@@ -225,11 +231,21 @@ class Relaxed(nn.Module):
         """Return the decision of some values of relaxed points; what is frozen is added.
 
         Args:
-            values: by address; what is missing takes its default.
+            values: by address; what is missing takes its default, and what does not exist under the others
+                is left out.
         """
         if isinstance(values, Decision) and values.space == self.program.space:
             return values
-        return self.program.decision(dict(self.space.default.replace(dict(values))))
+        chosen = self.space.default
+        for address in values:
+            if address not in self.space:
+                raise DecisionError(
+                    f"{address!r} is no point of {self.program.name}{nearest(address, self.space.addresses)}"
+                )
+        for address in self.space.addresses:
+            if address in values and address in chosen:
+                chosen = chosen.replace({address: values[address]})
+        return self.program.decision(dict(chosen))
 
     def only_relaxed(self, decision: Mapping[str, Value]) -> dict[str, Value]:
         """Return the values of relaxed points alone."""
@@ -295,17 +311,13 @@ def _index(point: RelaxedPoint, label: object) -> int:
     raise DecisionError(f"{point.address!r} has no candidate {label!r}")
 
 
-def _example(program: Program, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if inputs is None and program.inputs is None:
+def _example(program: Program) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if program.inputs is None:
         raise ProgramError(
             f"whether {program.name} can be relaxed is tried out, so it is given example inputs: "
             "symnas.program(…, inputs=torch.zeros(…)), or relaxed(inputs=…)"
         )
-    if inputs is None:
-        return program.example()
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return (tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)), {}
+    return program.example()
 
 
 def moved(value: Any, device: torch.device | str | None, dtype: torch.dtype | None) -> Any:

@@ -13,11 +13,12 @@ from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.point import Point, Value
 from symnas.relaxation import RelaxedPoint
+from symnas.relaxed_depth import Depth, find_depths
 from symnas.relaxed_forward import Above, found_in_forward
 from symnas.relaxed_sizes import Sizes
 from symnas.relaxed_sizes_found import find_sizes
 from symnas.space import Space
-from symnas.superposed import Superposition, openable, superposed
+from symnas.superposed import Superposition, superposed
 
 if TYPE_CHECKING:
     from symnas.program import Program
@@ -33,6 +34,7 @@ class Plan:
         opened: addresses of the choices that stay open in the constructor.
         forward: addresses of those that are made when the model is called.
         points: what is relaxed, parents first.
+        depths: what is known of those that are numbers of blocks, by address.
         sizes: what is known of those that are sizes.
         locations: where each of them is written.
     """
@@ -42,6 +44,7 @@ class Plan:
     opened: frozenset[str]
     forward: frozenset[str]
     points: tuple[RelaxedPoint, ...]
+    depths: Mapping[str, Depth]
     sizes: Sizes
     locations: Mapping[str, str]
 
@@ -65,8 +68,10 @@ def plan(program: Program, freeze: Mapping[str, Value], inputs: Any) -> Plan:
         for address, point in known.items()
         if point.cardinality == 1 and not (_edges(point) and address not in freeze)
     }
-    opened = openable(program, frozen, subsets=True) & (known.keys() - frozen.keys())
-    made = superposed(program, frozen, device="meta", only=opened)
+    depths, opened = find_depths(program, known, frozen)
+    deepest = {**frozen, **{address: depth.values[-1] for address, depth in depths.items()}}
+    opened &= known.keys()
+    made = superposed(program, deepest, device="meta", only=opened)
     met = [
         address
         for address in made.sites
@@ -76,23 +81,26 @@ def plan(program: Program, freeze: Mapping[str, Value], inputs: Any) -> Plan:
     sites = dict(made.sites)
     forward: dict[str, Above | None] = {}
     if program.coverage.when_called:
-        found, more = found_in_forward(
-            program, frozen, functools.partial(_made, program, frozen, opened), inputs
-        )
+        build = functools.partial(_made, program, deepest, opened)
+        found, more = found_in_forward(program, deepest, build, inputs)
         forward = {address: above for address, above in found.items() if address in known}
         sites.update(more)
         points += [_in_forward(known[address], above) for address, above in forward.items()]
+    points += [
+        RelaxedPoint(address, tuple(known[address].values()), "depth", under=made.under.get(address))  # type: ignore[arg-type]
+        for address in depths
+    ]
     relaxed = {point.address for point in points}
     rest = [address for address in known if address not in frozen and address not in relaxed]
-    sizes = find_sizes(program, opened, rest, frozen)
+    sizes = find_sizes(program, opened, rest, deepest)
     points += [replace(point, under=made.under.get(address)) for address, point in sizes.points.items()]
     order = {address: place for place, address in enumerate(known)}
     points.sort(key=lambda point: order[point.address])
     locations = {address: str(site.location) for address, site in sites.items()}
     left = [known[address] for address in rest if address not in sizes.points]
     _refuse(program, left, locations, sizes.refused)
-    values = {**frozen, **sizes.largest}
-    return Plan(space, values, opened, frozenset(forward), tuple(points), sizes, locations)
+    values = {**deepest, **sizes.largest}
+    return Plan(space, values, opened, frozenset(forward), tuple(points), depths, sizes, locations)
 
 
 def _made(

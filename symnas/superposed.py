@@ -115,6 +115,7 @@ class Superposition(Birth):
         subsets: all candidates of each open choice of several modules, by address; a tuple for each place.
         closed: the values that the other points took, by address.
         sites: what is known about every point met, by address.
+        places: the modules of the model by the place of their construction, spelled as keys are.
         under: of every point below an open choice, the nearest such choice and the code of its candidate.
     """
 
@@ -122,6 +123,7 @@ class Superposition(Birth):
     subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
     closed: Mapping[str, Value]
     sites: Mapping[str, Site]
+    places: Mapping[str, nn.Module]
     under: Mapping[str, tuple[str, int]]
 
     def switch(self, decision: Mapping[str, Value]) -> None:
@@ -202,7 +204,15 @@ def _construct(
         subsets = {address: tuple(each) for address, each in run.subsets_met.items()}
         sites = {address: arrival.site for address, arrival in run.arrivals.items()}
         return Superposition(
-            made.child, made.parameters, made.buffers, choices, subsets, met, sites, run.under
+            made.child,
+            made.parameters,
+            made.buffers,
+            choices,
+            subsets,
+            met,
+            sites,
+            run.modules_of(made.child),
+            run.under,
         )
 
     return builder.guarded(program, values, build, SuperposedRun(values, opened))
@@ -231,6 +241,7 @@ class SuperposedRun(BirthRun):
         self.subsets_met: dict[str, list[tuple[nn.Module, ...]]] = {}
         self.under: dict[str, tuple[str, int]] = {}
         self.makers: list[Maker] = []
+        self._modules: dict[int, tuple[str, nn.Module]] = {}
         self._making: list[tuple[str, int, int]] = []
 
     def opens(self, arrival: Arrival) -> bool:
@@ -278,6 +289,17 @@ class SuperposedRun(BirthRun):
         above = super().call
         return self.make(function, lambda candidate: above(frame, call, candidate, args, kwargs))
 
+    def modules_of(self, model: nn.Module) -> dict[str, nn.Module]:
+        """Return a model's modules by the place of their construction."""
+        kept = {id(module) for module in model.modules()}
+        return {place: module for place, module in self._modules.values() if id(module) in kept}
+
+    def _note(self, place: str, result: object) -> None:
+        super()._note(place, result)
+        if isinstance(result, nn.Module):
+            for name, module in result.named_modules():
+                self._modules.setdefault(id(module), (f"{place}.{name}" if name else place, module))
+
     def make(self, maker: Maker, called: Callable[[Any], object]) -> object:
         """Return what the candidates of a choice make, each called with the same arguments."""
         maker.called = True
@@ -295,7 +317,9 @@ class SuperposedRun(BirthRun):
         candidates = [_module(arrival, code, value) for code, value in values.items()]
         default = arrival.spec.index(arrival.spec.default) if arrival.spec.known else None
         choice = Choice(arrival.address, arrival.spec.labels, candidates, arrival.site.origin, default or 0)
-        self.choices.setdefault(arrival.address, []).append(choice)
+        found = self.choices.setdefault(arrival.address, [])
+        self._modules[id(choice)] = f"{arrival.address}:[{len(found)}]", choice
+        found.append(choice)
         return choice
 
     def _above(self, arrival: Arrival) -> tuple[str, int] | None:

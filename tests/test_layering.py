@@ -29,7 +29,7 @@ HOMES = {
         survey_runner swapping tracking tracking_*""",
     "compile": """axes births calibration clauses contractions dispatch feature_rules features
         flops generated graph kernels layouts partial_channels parts profile recording relaxed
-        relaxed_check relaxed_costs relaxed_forward relaxed_mixing relaxed_points relaxed_sizes
+        relaxed_check relaxed_costs relaxed_depth relaxed_forward relaxed_mixing relaxed_points relaxed_sizes
         relaxed_sizes_found relaxed_step requirements residual shared_tensors slice_optimizer
         slices slicing splicing superposed supernet supernet_state switching trace variants
         visibility writing""",
@@ -50,7 +50,7 @@ MAY_IMPORT_TORCH = {
     *("batches", "bilevel", "births", "blame", "calibration", "contractions", "feature_rules"),
     *("features", "flops", "graph", "held_out", "isolation", "kernels", "partial_channels"),
     *("parts", "perturbation", "profile"),
-    *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_forward", "relaxed_mixing"),
+    *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_depth", "relaxed_forward", "relaxed_mixing"),
     *("relaxed_points", "relaxed_sizes", "relaxed_sizes_found", "relaxed_step"),
     *("relaxed_training", "shared_checks", "shared_recipes", "shared_run"),
     *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state"),

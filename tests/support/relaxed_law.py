@@ -1,0 +1,34 @@
+"""The third law of shared weights, as a check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from symnas.births import birth
+from symnas.relaxed import Relaxed
+
+
+def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = False) -> None:
+    """Compare outputs, gradients and statistics with those of the extracted child, trained by itself."""
+    net.train()
+    child = net.extract(decision)
+    net.zero_grad()
+    mixes = net.one_hot(decision, sparse=sparse)
+    results = []
+    for call in (child, lambda *args: net(*args, mixes=mixes)):
+        torch.manual_seed(0)
+        results.append(call(*feed))
+        (results[-1] ** 2).sum().backward()
+    torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
+    born = birth(net.program, net.decision(decision))
+    held = net.tensors()
+    for name, parameter in child.named_parameters():
+        torch.testing.assert_close(held[born.parameters[name]].grad, parameter.grad, rtol=1e-6, atol=1e-6)
+    used = {held[key].data_ptr() for key in born.parameters.values()}
+    idle = [weight for weight in net.weights() if weight.data_ptr() not in used]
+    assert all(weight.grad is None or not weight.grad.any() for weight in idle)
+    for name, buffer in child.named_buffers():
+        torch.testing.assert_close(held[born.buffers[name]], buffer)
