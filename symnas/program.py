@@ -191,6 +191,19 @@ class Program:
             return (), dict(given)
         return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
 
+    def with_inputs(self, inputs: Any) -> Program:
+        """Return the same program with other example inputs.
+
+        Args:
+            inputs: as for `symnas.program`.
+        """
+        made = type(self)(
+            self.target, self.args, self.kwargs, include=self._include, inputs=inputs, name=self.name
+        )
+        # What has been read and surveyed is the same; a survey depends on inputs only where there were none.
+        made.__dict__ |= {key: value for key, value in self.__dict__.items() if key not in made.__dict__}
+        return made
+
     def graph(
         self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any
     ) -> torch.export.ExportedProgram | fx.GraphModule:
@@ -226,9 +239,7 @@ class Program:
         """
         from symnas.supernet import Supernet
 
-        return Supernet(
-            self, dtype=dtype, device=device, seed=seed, statistics=statistics, kernels=kernels
-        )
+        return Supernet(self, dtype=dtype, device=device, seed=seed, statistics=statistics, kernels=kernels)
 
     def relaxed(
         self,
