@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from symnas.task import Task
 
 EXAMPLES = 2
+HUGE = 1e10
+"""Weights beyond this have diverged, finite or not."""
 OTHERS = 8
 """How many other values of a point are tried when the one to blame is sought."""
 
@@ -79,12 +81,12 @@ def explain_loss(
         targets: of the batch.
     """
     with net.child(decision) as child, torch.no_grad():
-        broken = [name for name, value in child.named_parameters() if not bool(torch.isfinite(value).all())]
+        broken = [name for name, value in child.named_parameters() if not bool((value.abs() < HUGE).all())]
         module = _first_broken(child, inputs)
     if broken:
         return EvaluatorError(
-            f"training on shared weights has diverged: the weights of {broken[0]!r} are no longer finite, in "
-            f"the child of {dict(decision)}. Lower the task's learning rate, or clip gradients (clip=5.0)"
+            f"training on shared weights has diverged: the weights of {broken[0]!r} are beyond all bounds in the "
+            f"child of {dict(decision)}. Lower the task's learning rate, or clip gradients (clip=5.0)"
         )
 
     def works(other: Decision) -> bool:

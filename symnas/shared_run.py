@@ -218,13 +218,24 @@ class SharedRun:
         apart = self.shared.checkpoint * (1 if self.task.steps is None else STEPS_APART)
         while run.reached < goal:
             with run.random:
-                mean = run.turn(min(goal, self._saved + apart))
+                mean = self._turn(run, min(goal, self._saved + apart))
             due = run.reached - self._saved >= apart or run.reached >= self.shared.length
             if self.folder is not None and due:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 run.pause(self.folder, {"train_loss": mean})
             if due:
                 self._saved = run.reached
+
+    @staticmethod
+    def _turn(run: SharedTraining, goal: int) -> float:
+        try:
+            return run.turn(goal)
+        except EvaluatorError:
+            raise
+        except Exception as error:  # data, optimiser, schedule; no trial can be scored under half a training
+            raise EvaluatorError(
+                f"training on shared weights fails in step {run.step}: {type(error).__name__}: {error}"
+            ) from error
 
     # ------------------------------------------------------------ scoring
 

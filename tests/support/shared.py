@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from functools import partial
 from typing import Any
 
@@ -55,7 +56,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def data(rows: int = 256, seed: int = 0) -> tuple[Tensor, Tensor]:
     inputs = torch.randn(rows, 4, generator=torch.Generator().manual_seed(seed))
-    return inputs, (inputs[:, 0] * inputs[:, 1] > 0).long()
+    return inputs, (inputs[:, 0] > inputs[:, 1]).long()
 
 
 def make_task(**changes: Any) -> symnas.Task:
@@ -74,11 +75,13 @@ def make_task(**changes: Any) -> symnas.Task:
     return symnas.Task(**{**settings, **changes})
 
 
-def net(**kwargs: Any) -> symnas.Program:
-    program: symnas.Program = symnas.program(Net, inputs=torch.zeros(2, 4), **kwargs)
+@functools.cache
+def net(norm: bool = True) -> symnas.Program:
+    program: symnas.Program = symnas.program(Net, inputs=torch.zeros(2, 4), norm=norm)
     return program
 
 
+@functools.cache
 def ops() -> symnas.Program:
     program: symnas.Program = symnas.program(Ops, inputs=torch.zeros(2, 4))
     return program
