@@ -93,7 +93,8 @@ class Relaxed(nn.Module):
             scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in found.points]
         self.points: tuple[RelaxedPoint, ...] = found.points
         self.sizes, self.interpolate = found.sizes, interpolate
-        self._values, self._opened = found.values, found.opened
+        self._values, self._opened, self._depths = found.values, found.opened, found.depths
+        self._forward = found.forward
         self.keys: Mapping[str, str] = {**made.parameters, **made.buffers}
         self._sized = [
             (self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], key)
@@ -176,14 +177,23 @@ class Relaxed(nn.Module):
         Args:
             metric: "params" or "flops", those of a call on the example inputs.
             probabilities: (candidates,) of every point; of edges, anything in proportion.
+
+        Raises:
+            ProgramError: FLOPs are asked for, and `forward` holds choices.
         """
+        if metric == "flops" and self._forward:
+            address = min(self._forward)
+            raise ProgramError(
+                f"{self.places[address].location}\nFLOPs are counted for modules, and {address!r} chooses "
+                "among tensors when the model is called: give a table of costs, or count params"
+            )
         return self._costs.expected(metric, probabilities)
 
     @cached_property
     def _costs(self) -> Costs:
         made = superposed(self.program, self._values, device="meta", only=self._opened)
         points = {point.address: point for point in self.points}
-        return Costs(self.program, made, points, self.sizes)
+        return Costs(self.program, made, points, self.sizes, self._depths)
 
     def _used(self, mixes: Mapping[str, Mix]) -> list[Used]:
         """Return what modules compute with where sizes are mixed."""

@@ -17,6 +17,7 @@ from torch import nn
 
 from symnas.contractions import Contractions
 from symnas.relaxation import RelaxedPoint
+from symnas.relaxed_depth import Depth
 from symnas.relaxed_sizes import Sizes
 from symnas.relaxed_sizes_found import all_together
 from symnas.superposed import Superposition
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from symnas.program import Program
 
 Metric = Literal["params", "flops"]
-Taken = frozenset[tuple[str, int]]
-"""Addresses and indices of candidates that are all taken."""
+Taken = frozenset[tuple[str, tuple[int, ...]]]
+"""Addresses of points, at each of which one of some candidates is taken."""
 
 
 class Costs:
@@ -37,13 +38,19 @@ class Costs:
         made: the model on the device `meta`, at its largest.
         points: what is relaxed.
         sizes: the sizes that are mixed.
+        depths: the numbers of blocks that are, by address.
     """
 
     def __init__(
-        self, program: Program, made: Superposition, points: Mapping[str, RelaxedPoint], sizes: Sizes
+        self,
+        program: Program,
+        made: Superposition,
+        points: Mapping[str, RelaxedPoint],
+        sizes: Sizes,
+        depths: Mapping[str, Depth] | None = None,
     ) -> None:
         self.points, self.sizes = points, sizes
-        self._candidates = dict(_candidates(made))
+        self._candidates = dict(_candidates(made, points, depths or {}))
         parameters = dict(made.child.named_parameters())
         self._shapes = {path: tuple(tensor.shape) for path, tensor in parameters.items()}
         self._keys = made.parameters
@@ -79,7 +86,7 @@ class Costs:
 
     def _around(self, model: nn.Module, path: str) -> Taken:
         """Return the candidates that a parameter stands in."""
-        found: set[tuple[str, int]] = set()
+        found: set[tuple[str, tuple[int, ...]]] = set()
         module = model
         for name in path.split(".")[:-1]:
             module = module._modules[name]  # type: ignore[assignment]
@@ -136,23 +143,30 @@ class _Within(Contractions):  # type: ignore[no-untyped-call]
         return result
 
 
-def _candidates(made: Superposition) -> Iterator[tuple[int, Taken]]:
-    """Yield the modules that are candidates, and which ones they are."""
-    found: dict[int, set[tuple[str, int]]] = {}
+def _candidates(
+    made: Superposition, points: Mapping[str, RelaxedPoint], depths: Mapping[str, Depth]
+) -> Iterator[tuple[int, Taken]]:
+    """Yield the modules that only some children have, and which candidates those take."""
+    found: dict[int, set[tuple[str, tuple[int, ...]]]] = {}
     for address, choices in made.choices.items():
         for choice in choices:
             for index, module in enumerate(choice.candidates):
-                found.setdefault(id(module), set()).add((address, index))
+                found.setdefault(id(module), set()).add((address, (index,)))
     for address, lists in made.subsets.items():
         for modules in lists:
             for index, module in enumerate(modules):
-                found.setdefault(id(module), set()).add((address, index))
+                found.setdefault(id(module), set()).add((address, (index,)))
+    for address, depth in depths.items():
+        order = [points[address].labels.index(value) for value in depth.values]  # type: ignore[arg-type]
+        for turn, added in enumerate(depth.added):
+            for place in added & made.places.keys():
+                found.setdefault(id(made.places[place]), set()).add((address, tuple(order[turn + 1 :])))
     for number, taken in found.items():
         yield number, frozenset(taken)
 
 
 def _product(shares: Mapping[str, torch.Tensor], taken: Taken) -> torch.Tensor | float:
     found: torch.Tensor | float = 1.0
-    for address, index in sorted(taken):
-        found = found * shares[address][index]
+    for address, indices in sorted(taken):
+        found = found * shares[address][list(indices)].sum()
     return found

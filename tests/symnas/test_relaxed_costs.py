@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,6 @@ import torch
 
 import symnas
 from symnas.relaxation import RelaxedPoint
-from symnas.relaxed_costs import Costs
-from symnas.relaxed_sizes_found import all_together, find_sizes
-from symnas.superposed import openable, superposed
 
 NETS = {
     "candidates in candidates": (
@@ -44,6 +41,22 @@ NETS = {
         return self.head(self.op(self.stem(x)).mean((2, 3)))
 """,
         (2, 3, 6, 6),
+    ),
+    "depth": (
+        """
+        depth = 3  # search: 1..3
+        blocks = []
+        for block in range(depth):
+            # search: {nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))}
+            op = nn.Linear(4, 4)
+            blocks.append(op)
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.blocks(x))
+""",
+        (5, 4),
     ),
     "attention": (
         """
@@ -76,60 +89,69 @@ class Net(nn.Module):
 """
 
 
-def costs(folder: Path, name: str) -> tuple[Any, Costs]:
+def relaxed(folder: Path, name: str) -> Any:
     body, shape = NETS[name]
     file = folder / "net.py"
     file.write_text(HEAD + body.lstrip("\n"))
-    target = symnas.program(f"{file}:Net", inputs=(torch.randn(shape),))
-    opened = openable(target)
-    sizes = find_sizes(target, opened, superposed(target, device="meta", only=opened).closed)
-    made = superposed(target, sizes.largest, device="meta", only=opened)
-    points = dict(sizes.points)
-    for address, choices in made.choices.items():
-        points[address] = RelaxedPoint(address, choices[0].labels)
-        for choice in choices:
-            choice.rule = all_together
-    return target, Costs(target, made, points, sizes)
+    return symnas.program(f"{file}:Net", inputs=(torch.randn(shape),)).relaxed()
 
 
 @pytest.mark.parametrize("metric", ["params", "flops"])
 @pytest.mark.parametrize("name", NETS)
 def test_expected_cost_is_the_mean_over_all_children(name: str, metric: Any, tmp_path: Path) -> None:
-    target, found = costs(tmp_path, name)
+    network = relaxed(tmp_path, name)
+    points = {point.address: point for point in network.points}
     generator = torch.Generator().manual_seed(0)
     weights = {
         address: torch.softmax(torch.randn(len(point.labels), generator=generator).double(), 0)
-        for address, point in found.points.items()
+        for address, point in points.items()
     }
-    mean = float(found.expected(metric, weights))
-    assert mean == pytest.approx(_mean(target, found.points, weights, metric), rel=1e-9)
+    mean = float(network.expected_cost(metric, weights))
+    assert mean == pytest.approx(_mean(network.program, points, weights, metric), rel=1e-9)
 
 
 def _mean(
     target: Any, points: Mapping[str, RelaxedPoint], weights: Mapping[str, torch.Tensor], metric: str
 ) -> float:
     total = 0.0
-    for codes in itertools.product(*(range(len(point.labels)) for point in points.values())):
-        share, values = 1.0, {}
-        for (address, point), code in zip(points.items(), codes, strict=True):
-            share *= float(weights[address][code])
-            values[address] = point.labels[code]
-        total += share * float(getattr(target.profile(_existing(target, values)), metric))
+    for decision in target.space.enumerate():
+        share = math.prod(
+            float(weights[address][points[address].labels.index(value)])
+            for address, value in decision.items()
+        )
+        total += share * float(getattr(target.profile(decision), metric))
     return total
 
 
-def _existing(target: Any, values: Mapping[str, Any]) -> Any:
-    """Return the decision with the values of those points that exist under it."""
-    return target.decision({a: v for a, v in values.items() if a in target.space.addresses})
-
-
 def test_gradient_of_an_expected_cost(tmp_path: Path) -> None:
-    _, found = costs(tmp_path, "sizes inside and outside")
-    logits = [torch.randn(len(point.labels)).double().requires_grad_() for point in found.points.values()]
+    network = relaxed(tmp_path, "sizes inside and outside")
+    logits = [torch.randn(len(point.labels)).double().requires_grad_() for point in network.points]
 
     def cost(*own: torch.Tensor) -> torch.Tensor:
-        weights = {a: torch.softmax(each, 0) for a, each in zip(found.points, own, strict=True)}
-        return found.expected("flops", weights) / 1e4
+        weights = {p.address: each.softmax(0) for p, each in zip(network.points, own, strict=True)}
+        return network.expected_cost("flops", weights) / 1e4
 
     assert torch.autograd.gradcheck(cost, logits)
     assert all(gradient.any() for gradient in torch.autograd.grad(cost(*logits), logits))
+
+
+def test_flops_of_choices_in_forward_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        """from torch import nn
+from symnas import oneof
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4), nn.Linear(3, 4)
+
+    def forward(self, x):
+        return oneof([self.a(x), self.b(x)], name="way")
+"""
+    )
+    network = symnas.program(f"{tmp_path / 'net.py'}:Net", inputs=(torch.randn(2, 3),)).relaxed()
+    even = {point.address: torch.full((len(point.labels),), 0.5) for point in network.points}
+    assert float(network.expected_cost("params", even)) == 2 * (3 * 4 + 4)
+    with pytest.raises(symnas.errors.ProgramError, match="give a table of costs"):
+        network.expected_cost("flops", even)
