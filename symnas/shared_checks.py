@@ -85,8 +85,8 @@ def explain_loss(
         module = _first_broken(child, inputs)
     if broken:
         return EvaluatorError(
-            f"training on shared weights has diverged: the weights of {broken[0]!r} are beyond all bounds in the "
-            f"child of {dict(decision)}. Lower the task's learning rate, or clip gradients (clip=5.0)"
+            f"training on shared weights has diverged: the weights of {broken[0]!r} are beyond all bounds "
+            f"in the child of {dict(decision)}. Lower the task's learning rate, or clip gradients (clip=5.0)"
         )
 
     def works(other: Decision) -> bool:

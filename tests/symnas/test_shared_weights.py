@@ -107,10 +107,8 @@ def test_every_policy_trains_by_name(policy: str) -> None:
     before, after = shared.open(net(), seed=1), shared.open(net(), seed=1)
     after.train(3)
     decisions = list(net().space.sample(6, np.random.default_rng(0)))
-    losses = [
-        np.mean([opened.score(decision)["loss"] for decision in decisions]) for opened in (before, after)
-    ]
-    assert losses[1] < losses[0]
+    losses = [np.mean([one.score(decision)["loss"] for decision in decisions]) for one in (before, after)]
+    assert losses[1] < losses[0] - 0.1
 
 
 # -------------------------------------------------------------------- alternating
@@ -481,7 +479,7 @@ def test_a_candidate_that_makes_losses_nan_is_named() -> None:
 
 def test_weights_that_diverge_are_told_apart_from_that() -> None:
     task = make_task(optimizer=partial(torch.optim.SGD, lr=1e38), epochs=3)
-    with pytest.raises(EvaluatorError, match=r"has diverged: the weights of .* are no longer finite.*clip=5"):
+    with pytest.raises(EvaluatorError, match=r"has diverged: the weights of .* beyond all bounds.*clip=5"):
         run(net(norm=False), SharedWeights(task))
 
 
