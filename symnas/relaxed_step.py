@@ -144,16 +144,20 @@ def _factors(mixes: Mapping[str, Mix]) -> dict[str, list[float]]:
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Keep running statistics from being updated a second time."""
+    """Keep running statistics from being updated a second time.
+
+    They still take part: without them a layer would keep other tensors than it did the first time.
+    """
     tracking = [
         each
         for each in module.modules()
         if isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats and each.training
     ]
+    before = [(each.momentum, each.num_batches_tracked) for each in tracking]
     for each in tracking:
-        each.track_running_stats = False
+        each.momentum, each.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for each in tracking:
-            each.track_running_stats = True
+        for each, (momentum, count) in zip(tracking, before, strict=True):
+            each.momentum, each.num_batches_tracked = momentum, count

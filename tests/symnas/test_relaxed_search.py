@@ -100,6 +100,18 @@ class Net(nn.Module):
         return outputs
 
 
+class Normal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        # search: {nn.Tanh(), norm: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))}
+        self.one: nn.Module = nn.Tanh()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.one(x))
+        return outputs
+
+
 class Broken(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x * 0).log() * 0 if self.training else x
@@ -259,6 +271,16 @@ def test_the_command_line_searches_and_lists(tmp_path: Path) -> None:
     assert about["capabilities"]["relaxed"]
     assert about["options"]["momentum"] == {"default": 0.9, "text": "of the weights."}
     assert all(option["text"] for option in about["options"].values())
+
+
+def test_computing_candidates_again_changes_no_result() -> None:
+    program = symnas.program(Normal, inputs=torch.ones(2, 4))
+    plain = DARTS(epochs=2, batch_size=20, order=2)
+    kept, again = (relax(program, a_task(), plain, options={"checkpoint": flag}) for flag in (False, True))
+    assert kept.history == again.history
+    state = kept.network.state_dict()
+    assert any("running_mean" in name for name in state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.network.state_dict().items())
 
 
 # ---------------------------------------------------------------- what does not fit
