@@ -17,6 +17,7 @@ ROOT2 = math.sqrt(2.0)
 LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 # Below the first, the terms of the expected improvement cancel; below the second it has an expansion.
 NEAR, FAR = -1.0, -30.0
+TAIL_NEAR = 0.5 * math.erfc(-NEAR / ROOT2)
 
 
 def scores(name: str, expected: Prediction, best: float, kappa: float, rng: np.random.Generator) -> Floats:
@@ -53,9 +54,11 @@ def log_expected_improvement(expected: Prediction, best: float) -> Floats:
     std = np.maximum(expected.std, 1e-12)
     z = (expected.mean - best) / std
     high, middle, low = np.maximum(z, NEAR), np.clip(z, FAR, NEAR), np.minimum(z, FAR)
-    above = np.log(np.exp(_log_density(high)) + high * _tail(high))
+    tail = _tail(np.maximum(z, FAR))
+    above = np.log(np.exp(_log_density(high)) + high * np.maximum(tail, TAIL_NEAR))
     # The two terms cancel below; as multiples of the density they keep their digits.
-    between = _log_density(middle) + np.log1p(middle * _tail(middle) / np.exp(_log_density(middle)))
+    log_density = _log_density(middle)
+    between = log_density + np.log1p(middle * np.minimum(tail, TAIL_NEAR) / np.exp(log_density))
     below = _log_density(low) + np.log1p(-3.0 / low**2) - 2.0 * np.log(-low)
     return np.log(std) + np.where(z > NEAR, above, np.where(z > FAR, between, below))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 MOST_ROWS = 192
+STRIP = 64
 
 
 class Coordinates(Protocol):
@@ -111,6 +112,15 @@ def spread(count: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, MOST_ROWS).astype(np.intp)
 
 
+def _times(lower: Floats, matrix: Floats) -> Floats:
+    """Return a lower triangular matrix times another, leaving out most of the zeros."""
+    out = np.empty((len(lower), matrix.shape[1]))
+    for first in range(0, len(lower), STRIP):
+        end = min(first + STRIP, len(lower))
+        np.matmul(lower[first:end, :end], matrix[:end], out=out[first:end])
+    return out
+
+
 class GaussianModel(Model):
     """A posterior.
 
@@ -145,6 +155,7 @@ class GaussianModel(Model):
         self.noise = math.exp(theta[-1]) + JITTER
         self.level, self.scale = standard(values)
         self._half = root @ ((values - self.level) / self.scale)
+        self._known: tuple[int, Floats] | None = None
 
     @classmethod
     def of(
@@ -188,15 +199,16 @@ class GaussianModel(Model):
         """
         mean, variance, half, rows = self._posterior(batch)
         at = self.rows[best : best + 1]
-        known = self.root @ self.kernel.between(self.theta, self.rows, at)[:, 0]
-        shared = self.kernel.between(self.theta, at, rows)[0] - known @ half
+        if self._known is None or self._known[0] != best:
+            self._known = best, self.root @ self.kernel.between(self.theta, self.rows, at)[:, 0]
+        shared = self.kernel.between(self.theta, at, rows)[0] - self._known[1] @ half
         moved = np.abs(variance - shared) / np.sqrt(variance + self.noise)
         return Prediction(mean, self.scale * moved)
 
     def _posterior(self, batch: Batch) -> tuple[Floats, Floats, Floats, Floats]:
         """Return means, variances of the standardised values, what explains them, and coordinates."""
         rows = self.embedding(batch) - self.centre
-        half = self.root @ self.kernel.between(self.theta, self.rows, rows)
+        half = _times(self.root, self.kernel.between(self.theta, self.rows, rows))
         variance = self.kernel.at(self.theta, rows) - np.einsum("ij,ij->j", half, half)
         return self.level + self.scale * (self._half @ half), np.maximum(variance, JITTER), half, rows
 
