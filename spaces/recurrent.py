@@ -4,7 +4,7 @@
 which each reads one state before it through one of four activations; the output is the nodes' mean. The
 default is the paper's second-order cell (`DARTS_V2` in the authors' code), in the model for Penn Treebank.
 
-`EnasNet` holds that of ENAS (Pham et al. 2018, https://arxiv.org/abs/1802.03268): twelve nodes, and the output
+`EnasNet` holds that of ENAS (Pham et al. 2018, https://arxiv.org/abs/1802.03268): twelve nodes; the output
 is the mean of those that no other reads. The default is the cell that the authors publish with their code.
 
 Both cells are highways (Zilly et al. 2017): a node moves the state that it reads towards an activation of it,
@@ -169,7 +169,7 @@ class Cell(nn.Module):
 
 ENAS: list[tuple[int, Any]] = [(0, tanh), (1, relu), (2, relu), (2, tanh), (2, tanh), (5, relu), (1, tanh),
                                (6, relu), (8, relu), (8, relu), (8, relu)]  # fmt: skip
-"""The published cell of ENAS: for each node behind the first a state and an activation; the first has tanh."""
+"""The published cell of ENAS: for each node behind the first a state and an activation."""
 
 
 class EnasCell(nn.Module):

@@ -114,9 +114,7 @@ def test_learned_transforms_are_trained_saved_and_not_taken_over(tmp_path: Path)
     third.load_state_dict(net.state_dict())
     assert torch.equal(third(x, decision={"k": 3}), net(x, decision={"k": 3}))
     net.inherit(net.extract({"k": 7}), {"k": 7})
-    with pytest.raises(
-        BuildError, match=r"with the largest ones, and 'conv.weight' is \(4, 1, 3, 3\)"
-    ):
+    with pytest.raises(BuildError, match=r"with the largest ones, and 'conv.weight' is \(4, 1, 3, 3\)"):
         net.inherit(net.extract({"k": 3}), {"k": 3})
     with pytest.raises(BuildError, match="'cropped' or 'learned', got 'other'"):
         made(tmp_path, SQUARE, kernels="other")

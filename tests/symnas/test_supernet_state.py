@@ -171,3 +171,32 @@ def test_positions_that_a_later_decision_uses_move_along(tmp_path: Path) -> None
     before = net.extract({"a": 3, "b": 4})
     net(X, decision={"a": 4, "b": 3})
     assert torch.equal(before.fc.weight, net.extract({"a": 3, "b": 4}).fc.weight)
+
+
+def test_tensors_grow_while_graphs_of_smaller_ones_are_held(tmp_path: Path) -> None:
+    text = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            a = 2  # search: {2, 3, 4}
+            b = 2  # search: {2, 3, 4}
+            self.a = nn.Linear(3, a + (4 if (a, b) == (3, 3) else 0))
+            self.b = nn.Linear(3, b)
+            self.last = nn.Linear(self.a.out_features + b, 2)
+
+        def forward(self, x):
+            return self.last(torch.cat([self.a(x), self.b(x)], -1))
+    """
+    net = made(tmp_path, text)
+    held = net(X, decision={"a": 2, "b": 3})
+    before = tuple(net._parameters["last/weight"].shape)
+    for decision in ({"a": 3, "b": 3}, {"a": 2, "b": 3}):
+        child = net.extract(decision)
+        for each in (child, lambda x: net(x, decision=decision)):  # noqa: B023
+            each(X).square().sum().backward()
+        total = sum(float(p.grad.abs().sum()) for p in child.parameters())
+        ours = sum(float(p.grad.abs().sum()) for p in net.parameters() if p.grad is not None)
+        assert ours == pytest.approx(total, rel=1e-5)
+        net.zero_grad()
+    assert tuple(net._parameters["last/weight"].shape) > before
+    assert held.requires_grad
