@@ -87,7 +87,8 @@ class Reduction(nn.Module):
 
     def square(self, x: Tensor) -> Tensor:
         """Return the tokens that have a place as (batch, embed, side, side)."""
-        return x[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))
+        x = x[:, 1:].transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.side, self.side)
 
 
 # Of each stage of ViT-ResNAS-Tiny the embedding, and of each block the heads and the hidden width, in the

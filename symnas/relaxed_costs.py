@@ -157,7 +157,7 @@ def _candidates(
             for index, module in enumerate(modules):
                 found.setdefault(id(module), set()).add((address, (index,)))
     for address, depth in depths.items():
-        order = [points[address].labels.index(value) for value in depth.values]  # type: ignore[arg-type]
+        order = [points[address].labels.index(value) for value in depth.values]
         for turn, added in enumerate(depth.added):
             for place in added & made.places.keys():
                 found.setdefault(id(made.places[place]), set()).add((address, tuple(order[turn + 1 :])))
