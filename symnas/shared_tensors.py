@@ -169,6 +169,9 @@ class SharedTensors(nn.Module):
                 if isinstance(state, torch.Tensor) and state.shape == tensor.shape:
                     optimizer.state[tensor][what] = extend(state, torch.zeros_like(grown), moves)
         tensor.grad = None
+        # Graphs that are still held keep the node that adds gradients up, made for the old shape. PyTorch
+        # forgets it where the type of the data changes, not where the shape does.
+        tensor.data = torch.empty(0, dtype=torch.float16 if tensor.dtype != torch.float16 else torch.float32)
         tensor.data = grown
 
     def add(self, name: str, value: torch.Tensor, trained: bool = True) -> None:

@@ -178,9 +178,9 @@ def test_tensors_grow_while_graphs_of_smaller_ones_are_held(tmp_path: Path) -> N
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            a = 2  # search: {2, 3, 4}
-            b = 2  # search: {2, 3, 4}
-            self.a = nn.Linear(3, a + (4 if (a, b) == (3, 3) else 0))
+            a = 2  # search: 2..5
+            b = 2  # search: 2..5
+            self.a = nn.Linear(3, a + (4 if (a, b) == (4, 2) else 0))
             self.b = nn.Linear(3, b)
             self.last = nn.Linear(self.a.out_features + b, 2)
 
@@ -190,7 +190,7 @@ def test_tensors_grow_while_graphs_of_smaller_ones_are_held(tmp_path: Path) -> N
     net = made(tmp_path, text)
     held = net(X, decision={"a": 2, "b": 3})
     before = tuple(net._parameters["last/weight"].shape)
-    for decision in ({"a": 3, "b": 3}, {"a": 2, "b": 3}):
+    for decision in ({"a": 4, "b": 2}, {"a": 2, "b": 3}):
         child = net.extract(decision)
         for each in (child, lambda x: net(x, decision=decision)):  # noqa: B023
             each(X).square().sum().backward()
