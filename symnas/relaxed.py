@@ -107,7 +107,8 @@ class Relaxed(nn.Module):
         self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
         caller = Caller(program, self.model, found.values, found.forward)
         self._step = Step(self.places, checkpoint, caller)
-        for choice in (choice for choices in made.choices.values() for choice in choices):
+        choices = [choice for choices in made.choices.values() for choice in choices]
+        for choice in choices:
             choice.rule = self._step.choice
         for address, lists in made.subsets.items():
             for index, module in ((i, m) for modules in lists for i, m in enumerate(modules)):
@@ -117,6 +118,7 @@ class Relaxed(nn.Module):
             labels = {point.address: point.labels for point in found.points}
             install(made, found.depths.values(), labels, self._step, (args, kwargs))
         check(self, args, kwargs)
+        self._step.spare(choices, found.points, lambda: call(self, args, kwargs))
         self.partial = partial
         if partial != 1:
             self._narrow(args, kwargs)

@@ -87,27 +87,39 @@ def weighted_sum(weights: Tensor, factors: Sequence[float], outputs: Sequence[Te
     return total
 
 
-def mixed(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[int, Any]) -> Any:
+def mixed(
+    place: Place,
+    mix: Mix,
+    factors: Sequence[float],
+    outputs: Mapping[int, Any],
+    total: Tensor | None = None,
+) -> Any:
     """Return what a relaxed point computes.
 
     Args:
         place: which point, for errors.
         mix: the weights of this step.
         factors: the weights as numbers.
-        outputs: of the candidates that were run, by index: tensors, or tuples, lists and mappings of tensors.
+        outputs: of candidates, by index: tensors, or tuples, lists and mappings of tensors.
+        total: the sum of others, weighted already; it is added to in place.
 
     Raises:
         BuildError: the candidates' outputs differ in shape or kind.
     """
+    if total is not None:
+        if outputs:
+            check_alike(place, {**outputs, -1: total} if len(outputs) < len(factors) else outputs)
+            total = total.add_(_tensors(place, mix, factors, outputs))
+        return _with_ghosts(mix, total)
     first = next(iter(outputs.values()))
     if isinstance(first, Tensor):
-        return _tensors(place, mix, factors, outputs)
-    _check_alike(place, outputs)
+        return _with_ghosts(mix, _tensors(place, mix, factors, outputs))
+    check_alike(place, outputs)
     if isinstance(first, Mapping):
         return {key: mixed(place, mix, factors, {i: y[key] for i, y in outputs.items()}) for key in first}
     if isinstance(first, (tuple, list)):
-        items = [mixed(place, mix, factors, dict(zip(outputs, column, strict=True)))
-                 for column in zip(*outputs.values(), strict=True)]  # fmt: skip
+        columns = zip(*outputs.values(), strict=True)
+        items = [mixed(place, mix, factors, dict(zip(outputs, each, strict=True))) for each in columns]
         return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
     if all(value is None for value in outputs.values()):
         return None
@@ -119,25 +131,33 @@ def mixed(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[int
 
 
 def _tensors(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[int, Tensor]) -> Tensor:
-    _check_alike(place, outputs)
+    check_alike(place, outputs)
     indices = list(outputs)
     if len(indices) == len(factors):
-        total = weighted_sum(mix.weights, factors, list(outputs.values()))
-    else:
-        chosen = torch.stack([mix.weights[index] for index in indices])
-        total = weighted_sum(chosen, [factors[index] for index in indices], list(outputs.values()))
-    if mix.ghosts:
-        rest = [mix.weights[index] for index in range(len(factors)) if index not in outputs]
-        if rest:
-            ghost = torch.stack(rest).sum()
-            total = total + (ghost - ghost.detach()).to(total.dtype)
-    return total
+        return weighted_sum(mix.weights, factors, list(outputs.values()))
+    chosen = torch.stack([mix.weights[index] for index in indices])
+    return weighted_sum(chosen, [factors[index] for index in indices], list(outputs.values()))
 
 
-def _check_alike(place: Place, outputs: Mapping[int, Any]) -> None:
+def _with_ghosts(mix: Mix, total: Tensor) -> Tensor:
+    """Add the weights of candidates that are not run, as zeros that carry gradient."""
+    if not mix.ghosts or mix.active is None or len(mix.active) == len(mix.weights):
+        return total
+    absent = [index for index in range(len(mix.weights)) if index not in mix.active]
+    ghost = torch.stack([mix.weights[index] for index in absent]).sum()
+    return total + (ghost - ghost.detach()).to(total.dtype)
+
+
+def check_alike(place: Place, outputs: Mapping[int, Any]) -> None:
+    """Refuse outputs of candidates, by index, that cannot be added up.
+
+    Raises:
+        BuildError: they differ in shape or kind.
+    """
     kinds = {index: _kind(value) for index, value in outputs.items()}
     if len(set(kinds.values())) > 1:
-        listed = ", ".join(f"{place.labels[index]!r} returns {kind}" for index, kind in kinds.items())
+        names = {index: repr(place.labels[index]) for index in kinds if index >= 0}
+        listed = ", ".join(f"{names.get(i, 'another')} returns {kind}" for i, kind in kinds.items())
         raise BuildError(
             f"{place.location}\nrelaxed candidates are added up, so their outputs have one shape; of "
             f"{place.address!r} {listed}: make them alike (a stride, a padding, a 1x1 convolution), or "

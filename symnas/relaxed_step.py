@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch.utils.checkpoint import checkpoint
 from symnas.errors import ProgramError
 from symnas.partial_channels import through
 from symnas.parts import put
-from symnas.relaxation import Mix
+from symnas.relaxation import Mix, RelaxedPoint
+from symnas.relaxed_folding import Activations, share, tail, times
 from symnas.relaxed_forward import Caller
-from symnas.relaxed_mixing import Place, mixed, scaled
+from symnas.relaxed_mixing import Place, check_alike, mixed, scaled
 from symnas.superposed import Choice
 
 Used = tuple[nn.Module, str, torch.Tensor]
@@ -38,6 +39,9 @@ class Step:
         self.mixes: Mapping[str, Mix] | None = None
         self.factors: Mapping[str, list[float]] = {}
         self.used: Sequence[Used] = ()
+        self.idle: dict[str, tuple[int, ...]] = {}
+        """Candidates that are known to give zeros, by address."""
+        self.activations = Activations()
         self.partial = 1
         """k, where outermost choices mix the first 1/k of the channels."""
 
@@ -49,8 +53,11 @@ class Step:
             mixes: of all points.
             used: what modules compute with in the place of their parameters.
         """
-        with self._set(mixes, _factors(mixes), used):
-            yield
+        try:
+            with self._set(mixes, _factors(mixes), used):
+                yield
+        finally:
+            self.activations.clear()
 
     @contextmanager
     def _set(
@@ -69,6 +76,38 @@ class Step:
             for (module, name, _), tensor in zip(used, own, strict=True):
                 put(module, name, tensor)
 
+    def spare(
+        self, choices: Sequence[Choice], points: Sequence[RelaxedPoint], call: Callable[[], None]
+    ) -> None:
+        """Leave out work that changes nothing, once the network is known to be right.
+
+        Args:
+            choices: of the network.
+            points: of the network; candidates that say of themselves that they pass nothing on are watched.
+            call: calls the network on example inputs.
+        """
+        hooks = []
+        nothing = {point.address: set(point.idle) for point in points if point.idle}
+
+        def watch(address: str, index: int) -> Callable[[nn.Module, Any, Any], None]:
+            def see(_module: nn.Module, _args: Any, output: Any) -> None:
+                if not isinstance(output, torch.Tensor) or bool(output.any()):
+                    nothing[address].discard(index)
+
+            return see
+
+        for choice in choices:
+            for index in nothing.get(choice.address, ()):
+                hooks.append(choice.candidates[index].register_forward_hook(watch(choice.address, index)))
+        call()
+        for hook in hooks:
+            hook.remove()
+        self.idle = {address: tuple(sorted(indices)) for address, indices in nothing.items() if indices}
+        for choice in choices:
+            choice.tails = [tail(candidate) for candidate in choice.candidates]
+            for candidate in choice.candidates:
+                share(candidate, self.activations)
+
     # -- points ---------------------------------------------------------------------------------
 
     def choice(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -80,7 +119,10 @@ class Step:
 
             def compute(*args: Any) -> Any:
                 with self._set(mixes, factors, used):
-                    return self._sum(choice, args, kwargs)
+                    try:
+                        return self._sum(choice, args, kwargs)
+                    finally:
+                        self.activations.clear()
 
             def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
                 return nullcontext(), _statistics_kept(choice)
@@ -102,9 +144,29 @@ class Step:
     def _sum(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.mixes is not None
         mix, factors = self.mixes[choice.address], self.factors[choice.address]
-        active = range(len(factors)) if mix.active is None else mix.active
-        outputs = {index: choice.candidates[index](*args, **kwargs) for index in active}
-        return mixed(self.places[choice.address], mix, factors, outputs)
+        active = self._run(choice.address, range(len(factors)) if mix.active is None else mix.active)
+        outputs: dict[int, Any] = {}
+        total: torch.Tensor | None = None
+        first = -1
+        with self.activations.reading(args[0] if args else None):
+            for index in active:
+                norm = choice.tails[index]
+                if norm is None or factors[index] == 0.0:
+                    outputs[index] = choice.candidates[index](*args, **kwargs)
+                    continue
+                with times(norm, mix.weights[index]):
+                    output = choice.candidates[index](*args, **kwargs)
+                if total is None:
+                    total, first = output, index
+                    continue
+                check_alike(self.places[choice.address], {first: total, index: output})
+                total.add_(output)  # a fresh tensor, which its layer's backward pass does not need
+        return mixed(self.places[choice.address], mix, factors, outputs, total)
+
+    def _run(self, address: str, active: Sequence[int]) -> list[int]:
+        """Return which candidates to run: those that give zeros are left out, where others tell the shape."""
+        idle = self.idle.get(address, ())
+        return [index for index in active if index not in idle] or list(active)
 
 
 class Scaling:

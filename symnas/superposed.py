@@ -67,6 +67,8 @@ class Choice(nn.Module):
         self.candidates = nn.ModuleList(candidates)
         self.active = active
         self.rule: Rule | None = None
+        self.tails: list[nn.Module | None] = [None] * len(self.candidates)
+        """The layers that a rule may leave multiplying to, one for each candidate."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the active candidate."""

@@ -19,8 +19,9 @@ import symnas.spaces
 LAYERS = ["errors", "tree", "grammar", "program", "compile", "estimators", "search", "cli"]
 HOMES = {
     "errors": "errors",
-    "tree": """activity algorithm batch chain counting covering decision drawing editing encoding enumeration
-        fidelity layout mutation neighbours nodes outcome outline pareto patterns point pyglove_bridge
+    "tree": """activity algorithm batch chain compatibility counting covering decision
+        drawing editing encoding enumeration fidelity layout mutation neighbours nodes outcome outline
+        pareto patterns point pyglove_bridge
         random_spaces ranges relaxation relaxed_algorithm render sampling serial space statistics
         statistics_view subsets uniform""",
     "grammar": "",
@@ -29,10 +30,10 @@ HOMES = {
         survey_runner swapping tracking tracking_*""",
     "compile": """axes births calibration clauses contractions dispatch feature_rules features
         flops generated graph kernels layouts partial_channels parts profile recording relaxed
-        relaxed_check relaxed_costs relaxed_depth relaxed_forward relaxed_mixing relaxed_points relaxed_sizes
-        relaxed_sizes_found relaxed_step requirements residual shared_tensors slice_optimizer
-        slices slicing splicing superposed supernet supernet_state switching trace variants
-        visibility writing""",
+        relaxed_check relaxed_costs relaxed_depth relaxed_folding relaxed_forward relaxed_mixing
+        relaxed_points relaxed_sizes relaxed_sizes_found relaxed_step requirements residual
+        shared_tensors slice_optimizer slices slicing splicing superposed supernet
+        supernet_state switching trace variants visibility writing""",
     "estimators": """batches bilevel blame content held_out isolation perturbation relaxed_epochs
         relaxed_training shared_checks shared_policies shared_recipes shared_run shared_schedules
         shared_weights task training""",
@@ -50,7 +51,8 @@ MAY_IMPORT_TORCH = {
     *("batches", "bilevel", "births", "blame", "calibration", "contractions", "feature_rules"),
     *("features", "flops", "graph", "held_out", "isolation", "kernels", "partial_channels"),
     *("parts", "perturbation", "profile"),
-    *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_depth", "relaxed_forward", "relaxed_mixing"),
+    *("relaxed", "relaxed_check", "relaxed_costs", "relaxed_depth", "relaxed_folding"),
+    *("relaxed_forward", "relaxed_mixing"),
     *("relaxed_points", "relaxed_sizes", "relaxed_sizes_found", "relaxed_step"),
     *("relaxed_training", "shared_checks", "shared_recipes", "shared_run"),
     *("shared_tensors", "slice_optimizer", "slices", "supernet", "supernet_state"),

@@ -230,9 +230,9 @@ def test_choices_among_what_makes_modules_are_opened(tmp_path: Path) -> None:
             return x
     """
     program = small(tmp_path, text)
-    model = superposed(program, {"first.k": 3, "_[0].k": 3, "_[1].k": 5})
+    model = superposed(program, {"first.k": 3, "_[0].rest.k": 3, "_[1].rest.k": 5})
     assert len(model.choices["make"]) == 3
-    assert model.under["_[1].act"] == ("make", 0)
+    assert model.under["_[1].rest.act"] == ("make", 0)
     for make in ("block", "BatchNorm1d", "(lambda c: nn.GroupNorm(1, c))"):
-        fixed = {"make": make, **({"_[1].k": 5, "_[1].act": "Tanh"} if make == "block" else {})}
+        fixed = {"make": make, **({"_[1].rest.k": 5, "_[1].rest.act": "Tanh"} if make == "block" else {})}
         law(program, model, program.decision(fixed), (torch.randn(2, 3, 8),))
