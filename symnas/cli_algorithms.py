@@ -26,11 +26,15 @@ _ARGUMENT = re.compile(r"(?P<name>\w+): (?P<text>.*)")
 @click.option(
     "--set", "options", multiple=True, metavar="NAME=VALUE", help="Option; capabilities may depend on it."
 )
+@click.option("--choices", is_flag=True, help="Show which algorithm takes which kind of choice.")
 @json_option
-def algorithms(name: str | None, options: Sequence[str], as_json: bool) -> None:
+def algorithms(name: str | None, options: Sequence[str], choices: bool, as_json: bool) -> None:
     """List search algorithms, built in and installed; or all about the one that is named."""
     from symnas.algorithms.registry import available
 
+    if choices:
+        _choices(name, as_json)
+        return
     if name is not None:
         data = _about(name, options)
         if as_json:
@@ -87,12 +91,36 @@ def _words(field: str) -> str:
     return field.replace("_", " ")
 
 
+def _choices(name: str | None, as_json: bool) -> None:
+    """Show which algorithm takes which kind of choice."""
+    from rich import box
+    from rich.table import Table
+
+    from symnas.algorithms.registry import available, find
+    from symnas.compatibility import CHOICES, table
+
+    names = [name] if name else [info.name for info in available() if info.capabilities is not None]
+    rows = table({each: find(each) for each in names})
+    if as_json:
+        kinds = [choice.name for choice in CHOICES]
+        echo_json({each: dict(zip(kinds, row, strict=True)) for each, row in rows.items()})
+        return
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    shown.add_column("name", no_wrap=True)
+    for choice in CHOICES:
+        shown.add_column(choice.name.replace(" ", "\n"), justify="center")
+    for each, row in rows.items():
+        shown.add_row(each, *("yes" if able else "" for able in row))
+    _print(shown)
+
+
 # ---------------------------------------------------------------- one of them
 
 
 def _about(name: str, options: Sequence[str]) -> dict[str, Any]:
     """Return all that is known of an algorithm as plain data."""
     from symnas.algorithms.registry import find, parse_options, resolve
+    from symnas.compatibility import names_taken
 
     cls = find(name)
     made = parse_options(options)
@@ -107,6 +135,7 @@ def _about(name: str, options: Sequence[str]) -> dict[str, Any]:
         },
         "set": made,
         "capabilities": dataclasses.asdict(resolve(name, made).capabilities if made else cls.capabilities),
+        "choices": list(names_taken(cls)),
         "source": f"{cls.__module__}:{cls.__qualname__}",
     }
 
@@ -158,6 +187,7 @@ def _page(data: dict[str, Any]) -> list[RenderableType]:
     able = ", ".join(_words(field) for field, yes in data["capabilities"].items() if yes)
     lacks = ", ".join(_words(field) for field, yes in data["capabilities"].items() if not yes)
     parts.append(Text(f"Takes or asks for{given}: {able or 'nothing'}. Not: {lacks or 'nothing'}."))
+    parts.append(Text(f"Chooses: {', '.join(data['choices'])}."))
     return parts
 
 
