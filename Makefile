@@ -70,6 +70,7 @@ bench: $(VENV)/.dev
 bench-quality: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.quality.run
 	$(BIN)/python -m benchmarks.quality.run --ablations
+	$(BIN)/python -m benchmarks.quality.turns
 	$(BIN)/python -m benchmarks.quality.page
 
 wheel: $(VENV)/.dev

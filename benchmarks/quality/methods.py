@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality import native, peers
-from benchmarks.quality.problems import SYNTHETIC
+from benchmarks.quality.problems import SYNTHETIC, TUNING
 from symnas.algorithms.registry import resolve
 from symnas.decision import Decision
 from symnas.outcome import RUNNING, Outcome, Status
@@ -34,16 +34,28 @@ class Method:
         group: "ours", "peer" or "baseline".
         search: what runs it: space, evaluation function, budget, seed.
         cap: most evaluations it is given, since some think too long for more.
+        seeds: most seeds it is given, for the same reason.
+        full: how many seeds are given more than 200 evaluations, for the same reason.
         takes: whether it has what a space asks for.
         not_on: problems on which it is not run, for a reason that the page states.
+        same: the method that makes the same proposals at all budgets here, which a test shows; its searches
+            count for this one, too.
     """
 
     title: str
     group: str
     search: Search
     cap: int = 10**9
+    seeds: int = 10**9
+    full: int = 10**9
     takes: Callable[[Space], bool] = everything
     not_on: frozenset[str] = frozenset()
+    same: str = ""
+
+    def evaluations(self, problem: str, seed: int) -> int:
+        """Return how many evaluations this method is given at most."""
+        long = seed < self.full and not (self.group == "peer" and problem in SYNTHETIC)
+        return self.cap if long else min(self.cap, SHORT)
 
 
 def contract(name: str, options: Mapping[str, Any] | None = None) -> Search:
@@ -67,21 +79,25 @@ def contract(name: str, options: Mapping[str, Any] | None = None) -> Search:
 
 # The published population is random search for the first 100 trials; these were chosen on NAS-Bench-Graph.
 _SMALL = {"population": 20, "tournament": 5, "repeats": False}
-_NOT_LOGARITHMIC = frozenset(SYNTHETIC)
+SHORT = 200
+# Where they would think for hours.
+_LONG = frozenset((*TUNING, *SYNTHETIC))
 
 METHODS: Mapping[str, Method] = {
     "random": Method("random", "baseline", peers.random_search),
-    "auto": Method("auto", "ours", contract("auto")),
+    "auto": Method("auto", "ours", contract("auto"), same="smbo"),
     "smbo": Method("smbo", "ours", contract("smbo")),
     "mcts": Method("mcts", "ours", contract("mcts")),
     "evolution": Method("evolution", "ours", contract("evolution", _SMALL)),
     "local-search": Method("local-search", "ours", contract("local-search")),
     "optuna-tpe": Method("Optuna TPE", "peer", peers.optuna_tpe, takes=native.plain),
-    "hyperopt-tpe": Method("hyperopt TPE", "peer", peers.hyperopt_tpe, takes=native.plain),
-    "pyglove-evolution": Method("PyGlove evolution", "peer", peers.pyglove_evolution),
-    "optuna-gp": Method("Optuna GP", "peer", peers.optuna_gp, cap=100, takes=native.plain),
+    "hyperopt-tpe": Method(
+        "hyperopt TPE", "peer", peers.hyperopt_tpe, full=10, takes=native.plain, not_on=_LONG
+    ),
+    "pyglove-evolution": Method("PyGlove evolution", "peer", peers.pyglove_evolution, full=10, not_on=_LONG),
+    "optuna-gp": Method("Optuna GP", "peer", peers.optuna_gp, cap=100, takes=native.plain, not_on=_LONG),
     "smac": Method(
-        "SMAC forest", "peer", peers.smac_forest, cap=100, takes=native.plain, not_on=_NOT_LOGARITHMIC
+        "SMAC forest", "peer", peers.smac_forest, cap=100, seeds=10, takes=native.plain, not_on=_LONG
     ),
 }
 PEERS = tuple(name for name, method in METHODS.items() if method.group == "peer")

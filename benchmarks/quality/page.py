@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import figures, quoted, summary
+from benchmarks.quality import figures, quoted, summary, turns
 from benchmarks.quality.claims import CLAIMS, Claim
 from benchmarks.quality.markdown import cell, milliseconds, regrets, table, text
-from benchmarks.quality.methods import ABLATIONS, METHODS
+from benchmarks.quality.methods import ABLATIONS, METHODS, Method
 from benchmarks.quality.problems import ABLATED, BUDGETS, PROBLEMS, REPORT, SYNTHETIC, TITLES, TUNING, get
 from benchmarks.quality.run import read
 from benchmarks.quality.stats import SEEN, TOLD, Results, Verdict, judge, ranking
@@ -145,14 +145,20 @@ def ablation_table(budgets: Sequence[int] = (50, 100)) -> str:
     return table(head, rows) if len(rows) > 2 else ""
 
 
+def results_of(methods: Mapping[str, Method]) -> Results:
+    """Return what is in the files of methods, or of those that make the same proposals."""
+    return Results({name: read(method.same or name) for name, method in methods.items()})
+
+
 def main() -> int:
     """Write the page and the figures."""
-    results = Results({method: read(method) for method in METHODS})
+    results = results_of(METHODS)
     report = [name for name in REPORT if name in PROBLEMS and results.regrets("random", name, 50, SEEN)]
     methods = list(METHODS)
     parts = [text("head").format(versions=versions())]
     parts += ["## What is claimed, and what came of it", text("claims"), claim_table(results, report)]
     parts += ["### Comparisons that go against a claim", text("exceptions"), exceptions(results, report)]
+    parts += [turns.written()]
     parts += ["## Regret on the tables that are reported", text("regret")]
     figures.curves(results, report, methods, DOCS / "quality", "report")
     parts.append("![Mean regret over evaluations on the tables that are reported](quality/report.svg)")
@@ -182,7 +188,7 @@ def main() -> int:
         parts += ["## What matters", text("ablations"), ablations]
     parts += ["## DeepArchitect, quoted", text("quoted"), quoted.quoted()]
     parts += [text("shares"), quoted.shares(results)]
-    (DOCS / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    (DOCS / "quality.md").write_text("\n\n".join(filter(None, parts)) + "\n", encoding="utf-8")
     summary.write(results, DOCS)
     searches = sum(len(traces) for traces in results.traces.values())
     print(f"docs/quality.md says what {searches} searches found")

@@ -171,28 +171,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=int, default=BUDGET)
     parser.add_argument("--folder", type=Path, default=RESULTS)
     parser.add_argument(
-        "--ablations", action="store_true", help="variants of ours, 10 seeds, where settings were chosen"
+        "--ablations", action="store_true", help="variants of ours, 5 seeds, where settings were chosen"
     )
     options = parser.parse_args(arguments)
     if options.ablations:
-        options.methods, options.problems, options.seeds = list(ABLATIONS), list(ABLATED), 10
+        options.methods, options.problems, options.seeds = list(ABLATIONS), list(ABLATED), 5
     done = {
         (method, trace.problem, trace.seed)
         for method in options.methods
         for trace in read(method, options.folder)
-        if trace.evaluations >= min(options.budget, known[method].cap)
+        if trace.evaluations >= min(options.budget, known[method].evaluations(trace.problem, trace.seed))
     }
     failures = 0
     for name, where, seed in tasks(options.methods, options.problems, options.seeds, options.first):
         method = known[name]
-        if (name, where, seed) in done or where in method.not_on:
+        if (name, where, seed) in done or where in method.not_on or seed >= method.seeds or method.same:
             continue
         problem = get(where)
         if not method.takes(problem.space):
             continue
         started = time.process_time()
         try:
-            trace = search(method, problem, seed, min(options.budget, method.cap))
+            trace = search(method, problem, seed, min(options.budget, method.evaluations(where, seed)))
         except Exception as error:  # one method's failure must not end the others' runs
             failures += 1
             print(f"{name} {where} {seed}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)

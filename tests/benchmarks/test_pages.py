@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality import page, quoted, summary
+from benchmarks.quality import page, quoted, summary, turns
 from benchmarks.quality.markdown import cell, means, milliseconds, number, regrets
 from benchmarks.quality.methods import METHODS
 from benchmarks.quality.problems import BUDGETS, REPORT, SYNTHETIC, TUNING
-from benchmarks.quality.run import Trace, read
+from benchmarks.quality.run import Trace
 from benchmarks.quality.stats import SEEN, TOLD, Mean, Results
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -19,7 +19,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @cache
 def results() -> Results:
-    return Results({method: read(method) for method in METHODS})
+    return page.results_of(METHODS)
 
 
 @pytest.mark.parametrize("name", ["benchmarks.md", "choosing.md"])
@@ -33,7 +33,12 @@ def test_sections_of_other_pages_are_current(name: str) -> None:
 def test_the_page_on_quality_is_current() -> None:
     written = (DOCS / "quality.md").read_text(encoding="utf-8")
     tables = [page.claim_table(results(), REPORT), page.exceptions(results(), REPORT)]
-    tables += [page.ranks(results(), REPORT)[0], page.ablation_table(), quoted.shares(results())]
+    tables += [
+        page.ranks(results(), REPORT)[0],
+        page.ablation_table(),
+        quoted.shares(results()),
+        turns.written(),
+    ]
     for names, which in ((REPORT, SEEN), (TUNING, SEEN), (SYNTHETIC, TOLD)):
         tables += [regrets(results(), name, which, list(METHODS), BUDGETS) for name in names]
     assert [table.partition("\n")[0] for table in tables if table not in written] == []
@@ -78,3 +83,13 @@ def test_shares_are_of_random_search_in_the_same_measurement() -> None:
     mine = next(line for line in lines if line.startswith("| `mcts`")).split("|")[2].split("/")
     ratio = [results().mean(method, "nb201-cifar10", 50, SEEN).mean for method in ("mcts", "random")]
     assert float(mine[0]) == pytest.approx(100 * ratio[0] / ratio[1], abs=0.5)
+
+
+def test_times_in_turn_are_medians_over_rounds(tmp_path: Path) -> None:
+    assert turns.written(tmp_path) == ""
+    (tmp_path / turns.FILE).write_text(
+        "problem,round,smbo,optuna-gp\nmnist1d,0,1.0,10.0\nmnist1d,1,3.0,20.0\nmnist1d,2,5.0,30.0\n"
+    )
+    assert turns.written(tmp_path).splitlines()[-1] == (
+        "| MNIST-1D, conditional and noisy | 3.0 | 20 | 0.150 |"
+    )
