@@ -55,20 +55,10 @@ def program(layers: int, width: str = "c = 16") -> Any:
     return symnas.program(f"{file}:Net")
 
 
-def seconds(call: Callable[[], object], turns: int = 15) -> float:
-    """Return the median time of a call."""
-    call()
-    found = []
-    for _ in range(turns):
-        start = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
-
-
-def step(call: Callable[..., torch.Tensor], parameters: list[Any], x: torch.Tensor) -> Callable[[], None]:
+def step(
+    call: Callable[..., torch.Tensor], optimizer: torch.optim.Optimizer, x: torch.Tensor
+) -> Callable[[], None]:
     """Return a training step."""
-    optimizer = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9)
 
     def run() -> None:
         optimizer.zero_grad()
@@ -78,33 +68,92 @@ def step(call: Callable[..., torch.Tensor], parameters: list[Any], x: torch.Tens
     return run
 
 
-def main() -> None:
-    """Measure and print."""
-    torch.set_num_threads(1)
+def ratio(first: Callable[[], None], second: Callable[[], None], turns: int) -> float:
+    """Return how many times as much processor time one call takes as another, the two called in turn."""
+    times: list[list[float]] = [[], []]
+    for _ in range(turns):
+        for found, call in zip(times, (first, second), strict=True):
+            start = time.process_time()
+            call()
+            found.append(time.process_time() - start)
+    return statistics.median(a / b for a, b in zip(*times, strict=True))
+
+
+def sgd(parameters: Any) -> torch.optim.Optimizer:
+    """Return the optimiser that is measured."""
+    return torch.optim.SGD(parameters, lr=1e-4, momentum=0.9)
+
+
+def steps(turns: int) -> None:
+    """Measure training steps."""
     x = torch.randn(64, 3, 16, 16)
-    for title, width, choice in (("module candidates", "c = 16", {}), ("elastic width", ELASTIC, {"c": 12})):
+    for title, width, choice in (
+        ("module candidates", "c = 16", {}),
+        ("elastic width, 12 of 16", ELASTIC, {"c": 12}),
+        ("elastic width, 8 of 16", ELASTIC, {"c": 8}),
+    ):
         net = program(8, width).supernet()
         decision = net.program.decision(choice)
         child = net.extract(decision)
         net.activate(decision)
-        rounds = [
-            (
-                seconds(step(net, list(net.parameters()), x), 7),
-                seconds(step(child, list(child.parameters()), x), 7),
-            )
-            for _ in range(3)
-        ]
-        print(f"{title}: a step takes {statistics.median(a / b for a, b in rounds):.2f} times the child's")
-    net = program(100).supernet()
+        alone = step(child, sgd(child.parameters()), x)
+        whole = ratio(step(net, sgd(net.parameters()), x), alone, turns)
+        slices = ratio(step(net, net.optimizer(sgd), x), alone, turns)
+        print(f"{title}: a step takes {slices:.2f} times the child's, {whole:.2f} over whole tensors")
+
+
+def idle(width: int = 1024, most: int = 4096) -> None:
+    """Measure a step of a narrow layer in wide tensors, where what is not used costs most."""
+    file = Path(tempfile.mkdtemp()) / "wide.py"
+    file.write_text(
+        f"""
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        c = {most}  # search: {{{width}, {most}}}
+        self.body = nn.Sequential(nn.Linear(64, c), nn.ReLU(), nn.Linear(c, c), nn.ReLU(), nn.Linear(c, 8))
+
+    def forward(self, x):
+        return self.body(x)
+"""
+    )
+    net = symnas.program(f"{file}:Net").supernet()
+    x, decision = torch.randn(64, 64), net.program.decision({"c": width})
+    child = net.extract(decision)
+    net.activate(decision)
+    alone = step(child, sgd(child.parameters()), x)
+    whole = ratio(step(net, sgd(net.parameters()), x), alone, 12)
+    slices = ratio(step(net, net.optimizer(sgd), x), alone, 12)
+    print(f"width {width} of {most}: {slices:.2f} times the child's, {whole:.2f} over whole tensors")
+
+
+def switches(points: int = 100) -> None:
+    """Measure how long a decision takes to be in place."""
+    net = program(points).supernet()
     drawn = net.program.space.sample(60, np.random.default_rng(0))
-    first, again = [], []
-    for found in (first, again):
-        for decision in drawn:
-            start = time.perf_counter()
-            with net.child(decision):
-                found.append(time.perf_counter() - start)
-    print(f"100 points: a new decision takes {1e3 * statistics.median(first):.1f} ms, ", end="")
-    print(f"one of the last {net.most} takes {1e3 * statistics.median(again):.3f} ms")
+    start = time.perf_counter()
+    with net.child(drawn[0]):
+        print(f"{points} points: the first decision takes {time.perf_counter() - start:.1f} s, ", end="")
+    found = []
+    for decision in drawn[1:]:
+        start = time.perf_counter()
+        with net.child(decision):
+            found.append(time.perf_counter() - start)
+    print(f"a new one {1e3 * statistics.median(found):.2f} ms")
+    shared = sum(parameter.nbytes for parameter in net.parameters())
+    child = statistics.mean(sum(p.nbytes for p in net.active_parameters(decision)) for decision in drawn)
+    print(f"shared weights {shared / 2**20:.2f} MiB, those of one child {child / 2**20:.2f} MiB")
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.set_num_threads(1)
+    steps(40)
+    idle()
+    switches()
 
 
 if __name__ == "__main__":

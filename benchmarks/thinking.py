@@ -4,7 +4,7 @@
 `observe`), and other libraries on their own interfaces, in memory. The evaluator sums twenty values and is
 not counted.
 
-    python benchmarks/thinking.py                  # a quarter of an hour
+    python benchmarks/thinking.py                  # some minutes
     python benchmarks/thinking.py --budget 5       # seconds of processor time per algorithm
     python benchmarks/thinking.py random mcts      # some of them, beside the others
 
@@ -51,9 +51,9 @@ where {budget:g} seconds were used up before. "Required" are DeepArchitect's tim
 for `smbo`. Rows that are marked as quoted were measured earlier on the same task on another machine; read
 the ratio to them as an order of magnitude.
 
-`mcts` costs more than DeepArchitect's, which plays random roll-outs: ours asks a model of what was observed,
-which is where its quality comes from ([what matters](quality.md#what-matters)). With `rollouts="random"`,
-the published method, it has the time in the row below.
+`mcts` asks a model of what was observed in its roll-outs, which is where its quality comes from
+([what matters](quality.md#what-matters)); they serve for many proposals. With `rollouts="random"` it is the
+published method.
 """
 Run = Callable[["Clock"], None]
 
@@ -188,7 +188,7 @@ def programs(names: Iterable[str]) -> dict[str, Run]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="algorithms to measure; all without")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds of processor time for each")
+    parser.add_argument("--budget", type=float, default=12.0, help="seconds of processor time for each")
     asked = parser.parse_args()
     print(HEAD.format(budget=asked.budget))
     print(f"Milliseconds per trial, Python {platform.python_version()}:\n")
