@@ -65,7 +65,8 @@ class MCTS(Algorithm):
         start: results before the first surrogate.
         optimism: standard deviations added to what the surrogate expects.
         trust: weight of a surrogate's promise against the mean of a child that has been visited.
-        transpositions: whether a move shares its mean between all prefixes under which it came.
+        transpositions: whether a move shares its mean between all prefixes under which it came. Means count
+            with random roll-outs, and with a surrogate where `trust` is below 1.
         equivalence: how many visits the shared mean is worth.
         bisect: the most values that one step chooses among.
         widening: factor k of progressive widening with random roll-outs: at most

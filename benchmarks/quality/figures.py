@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.quality.methods import METHODS
+from benchmarks.quality.methods import METHODS, label
 from benchmarks.quality.problems import TITLES, get
 from benchmarks.quality.stats import SEEN, TOLD, Ranking, Results
 
@@ -19,7 +19,6 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 STYLES: Mapping[str, tuple[str, str]] = {
-    "auto": ("#555555", "-"),
     "smbo": ("#0072b2", "-"),
     "mcts": ("#d55e00", "-"),
     "evolution": ("#009e73", "-"),
@@ -84,7 +83,7 @@ def curves(
         for axis, problem in zip(axes.flat, problems, strict=False):
             _panel(axis, results, problem, methods, drawn)
         handles = [drawn[method] for method in methods if method in drawn]
-        titles = [METHODS[method].title for method in methods if method in drawn]
+        titles = [label(method) for method in methods if method in drawn]
         figure.legend(handles, titles, loc="outside lower center", ncols=6, handlelength=2.6)
         save(figure, folder, name)
 
@@ -110,8 +109,7 @@ def _panel(axis: Any, results: Results, problem: str, methods: Sequence[str], dr
             continue
         floor = min(floor, middle[positive].min())
         shown = np.where(positive, middle, np.nan)
-        # The default lies behind what it hands over to.
-        width = 3.2 if method == "auto" else 1.6 if dash == "-" else 1.2
+        width = 1.6 if dash == "-" else 1.2
         (drawn[method],) = axis.plot(numbers, shown, dash, color=color, lw=width)
         low = np.maximum(middle - error, middle * 0.3)
         axis.fill_between(
@@ -175,10 +173,10 @@ def _ladder(axis: Any, budget: int, ranking: Ranking) -> None:
         color = STYLES[method][0]
         axis.plot([rank, rank, edge], [0, -depth, -depth], color=color, lw=1)
         bold = "bold" if METHODS[method].group == "ours" else "normal"
-        label = f"{METHODS[method].title}  {rank:.2f}" if left else f"{rank:.2f}  {METHODS[method].title}"
+        text = f"{label(method)}  {rank:.2f}" if left else f"{rank:.2f}  {label(method)}"
         side = "right" if left else "left"
         axis.text(
-            edge + (-0.08 if left else 0.08), -depth, label, ha=side, va="center", color=color, weight=bold
+            edge + (-0.08 if left else 0.08), -depth, text, ha=side, va="center", color=color, weight=bold
         )
     for number, (first, last) in enumerate(bars):
         height = -0.25 - 0.35 * number

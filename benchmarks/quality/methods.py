@@ -35,7 +35,7 @@ class Method:
         search: what runs it: space, evaluation function, budget, seed.
         cap: most evaluations it is given, since some think too long for more.
         seeds: most seeds it is given, for the same reason.
-        full: how many seeds are given more than 200 evaluations, for the same reason.
+        full: how many seeds are given more than 200 evaluations on published tables, for the same reason.
         takes: whether it has what a space asks for.
         not_on: problems on which it is not run, for a reason that the page states.
         same: the method that makes the same proposals at all budgets here, which a test shows; its searches
@@ -54,7 +54,9 @@ class Method:
 
     def evaluations(self, problem: str, seed: int) -> int:
         """Return how many evaluations this method is given at most."""
-        long = seed < self.full and not (self.group == "peer" and problem in SYNTHETIC)
+        if problem in SYNTHETIC and self.group == "peer":
+            return min(self.cap, SHORT)
+        long = seed < self.full or problem in (*SYNTHETIC, "mnist1d")
         return self.cap if long else min(self.cap, SHORT)
 
 
@@ -100,8 +102,15 @@ METHODS: Mapping[str, Method] = {
         "SMAC forest", "peer", peers.smac_forest, cap=100, seeds=10, takes=native.plain, not_on=_LONG
     ),
 }
-PEERS = tuple(name for name, method in METHODS.items() if method.group == "peer")
-OURS = tuple(name for name, method in METHODS.items() if method.group == "ours")
+SEARCHED = tuple(name for name, method in METHODS.items() if not method.same)
+"""Those that have searches of their own."""
+
+
+def label(name: str) -> str:
+    """Return a method's title, and those of the methods for which its searches count, too."""
+    return " = ".join(
+        [METHODS[name].title, *(other.title for other in METHODS.values() if other.same == name)]
+    )
 
 
 def _variant(of: str, title: str, **options: Any) -> Method:
@@ -118,8 +127,11 @@ ABLATIONS: Mapping[str, Method] = {
     "smbo-rank": _variant("smbo", "ranks", targets="rank"),
     "smbo-drawn": _variant("smbo", "random candidates only", drawn=1.0, starts=0),
     "mcts-random": _variant("mcts", "random roll-outs", rollouts="random"),
+    # Once there is a surrogate, its promises count in place of means, so there is nothing to share.
+    "mcts-transpositions": _variant(
+        "mcts", "random roll-outs, transpositions", rollouts="random", transpositions=True
+    ),
     "mcts-tree": _variant("mcts", "points in tree order", order="tree"),
     "mcts-explore": _variant("mcts", "exploration 1", exploration=1.0),
-    "mcts-transpositions": _variant("mcts", "transpositions", transpositions=True),
 }
 """Variants of ours with one thing changed, for the section on what matters."""

@@ -12,10 +12,10 @@ import numpy as np
 from benchmarks.quality import figures, quoted, summary, turns
 from benchmarks.quality.claims import CLAIMS, Claim
 from benchmarks.quality.markdown import cell, milliseconds, regrets, table, text
-from benchmarks.quality.methods import ABLATIONS, METHODS, Method
+from benchmarks.quality.methods import ABLATIONS, METHODS, SEARCHED, Method, label
 from benchmarks.quality.problems import ABLATED, BUDGETS, PROBLEMS, REPORT, SYNTHETIC, TITLES, TUNING, get
 from benchmarks.quality.run import read
-from benchmarks.quality.stats import SEEN, TOLD, Results, Verdict, judge, ranking
+from benchmarks.quality.stats import SEEN, TOLD, Ranking, Results, Verdict, judge, ranking
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PACKAGES = ("optuna", "hyperopt", "pyglove", "smac", "scikit-learn", "torch", "numpy", "scipy")
@@ -88,22 +88,22 @@ def _against(
     return head, rows
 
 
-def ranks(results: Results, problems: Sequence[str]) -> tuple[str, Mapping[int, object]]:
+def ranks(results: Results, problems: Sequence[str]) -> tuple[str, Mapping[int, Ranking]]:
     """Write average ranks per budget, and return what the figure draws."""
     found = {}
     for budget in RANKED:
         methods = [
             method
-            for method in METHODS
+            for method in SEARCHED
             if all(len(results.regrets(method, problem, budget, SEEN)) >= 5 for problem in problems)
         ]
         ranked = ranking(results, methods, problems, budget, SEEN)
         if ranked is not None:
             found[budget] = ranked
-    every = [method for method in METHODS if any(method in ranked.ranks for ranked in found.values())]
+    every = [method for method in SEARCHED if any(method in ranked.ranks for ranked in found.values())]
     rows = [
         [
-            METHODS[method].title,
+            label(method),
             *(f"{r.ranks[method]:.2f}" if method in r.ranks else "–" for r in found.values()),
         ]
         for method in every
@@ -160,7 +160,7 @@ def main() -> int:
     parts += ["### Comparisons that go against a claim", text("exceptions"), exceptions(results, report)]
     parts += [turns.written()]
     parts += ["## Regret on the tables that are reported", text("regret")]
-    figures.curves(results, report, methods, DOCS / "quality", "report")
+    figures.curves(results, report, SEARCHED, DOCS / "quality", "report")
     parts.append("![Mean regret over evaluations on the tables that are reported](quality/report.svg)")
     for name in report:
         parts += [f"### {TITLES[name]}", regrets(results, name, SEEN, methods, BUDGETS)]
@@ -170,14 +170,14 @@ def main() -> int:
     parts += ["## Ranks", text("ranks")]
     written, found = ranks(results, report)
     if found:
-        figures.critical_difference(found, DOCS / "quality", "ranks")  # type: ignore[arg-type]
+        figures.critical_difference(found, DOCS / "quality", "ranks")
         parts += ["![Average ranks and critical differences](quality/ranks.svg)", written]
     parts += ["## Where settings were chosen", text("tuning")]
-    figures.curves(results, list(TUNING), methods, DOCS / "quality", "tuning", columns=3)
+    figures.curves(results, TUNING, SEARCHED, DOCS / "quality", "tuning", columns=3)
     parts.append("![Mean regret over evaluations on NAS-Bench-Graph](quality/tuning.svg)")
     for name in TUNING:
         parts += [f"### {TITLES[name]}", regrets(results, name, SEEN, methods, BUDGETS)]
-    figures.curves(results, list(SYNTHETIC), methods, DOCS / "quality", "synthetic", columns=3)
+    figures.curves(results, SYNTHETIC, SEARCHED, DOCS / "quality", "synthetic", columns=3)
     parts += ["## Synthetic problems", text("synthetic")]
     parts.append("![Mean regret over evaluations on synthetic problems](quality/synthetic.svg)")
     for name in SYNTHETIC:

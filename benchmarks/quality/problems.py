@@ -43,6 +43,9 @@ PROBLEMS: tuple[str, ...] = tuple(
 SEEDS: Mapping[str, int] = {name: 10 if name in SYNTHETIC else 30 for name in PROBLEMS}
 """How many searches each method is given on a problem."""
 
+VARIED = 5
+"""How many searches each variant of ours is given."""
+
 
 def get(name: str) -> Problem:
     """Return a problem by name."""

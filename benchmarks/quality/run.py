@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.quality.methods import ABLATIONS, METHODS, Method
 from benchmarks.quality.problem import Problem
-from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, SEEDS, get
+from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, SEEDS, VARIED, get
 from symnas.decision import Decision
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -147,15 +147,19 @@ def append(method: str, trace: Trace, folder: Path = RESULTS) -> None:
 
 
 def tasks(
-    methods: Sequence[str], problems: Sequence[str], seeds: int | None, first: int = 10
+    methods: Sequence[str], problems: Sequence[str], seeds: int | None = None, first: int = 10
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield method, problem and seed: a few seeds of everything before the rest of anything."""
+    """Yield method, problem and seed of every declared search: a few seeds of all before the rest of any."""
+    known = {**METHODS, **ABLATIONS}
     for rest in (False, True):
-        for method in methods:
+        for name in methods:
+            method = known[name]
             for problem in problems:
-                every = range(SEEDS[problem] if seeds is None else seeds)
+                if method.same or problem in method.not_on or not method.takes(get(problem).space):
+                    continue
+                every = range(min(SEEDS[problem] if seeds is None else seeds, method.seeds))
                 for seed in every[first:] if rest else every[:first]:
-                    yield method, problem, seed
+                    yield name, problem, seed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -175,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     if options.ablations:
-        options.methods, options.problems, options.seeds = list(ABLATIONS), list(ABLATED), 5
+        options.methods, options.problems, options.seeds = list(ABLATIONS), list(ABLATED), VARIED
     done = {
         (method, trace.problem, trace.seed)
         for method in options.methods
@@ -184,12 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     failures = 0
     for name, where, seed in tasks(options.methods, options.problems, options.seeds, options.first):
-        method = known[name]
-        if (name, where, seed) in done or where in method.not_on or seed >= method.seeds or method.same:
+        if (name, where, seed) in done:
             continue
-        problem = get(where)
-        if not method.takes(problem.space):
-            continue
+        method, problem = known[name], get(where)
         started = time.process_time()
         try:
             trace = search(method, problem, seed, min(options.budget, method.evaluations(where, seed)))

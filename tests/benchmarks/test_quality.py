@@ -13,12 +13,12 @@ import pytest
 
 from benchmarks.quality import native, peers, run, stats, synthetic
 from benchmarks.quality.claims import CLAIMS, Claim
-from benchmarks.quality.methods import METHODS, contract
+from benchmarks.quality.methods import ABLATIONS, METHODS, Method, contract
 from benchmarks.quality.pickles import load
-from benchmarks.quality.problems import BUDGET, get
+from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, VARIED, get
 from benchmarks.quality.run import Recorder, Trace
 from benchmarks.quality.tables import Table, table
-from symnas.algorithms.auto import Auto
+from symnas.algorithms.auto import WIDEST, Auto
 from symnas.decision import Decision
 from symnas.nodes import FloatRange, IntRange, OneOf
 from symnas.space import Space
@@ -173,19 +173,49 @@ def test_ours_run_as_a_study_runs_them() -> None:
     assert traces[0][-1][1] < 0.5
 
 
-def test_the_default_proposes_what_smbo_proposes() -> None:
-    problem = get("mnist1d")
-    proposed: dict[str, list[Decision]] = {"auto": [], "smbo": []}
-    for name, decisions in proposed.items():
+def proposals(method: str, problem: str, budget: int) -> list[Decision]:
+    """Return what a method proposes, one at a time."""
+    found: list[Decision] = []
 
-        def evaluate(decision: Decision, decisions: list[Decision] = decisions) -> float:
-            decisions.append(decision)
-            return problem.valid(decision, 4)
+    def evaluate(decision: Decision) -> float:
+        found.append(decision)
+        return get(problem).valid(decision, 4)
 
-        METHODS[name].search(problem.space, evaluate, 25, 4)
-    assert proposed["auto"] == proposed["smbo"]
-    assert len(set(proposed["auto"])) == 25
+    METHODS[method].search(get(problem).space, evaluate, budget, 4)
+    return found
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_default_proposes_what_smbo_proposes(problem: str) -> None:
+    assert METHODS["auto"].same == "smbo"
+    assert get(problem).space.encoder.width <= WIDEST
+    found = proposals("auto", problem, 9)
+    assert found == proposals("smbo", problem, 9)
+    assert len(set(found)) == 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", ["nb201-cifar10", "mnist1d"])
+def test_the_default_goes_on_proposing_what_smbo_proposes(problem: str) -> None:
     assert Auto().modelled >= BUDGET
+    assert proposals("auto", problem, BUDGET) == proposals("smbo", problem, BUDGET)
+
+
+# ---------------------------------------------------------------- what is shipped
+
+
+@pytest.mark.parametrize(
+    ("methods", "problems", "seeds"), [(METHODS, PROBLEMS, None), (ABLATIONS, ABLATED, VARIED)]
+)
+def test_exactly_the_declared_searches_are_shipped(
+    methods: dict[str, Method], problems: tuple[str, ...], seeds: int | None
+) -> None:
+    shipped = {(name, trace.problem, trace.seed): trace for name in methods for trace in run.read(name)}
+    declared = set(run.tasks(list(methods), problems, seeds))
+    assert declared - shipped.keys() == set(), "run `make bench-quality`"
+    assert shipped.keys() - declared == set()
+    for (name, problem, seed), trace in shipped.items():
+        assert trace.evaluations == min(BUDGET, methods[name].evaluations(problem, seed))
 
 
 # ---------------------------------------------------------------- peers
