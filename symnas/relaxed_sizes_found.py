@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 32
 """Values of a range that are mixed; longer ones are refused."""
 MOST_TOGETHER = 512
-"""Combinations of values of points that decide a size together."""
+"""Combinations of values of points that decide a parameter's size together."""
 
 
 def find_sizes(
@@ -63,6 +64,32 @@ def find_sizes(
 
 Touching = Mapping[str, Mapping[int, set[str]]]
 """The points that a dimension of a tensor depends on, by the tensor's key and the dimension."""
+Changes = tuple[tuple[str, Value], ...]
+"""Values of points other than their largest, by address, in the order of addresses."""
+
+
+@dataclass
+class _Look:
+    """A model to be made, and the dimensions of tensors that will be looked at in it.
+
+    Looks at different dimensions share a model: points that such a dimension does not depend on may have any
+    value there.
+    """
+
+    values: dict[str, Value]
+    places: set[tuple[str, int]]
+
+    def joins(self, other: _Look, touched: Mapping[str, set[tuple[str, int]]], largest: Changes) -> bool:
+        """Whether one model serves both."""
+        for mine, theirs in ((self, other), (other, self)):
+            for item in mine.values.items():
+                address, value = item
+                if address in theirs.values:
+                    if theirs.values[address] != value:
+                        return False
+                elif item not in largest and touched[address] & theirs.places:
+                    return False
+        return True
 
 
 class _Finder:
@@ -76,7 +103,7 @@ class _Finder:
         self.values = {a: v for a in closed if (v := self._values(a)) is not None}
         self.largest = {a: max(values) for a, values in self.values.items()}
         self.base: Plan
-        self.plans: dict[tuple[tuple[str, Value], ...], Plan] = {}
+        self.plans: dict[Changes, Plan] = {}
 
     def found(self) -> Sizes:
         """Return what was found."""
@@ -86,9 +113,14 @@ class _Finder:
         self._drop_unlike()
         flagged = self._read_dims()
         touching = self._touching()
-        self._vary_together(touching)
+        self._look(
+            touching,
+            [_Look({a: v}, set()) for a, values in self.values.items() for v in sorted(values)[1:-1]],
+        )
         self._drop_unlike()
         groups = self._groups(touching)
+        self._look_together(touching, groups)
+        groups = [group & self.values.keys() for group in groups if group & self.values.keys()]
         shared = self._shared()
         read: dict[str, tuple[Mask, ...]] = {}
         held: dict[str, tuple[Mask, ...]] = {}
@@ -158,32 +190,47 @@ class _Finder:
         self.plans[key] = found
         return True
 
-    def _vary_together(self, touching: Touching) -> None:
-        """Make the model with all other values, several points at once where they touch different sizes."""
-        classes: list[list[str]] = []
-        for address in self.values:
-            near = {a for dims in touching.values() for p in dims.values() if address in p for a in p}
-            free = next((each for each in classes if not near & set(each)), None)
-            if free is None:
-                classes.append([address])
-            else:
-                free.append(address)
-        for each in classes:
-            orders = {address: sorted(self.values[address])[1:-1] for address in each}
-            for turn in range(max(map(len, orders.values()), default=0)):
-                changes = {a: order[turn] for a, order in orders.items() if turn < len(order)}
-                self._vary_each(changes)
+    def _look(self, touching: Touching, looks: Iterable[_Look]) -> None:
+        """Make models for looks, as few as serve them all.
 
-    def _vary_each(self, changes: Mapping[str, Value]) -> None:
+        Args:
+            touching: what dimensions depend on.
+            looks: with every dimension that their points have a say in, where they name none.
+        """
+        touched: dict[str, set[tuple[str, int]]] = {address: set() for address in self.values}
+        for key, dims in touching.items():
+            for dim, points in dims.items():
+                for address in points & touched.keys():
+                    touched[address].add((key, dim))
+        largest = tuple(self.largest.items())
+        models: list[tuple[_Look, list[_Look]]] = []
+        for look in looks:
+            look.places = look.places or set().union(*(touched[address] for address in look.values))
+            model = next((model for model in models if model[0].joins(look, touched, largest)), None)
+            if model is None:
+                model = _Look({}, set()), []
+                models.append(model)
+            model[0].values.update(look.values)
+            model[0].places.update(look.places)
+            model[1].append(look)
+        for together, served in models:
+            self._serve(together, served)
+
+    def _serve(self, together: _Look, served: Iterable[_Look]) -> None:
+        changes = self._changes(together.values)
         try:
-            made = self._plan(changes)
+            made = self.plans[changes] if changes in self.plans else self._plan(dict(changes))
         except Exception:  # one of them is to blame, and is found by itself
             made = None
         if made is not None and made.parts.keys() == self.base.parts.keys():
-            self.plans |= {((address, value),): made for address, value in changes.items()}
+            self.plans |= {own: made for look in served if (own := self._changes(look.values))}
             return
-        for address, value in changes.items():
-            self._vary({address: value})
+        for look in served:
+            if own := self._changes(look.values):
+                self._vary(dict(own))
+
+    def _changes(self, values: Mapping[str, Value]) -> Changes:
+        return tuple(sorted((a, v) for a, v in values.items() if v != self.largest[a]))
 
     def _drop_unlike(self) -> None:
         """Leave out the points that are no sizes, and say why."""
@@ -250,47 +297,53 @@ class _Finder:
             for points in dims.values()
             for pair in itertools.combinations(sorted(points), 2)
         }
-        for one, other in sorted(pairs):
-            if self._entangled(one, other, touching):
-                joined = [group for group in groups if one in group or other in group]
-                groups = [group for group in groups if group not in joined] + [set().union(*joined)]
-        for group in groups:
-            if len(group) > 1:
-                self._combine(sorted(group))
-        return [group & self.values.keys() for group in groups if group & self.values.keys()]
-
-    def _entangled(self, one: str, other: str, touching: Touching) -> bool:
-        small = {address: min(self.values[address]) for address in (one, other)}
-        if not self._vary(small):
-            return True
-        both = self.plans[tuple(small.items())]
+        small = {pair: {address: min(self.values[address]) for address in pair} for pair in sorted(pairs)}
+        places = {
+            pair: {(k, d) for k, dims in touching.items() for d, points in dims.items() if {*pair} <= points}
+            for pair in small
+        }
+        self._look(touching, [_Look(dict(values), places[pair]) for pair, values in small.items()])
         shared = self._shared()
-        for key, dims in touching.items():
-            for dim, points in dims.items():
-                if {one, other} <= points:
-                    apart = [
-                        self._there(shared, key, dim, self.plans[((a, v),)])
-                        for a, v in small.items()
-                        if v != self.largest[a]
-                    ]
-                    if not np.array_equal(np.logical_and.reduce(apart), self._there(shared, key, dim, both)):
-                        return True
+        for pair, values in small.items():
+            if self._entangled(shared, values, places[pair]):
+                joined = [group for group in groups if group & {*pair}]
+                groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+        return groups
+
+    def _entangled(
+        self, shared: Shared, small: Mapping[str, Value], places: Iterable[tuple[str, int]]
+    ) -> bool:
+        both = self.plans.get(self._changes(small))
+        if both is None:
+            return True
+        for key, dim in places:
+            apart = [self._there(shared, key, dim, self.plans[((a, v),)]) for a, v in small.items()]
+            if not np.array_equal(np.logical_and.reduce(apart), self._there(shared, key, dim, both)):
+                return True
         return False
 
-    def _combine(self, group: Sequence[str]) -> None:
-        count = math.prod(len(self.values[address]) for address in group)
-        if count > MOST_TOGETHER:
-            for address in group:
-                self.refused[address] = (
-                    f"it decides sizes together with {', '.join(a for a in group if a != address)}, in "
-                    f"{count} combinations, and at most {MOST_TOGETHER} are mixed"
-                )
-                self.values.pop(address, None)
-            return
-        for values in itertools.product(*(self.values[address] for address in group)):
-            changes = {a: v for a, v in zip(group, values, strict=True) if v != self.largest[a]}
-            if changes:
-                self._vary(changes)
+    def _look_together(self, touching: Touching, groups: Iterable[set[str]]) -> None:
+        """Make models with all values of the points of a group that decide one parameter's size."""
+        needed: dict[tuple[str, ...], set[tuple[str, int]]] = {}
+        for key, dims in touching.items():
+            for group in groups:
+                points, own = _deciding(group, dims)
+                if len(points) > 1:
+                    needed.setdefault(points, set()).update((key, dim) for dim in own)
+        looks = []
+        for points, places in needed.items():
+            count = math.prod(len(self.values[address]) for address in points)
+            if count > MOST_TOGETHER:
+                for address in points:
+                    self.refused[address] = (
+                        f"it decides sizes together with {', '.join(a for a in points if a != address)}, in "
+                        f"{count} combinations, and at most {MOST_TOGETHER} are mixed"
+                    )
+                continue
+            for values in itertools.product(*(self.values[address] for address in points)):
+                looks.append(_Look(dict(zip(points, values, strict=True)), set(places)))
+        self._look(touching, looks)
+        self.values = {a: values for a, values in self.values.items() if a not in self.refused}
 
     def _there(self, shared: Shared, key: str, dim: int, made: Plan) -> np.ndarray[Any, Any]:
         """Return which positions of a dimension a model has."""
@@ -302,20 +355,25 @@ class _Finder:
     def _mask(self, shared: Shared, key: str, group: Iterable[str], dims: Mapping[int, set[str]]) -> Mask:
         """Return which positions the values of a group of points have, along some dimensions."""
         shape = shared.shape(key)
-        own = [dim for dim, points in dims.items() if points & set(group)]
-        points = sorted(a for a in group if any(a in dims[dim] for dim in own))
+        points, own = _deciding(group, dims)
         counts = [len(self.values[address]) for address in points]
         table = torch.zeros(*counts, *(size if dim in own else 1 for dim, size in enumerate(shape)))
         for codes in itertools.product(*map(range, counts)):
             values = {a: self.values[a][code] for a, code in zip(points, codes, strict=True)}
-            changes = tuple((a, v) for a, v in values.items() if v != self.largest[a])
+            changes = self._changes(values)
             made = self.plans[changes] if changes else self.base
             part = torch.ones(())
             for dim in own:
                 there = torch.from_numpy(self._there(shared, key, dim, made)).float()
                 part = part * there.reshape([-1 if place == dim else 1 for place in range(len(shape))])
             table[codes] = part
-        return Mask(tuple(points), table)
+        return Mask(points, table)
+
+
+def _deciding(group: Iterable[str], dims: Mapping[int, set[str]]) -> tuple[tuple[str, ...], list[int]]:
+    """Return the points of a group that have a say in some dimensions, and in which."""
+    own = [dim for dim, points in dims.items() if points & set(group)]
+    return tuple(sorted(a for a in group if any(a in dims[dim] for dim in own))), own
 
 
 def all_together(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
