@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from symnas.runtime import Arrival, Frame, Position, Run
@@ -81,7 +82,8 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
         if position is None or above is None:
             if invocation is not root:
                 root.unplaced.append(invocation)
-        elif _is_direct(run.callees.get(position), frame):
+        elif _is_direct(callee := run.callees.get(position), frame):
+            invocation.bound = isinstance(callee, partial)
             above.calls.setdefault(position.call, {}).setdefault(run.turns[position], []).append(invocation)
         else:
             above.unplaced.append(invocation)
@@ -99,6 +101,7 @@ def _all(function: Function) -> list[Function]:
 def _is_direct(callee: object, frame: Frame) -> bool:
     """Whether a call site called this very function or class, not something that called it later."""
     name = frame.function.name
+    callee = callee.func if isinstance(callee, partial) else callee
     if name in CONSTRUCTORS and isinstance(callee, type):
         return type(frame.owner) is callee
     plain = getattr(callee, "__func__", callee)

@@ -24,7 +24,7 @@ from symnas.splicing import Edit, SourceText, free_name
 from symnas.trace import Invocation
 from symnas.variants import Body, ClassBody, Variants, used_by
 from symnas.visibility import Visibility
-from symnas.writing import BodyWriter, Names, parents_of
+from symnas.writing import BodyWriter, Names, own_name, parents_of
 
 if TYPE_CHECKING:
     from symnas.program import Program
@@ -102,6 +102,7 @@ class _Residual:
         self.visibility = Visibility(module, root, self.variants)
         self.parents = parents_of([module.node])
         self.names = self._name()
+        self._check_reached()
 
     def text(self) -> str:
         edits = self._scope(self.module, self.variants.module, [])
@@ -122,6 +123,26 @@ class _Residual:
             for index, text in enumerate(texts):
                 classes[text] = definition.name if index == 0 else free_name(definition.name, taken)
         return Names(functions, classes, self.visibility)
+
+    def _check_reached(self) -> None:
+        """Refuse a further body that is only called from a place that the text does not show."""
+        run = self.variants.order
+        placed = {
+            id(inner.instance)
+            for invocation in run
+            for by_turns in invocation.calls.values()
+            for group in by_turns.values()
+            for inner in group
+        }
+        for inner in (inner for invocation in run for inner in invocation.unplaced):
+            target = self.variants.target(inner)
+            known = inner.instance is not None and id(inner.instance) in placed
+            if not known and self.names.of(target) != own_name(target):
+                raise ProgramError(
+                    f"`{own_name(target)}` is given different choices at different places, and one of them "
+                    "(a `map`, a `starmap`, a decorator) calls it where no text can tell them apart; call it "
+                    "in a loop or a comprehension instead"
+                )
 
     def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
         """Return the edits inside a function (or the module), those of the definitions inside it included."""

@@ -46,6 +46,8 @@ class Invocation:
     calls: dict[CallSite, dict[Turns, list[Invocation]]] = field(default_factory=dict)
     unplaced: list[Invocation] = field(default_factory=list)
     """Invocations that began while this one ran, from places that the text does not show."""
+    bound: bool = False
+    """Whether the text called a `functools.partial` of the function or class."""
 
     def below(self) -> Iterator[Invocation]:
         """Yield every invocation under this one, in the order of their beginning within each call site."""

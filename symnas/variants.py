@@ -84,8 +84,19 @@ class ClassBody:
         return [member for bodies in self.methods.values() for body in bodies for member in body.members]
 
 
-Target = Body | ClassBody | tuple[Function, int]
+Direct = Body | ClassBody | tuple[Function, int]
 """What a call leads to: a function's body, a new instance's class, or the n-th body of a method."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a call of a `functools.partial` leads to."""
+
+    target: Direct
+
+
+Target = Direct | Bound
+"""What a call leads to, by itself or with arguments that are bound already."""
 
 
 def _agree(mine: Mapping[K, dict[Turns, V]], theirs: Mapping[K, dict[Turns, V]]) -> bool:
@@ -140,7 +151,8 @@ class Variants:
         for call, by_turns in invocation.calls.items():
             for turns, inner in by_turns.items():
                 if inner:
-                    fresh.calls.setdefault(call, {})[turns] = self.target(inner[0], call)
+                    found = self.target(inner[0], call)
+                    fresh.calls.setdefault(call, {})[turns] = Bound(found) if inner[0].bound else found
         if invocation.instance is not None:
             shelf = self._methods.setdefault((id(invocation.instance), invocation.function), [])
         else:
@@ -148,7 +160,7 @@ class Variants:
         self._own[invocation] = _shelve(shelf, fresh)
         return self._own[invocation]
 
-    def target(self, invocation: Invocation, call: CallSite | None = None) -> Target:
+    def target(self, invocation: Invocation, call: CallSite | None = None) -> Direct:
         """Return what a call that begins an invocation leads to."""
         instance = invocation.instance
         constructs = invocation.function.name in CONSTRUCTORS and not _is_explicit(call)

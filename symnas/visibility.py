@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from symnas.sites import Function
 from symnas.trace import Invocation
-from symnas.variants import Body, ClassBody, Target, Variants
+from symnas.variants import Body, Bound, ClassBody, Direct, Variants
 
 
 class Visibility:
@@ -39,7 +39,7 @@ class Visibility:
         self._find_escaped(root)
         self._find_attached(variants)
 
-    def hides(self, caller: Function, target: Target) -> bool:
+    def hides(self, caller: Function, target: Direct) -> bool:
         """Whether the name of a call's target means nothing where the call stands."""
         if isinstance(target, tuple):
             return False
@@ -67,7 +67,8 @@ class Visibility:
         methods = (body for text in classes for bodies in text.methods.values() for body in bodies)
         for body in [*(b for bodies in variants.functions.values() for b in bodies), *methods]:
             for call, by_turns in body.calls.items():
-                for target in by_turns.values():
+                for found in by_turns.values():
+                    target = found.target if isinstance(found, Bound) else found
                     if not isinstance(target, tuple) and self.hides(call.function, target):
                         self.attached.add(target)
                         self.escaped.add(_definition(target))

@@ -13,7 +13,7 @@ from symnas.errors import ProgramError
 from symnas.sites import CallSite, Loop, Site
 from symnas.splicing import Edit, SourceText, bracketed, free_name
 from symnas.trace import Picked, Turns
-from symnas.variants import CONSTRUCTORS, Body, ClassBody, Target
+from symnas.variants import CONSTRUCTORS, Body, Bound, ClassBody, Direct, Target
 from symnas.visibility import Visibility
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class Names:
     classes: Mapping[ClassBody, str]
     visibility: Visibility
 
-    def of(self, target: Target) -> str:
+    def of(self, target: Direct) -> str:
         """Return the name that reaches a call's target."""
         if isinstance(target, Body):
             return self.functions[target]
@@ -213,7 +213,7 @@ class BodyWriter:
             # An alias (a parameter that holds a class) hides which names may sit in a tuple.
             texts = {
                 turns: texts[turns]
-                if self.names.visibility.hides(call.function, target)
+                if isinstance(target, Bound) or self.names.visibility.hides(call.function, target)
                 else self.names.of(target)
                 for turns, target in targets.items()
             }
@@ -222,8 +222,10 @@ class BodyWriter:
 
     def _callee(self, call: CallSite, target: Target) -> str:
         function = call.node.func
+        if isinstance(target, Bound):
+            return self._bound_text(call, target.target)
         name = self.names.of(target)
-        own = _own_name(target)
+        own = own_name(target)
         if self.names.visibility.hides(call.function, target):
             return ast.unparse(function) if name == own else f"{ast.unparse(function)}.{name}"
         if isinstance(function, ast.Attribute):
@@ -234,6 +236,23 @@ class BodyWriter:
         if name == own or (isinstance(target, tuple) and not isinstance(function, ast.Name)):
             return ast.unparse(function)
         return name
+
+    def _bound_text(self, call: CallSite, target: Direct) -> str:
+        """Return a `functools.partial` like the one that is called, of what the call leads to."""
+        text = ast.unparse(call.node.func)
+        name = self.names.of(target)
+        if name == own_name(target):
+            return text
+        if any(isinstance(part, ast.Call) for part in ast.walk(call.node.func)):
+            raise ProgramError(
+                f"line {call.node.lineno}: `{text}` binds arguments of something that is given different "
+                "choices at different places; give the `partial` a name in a line of its own"
+            )
+        if isinstance(target, tuple):
+            name = f"{text}.func.__self__.{name}"
+        elif self.names.visibility.hides(call.function, target):
+            name = f"{text}.func.{name}"
+        return f"type({text})({name}, *{text}.args, **{text}.keywords)"
 
     # -- loops ----------------------------------------------------------------------------------
 
@@ -308,7 +327,8 @@ def _dimensions(place: Site | CallSite) -> list[Loop | None]:
     return [*_dimensions(parent), *([None] if repeated else []), *place.loops[len(parent.loops) :]]
 
 
-def _own_name(target: Target) -> str:
+def own_name(target: Direct) -> str:
+    """Return what the function or class that a call leads to is called in the user's text."""
     if isinstance(target, Body):
         return target.function.name
     return target.definition.name if isinstance(target, ClassBody) else target[0].name

@@ -448,3 +448,84 @@ def build():
     )
     for decision in program.space.enumerate():
         assert executed(program.source(decision), "build")() == program.build(decision)
+
+
+BOUND = """
+from functools import partial
+from itertools import starmap
+
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, n, bias):
+        super().__init__()
+        k = 3                    # search: {1, 3, 5}
+        self.conv = nn.Conv2d(n, n, k, bias=bias)
+
+def classes():
+    block = partial(Block, bias=False)
+    return nn.Sequential(block(1), block(2), *[block(n) for n in (3, 4)])
+
+def pick(scale, n):
+    k = 3                        # search: {1, 3, 5}
+    return scale * k * n
+
+def functions():
+    ten = partial(partial(pick, 10))
+    a = ten(1)
+    b = ten(n=2)
+    return [a, b, ten(3)]
+
+class Holder:
+    def choose(self, scale, n):
+        k = 3                    # search: {1, 3, 5}
+        return scale * k * n
+
+    def all(self):
+        ten = partial(self.choose, 10)
+        a = ten(1)
+        b = ten(2)
+        return [a, b]
+
+def methods():
+    return Holder().all()
+
+def local(n):
+    class Layer:
+        def __init__(self, a, b):
+            k = 3                # search: {1, 3, 5}
+            self.value = a, b, k, n
+    return partial(Layer, 1)
+
+def hidden():
+    make = local(5)
+    a = make(2)
+    b = make(3)
+    return [a.value, b.value]
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["classes", "functions", "methods", "hidden"])
+def test_what_a_partial_binds_stays_bound_to_every_text(written, name, seed):
+    assert_equal(written(BOUND, name), drawn(written(BOUND, name), seed), name=name)
+
+
+def test_calls_that_no_text_shows_are_refused_if_they_choose_differently(written):
+    text = BOUND + "\ndef mapped():\n    return nn.Sequential(Block(1, True), *starmap(Block, [(2, True)]))\n"
+    program = written(text, "mapped")
+    values = drawn(program, 0)
+    first, second = values
+    assert_equal(program, {first: 1, second: 1}, name="mapped")
+    with pytest.raises(ProgramError, match="`Block` is given different choices at different places"):
+        source(program, {first: 1, second: 3})
+    text = (
+        BOUND
+        + "\ndef at_once():\n    a = partial(pick, 1)(2)\n    b = partial(pick, 1)(3)\n    return a, b\n"
+    )
+    program = written(text, "at_once")
+    first, second = drawn(program, 0)
+    with pytest.raises(
+        ProgramError, match=r"`partial\(pick, 1\)` binds arguments of something"
+    ):
+        source(program, {first: 1, second: 3})
