@@ -32,12 +32,10 @@ class Place:
 class _WeightedSum(torch.autograd.Function):
     """The sum, with the weights known as numbers too, so that no pass over memory is for nothing."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, factors: tuple[float, ...], *outputs: Tensor) -> Tensor:
-        # Outputs are needed for the gradient of the weights alone; a step of the candidates' own has none.
-        ctx.save_for_backward(weights, *(outputs if ctx.needs_input_grad[0] else ()))
-        ctx.factors = factors
-        ctx.set_materialize_grads(False)
+    def forward(weights: Tensor, factors: tuple[float, ...], *outputs: Tensor) -> Tensor:  # noqa: ARG004
         used = [(factor, y) for factor, y in zip(factors, outputs, strict=True) if factor != 0.0]
         if not used:
             return torch.zeros_like(outputs[0])
@@ -45,6 +43,14 @@ class _WeightedSum(torch.autograd.Function):
         for factor, output in used[1:]:
             total.add_(output, alpha=factor)
         return total
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004
+        weights, factors, *outputs = inputs
+        # Outputs are needed for the gradient of the weights alone; a step of the candidates' own has none.
+        ctx.save_for_backward(weights, *(outputs if ctx.needs_input_grad[0] else ()))
+        ctx.factors = factors
+        ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -92,7 +98,7 @@ def mixed(
     mix: Mix,
     factors: Sequence[float],
     outputs: Mapping[int, Any],
-    total: Tensor | None = None,
+    total: tuple[int, Tensor] | None = None,
 ) -> Any:
     """Return what a relaxed point computes.
 
@@ -101,16 +107,16 @@ def mixed(
         mix: the weights of this step.
         factors: the weights as numbers.
         outputs: of candidates, by index: tensors, or tuples, lists and mappings of tensors.
-        total: the sum of others, weighted already; it is added to in place.
+        total: the sum of others, weighted already, and the index of one of them; it is added to in place.
 
     Raises:
         BuildError: the candidates' outputs differ in shape or kind.
     """
     if total is not None:
         if outputs:
-            check_alike(place, {**outputs, -1: total} if len(outputs) < len(factors) else outputs)
-            total = total.add_(_tensors(place, mix, factors, outputs))
-        return _with_ghosts(mix, total)
+            check_alike(place, {total[0]: total[1], **outputs})
+            total = plus(place, total, next(iter(outputs)), _tensors(place, mix, factors, outputs))
+        return _with_ghosts(mix, total[1])
     first = next(iter(outputs.values()))
     if isinstance(first, Tensor):
         return _with_ghosts(mix, _tensors(place, mix, factors, outputs))
@@ -148,6 +154,24 @@ def _with_ghosts(mix: Mix, total: Tensor) -> Tensor:
     return total + (ghost - ghost.detach()).to(total.dtype)
 
 
+def plus(place: Place, total: tuple[int, Tensor], index: int, more: Tensor) -> tuple[int, Tensor]:
+    """Add to a sum that nothing else refers to: in place, where that keeps the precision.
+
+    Args:
+        place: which point, for errors.
+        total: the sum, and the index of a candidate in it.
+        index: of a candidate in what is added.
+        more: what is added.
+
+    Raises:
+        BuildError: they differ in shape.
+    """
+    first, known = total
+    check_alike(place, {first: known, index: more})
+    wider = torch.promote_types(known.dtype, more.dtype) != known.dtype  # under autocast, some are
+    return first, known + more if wider else known.add_(more)
+
+
 def check_alike(place: Place, outputs: Mapping[int, Any]) -> None:
     """Refuse outputs of candidates, by index, that cannot be added up.
 
@@ -156,8 +180,7 @@ def check_alike(place: Place, outputs: Mapping[int, Any]) -> None:
     """
     kinds = {index: _kind(value) for index, value in outputs.items()}
     if len(set(kinds.values())) > 1:
-        names = {index: repr(place.labels[index]) for index in kinds if index >= 0}
-        listed = ", ".join(f"{names.get(i, 'another')} returns {kind}" for i, kind in kinds.items())
+        listed = ", ".join(f"{place.labels[index]!r} returns {kind}" for index, kind in kinds.items())
         raise BuildError(
             f"{place.location}\nrelaxed candidates are added up, so their outputs have one shape; of "
             f"{place.address!r} {listed}: make them alike (a stride, a padding, a 1x1 convolution), or "

@@ -14,9 +14,9 @@ from symnas.errors import ProgramError
 from symnas.partial_channels import through
 from symnas.parts import put
 from symnas.relaxation import Mix, RelaxedPoint
-from symnas.relaxed_folding import Activations, share, tail, times
+from symnas.relaxed_folding import Activations, share, tail, tails, times
 from symnas.relaxed_forward import Caller
-from symnas.relaxed_mixing import Place, check_alike, mixed, scaled
+from symnas.relaxed_mixing import Place, mixed, plus, scaled
 from symnas.superposed import Choice
 
 Used = tuple[nn.Module, str, torch.Tensor]
@@ -87,26 +87,28 @@ class Step:
             call: calls the network on example inputs.
         """
         hooks = []
-        nothing = {point.address: set(point.idle) for point in points if point.idle}
+        said = {point.address: point.idle for point in points}
+        zeros: dict[tuple[int, int], bool] = {}
 
-        def watch(address: str, index: int) -> Callable[[nn.Module, Any, Any], None]:
+        def watch(key: tuple[int, int]) -> Callable[[nn.Module, Any, Any], None]:
             def see(_module: nn.Module, _args: Any, output: Any) -> None:
-                if not isinstance(output, torch.Tensor) or bool(output.any()):
-                    nothing[address].discard(index)
+                nothing = isinstance(output, torch.Tensor) and not bool(output.any())
+                zeros[key] = zeros.get(key, True) and nothing
 
             return see
 
-        for choice in choices:
-            for index in nothing.get(choice.address, ()):
-                hooks.append(choice.candidates[index].register_forward_hook(watch(choice.address, index)))
+        for place, choice in enumerate(choices):
+            for index in said[choice.address]:
+                hooks.append(choice.candidates[index].register_forward_hook(watch((place, index))))
         call()
         for hook in hooks:
             hook.remove()
-        self.idle = {address: tuple(sorted(indices)) for address, indices in nothing.items() if indices}
-        for choice in choices:
-            choice.tails = [tail(candidate) for candidate in choice.candidates]
-            for candidate in choice.candidates:
-                share(candidate, self.activations)
+        for place, choice in enumerate(choices):
+            seen = {index for index in said[choice.address] if zeros.get((place, index), False)}
+            before = self.idle.get(choice.address, said[choice.address])
+            self.idle[choice.address] = tuple(index for index in before if index in seen)
+            choice.tails = tails(choice.candidates)
+            share(choice.candidates, self.activations)
 
     # -- points ---------------------------------------------------------------------------------
 
@@ -125,7 +127,7 @@ class Step:
                         self.activations.clear()
 
             def contexts() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-                return nullcontext(), _statistics_kept(choice)
+                return nullcontext(), _StatisticsKept(choice)
 
             return checkpoint(compute, *args, use_reentrant=False, context_fn=contexts)
         return self._sum(choice, args, kwargs)
@@ -144,24 +146,20 @@ class Step:
     def _sum(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.mixes is not None
         mix, factors = self.mixes[choice.address], self.factors[choice.address]
+        place = self.places[choice.address]
         active = self._run(choice.address, range(len(factors)) if mix.active is None else mix.active)
         outputs: dict[int, Any] = {}
-        total: torch.Tensor | None = None
-        first = -1
+        total: tuple[int, torch.Tensor] | None = None
         with self.activations.reading(args[0] if args else None):
             for index in active:
-                norm = choice.tails[index]
-                if norm is None or factors[index] == 0.0:
-                    outputs[index] = choice.candidates[index](*args, **kwargs)
+                candidate, norm = choice.candidates[index], choice.tails[index]
+                if factors[index] == 0.0 or norm is None or tail(candidate) is not norm:
+                    outputs[index] = candidate(*args, **kwargs)
                     continue
                 with times(norm, mix.weights[index]):
-                    output = choice.candidates[index](*args, **kwargs)
-                if total is None:
-                    total, first = output, index
-                    continue
-                check_alike(self.places[choice.address], {first: total, index: output})
-                total.add_(output)  # a fresh tensor, which its layer's backward pass does not need
-        return mixed(self.places[choice.address], mix, factors, outputs, total)
+                    output = candidate(*args, **kwargs)
+                total = (index, output) if total is None else plus(place, total, index, output)
+        return mixed(place, mix, factors, outputs, total)
 
     def _run(self, address: str, active: Sequence[int]) -> list[int]:
         """Return which candidates to run: those that give zeros are left out, where others tell the shape."""
@@ -204,22 +202,29 @@ def _factors(mixes: Mapping[str, Mix]) -> dict[str, list[float]]:
     return found
 
 
-@contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Keep running statistics from being updated a second time.
+class _StatisticsKept:
+    """Keeps running statistics from being updated a second time, whenever it is entered.
 
     They still take part: without them a layer would keep other tensors than it did the first time.
+
+    Args:
+        module: whose layers these are.
     """
-    tracking = [
-        each
-        for each in module.modules()
-        if isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats and each.training
-    ]
-    before = [(each.momentum, each.num_batches_tracked) for each in tracking]
-    for each in tracking:
-        each.momentum, each.num_batches_tracked = 0.0, None
-    try:
-        yield
-    finally:
-        for each, (momentum, count) in zip(tracking, before, strict=True):
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.before: list[list[tuple[Any, Any, Any]]] = []
+
+    def __enter__(self) -> None:
+        tracking = [
+            each
+            for each in self.module.modules()
+            if isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats and each.training
+        ]
+        self.before.append([(each, each.momentum, each.num_batches_tracked) for each in tracking])
+        for each in tracking:
+            each.momentum, each.num_batches_tracked = 0.0, None
+
+    def __exit__(self, *_: object) -> None:
+        for each, momentum, count in self.before.pop():
             each.momentum, each.num_batches_tracked = momentum, count
