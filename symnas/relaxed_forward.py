@@ -17,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from symnas import builder
+from symnas.all_evaluated import all_evaluated
 from symnas.relaxed_mixing import mixed
 from symnas.runtime import RUN, Arrival, Run, set_value
 from symnas.sites import Site, Value
-from symnas.superposed import Choice, Superposition, all_evaluated
+from symnas.superposed import Choice, Superposition
 
 if TYPE_CHECKING:
     from symnas.program import Program

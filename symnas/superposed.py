@@ -29,12 +29,12 @@ import torch
 from torch import nn
 
 from symnas import builder
+from symnas.all_evaluated import all_evaluated
 from symnas.births import Birth, BirthRun, birth_of
-from symnas.compiled import RESERVED, place_at
 from symnas.errors import BuildError
 from symnas.instrument import FRAME
 from symnas.runtime import Arrival, Frame, set_value
-from symnas.sites import CallSite, Function, Label, Site, Value
+from symnas.sites import CallSite, Label, Site, Value
 
 if TYPE_CHECKING:
     from symnas.program import Program
@@ -106,6 +106,10 @@ class Maker:
     def __call__(self, *args: Any, **kwargs: Any) -> object:
         """Call all candidates, from code that is not instrumented."""
         return self.run.make(self, lambda candidate: candidate(*args, **kwargs))
+
+    def __getattr__(self, name: str) -> object:
+        """Return what the candidates say alike under a name."""
+        return self.run.asked(self, name)
 
 
 @dataclass(frozen=True)
@@ -314,6 +318,25 @@ class SuperposedRun(BirthRun):
                 self._making.pop()
         return self.choice(maker.arrival, made)
 
+    def asked(self, maker: Maker, name: str) -> object:
+        """Return an attribute of the candidates of a choice, on which they agree.
+
+        Raises:
+            AttributeError: one has no such attribute.
+            BuildError: they differ in it, so the program does more with the choice than calling it.
+        """
+        first, *others = (getattr(candidate, name) for candidate in maker.candidates.values())
+        if all(type(other) is type(first) and other == first for other in others):
+            return first
+        return self.unlike(maker.arrival, name)
+
+    def unlike(self, arrival: Arrival, name: str) -> object:
+        """Refuse an attribute in which candidates differ."""
+        raise BuildError(
+            f"{arrival.site.location}\nwhat makes modules stays an open choice where it is called and "
+            f"nothing else; this program asks {arrival.address!r} for {name!r}, in which candidates differ"
+        )
+
     def choice(self, arrival: Arrival, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates."""
         candidates = [_module(arrival, code, value) for code, value in values.items()]
@@ -368,9 +391,18 @@ class _Probe(SuperposedRun):
         if all(isinstance(value, nn.Module) for value in values.values()):
             return super().choice(arrival, values)
         self.plain.add(arrival.address)
+        return values[self._chosen(arrival)]
+
+    def _chosen(self, arrival: Arrival) -> int:
+        """Settle a choice that cannot be open, and return the code of its candidate."""
         chosen = self.values.get(arrival.address, arrival.spec.default if arrival.spec.known else None)
         set_value(arrival, arrival.spec.labels[0] if chosen is None else chosen)
-        return values[arrival.code if isinstance(arrival.code, int) else 0]
+        return arrival.code if isinstance(arrival.code, int) else 0
+
+    def unlike(self, arrival: Arrival, name: str) -> object:
+        self.plain.add(arrival.address)
+        maker = next(maker for maker in reversed(self.makers) if maker.arrival is arrival)
+        return getattr(maker.candidates[self._chosen(arrival)], name)
 
     def left(self, arrival: Arrival, result: object) -> object:
         if arrival.spec.kind == "manyof" and self.opens(arrival):
@@ -412,70 +444,4 @@ def _module(arrival: Arrival, code: int, value: object) -> nn.Module:
         f"{arrival.site.location}\na choice among modules stays open where all its candidates are modules, "
         f"and candidate {arrival.spec.labels[code]!r} of {arrival.address!r} is a "
         f"{type(value).__name__!r} here"
-    )
-
-
-# -- code ---------------------------------------------------------------------------------------
-
-
-def all_evaluated(record: Function, node: Any) -> Any:  # noqa: ARG001
-    """Rewrite an instrumented tree so that a choice evaluates all candidates that its run offers.
-
-    `a if enter(…) == 0 else b` becomes `together(…, enter(…), a if offered(…, 0) else None, …)`: the
-    candidates stay in the scope and the stack frame of the code around them.
-    """
-    return _Rewriter().visit(node)
-
-
-class _Rewriter(ast.NodeTransformer):
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        new: Any = self.generic_visit(node)
-        if not _operation(new, "leave"):
-            return new  # type: ignore[no-any-return]
-        frame, place, value = new.args
-        chain = _chain(value)
-        if chain is None:
-            return new  # type: ignore[no-any-return]
-        enter, values, own = chain
-
-        def call(name: str, *args: ast.expr) -> ast.expr:
-            function = ast.Attribute(ast.Name(RESERVED, ast.Load()), name, ast.Load())
-            return place_at(ast.Call(function, [frame, place, *args], []), node)
-
-        offered = []
-        for index, each in enumerate(values):
-            number: ast.expr = place_at(ast.Constant(-1 if own and index == len(values) - 1 else index), node)
-            offered.append(
-                place_at(ast.IfExp(call("offered", number), each, place_at(ast.Constant(None), node)), node)
-            )
-        new.args = [frame, place, call("together", enter, *offered)]
-        return new  # type: ignore[no-any-return]
-
-
-def _chain(value: ast.expr) -> tuple[ast.expr, list[ast.expr], bool] | None:
-    """Take a choice apart: its arrival, its candidates, and whether the last is the code's own expression."""
-    enter: ast.expr | None = None
-    values: list[ast.expr] = []
-    while isinstance(value, ast.IfExp) and isinstance(value.test, ast.Compare):
-        asked = value.test.left
-        if not isinstance(value.test.ops[0], ast.Eq) or not _operation(
-            asked, "enter" if enter is None else "taken"
-        ):
-            break
-        enter = asked if enter is None else enter
-        values.append(value.body)
-        value = value.orelse
-    if enter is None:
-        return None
-    values.append(value)
-    return enter, values, _operation(value, "settle")
-
-
-def _operation(node: ast.AST, name: str) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == name
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == RESERVED
     )

@@ -28,7 +28,7 @@ HOMES = {
     "program": """addressing assembly builder callees choices compiled coverage exploration instrument
         likeness operations program protocols reach recall references runtime sites source_files survey
         survey_runner swapping tracking tracking_*""",
-    "compile": """axes births calibration clauses contractions dispatch feature_rules features
+    "compile": """all_evaluated axes births calibration clauses contractions dispatch feature_rules features
         flops generated graph kernels layouts partial_channels parts profile recording relaxed
         relaxed_check relaxed_costs relaxed_depth relaxed_folding relaxed_forward relaxed_mixing
         relaxed_points relaxed_sizes relaxed_sizes_found relaxed_step requirements residual

@@ -236,3 +236,36 @@ def test_choices_among_what_makes_modules_are_opened(tmp_path: Path) -> None:
     for make in ("block", "BatchNorm1d", "(lambda c: nn.GroupNorm(1, c))"):
         fixed = {"make": make, **({"_[1].rest.k": 5, "_[1].rest.act": "Tanh"} if make == "block" else {})}
         law(program, model, program.decision(fixed), (torch.randn(2, 3, 8),))
+
+
+@pytest.mark.parametrize(("expansion", "open_"), [(1, True), (2, False)])
+def test_makers_may_be_asked_for_what_they_agree_on(tmp_path: Path, expansion: int, open_: bool) -> None:
+    text = f"""
+    class Plain(nn.Linear):
+        expansion = 1
+        def __init__(self, c):
+            super().__init__(c, c)
+
+    class Wide(nn.Linear):
+        expansion = {expansion}
+        def __init__(self, c):
+            super().__init__(c, {expansion} * c)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            block = Plain  # search: {{Plain, Wide}}
+            self.a = block(4)
+            self.b = nn.Linear(4 * block.expansion, 2)
+
+        def forward(self, x):
+            return self.b(self.a(x))
+    """
+    program = small(tmp_path, text)
+    assert openable(program) == ({"block"} if open_ else set())
+    for label in ("Plain", "Wide"):
+        model = superposed(program, {"block": label})
+        law(program, model, program.decision({"block": label}), (torch.randn(2, 4),))
+    if not open_:
+        with pytest.raises(BuildError, match="asks 'block' for 'expansion', in which candidates differ"):
+            superposed(program, {}, only={"block"})
