@@ -21,7 +21,6 @@ from symnas.space import Space
 MOST_VALUES = 12
 """Values of a range that are all tried; of longer ones only the ends, and those where other points begin."""
 MOST_BASES = 4
-"""Decisions with other candidates, around which numbers are made small in turn."""
 TRIES = 64
 """Random decisions that are looked at for points that stand under a condition over several others."""
 
@@ -117,11 +116,12 @@ class _Cover:
         return False
 
 
-def covering(space: Space) -> Iterator[Decision]:
+def covering(space: Space, bases: int = MOST_BASES) -> Iterator[Decision]:
     """Yield the decisions: those with the largest numbers first, each with something that no earlier one has.
 
     Args:
         space: any; of real ranges only the default counts, and of long ranges not every value.
+        bases: decisions with other candidates, around which numbers are made small in turn.
     """
     cover = _Cover(space)
     largest = space.default
@@ -135,7 +135,7 @@ def covering(space: Space) -> Iterator[Decision]:
                 categorical.append(found)
             yield found
     seen = {found.key for found in categorical}
-    for base in categorical[:MOST_BASES]:
+    for base in categorical[:bases]:
         for found in cover.apart(base):
             if found.key not in seen:
                 seen.add(found.key)

@@ -35,7 +35,7 @@ def check(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     network.eval()
     try:
         call(network, args, kwargs)
-        for decision in covering(network.space):
+        for decision in covering(network.space, bases=1):
             wrong = _wrong(network, decision, args, kwargs)
             if wrong:
                 raise _error(network, decision, wrong, _guilty(network, decision, args, kwargs))

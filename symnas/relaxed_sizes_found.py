@@ -104,6 +104,8 @@ class _Finder:
         self.largest = {a: max(values) for a, values in self.values.items()}
         self.base: Plan
         self.plans: dict[Changes, Plan] = {}
+        self.refined: dict[int, Mapping[str, Any]] = {}
+        """Rows of plans, by their identity, as the shared tensors that were looked at last tell them."""
 
     def found(self) -> Sizes:
         """Return what was found."""
@@ -251,6 +253,7 @@ class _Finder:
     # -- positions ------------------------------------------------------------------------------
 
     def _shared(self) -> Shared:
+        self.refined = {}
         found = Shared()
         found.learn([self.base.rows, *(each.rows for each in self.plans.values())])
         return found
@@ -347,7 +350,10 @@ class _Finder:
 
     def _there(self, shared: Shared, key: str, dim: int, made: Plan) -> np.ndarray[Any, Any]:
         """Return which positions of a dimension a model has."""
-        index: Index = shared.index(key, shared.refined(made.rows)[key])[dim]
+        refined = self.refined.get(id(made))
+        if refined is None:
+            refined = self.refined[id(made)] = shared.refined(made.rows)
+        index: Index = shared.index(key, refined[key])[dim]
         found = np.zeros(shared.shape(key)[dim], bool)
         found[index if isinstance(index, slice) else list(index)] = True
         return found
