@@ -24,6 +24,8 @@ Block = tuple[Input, Input, str]
 
 MOBILE: dict[str, Any] = {"classes": 1000, "channels": 44, "cells": 4, "stem": "imagenet"}
 """Arguments of NASNet-A (4 @ 1056), the paper's network for phones, for images of 224 pixels."""
+LARGE: dict[str, Any] = {"classes": 1000, "channels": 168, "cells": 6, "stem": "imagenet", "first": 96}
+"""Arguments of NASNet-A (6 @ 4032), the paper's largest network, for images of 331 pixels."""
 SMALL: dict[str, Any] = {"channels": 8, "cells": 1}
 """Arguments of a network that a search on two cores can afford."""
 
@@ -296,19 +298,26 @@ class Net(nn.Module):
         cells: how many normal cells there are before, between and behind the two reduction cells.
         stem: "cifar", which keeps the resolution, or "imagenet", which divides it by eight, by two reduction
             cells among others.
+        first: channels that the stem for ImageNet begins with; that for CIFAR has three times `channels`.
         colours: channels of the images.
     """
 
     def __init__(
-        self, classes: int = 10, channels: int = 32, cells: int = 6, stem: str = "cifar", colours: int = 3
+        self,
+        classes: int = 10,
+        channels: int = 32,
+        cells: int = 6,
+        stem: str = "cifar",
+        first: int = 32,
+        colours: int = 3,
     ):
         super().__init__()
         normal = choose(NORMAL)
         reduction = choose(REDUCTION)
         imagenet = stem == "imagenet"
-        last = 32 if imagenet else 3 * channels
-        first = nn.Conv2d(colours, last, 3, 2 if imagenet else 1, 0 if imagenet else 1, bias=False)
-        self.stem = nn.Sequential(first, norm(last))
+        last = first if imagenet else 3 * channels
+        conv = nn.Conv2d(colours, last, 3, 2 if imagenet else 1, 0 if imagenet else 1, bias=False)
+        self.stem = nn.Sequential(conv, norm(last))
         plan = [(channels // 4, True), (channels // 2, True)] if imagenet else []
         for stage in range(3):
             plan += [(channels << stage, True)] if stage else []

@@ -525,7 +525,5 @@ def test_calls_that_no_text_shows_are_refused_if_they_choose_differently(written
     )
     program = written(text, "at_once")
     first, second = drawn(program, 0)
-    with pytest.raises(
-        ProgramError, match=r"`partial\(pick, 1\)` binds arguments of something"
-    ):
+    with pytest.raises(ProgramError, match=r"`partial\(pick, 1\)` binds arguments of something"):
         source(program, {first: 1, second: 3})
