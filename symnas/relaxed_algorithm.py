@@ -34,6 +34,7 @@ Step = Literal["weights", "logits"]
 Logits = Mapping[str, "Tensor"]
 Strengths = Callable[[str], "Tensor"]
 CostTable = tuple[tuple[str, tuple[float, ...]], ...]
+FrozenTable = tuple[tuple[str, Value], ...]
 
 WORDS: Mapping[str, tuple[str, ...]] = {
     "select": ("argmax", "perturbation"),
@@ -89,6 +90,7 @@ class RelaxedAlgorithm(Algorithm):
             connections (DARTS+); "eigenvalue" once the dominant eigenvalue of the validation loss's Hessian
             in the logits has grown too fast (R-DARTS).
         skip_limit: share of skip connections that stops the search.
+        freeze: values of points that are not searched, ((address, value), …): what cannot be relaxed.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True, relaxed=True)
@@ -126,6 +128,7 @@ class RelaxedAlgorithm(Algorithm):
     cost_target: float = 0.0
     stop: str = ""
     skip_limit: float = 0.5
+    freeze: FrozenTable = ()
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense, before anything is trained."""
@@ -145,6 +148,11 @@ class RelaxedAlgorithm(Algorithm):
             raise AlgorithmError(
                 f"cost is 'params', 'flops', a table of ((address, (cost of each candidate, …)), …) or '' "
                 f"for none; got {self.cost!r}{nearest(self.cost, ('params', 'flops'))}"
+            )
+        if not isinstance(self.freeze, tuple) or not all(map(_is_frozen, self.freeze)):
+            raise AlgorithmError(
+                f"freeze is a tuple of pairs, (('address', value), …); got {self.freeze!r}: for one point "
+                "write (('address', value),)"
             )
 
     @staticmethod
@@ -225,7 +233,12 @@ class RelaxedAlgorithm(Algorithm):
     @property
     def network_options(self) -> dict[str, Any]:
         """What the relaxed network is made with, by name of the argument of `program.relaxed`."""
-        return {"checkpoint": self.checkpoint} | ({"partial": self.partial} if self.partial > 1 else {})
+        options: dict[str, Any] = {"checkpoint": self.checkpoint}
+        if self.partial > 1:
+            options["partial"] = self.partial
+        if self.freeze:
+            options["freeze"] = dict(self.freeze)
+        return options
 
     def coefficients(self, logits: Tensor) -> Tensor:
         """Return (candidates,) what outputs are multiplied by where all candidates are run."""
@@ -308,3 +321,7 @@ class RelaxedAlgorithm(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Learn nothing: what a derived child is worth in the end does not matter to the next search."""
+
+
+def _is_frozen(item: object) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)

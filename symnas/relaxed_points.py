@@ -168,8 +168,9 @@ def _refuse(
     others = f" (and {len(points) - 1} more: {_few(p.address for p in points[1:])})" if points[1:] else ""
     raise ProgramError(
         f"{where}\na relaxed network adds up what the candidates of a choice return, and {first.address!r} "
-        f"is a choice {what}{others}; freeze it, as in relaxed(freeze={{{first.address!r}: "
-        f"{_default(first)!r}}}), or sample it: symnas.SharedWeights trains one child at a time"
+        f"is a choice {what}{others}; freeze it (program.relaxed(freeze={{"
+        f"{first.address!r}: {_default(first)!r}}}), or freeze=(({first.address!r}, {_default(first)!r}),) "
+        "of the algorithm), or sample it: symnas.SharedWeights trains one child at a time"
     )
 
 

@@ -128,7 +128,7 @@ class _Run:
         shares = training.probabilities()
         network.to("cpu")
         return Derived(
-            self.program.decision(training.values()),
+            network.decision(training.values()),
             network,
             tuple(training.history),
             {address: tuple(own.tolist()) for address, own in shares.items()},

@@ -13,6 +13,8 @@ from symnas.relaxation import Mix, RelaxedPoint
 from symnas.space import Space
 
 OPS = ("linear", "skip", "none")
+INNER = tuple(Branch((i,), (OneOf(f"{name}.op", OPS[:2]),)) for i, name in enumerate(("first", "second")))
+SPACE = Space((OneOf("op", OPS), ManyOf("edges", ("first", "second"), 1, 1, branches=INNER)))
 
 
 class ByHand(nn.Module):
@@ -71,6 +73,9 @@ class ByHand(nn.Module):
         outputs: Tensor = self.linears["head"](node)
         return outputs
 
+    def decision(self, values: Any) -> Any:
+        return SPACE.decision(values)
+
 
 def summed(mix: Mix, candidates: list[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
     """Return the weighted sum that the protocol of `Mix` describes, term by term."""
@@ -91,15 +96,9 @@ class Stub:
 
     def __init__(self, **options: Any) -> None:
         self.options = options
-        inner = [Branch((i,), (OneOf(f"{name}.op", OPS[:2]),)) for i, name in enumerate(("first", "second"))]
-        self.space = Space(
-            (OneOf("op", OPS), ManyOf("edges", ("first", "second"), 1, 1, branches=tuple(inner)))
-        )
+        self.space = SPACE
 
     def relaxed(self, seed: int, checkpoint: bool = False, inputs: Any = None) -> ByHand:
         assert inputs is None
         assert not checkpoint
         return ByHand(seed, **self.options)
-
-    def decision(self, values: Any) -> Any:
-        return self.space.decision(values)

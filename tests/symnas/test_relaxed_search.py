@@ -317,6 +317,27 @@ def test_what_cannot_be_relaxed_is_told_before_there_is_a_study(tmp_path: Path) 
     assert symnas.studies(store) == []
 
 
+def test_what_cannot_be_relaxed_may_be_frozen() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act: nn.Module = nn.ReLU()  # search: {nn.ReLU(), nn.Tanh()}
+            self.drop = nn.Dropout(0.1)  # search: 0.0..0.5
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.drop(self.act(x)))  # type: ignore[no-any-return]
+
+    target = symnas.program(Mixed, inputs=torch.zeros(2, 4))
+    with pytest.raises(ProgramError, match=r"freeze=\(\('drop.p', 0.1\),\) of the algorithm"):
+        search(target=target)
+    found = search(target=target, options={"epochs": 1, "freeze": (("drop.p", 0.25),)}).best.decision
+    assert found["drop.p"] == 0.25
+    assert set(found) == {"act", "drop.p"}
+    with pytest.raises(AlgorithmError, match=r"freeze is a tuple of pairs, .*; got \('drop.p', 0.25\)"):
+        DARTS(freeze=("drop.p", 0.25))  # type: ignore[arg-type]
+
+
 def test_a_candidate_that_gives_nan_ends_the_search_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(EvaluatorError, match="because of candidate 'broken' of 'act'"):
         search(target=symnas.program(Spoilt, inputs=torch.ones(2, 4)), store=tmp_path / "s.db")
