@@ -23,12 +23,22 @@ def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = Fa
         results.append(call(*feed))
         (results[-1] ** 2).sum().backward()
     torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
-    born = birth(net.program, net.decision(decision))
+    whole = net.decision(decision)
+    born = birth(net.program, whole)
     held = net.tensors()
+    used = set()
     for name, parameter in child.named_parameters():
-        torch.testing.assert_close(held[born.parameters[name]].grad, parameter.grad, rtol=1e-6, atol=1e-6)
-    used = {held[key].data_ptr() for key in born.parameters.values()}
+        key = born.parameters[name]
+        gradient = held[key].grad
+        if gradient is None:
+            assert parameter.grad is None or not parameter.grad.any()
+            continue
+        part = net.sizes.part(key, gradient, whole)
+        torch.testing.assert_close(part, parameter.grad, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(part.abs().sum(), gradient.abs().sum())
+        used.add(held[key].data_ptr())
     idle = [weight for weight in net.weights() if weight.data_ptr() not in used]
     assert all(weight.grad is None or not weight.grad.any() for weight in idle)
     for name, buffer in child.named_buffers():
-        torch.testing.assert_close(held[born.buffers[name]], buffer)
+        key = born.buffers[name]
+        torch.testing.assert_close(net.sizes.part(key, held[key], whole), buffer)
