@@ -1,11 +1,15 @@
 """Ready-made annotated models, one file each, written as a user would write them.
 
-* `symnas.spaces.nas_bench_201:NasBench201`: an operation on each of six edges of a cell; 15,625 networks.
-* `symnas.spaces.nas_bench_graph:NasBenchGraph`: links between four nodes and an operation on each; 26,206
-  different graph neural networks among 59,049 decisions.
-* `symnas.spaces.mnist1d:Net`: blocks that convolve or pool, optional shortcuts and dropout, a learning rate;
-  1,064 decisions, conditional.
+* Cells: `darts:Net`, `nasnet:Net`, `enas_micro:Net`, `nas_bench_201:NasBench201`, and of recurrent networks
+  `recurrent:Net` (DARTS) and `recurrent:EnasNet`.
+* Whole networks for images: `enas_macro:Net`, `once_for_all:OnceForAll`, `proxyless:ProxylessNAS`,
+  `fbnet:FBNet`, `slimmable_resnet:resnet20` (`resnet32`, `resnet56`), `vision_transformer:tiny` (`small`),
+  `vit_resnas:ViTResNAS`.
+* For words, graphs and signals: `language_model:LanguageModel`, `graph_network:GraphNetwork`,
+  `nas_bench_graph:NasBenchGraph`, `mnist1d:Net`.
 
-Each is a program, `symnas.program("symnas.spaces.mnist1d:Net")`, and a file to copy. Tables of all of them,
-trained, are in the folder `benchmarks/quality`, or in the packages that it names.
+Each is a program, `symnas.program("symnas.spaces.darts:Net")`, and a file to copy. The page about spaces in
+the documentation says what is chosen in each, and how its default compares with what was published. Tables
+of `nas_bench_201`, `nas_bench_graph` and `mnist1d`, all trained, are in the folder `benchmarks/quality`, or
+in the packages that it names.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from itertools import chain
 from math import comb, factorial, prod
 from typing import Any
 
@@ -69,9 +70,9 @@ def digits(text: str) -> list[int]:
 def test_the_defaults_of_enas_are_what_its_scripts_train() -> None:
     for text, nodes in zip(MICRO, (enas_micro.NORMAL, enas_micro.REDUCTION), strict=True):
         found = [[source, MICRO_OPS.index(op.__name__)] for node in nodes for source, op in node]
-        assert sum(found, []) == digits(text)
+        assert list(chain(*found)) == digits(text)
     found = [[source, CELL_OPS.index(op.__name__)] for source, op in recurrent.ENAS]
-    assert [0, *sum(found, [])] == digits(CELL)
+    assert [0, *chain(*found)] == digits(CELL)
     # Every layer says what it does, and which of the layers before the last it joins.
     assert [len(layer) for layer in enas_macro.PUBLISHED] == list(range(1, 25))
     assert sum(sum(layer[1:]) for layer in enas_macro.PUBLISHED) == 98
@@ -266,24 +267,7 @@ def test_emitted_source_stands_alone_and_is_the_child(name: str) -> None:
 
 # -- recurrent cells ------------------------------------------------------------------------------
 
-DARTS_CELL = [
-    "sigmoid",
-    "0",
-    "relu",
-    "1",
-    "relu",
-    "1",
-    "identity",
-    "1",
-    "tanh",
-    "2",
-    "sigmoid",
-    "5",
-    "tanh",
-    "3",
-    "relu",
-    "5",
-]
+DARTS_CELL = "sigmoid 0 relu 1 relu 1 identity 1 tanh 2 sigmoid 5 tanh 3 relu 5"
 ACTIVATIONS: dict[str, Any] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -310,7 +294,8 @@ def step_by_hand(
 def test_the_cells_compute_what_the_papers_define() -> None:
     x, state = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(1)).unbind(0)
     ours = recurrent.Net(words=11, width=6).cell
-    nodes = [(op, int(source)) for op, source in zip(DARTS_CELL[::2], DARTS_CELL[1::2], strict=True)]
+    entries = DARTS_CELL.split()
+    nodes = [(op, int(source)) for op, source in zip(entries[::2], entries[1::2], strict=True)]
     states = step_by_hand(ours, x, state, "tanh", nodes)
     torch.testing.assert_close(ours(x, state, None), sum(states[1:]) / 8)
     enas = recurrent.EnasNet(words=11, width=6).cell
