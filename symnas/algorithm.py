@@ -82,7 +82,7 @@ class _Depending:
 class Prediction(NamedTuple):
     """What a surrogate expects of decisions, in the oriented units of the first objective.
 
-    Args:
+    Attributes:
         mean: (rows,) the expected value of each decision; larger is better.
         std: (rows,) how far the expected value may be off, as a standard deviation; noise of a single
             evaluation is not part of it.

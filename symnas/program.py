@@ -41,8 +41,7 @@ class Program:
         kwargs: keyword arguments of every call of it.
         include: further modules whose choices belong to it.
         inputs: example inputs of a built model: a tensor, a tuple of positional ones, a dict of named ones,
-        or a function
-            that returns any of these. Needed where `forward` holds choices.
+            or a function that returns any of these. Needed where `forward` holds choices.
         name: what it is called; the target's name by default.
     """
 
@@ -316,10 +315,10 @@ def program(
 
     Args:
         target: a class, a function, `"file.py:Name"`, `"package.module:Name"`, a PyGlove template, or a
-        program already.
+            program already.
         args: positional arguments for the target, in every build.
         include: modules (or their names, or files) besides the target's own whose choices belong to the
-        program.
+            program.
         inputs: example inputs of a built model; see `Program`.
         name: what it is called; the target's name by default.
         kwargs: keyword arguments for the target, in every build.

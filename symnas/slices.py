@@ -42,8 +42,11 @@ def register_slicing(module_class: type[nn.Module], rule: Rule) -> None:
                 super().__init__()
                 self.weight = nn.Parameter(torch.randn(2 * width, features))
 
-        register_slicing(Gated, lambda module: {"weight": ((2, len(module.weight) // 2),
-        module.weight.shape[1])})
+        def rows(module):
+            twice, features = module.weight.shape
+            return {"weight": ((2, twice // 2), features)}
+
+        register_slicing(Gated, rows)
 
     Where a program has example inputs the order is found by itself, if the module splits what it computes.
 

@@ -36,8 +36,7 @@ class Supernet(SharedTensors):
 
     Args:
         program: whose target makes a module. With example inputs (`symnas.program(…, inputs=…)`), weights
-        stay with
-            the features that they were trained on behind concatenations, chunks, heads and groups of chosen
+            stay with the features that they were trained on behind concatenations, chunks, heads and groups of chosen
             sizes; without, only the classes of modules tell, and all else is leading slices.
         dtype: of all floating-point tensors; as the constructors make them for None.
         device: where the shared tensors and the children are.
@@ -72,7 +71,6 @@ class Supernet(SharedTensors):
         self.notes: set[str] = set()
         self.most = children
         self._active: Decision = program.decision(None)
-        self.grown: list[Decision] = []
         self._slices: SliceOptimizer | None = None
         self._boards = Boards()
         self._grow([self._plan(decision) for decision in covering(program.space)])
@@ -259,7 +257,6 @@ class Supernet(SharedTensors):
             made = self._plan(decision)
             if not made.bound:
                 if not self._shared.holds(self._shared.refined(made.rows)):
-                    self.grown.append(decision)
                     self._grow([made])
                 self._bind(made)
         made.train(self.training)
