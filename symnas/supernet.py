@@ -36,8 +36,8 @@ class Supernet(SharedTensors):
 
     Args:
         program: whose target makes a module. With example inputs (`symnas.program(…, inputs=…)`), weights
-            stay with the features that they were trained on behind concatenations, chunks, heads and groups of chosen
-            sizes; without, only the classes of modules tell, and all else is leading slices.
+            stay with the features that they were trained on behind concatenations, chunks, heads and groups
+            of chosen sizes; without, only the classes of modules tell, and all else is leading slices.
         dtype: of all floating-point tensors; as the constructors make them for None.
         device: where the shared tensors and the children are.
         seed: of the initial values, which are what the constructors produce.
