@@ -8,7 +8,7 @@ the point with the most candidates has, times how deep points are nested.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -49,11 +49,17 @@ class _Cover:
         """Yield decisions in which of any two numbers one is small while the other is at its largest.
 
         Numbers are told apart by the digits of their places, so few decisions do for many; two values below
-        the largest are tried.
+        the largest are tried. Those that others stand under, as numbers of turns are, stay at their largest
+        while the others vary, and the other way round: no pair is missed because one of it is not there.
         """
         numbers = [
             address for address, options in self.options.items() if _numeric(options) and len(options) > 1
         ]
+        above = [address for address in numbers if self.space.entry(address).below]
+        yield from self._apart(base, [address for address in numbers if address not in above])
+        yield from self._apart(base, above)
+
+    def _apart(self, base: Decision, numbers: Sequence[str]) -> Iterator[Decision]:
         most = max((len(self.options[address]) for address in numbers), default=0)
         for value, digit, half in itertools.product(
             range(1, min(most, 3)), range(max(1, (len(numbers) - 1).bit_length())), (0, 1)
