@@ -123,15 +123,11 @@ class SharedTraining(Training):
     def _state(self) -> dict[str, Any]:
         return {
             **super()._state(),
-            "grown": [decision.flat() for decision in self.child.grown],
             "policy": self.policy.state(),
             "teacher": None if self.teacher is None else self.teacher.state_dict(),
         }
 
     def _take(self, state: dict[str, Any]) -> None:
-        for values in state["grown"][len(self.child.grown) :]:
-            with self.child.child(self.child.program.space.decision(values)):
-                pass  # being asked for is what makes the weights grow
         super()._take(state)
         self._live = None
         if state["policy"] is not None:
