@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from symnas.algorithm import Capabilities
 from symnas.errors import AlgorithmError
 from symnas.relaxation import Kind, Mix, RelaxedPoint
 from symnas.relaxed_algorithm import Logits, RelaxedAlgorithm, Step, Strengths
@@ -34,6 +35,7 @@ class SinglePathNAS(RelaxedAlgorithm):
         arch_decay: weight decay of the thresholds.
     """
 
+    capabilities: ClassVar[Capabilities] = replace(RelaxedAlgorithm.capabilities, conditional=False)
     kinds: ClassVar[tuple[Kind, ...]] = ("size",)
 
     arch_decay: float = 0.0

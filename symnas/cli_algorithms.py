@@ -55,6 +55,9 @@ def algorithms(name: str | None, options: Sequence[str], choices: bool, as_json:
 
 # ---------------------------------------------------------------- all of them
 
+OF_CHOICES = ("conditional", "real_valued")
+"""Capabilities that `--choices` shows."""
+
 
 def _table(infos: Sequence[AlgorithmInfo]) -> list[RenderableType]:
     from rich import box
@@ -62,7 +65,8 @@ def _table(infos: Sequence[AlgorithmInfo]) -> list[RenderableType]:
     from rich.text import Text
 
     able = [info.capabilities for info in infos if info.capabilities is not None]
-    differing = [field for field in _fields(able) if len({getattr(one, field) for one in able}) > 1]
+    fields = [field for field in _fields(able) if field not in OF_CHOICES]
+    differing = [field for field in fields if len({getattr(one, field) for one in able}) > 1]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("name", no_wrap=True)
     table.add_column("what it does")
@@ -76,9 +80,10 @@ def _table(infos: Sequence[AlgorithmInfo]) -> list[RenderableType]:
         table.add_row(info.name, Text(" ".join(info.summary.split())), *marks)
     lines: list[RenderableType] = [table, ""]
     for verdict, word in ((True, "All"), (False, "None")):
-        same = [f for f in _fields(able) if f not in differing and getattr(able[0], f) is verdict]
+        same = [f for f in fields if f not in differing and getattr(able[0], f) is verdict]
         if same:
             lines.append(f"{word}: {', '.join(map(_words, same))}.")
+    lines.append("Which kinds of choices they take: symnas algorithms --choices")
     return [*lines, "Options of one: symnas algorithms NAME"]
 
 

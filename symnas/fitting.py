@@ -140,6 +140,8 @@ def check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> Non
             f"or use an "
             "algorithm for several"
         )
+    if able.relaxed:
+        return  # the relaxed network is made before anything is trained, and refuses a point with its line
     if not able.conditional and any(point.branches or point.guards for point in space.walk()):
         raise AlgorithmError(
             f"{name} takes spaces without conditions, and points of this one exist only under others"

@@ -91,8 +91,8 @@ def through(x: Any, k: int, mix: Callable[[Tensor], Any], place: Place) -> Tenso
     if not isinstance(mixed, Tensor) or mixed.ndim != x.ndim or mixed.shape[1] != part:
         raise ProgramError(
             f"{place.location}\npartial={k} needs candidates that keep the number of channels, and those "
-            f"of {place.address!r} make {_channels(mixed)} of {part}; search with partial=1, or freeze this "
-            "choice"
+            f"of {place.address!r} make {_channels(mixed, k)} of {part * k}; search with partial=1, or "
+            "freeze this choice"
         )
     if mixed.shape[2:] != rest.shape[2:] and rest.ndim == 4:
         rest = F.max_pool2d(rest, 2)
@@ -106,8 +106,8 @@ def through(x: Any, k: int, mix: Callable[[Tensor], Any], place: Place) -> Tenso
     return groups.transpose(1, 2).reshape(joined.shape)
 
 
-def _channels(mixed: Any) -> object:
-    return mixed.shape[1] if isinstance(mixed, Tensor) and mixed.ndim > 1 else type(mixed).__name__
+def _channels(mixed: Any, k: int) -> object:
+    return k * mixed.shape[1] if isinstance(mixed, Tensor) and mixed.ndim > 1 else type(mixed).__name__
 
 
 # -- layers -------------------------------------------------------------------------------------

@@ -125,10 +125,17 @@ class Relaxed(nn.Module):
 
     def _narrow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let candidates see a part of the channels; checked before that, whole, to be children."""
-        if self.partial < 1 or self.sizes.points:
+        if self.partial < 1:
             raise ProgramError(
-                f"partial={self.partial} divides the channels of candidates by a positive number, and does "
-                f"not go together with relaxed sizes: freeze {', '.join(self.sizes.points) or 'none'}"
+                f"partial={self.partial} divides the channels of candidates, so it is a positive number"
+            )
+        if self.sizes.points:
+            address = next(iter(self.sizes.points))
+            raise ProgramError(
+                f"{self.places[address].location}\npartial={self.partial} divides the channels of "
+                f"candidates, and cannot while {', '.join(map(repr, self.sizes.points))} changes them: "
+                f"freeze it (freeze=(({address!r}, {self.sizes.largest[address]!r}),)), or search with "
+                "partial=1"
             )
         choices = outermost(self.model)
         with torch.random.fork_rng(devices=[]):

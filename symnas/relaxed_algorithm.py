@@ -93,7 +93,7 @@ class RelaxedAlgorithm(Algorithm):
         freeze: values of points that are not searched, ((address, value), …): what cannot be relaxed.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True, relaxed=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(real_valued=False, multi_objective=True, relaxed=True)
     kinds: ClassVar[tuple[Kind, ...]] = KINDS
     """Kinds of points that it can choose at."""
     keeps_idle: ClassVar[bool] = False

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symnas.algorithm import Algorithm, Capabilities
-from symnas.algorithms.registry import resolve
+from symnas.algorithms.registry import BUILT_IN, find, resolve
 from symnas.batch import Batch
 from symnas.decision import Decision
 from symnas.errors import AlgorithmError
@@ -157,12 +157,20 @@ def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: 
     network = program.relaxed(inputs=inputs, seed=seed, **algorithm.network_options)
     for point in network.points:
         if point.kind not in algorithm.kinds:
-            name = type(algorithm).__name__
+            name, default = type(algorithm).__name__, getattr(program.space[point.address], "default", None)
             raise AlgorithmError(
                 f"{network.places[point.address].location}\n{name} chooses {_listed(algorithm.kinds)}; "
-                f"{point.address!r} is a choice of {WORDS[point.kind]}: freeze it, or take another algorithm"
+                f"{point.address!r} is a choice of {WORDS[point.kind]}: freeze it "
+                f"(freeze=(({point.address!r}, {default!r}),)), or take an algorithm that chooses such "
+                f"({', '.join(map(repr, _choosing(point.kind)))})"
             )
     return network
+
+
+def _choosing(kind: Kind) -> list[str]:
+    """Return the names of the algorithms that choose at points of a kind."""
+    classes = {name: find(name) for name in sorted(BUILT_IN)}
+    return [name for name, cls in classes.items() if kind in getattr(cls, "kinds", ())]
 
 
 def _listed(kinds: Sequence[Kind]) -> str:

@@ -85,7 +85,10 @@ def test_it_has_no_child(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("candidates", "message"),
     [
-        ("{nn.Conv2d(c, 2 * c, 1), nn.Conv2d(c, 2 * c, 3, padding=1)}", "make 4 of 2; search with partial=1"),
+        (
+            "{nn.Conv2d(c, 2 * c, 1), nn.Conv2d(c, 2 * c, 3, padding=1)}",
+            "make 16 of 8; search with partial=1",
+        ),
         ("{nn.Identity(), nn.LayerNorm([8, 8, 8])}", "'LayerNorm' of 'op' holds a LayerNorm, whose channels"),
         ("{nn.Identity(), nn.GroupNorm(8, c)}", "'GroupNorm' of 'op' normalises 8 groups, which is too many"),
         ("{nn.MaxPool2d(4), nn.AvgPool2d(4)}", r"halve it, and those of 'op' make \(2, 2\) of \(8, 8\)"),

@@ -348,9 +348,55 @@ def test_kinds_of_choices_that_an_algorithm_does_not_make_are_refused() -> None:
         kinds = ("size",)
 
     with pytest.raises(
-        AlgorithmError, match="Sizes chooses widths and kernels; 'act' is a choice of modules or"
+        AlgorithmError, match="Sizes chooses widths and kernels; 'act' is a choice of modules or tensors"
     ):
         search(Sizes(epochs=1))
+
+
+MORE = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        LINES
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x).flatten(2).mean(2) if x.ndim > 2 else self.body(x))
+"""
+MODULES = "self.body = nn.ReLU()  # search: {nn.ReLU(), nn.Tanh()}"
+DEPTHS = (
+    "depth = 2  # search: 1..3\n        self.body = nn.Sequential(*[nn.Linear(8, 8) for _ in range(depth)])"
+)
+GROWING = "self.body = nn.Conv2d(4, 8, 1)  # search: {nn.Conv2d(4, 8, 1), nn.Conv2d(4, 8, 3, padding=1)}"
+WIDTHS = """c = 8  # search: {4, 8}
+        # search: {nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 3, padding=1)}
+        op = nn.Conv2d(c, c, 1)
+        self.body = nn.Sequential(nn.Conv2d(4, c, 1), op, nn.Conv2d(c, 8, 1))"""
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "lines", "shape", "message"),
+    [
+        ("single-path-nas", MODULES, (2, 8),
+         "SinglePathNAS chooses widths and kernels; 'body' is a choice of modules or tensors: freeze it "
+         r"\(freeze=\(\('body', 'ReLU'\),\)\), or take an algorithm .*'darts'"),
+        ("single-path-nas", DEPTHS, (2, 8), "'depth' is a choice of depths: freeze it .*'tas'"),
+        ("tas", MODULES, (2, 8), "TAS chooses widths and kernels and depths; 'body' is a choice of modules"),
+        ("pc-darts", GROWING, (2, 4, 3, 3), "that keep the number of channels, and .* make 8 of 4"),
+        ("pc-darts", WIDTHS, (2, 4, 3, 3), "cannot while 'c' changes them: freeze it"),
+    ],
+)  # fmt: skip
+def test_what_an_algorithm_does_not_take_is_refused_with_its_line(
+    tmp_path: Path, algorithm: str, lines: str, shape: tuple[int, ...], message: str
+) -> None:
+    (tmp_path / "net.py").write_text(MORE.replace("LINES", lines))
+    target = symnas.program(f"{tmp_path / 'net.py'}:Net", inputs=torch.zeros(shape))
+    with pytest.raises((AlgorithmError, ProgramError), match=rf"(?s)net\.py:8:.*{message}"):
+        symnas.search(target, a_task(), algorithm=algorithm, store=tmp_path / "s.db", progress=False)
+    assert symnas.studies(tmp_path / "s.db") == []
 
 
 def test_a_wrapped_algorithm_shows_what_it_wraps() -> None:
