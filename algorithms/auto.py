@@ -34,7 +34,7 @@ class Auto(Algorithm):
 
     All of them see all trials, so nothing is lost in a change. No rule looks at the budget: giving a study
     more trials later changes nothing about those that it had. The populations are half of the published ones
-    or less, since those need hundreds of trials to begin. docs/benchmarks.md has the measurements.
+    or less, since those need hundreds of trials to begin. docs/quality.md has the measurements.
 
     Args:
         modelled: for how many trials a model proposes by itself.
