@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from symnas.nodes import Branch, ManyOf, OneOf
 from symnas.relaxation import Mix, RelaxedPoint
+from symnas.relaxed_mixing import Place
 from symnas.space import Space
 
 OPS = ("linear", "skip", "none")
@@ -42,6 +43,9 @@ class ByHand(nn.Module):
             RelaxedPoint("first.op", OPS[:2], skips=(1,), under=("edges", 0)),
             RelaxedPoint("second.op", OPS[:2], skips=(1,), under=("edges", 1)),
         )
+        self.places = {
+            p.address: Place(p.address, p.labels, f"by_hand.py:{n}") for n, p in enumerate(self.points)
+        }
         self._logits = nn.ParameterList(
             [
                 nn.Parameter(1e-3 * torch.randn(len(point.labels), generator=generator))

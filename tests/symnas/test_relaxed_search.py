@@ -19,7 +19,7 @@ import symnas
 from symnas.algorithm import Capabilities
 from symnas.algorithms import DARTS, Random
 from symnas.cli import main
-from symnas.errors import AlgorithmError, EvaluatorError, ProgramError
+from symnas.errors import AlgorithmError, BuildError, EvaluatorError, ProgramError
 from symnas.relaxed_search import RelaxedSearch, relax
 
 SCRIPT = """
@@ -339,8 +339,55 @@ def test_what_cannot_be_relaxed_may_be_frozen() -> None:
 
 
 def test_a_candidate_that_gives_nan_ends_the_search_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(EvaluatorError, match="because of candidate 'broken' of 'act'"):
+    with pytest.raises(
+        EvaluatorError, match=r"(?s)py:\d+:.*broken: Broken.*because of candidate 'broken' of 'act'"
+    ):
         search(target=symnas.program(Spoilt, inputs=torch.ones(2, 4)), store=tmp_path / "s.db")
+
+
+def test_weights_that_diverge_end_the_search_and_blame_no_candidate(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MORE.replace("LINES", LINEAR))
+    target = symnas.program(f"{tmp_path / 'net.py'}:Net", inputs=torch.zeros(2, 4))
+    with pytest.raises(
+        EvaluatorError, match=r"in epoch \d+ it is (nan|inf), and so .*diverged\. Lower lr, clip"
+    ):
+        search(target=target, options={"epochs": 20, "lr": 1e9, "lr_min": 1e9, "clip": 0.0})
+
+
+def test_candidates_of_other_shapes_are_told_before_there_is_a_study(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(MORE.replace("LINES", SHAPES))
+    target = symnas.program(f"{tmp_path / 'net.py'}:Net", inputs=torch.zeros(2, 4, 5, 5))
+    message = r"(?s)net.py:8:.*'body' 'a' returns \(2, 8, 5, 5\), 'b' returns \(2, 8, 3, 3\): make them alike"
+    with pytest.raises(BuildError, match=message):
+        symnas.search(target, a_task(), algorithm="gdas", store=tmp_path / "s.db", progress=False)
+    assert symnas.studies(tmp_path / "s.db") == []
+
+
+def test_a_search_may_run_under_autocast() -> None:
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs.float(), targets)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        derived = relax(a_program(), a_task(loss=loss), DARTS(epochs=2, batch_size=20, order=2))
+    assert all(
+        weight.dtype == torch.float32 and weight.isfinite().all() for weight in derived.network.weights()
+    )
+    assert derived.history[1].train_loss < derived.history[0].train_loss
+
+
+@pytest.mark.slow
+def test_an_extracted_child_compiles_and_trains_as_it_is() -> None:
+    program = symnas.program(Normal, inputs=torch.ones(2, 4))
+    network = program.relaxed()
+    inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    for value in ("Tanh", "norm"):
+        plain, other = (network.extract({"one": value}).train() for _ in range(2))
+        compiled = torch.compile(other, fullgraph=True, backend="aot_eager")
+        for model in (plain, compiled):
+            model(inputs).square().sum().backward()
+        for ours, theirs in zip(other.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad)
+        torch.testing.assert_close(compiled(inputs), network(inputs, mixes=network.one_hot({"one": value})))
 
 
 def test_kinds_of_choices_that_an_algorithm_does_not_make_are_refused() -> None:
@@ -370,6 +417,8 @@ MODULES = "self.body = nn.ReLU()  # search: {nn.ReLU(), nn.Tanh()}"
 DEPTHS = (
     "depth = 2  # search: 1..3\n        self.body = nn.Sequential(*[nn.Linear(8, 8) for _ in range(depth)])"
 )
+SHAPES = "self.body = nn.Conv2d(4, 8, 1)  # search: {a: nn.Conv2d(4, 8, 1), b: nn.Conv2d(4, 8, 3)}"
+LINEAR = "self.body = nn.Linear(4, 8)  # search: {nn.Linear(4, 8), nn.Linear(4, 8, bias=False)}"
 GROWING = "self.body = nn.Conv2d(4, 8, 1)  # search: {nn.Conv2d(4, 8, 1), nn.Conv2d(4, 8, 3, padding=1)}"
 WIDTHS = """c = 8  # search: {4, 8}
         # search: {nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 3, padding=1)}
