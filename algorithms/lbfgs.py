@@ -32,7 +32,7 @@ def minimise(
     """
     x = np.array(start, np.float64)
     value, slope = function(x)
-    pairs: deque[tuple[Floats, Floats]] = deque(maxlen=memory)
+    pairs: deque[tuple[Floats, Floats, float]] = deque(maxlen=memory)
     for _ in range(steps):
         if np.abs(slope).max(initial=0.0) < tolerance:
             break
@@ -51,8 +51,9 @@ def minimise(
         else:
             break
         step, change = moved - x, new_slope - slope
-        if float(step @ change) > 1e-10 * float(change @ change):
-            pairs.append((step, change))
+        curvature = float(step @ change)
+        if curvature > 1e-10 * float(change @ change):
+            pairs.append((step, change, curvature))
         small = value - new <= tolerance * 1e-1 * max(1.0, abs(value))
         x, value, slope = moved, new, new_slope
         if small:
@@ -60,18 +61,17 @@ def minimise(
     return x
 
 
-def _direction(slope: Floats, pairs: deque[tuple[Floats, Floats]]) -> Floats:
+def _direction(slope: Floats, pairs: deque[tuple[Floats, Floats, float]]) -> Floats:
     """Return the quasi-Newton direction by the two-loop recursion."""
     direction = -slope
     weights = []
-    for step, change in reversed(pairs):
-        weight = float(step @ direction) / float(step @ change)
+    for step, change, curvature in reversed(pairs):
+        weight = float(step @ direction) / curvature
         weights.append(weight)
-        direction = direction - weight * change
+        direction -= weight * change
     if pairs:
-        step, change = pairs[-1]
-        direction = direction * (float(step @ change) / float(change @ change))
-    for (step, change), weight in zip(pairs, reversed(weights), strict=True):
-        back = float(change @ direction) / float(step @ change)
-        direction = direction + (weight - back) * step
+        _, change, curvature = pairs[-1]
+        direction *= curvature / float(change @ change)
+    for (step, change, curvature), weight in zip(pairs, reversed(weights), strict=True):
+        direction += (weight - float(change @ direction) / curvature) * step
     return direction

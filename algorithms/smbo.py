@@ -256,15 +256,14 @@ class _Fits:
             self.rows = thinned(values, self._keep)
             scale = Targets.of(self._targets, values)
             batch = self._history.rows(self.rows)
-            model = self._recipe.fit(self._history.space, batch, scale.values[self.rows])
-        else:
-            model = self._latest[0]
-        scale = Targets.of(self._targets, self._history.values)
-        new = np.arange(self._count, count)
-        self.rows = np.concatenate([self.rows, new])
-        model = model.updated(self._history.rows(new), scale.values[self.rows])
-        self._count = count
-        self._latest = model, scale
+            self._latest = self._recipe.fit(self._history.space, batch, scale.values[self.rows]), scale
+        if self._count < count:
+            scale = Targets.of(self._targets, self._history.values)
+            new = np.arange(self._count, count)
+            self.rows = np.concatenate([self.rows, new])
+            model = self._latest[0].updated(self._history.rows(new), scale.values[self.rows])
+            self._count = count
+            self._latest = model, scale
         return self._latest
 
     def _base_of(self, count: int) -> int:
