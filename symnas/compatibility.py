@@ -1,7 +1,8 @@
 """Which algorithm takes which kind of choice, read from the classes themselves.
 
 An algorithm that learns from outcomes takes every choice that its capabilities do not leave out. One that
-trains all candidates at once takes what can be added up: a choice of a kind that it names in `kinds`.
+trains all candidates at once takes what can be added up: a choice of a kind that it names in `kinds`, but no
+sizes while it divides channels (`partial`).
 Choices under others count as what they are; whether an algorithm takes them at all is a column of its own.
 """
 
@@ -54,7 +55,8 @@ def takes(algorithm: type[Algorithm], choice: Choice) -> bool:
         return False
     if not issubclass(algorithm, RelaxedAlgorithm):
         return True
-    return choice.relaxed is not None and choice.relaxed in algorithm.kinds
+    divided = choice.relaxed == "size" and algorithm.partial > 1
+    return choice.relaxed is not None and choice.relaxed in algorithm.kinds and not divided
 
 
 def table(algorithms: Mapping[str, type[Algorithm]]) -> dict[str, tuple[bool, ...]]:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,10 +15,12 @@ from click.testing import CliRunner
 import symnas
 from symnas.algorithm import Capabilities
 from symnas.algorithms import DARTS, Random
-from symnas.algorithms.registry import BUILT_IN, find
+from symnas.algorithms.registry import BUILT_IN, find, resolve
 from symnas.cli import main
 from symnas.compatibility import CHOICES, markdown, takes
 from symnas.errors import AlgorithmError, ProgramError
+from symnas.fidelity import Proposal
+from symnas.outcome import RUNNING, Outcome, Status
 from symnas.relaxed_algorithm import RelaxedAlgorithm
 from symnas.relaxed_search import network_of
 
@@ -68,10 +72,19 @@ PROGRAMS = {
 }
 
 
-def task() -> symnas.Task:
-    """Return a task that is never trained on."""
+def loss(outputs: Any, targets: Any) -> Any:
+    """Return the loss; not to be asked of tasks that nothing may be trained on."""
+    return torch.nn.functional.cross_entropy(outputs, targets)
+
+
+def never(outputs: Any, targets: Any) -> Any:
+    pytest.fail("trained")
+
+
+def task(loss: Any = loss) -> symnas.Task:
+    """Return a task of four examples."""
     data = (torch.zeros(4, 8), torch.zeros(4).long())
-    return symnas.Task(train=data, valid=data, loss=torch.nn.functional.cross_entropy)
+    return symnas.Task(train=data, valid=data, loss=loss, batch_size=2)
 
 
 def program(name: str, folder: Path) -> Any:
@@ -90,16 +103,41 @@ def test_the_table_says_what_relaxing_does(choice: Any, tmp_path: Path) -> None:
     seen = set()
     for name in RELAXED:
         cls: Any = find(name)
-        if cls.kinds in seen:
+        if (cls.kinds, cls.partial) in seen:
             continue
-        seen.add(cls.kinds)
+        seen.add((cls.kinds, cls.partial))
         if takes(cls, choice):
-            network = network_of(made, task(), cls(partial=1), 0)
+            network = network_of(made, task(never), cls(), 0)
             assert choice.relaxed in {point.kind for point in network.points}
         else:
             with pytest.raises((ProgramError, AlgorithmError), match=r"net\.py"):
-                network_of(made, task(), cls(partial=1), 0)
-    assert len(seen) >= 3
+                symnas.search(made, task(never), algorithm=cls, progress=False)
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)
+def test_the_table_says_what_proposing_does(choice: Any, tmp_path: Path) -> None:
+    space = program(choice.name, tmp_path).space
+    for name in sorted(set(BUILT_IN) - set(RELAXED)):
+        assert takes(find(name), choice)
+        fidelity = find(name).capabilities.fidelity
+        made = resolve(name, {"low": 1, "high": 9} if fidelity else {})
+        made.setup(space)
+        for call in range(2):
+            batch = made.propose(1, np.random.default_rng(call))
+            far = batch.fidelities[0] if isinstance(batch, Proposal) and len(batch) else None
+            assert len(batch) == 1 or call, name
+            assert all(decision.space == space for decision in batch)
+            for outcome in (RUNNING, Outcome(Status.DONE, (float(call),))):
+                made.observe(batch, [replace(outcome, fidelity=far)] * len(batch))
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)
+def test_the_table_says_what_sharing_weights_does(choice: Any, tmp_path: Path) -> None:
+    study = symnas.search(
+        program(choice.name, tmp_path), task(), algorithm="single-path", trials=2, progress=False
+    )
+    assert [trial.status for trial in study.trials] == [Status.DONE] * 2
 
 
 def test_algorithms_that_learn_from_outcomes_take_what_their_capabilities_allow() -> None:
