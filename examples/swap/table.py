@@ -24,7 +24,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.store.parent.mkdir(parents=True, exist_ok=True)
     rows = []
-    for word in options.words or symnas.algorithms.names():
+    for word in options.words or words():
         found = [outcome(word, seed, options) for seed in range(options.seeds)]
         if None not in found:
             rows.append((word, found))
@@ -35,6 +35,12 @@ def main() -> None:
     if not rows:
         Console(stderr=True).print("nothing ran")
         sys.exit(1)
+
+
+def words() -> list[str]:
+    """Return the names of algorithms that train every child by itself, as this task does."""
+    known = [(info.name, info.capabilities) for info in symnas.algorithms.available()]
+    return [name for name, can in known if can and not (can.shared_weights or can.relaxed)]
 
 
 def read_options() -> argparse.Namespace:
