@@ -116,6 +116,17 @@ def _pair(name: str, data: Any) -> Example:
     return inputs, targets
 
 
+def few(batch: Example, count: int) -> Example:
+    """Return the first examples of a batch; all where inputs are not one per target, as in a graph."""
+    inputs, targets = batch
+    parts = inputs if isinstance(inputs, tuple) else (inputs,)
+    if any(len(part) != len(targets) for part in parts):
+        return batch
+    return (tuple(x[:count] for x in inputs) if isinstance(inputs, tuple) else inputs[:count]), targets[
+        :count
+    ]
+
+
 def _tensor(values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values

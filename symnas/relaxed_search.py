@@ -152,8 +152,9 @@ def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: 
     if getattr(program, "inputs", ()) is None:
         import torch
 
-        first, _ = next(task._batches("train").read(None, torch.device("cpu")))
-        inputs = first[:2] if isinstance(first, torch.Tensor) else tuple(part[:2] for part in first)
+        from symnas.batches import few
+
+        inputs, _ = few(next(task._batches("train").read(None, torch.device("cpu"))), 2)
     network = program.relaxed(inputs=inputs, seed=seed, **algorithm.network_options)
     for point in network.points:
         if point.kind not in algorithm.kinds:

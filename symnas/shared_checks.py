@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from symnas.batches import Example, Inputs
+from symnas.batches import Example, Inputs, few
 from symnas.covering import covering
 from symnas.errors import EvaluatorError
 from symnas.training import forward
@@ -38,7 +38,7 @@ def check_children(net: Supernet, task: Task, batch: Example) -> None:
     Raises:
         EvaluatorError: a child fails, or its outputs have another shape than the default child's.
     """
-    inputs, targets = _few(batch)
+    inputs, targets = few(batch, EXAMPLES)
     net.eval()
     space = net.program.space
 
@@ -126,12 +126,6 @@ def _others(point: Point, value: Value) -> Iterator[Value]:
     values = getattr(point, "values", None)
     if values is not None and point.cardinality > 1:
         yield from (other for other in values() if other != value)
-
-
-def _few(batch: Example) -> Example:
-    inputs, targets = batch
-    some = inputs[:EXAMPLES] if isinstance(inputs, Tensor) else tuple(x[:EXAMPLES] for x in inputs)
-    return some, targets[:EXAMPLES]
 
 
 def _shape(

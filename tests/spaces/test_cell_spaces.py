@@ -337,7 +337,7 @@ def test_dropout_has_one_mask_for_all_steps() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("module", "points"), [(darts, 2 * (14 + 4)), (recurrent, 36 + 8)])
+@pytest.mark.parametrize(("module", "points"), [(darts, 2 * (14 + 4)), (recurrent, 36 + 7)])
 def test_the_small_search_network_relaxes(module: Any, points: int) -> None:
     feed = feed_of("darts") if module is darts else (torch.randint(100, (3, 5)),)
     made = symnas.program(f"{module.__name__}:Net", inputs=feed, **module.SMALL)
@@ -345,7 +345,9 @@ def test_the_small_search_network_relaxes(module: Any, points: int) -> None:
     assert len(network.points) == len(network.logits) == points
     assert all("none" in point.labels for point in network.points if point.kind == "one")
     loss_of(network(*feed)).backward()
-    slopes = [logits.grad for logits in network.logits.values()]
-    assert all(slope is not None and slope.isfinite().all() for slope in slopes)
+    for point in network.points:
+        slope = network.logits[point.address].grad
+        # Which edges stay is told by their operations, unless the algorithm weighs them too.
+        assert slope is None if point.kind == "edges" else slope is not None and slope.isfinite().all()
     child = network.extract(network.decision({}))
     assert not any(parameter is ours for parameter in child.parameters() for ours in network.parameters())
