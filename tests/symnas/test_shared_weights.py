@@ -169,7 +169,7 @@ MODES: dict[str, dict[str, Any]] = {
     "progressive": {"policy": "progressive"},
     "mcts": {"policy": "mcts"},
     "turns": {"alternate": 4, "score": "batch"},
-    "steps": {"alternate": 1, "checkpoint": 1},
+    "steps": {"alternate": 1, "turn": 8, "checkpoint": 1},
 }
 
 SCRIPT = """
@@ -238,7 +238,7 @@ def same(one: Any, two: Any) -> bool:
         pytest.param("uniform", [-2, 6], marks=pytest.mark.slow),
         pytest.param("progressive", [-3], marks=pytest.mark.slow),
         pytest.param("mcts", [-4], marks=pytest.mark.slow),
-        pytest.param("steps", [0, 7], marks=pytest.mark.slow),
+        pytest.param("steps", [0, 15], marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_search_ends_as_an_undisturbed_one(tmp_path: Path, mode: str, moments: list[int]) -> None:
@@ -357,24 +357,21 @@ class Noise(nn.Module):
 
 @pytest.mark.slow
 def test_enas_finds_the_planted_operations() -> None:
-    """Of 10 seeds, at least 9 do better than the mean child; by chance that is 1.1 %."""
+    """In the last hundred children of each of 5 seeds most operations are the good one of four."""
     inputs = torch.randn(600, 4, generator=torch.Generator().manual_seed(0))
     pair = inputs, (inputs[:, 0] > inputs[:, 1]).long()
     task = make_task(
-        train=(pair[0][:400], pair[1][:400]), valid=(pair[0][400:], pair[1][400:]), epochs=8, batch_size=40,
+        train=(pair[0][:400], pair[1][:400]), valid=(pair[0][400:], pair[1][400:]), epochs=10, batch_size=100,
         optimizer=partial(torch.optim.Adam, lr=0.02),
     )  # fmt: skip
     program = symnas.program(Planted, inputs=torch.zeros(2, 4))
-    wins, shares = 0, []
-    for seed in range(10):
-        options = {"steps": 10, "lr": 0.03, "baseline": 0.9, "tanh_constant": 2.5, "reduce": 1.0}
+    # Rewards of 100 examples: on 40, whose accuracy varies by 0.08, three seeds in ten learn nothing in time.
+    options = {"steps": 10, "lr": 0.1, "baseline": 0.9, "tanh_constant": 2.5, "reduce": 1.0}
+    for seed in range(5):
         study = run(program, task, "enas", options=options, trials=None, seed=seed)
-        best = study.best.decision
-        shares.append(sum(value == "good" for value in best.values()) / 6)
-        last = [sum(v == "good" for v in t.decision.values()) / 6 for t in study.trials[-100:]]
-        wins += bool(np.mean(last) > 0.25)
-    assert wins >= 9
-    assert np.mean(shares) > 0.5
+        last = [value == "good" for trial in study.trials[-100:] for value in trial.decision.values()]
+        assert np.mean(last) > 0.5
+        assert sum(value == "good" for value in study.best.decision.values()) >= 4
 
 
 # -------------------------------------------------------------------- what does not fit
