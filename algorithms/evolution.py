@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from symnas.algorithm import Algorithm, Capabilities
 from symnas.algorithms.checks import flag, share, whole
+from symnas.algorithms.history import Running
 from symnas.algorithms.unseen import Unseen, keys_of
 from symnas.algorithms.variation import Changes, Pursuit, crossed, mutated
 from symnas.batch import Batch
-from symnas.outcome import Outcome, Status
+from symnas.outcome import Outcome
 
 if TYPE_CHECKING:
     from symnas.space import Space
@@ -71,7 +71,7 @@ class RegularizedEvolution(Algorithm):
         """Start from nothing on `space`."""
         self._space = space
         self._unseen = Unseen(space)
-        self._running: Counter[Hashable] = Counter()
+        self._running = Running()
         self._joined = 0
         # A ring: the next to join takes the place of the oldest.
         self._codes = np.empty((self.population, space.layout.columns), space.layout.dtype)
@@ -84,7 +84,7 @@ class RegularizedEvolution(Algorithm):
         """Return random decisions until the population is full or on its way, children after that."""
         founders = n
         if self._joined:
-            founders = min(n, max(0, self.population - self._joined - self._running.total()))
+            founders = min(n, max(0, self.population - self._joined - len(self._running)))
         if not founders:
             return self._children(n, rng, None)
         found = self._space.sample(founders, rng) if self.repeats else self._unseen.draw(founders, rng)
@@ -94,14 +94,7 @@ class RegularizedEvolution(Algorithm):
         """Count what runs, and let what ended with a result join as the youngest."""
         if not self.repeats:
             self._unseen.add(batch)
-        for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
-            if outcome.status is Status.RUNNING:
-                self._running[key] += 1
-                continue
-            if self._running[key] > 1:
-                self._running[key] -= 1
-            else:
-                del self._running[key]
+        for row, outcome in self._running.ended(batch, outcomes):
             value = math.nan if outcome.values is None else outcome.values[0]
             if self.adaptive and self._joined >= self.population:
                 self._credit(batch.codes[row], batch.reals[row], value)

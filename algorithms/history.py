@@ -1,9 +1,10 @@
-"""What an algorithm with a model remembers: results in order, and what still runs."""
+"""What algorithms remember: what still runs, and where there is a model, results in order."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,29 @@ if TYPE_CHECKING:
     from symnas.space import Space
 
 Floats = NDArray[np.float64]
+
+
+class Running:
+    """How often each decision runs at present."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Hashable] = Counter()
+
+    def __len__(self) -> int:
+        """Return how many trials run."""
+        return self._counts.total()
+
+    def ended(self, batch: Batch, outcomes: Sequence[Outcome]) -> Iterator[tuple[int, Outcome]]:
+        """Count what starts and what ends, and yield the row and the outcome of each that ended."""
+        for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
+            if outcome.status is Status.RUNNING:
+                self._counts[key] += 1
+                continue
+            if self._counts[key] > 1:
+                self._counts[key] -= 1
+            else:
+                del self._counts[key]
+            yield row, outcome
 
 
 class History:

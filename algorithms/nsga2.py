@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from symnas.algorithm import Algorithm, Capabilities
 from symnas.algorithms.checks import flag, positive, share, whole
+from symnas.algorithms.history import Running
 from symnas.algorithms.unseen import Unseen, keys_of
 from symnas.algorithms.variation import crossed, mutated
 from symnas.batch import Batch
-from symnas.outcome import Outcome, Status
+from symnas.outcome import Outcome
 from symnas.pareto import crowded_order
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class NSGA2(Algorithm):
         self._space = space
         self._unseen = Unseen(space)
         self._points = max(1, len(space.mutator.numbers))
-        self._running: Counter[Hashable] = Counter()
+        self._running = Running()
         self._parents: Parents | None = None
         self._pool: list[Batch] = []
         self._values: list[tuple[float, ...]] = []
@@ -105,7 +105,7 @@ class NSGA2(Algorithm):
         """Return random decisions until there are enough with a result or on their way, then children."""
         founders, parents = 0, self._parents
         if parents is None:
-            founders = max(0, self.population - len(self._pool) - self._running.total())
+            founders = max(0, self.population - len(self._pool) - len(self._running))
             founders = min(n, founders) if self._pool else n
         if founders:
             found = self._space.sample(founders, rng) if self.repeats else self._unseen.draw(founders, rng)
@@ -118,14 +118,7 @@ class NSGA2(Algorithm):
         """Count what runs, collect what ended, and choose the next parents when a generation is over."""
         if not self.repeats:
             self._unseen.add(batch)
-        for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
-            if outcome.status is Status.RUNNING:
-                self._running[key] += 1
-                continue
-            if self._running[key] > 1:
-                self._running[key] -= 1
-            else:
-                del self._running[key]
+        for row, outcome in self._running.ended(batch, outcomes):
             self._ended += 1
             if outcome.values is not None and all(map(math.isfinite, outcome.values)):
                 self._pool.append(batch[row : row + 1])
