@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from symnas.algorithm import Algorithm, Capabilities
 from symnas.algorithms.checks import flag, one_of, positive, share, weight, whole
 from symnas.algorithms.decision_tree import DecisionTree, Node, Record
-from symnas.algorithms.pair_ridge import PairRidge
+from symnas.algorithms.rank_ridge import RankRidge
 from symnas.algorithms.rollouts import PARENTS, Pool, Rollouts, rows
 from symnas.algorithms.steps import Steps
 from symnas.algorithms.uct import Shared, Uct
@@ -121,7 +121,7 @@ class MCTS(Algorithm):
         self._values: list[float] = []
         self._best: list[tuple[float, int]] = []
         self._known = 0
-        self._rollouts = Rollouts(space, PairRidge, self.samples, self.start, self.optimism)
+        self._rollouts = Rollouts(space, RankRidge, self.samples, self.start, self.optimism)
         self._uct = Uct(
             self.exploration,
             self.virtual_loss,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from symnas.algorithm import Algorithm
 from symnas.algorithms.decision_tree import DecisionTree, Node, Record
 from symnas.algorithms.mcts import MCTS
-from symnas.algorithms.pair_ridge import Features, PairRidge, normal_scores
+from symnas.algorithms.rank_ridge import Features, RankRidge, normal_scores
 from symnas.algorithms.rollouts import KEPT, refits, thinned
 from symnas.algorithms.steps import Steps, ordered
 from symnas.algorithms.uct import Uct
@@ -390,7 +390,7 @@ def test_the_ridge_is_the_posterior_over_written_out_pairs() -> None:
     rng = np.random.default_rng(0)
     train, test = space.sample(15, rng).unique(), space.sample(6, rng)
     values = rng.normal(size=len(train))
-    model = PairRidge().fit(space, train, values)
+    model = RankRidge().fit(space, train, values)
     features = Features(space)
 
     def written(batch: Batch) -> np.ndarray:
@@ -429,7 +429,7 @@ def test_the_ridge_learns_pairs_and_numbers() -> None:
 
     rng = np.random.default_rng(1)
     train, test = space.sample(120, rng), space.sample(200, rng)
-    found = PairRidge().fit(space, train, value(train)).predict(test)
+    found = RankRidge().fit(space, train, value(train)).predict(test)
     assert np.corrcoef(found.mean, value(test))[0, 1] > 0.94
 
 
@@ -437,7 +437,7 @@ def test_one_value_and_equal_values_are_enough_for_a_fit() -> None:
     space = Space((OneOf("a", (0, 1, 2)),))
     batch = space.batch(list(space.enumerate()))
     for count in (1, 3):
-        found = PairRidge().fit(space, batch[:count], np.full(count, 0.5)).predict(batch)
+        found = RankRidge().fit(space, batch[:count], np.full(count, 0.5)).predict(batch)
         assert np.isfinite(found.mean).all()
         assert np.isfinite(found.std).all()
 
