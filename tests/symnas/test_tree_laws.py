@@ -227,8 +227,9 @@ def test_decode_inverts_encode(space: Space, seed: int, view: str) -> None:
 def test_any_array_is_near_a_decision(space: Space, seed: int, view: str) -> None:
     rng = np.random.default_rng(seed)
     array = rng.normal(0.5, 1.0, (9, len(space.encoding_names(view))))
-    for decision in space.decode(array, view, strict=False):
-        space.validate(decision.flat())
+    near = space.decode(array, view, strict=False)
+    assert len(near) == 9
+    assert [space.decision(decision.flat()) for decision in near] == list(near)
 
 
 def own(decision: Decision, address: str) -> object:
