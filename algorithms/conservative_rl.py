@@ -37,8 +37,11 @@ class ConservativeRL(Algorithm):
     less a moving average.
 
     Zhou, Song, Huang, Hu: Auto-GNN: Neural Architecture Search of Graph Neural Networks, 2019
-    (arXiv:1909.03184): reinforced conservative search. What the paper adds, weights that pass from the
-    parent to children of the same tensor shapes, belongs to the evaluator.
+    (arXiv:1909.03184): reinforced conservative search. Published are one parent, the best so far, a
+    controller per class, classes drawn by entropy, and the gain over the parent as reward; also weights that
+    pass from the parent to children of the same tensor shapes, which belong to the evaluator here. Ours are
+    several parents, factorised controllers, classes of single points, no repeats, gains divided by the range
+    of values, and that what comes into being under a changed choice is chosen with it.
 
     Which decision a trial came from, and in which class they differ, is read off the two when the trial is
     handed out. A decision that differs from each of the best in several classes teaches no controller.

@@ -1,4 +1,8 @@
-"""A small limited-memory BFGS, so that the default algorithm needs no more than numpy."""
+"""A small limited-memory BFGS, so that the default algorithm needs no more than numpy.
+
+SciPy has one, but SciPy is no dependency, and importing `scipy.optimize` takes several times as long as
+importing numpy, which every process that proposes would pay.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,9 @@ probability is the product of its moves' probabilities.
 
 Every move comes with offsets: the logarithms of how the space itself would draw, minus infinity for what
 is not allowed. A policy adds its logits to them, so that one that has learned nothing draws like the space.
+
+`steps` cuts decisions up for a search tree, one at a time and in any order of points. A policy decides many
+at once, in columns, and needs the probabilities of all options at every move, whence another form.
 """
 
 from __future__ import annotations

@@ -15,6 +15,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 STUDY = "study"
+REFUSAL = (
+    "a sampler here is asked for one decision at a time; this one begins, ends or changes trials and studies "
+    "by itself: take another sampler, or run it in a study of Optuna's"
+)
 
 
 class Trials(BaseStorage):
@@ -99,15 +103,15 @@ class Trials(BaseStorage):
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         """Refuse: the study is there already."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def delete_study(self, study_id: int) -> None:
         """Refuse."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Refuse."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:  # noqa: ARG002
         """Return nothing: no user is there to note anything."""
@@ -115,27 +119,27 @@ class Trials(BaseStorage):
 
     def get_all_studies(self) -> list[Any]:
         """Refuse."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Refuse: `add` begins trials."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Refuse."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """Refuse."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Refuse."""
-        raise NotImplementedError
+        raise NotImplementedError(REFUSAL)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Let something be noted of a trial that samplers do not read."""

@@ -6,6 +6,8 @@ is bisected: each step halves an interval of codes, so that neighbouring values 
 where the order does not count, candidate by candidate, so that one selection has one path; otherwise slot by
 slot. A real range takes one step with any number of moves, the values themselves. Points that do not exist,
 repeat another or have one value only take no step, nor do moves without an alternative.
+
+`moves` has the same for policies: many decisions at once, in columns, in tree order.
 """
 
 from __future__ import annotations
