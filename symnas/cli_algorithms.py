@@ -112,11 +112,14 @@ def _choices(name: str | None, as_json: bool) -> None:
         return
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     shown.add_column("name", no_wrap=True)
-    for choice in CHOICES:
-        shown.add_column(choice.name.replace(" ", "\n"), justify="center")
+    # Names of kinds are too long for columns of a narrow terminal: they stand below, by number.
+    for number in range(1, len(CHOICES) + 1):
+        shown.add_column(str(number), justify="center")
     for each, row in rows.items():
         shown.add_row(each, *("yes" if able else "" for able in row))
-    _print(shown)
+    _print(shown, "")
+    for number, choice in enumerate(CHOICES, 1):
+        click.echo(f"{number}  {choice.name:<26}{choice.example}")
 
 
 # ---------------------------------------------------------------- one of them

@@ -180,6 +180,7 @@ def test_the_command_line_shows_the_table() -> None:
     assert not rows["darts"]["orders"]
     table = CliRunner().invoke(main, ["algorithms", "gdas", "--choices"])
     assert "gdas" in table.stdout
+    assert "7  orders                    order = (0, 1, 2)  # search: order of {0, 1, 2}\n" in table.stdout
     assert "darts" not in table.stdout
     page = CliRunner().invoke(main, ["algorithms", "gdas"])
     assert "Chooses: modules, tensors in forward" in page.stdout
