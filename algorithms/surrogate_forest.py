@@ -43,12 +43,7 @@ class Forest:
         self.growth = growth
 
     def fit(self, space: Space, batch: Batch, values: Floats) -> ForestModel:
-        """Return the forest of decisions and their values.
-
-        Args:
-            space: the space of the decisions.
-            batch: the decisions.
-            values: (rows,) one value each, larger is better.
+        """Return the forest of decisions and their values; arguments as in `Surrogate.fit`.
 
         Raises:
             MissingExtraError: scikit-learn is not installed.

@@ -69,13 +69,7 @@ class GaussianProcess:
         self._embedding: Embedding | None = None
 
     def fit(self, space: Space, batch: Batch, values: Floats) -> GaussianModel:
-        """Return the posterior under the most probable hyperparameters.
-
-        Args:
-            space: the space of the decisions.
-            batch: the decisions.
-            values: (rows,) one value each, larger is better.
-        """
+        """Return the posterior under the most probable hyperparameters; arguments as in `Surrogate.fit`."""
         embedding, kernel = self.kernel(space)
         rows = embedding(batch)
         centre = rows.mean(axis=0)

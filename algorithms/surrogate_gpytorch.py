@@ -42,12 +42,7 @@ class GPyTorchProcess:
         self._embedding: Embedding | None = None
 
     def fit(self, space: Space, batch: Batch, values: Floats) -> GPyTorchModel:
-        """Return the posterior under the hyperparameters that BoTorch finds most probable.
-
-        Args:
-            space: the space of the decisions.
-            batch: the decisions.
-            values: (rows,) one value each, larger is better.
+        """Return the posterior under what BoTorch finds most probable; arguments as in `Surrogate.fit`.
 
         Raises:
             MissingExtraError: GPyTorch or BoTorch is not installed.

@@ -57,13 +57,7 @@ class Networks:
         self.growth = growth
 
     def fit(self, space: Space, batch: Batch, values: Floats) -> NetworksModel:
-        """Return the networks trained on decisions and their values.
-
-        Args:
-            space: the space of the decisions.
-            batch: the decisions.
-            values: (rows,) one value each, larger is better.
-        """
+        """Return the networks trained on decisions and their values; arguments as in `Surrogate.fit`."""
         import torch
 
         rows = _paths(space, batch)

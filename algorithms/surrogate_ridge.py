@@ -95,13 +95,7 @@ class _Ridge:
         self._features: Coordinates | None = None
 
     def fit(self, space: Space, batch: Batch, values: Floats) -> GaussianModel:
-        """Return the regression of values on the features of decisions.
-
-        Args:
-            space: the space of the decisions.
-            batch: the decisions.
-            values: (rows,) one value each, larger is better.
-        """
+        """Return the regression of values on the features of decisions; arguments as in `Surrogate.fit`."""
         if self._features is None or self._features.space is not space:
             self._features = self._make(space)
         rows = self._features(batch)
