@@ -30,6 +30,7 @@ PROGRAMS = {
     "thinking.py": "Thinking",
     "adapters.py": "Adapters",
     "supernet.py": "Supernet",
+    "relaxed.py": "Relaxed",
 }
 PACKAGES = ("symnas", "torch", "numpy", "sqlalchemy", "pyglove", "optuna", "hyperopt", "ConfigSpace")
 HEAD = """\

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from darts_reference import Network, stepper
+from darts_reference import MixedOp, Network, stepper
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -89,6 +89,17 @@ def relaxed(
     return step, training
 
 
+def one_path(channels: int, cells: int, device: str) -> Step:
+    """Return a step by hand of a network in which every edge has one operation, drawn at random."""
+    network = Network(channels, cells)
+    draws = torch.Generator().manual_seed(0)
+    for edge in (module for module in network.modules() if isinstance(module, MixedOp)):
+        drawn = int(torch.randint(len(edge.operations), (), generator=draws))
+        edge.operations = torch.nn.ModuleList([edge.operations[drawn]])
+    network.logits = torch.nn.ParameterList(torch.nn.Parameter(torch.zeros(14, 1)) for _ in range(2))
+    return stepper(network.to(device))
+
+
 def seconds(step: Step, data: tuple[Tensor, Tensor]) -> float:
     """Return how long a step takes, by the processor's own time where that is what computes."""
     if data[0].is_cuda:
@@ -107,6 +118,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--darts", action="store_true", help="nothing but DARTS, beside that by hand")
     given = parser.parse_args()
     torch.set_num_threads(1)
     channels, cells = (16, 8) if given.full else (8, 3)
@@ -132,21 +144,23 @@ def main() -> None:
     print("| | seconds | times by hand | peak MiB | times by hand |\n|---|---:|---:|---:|---:|")
     print(f"| by hand | {statistics.median(b for _, b in pairs):.3f} | 1.00 | {hand_peak:.0f} | 1.00 |")
     rows: dict[str, Step] = {"DARTS": ours}
-    for name, algorithm in {
+    others: dict[str, RelaxedAlgorithm] = {
         "DARTS, computing candidates again": DARTS(checkpoint=True),
         "PC-DARTS": PCDARTS(),
         "GDAS": GDAS(),
         "ProxylessNAS": Proxyless(),
-    }.items():
+    }
+    for name, algorithm in {} if given.darts else others.items():
         rows[name], _ = relaxed(algorithm, program, data, given.device)
+    rows["one operation on each edge, by hand"] = one_path(channels, cells, given.device)
+    turns = max(1, given.rounds // 2)
     for name, step in rows.items():
         if name != "DARTS":
             step(*moved)
-            pairs = [
-                (seconds(step, moved), seconds(by_hand, moved)) for _ in range(max(3, given.rounds // 2))
-            ]
+            pairs = [(seconds(step, moved), seconds(by_hand, moved)) for _ in range(turns)]
             time_ratio = statistics.median(a / b for a, b in pairs)
-        mib, took = peak(step, moved), statistics.median(a for a, _ in pairs)
+        mib = statistics.median(peak(step, moved) for _ in range(turns))  # some draw what they run
+        took = statistics.median(a for a, _ in pairs)
         print(f"| {name} | {took:.3f} | {time_ratio:.2f} | {mib:.0f} | {mib / hand_peak:.2f} |")
 
 

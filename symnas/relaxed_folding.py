@@ -48,7 +48,7 @@ def tails(candidates: Sequence[nn.Module]) -> list[nn.Module | None]:
 
 def tail(candidate: nn.Module) -> nn.Module | None:
     """Return the batch normalisation that a candidate ends in, as it stands now, or None."""
-    if _has_any_global_hook():
+    if _has_any_global_hook():  # type: ignore[no-untyped-call]
         return None
     while _plain(candidate):
         candidate = next(reversed(candidate._modules.values()))  # type: ignore[assignment]

@@ -107,8 +107,8 @@ class Step:
             seen = {index for index in said[choice.address] if zeros.get((place, index), False)}
             before = self.idle.get(choice.address, said[choice.address])
             self.idle[choice.address] = tuple(index for index in before if index in seen)
-            choice.tails = tails(choice.candidates)
-            share(choice.candidates, self.activations)
+            choice.tails = tails(list(choice.candidates))
+            share(list(choice.candidates), self.activations)
 
     # -- points ---------------------------------------------------------------------------------
 
