@@ -122,14 +122,6 @@ def identify(
         name = outer.nested_name(name, frame)
         seed = derived_seed(seed, outer.seed, name)
     space: Space = target if isinstance(target, Space) else target.space
-    prints = {
-        "space": space.fingerprint,
-        "program": "" if isinstance(target, Space) else str(target.fingerprint),
-        "objectives": repr(list(objectives.directions)),
-        "algorithm": repr(algorithm),
-        "seed": str(seed),
-        "evaluator": _evaluator(evaluate, context) if durable else "",
-    }
     header = {
         "version": __version__,
         "target": target_name(target),
@@ -143,9 +135,24 @@ def identify(
         "outer": None if outer is None else outer.study,
         "initial": None if initial is None else [decision.to_json() for decision in initial],
         "warm_start": None if sources is None else list(sources),
-        "fingerprints": prints,
+        "fingerprints": {
+            **_fingerprints(target, space, algorithm, objectives, seed),
+            "evaluator": _evaluator(evaluate, context) if durable else "",
+        },
     }
     return Identity(name, seed, header)
+
+
+def _fingerprints(
+    target: Any, space: Space, algorithm: Algorithm, objectives: Objectives, seed: int
+) -> dict[str, str]:
+    return {
+        "space": space.fingerprint,
+        "program": "" if isinstance(target, Space) else str(target.fingerprint),
+        "objectives": repr(list(objectives.directions)),
+        "algorithm": repr(algorithm),
+        "seed": str(seed),
+    }
 
 
 def _note(target: Any) -> dict[str, Any] | None:

@@ -188,11 +188,7 @@ class _Plan:
         """Open the study, go on with it, and return it."""
         space: Space = _space(self.target)
         weights = WeightsKeeper(self.store.folder, self.identity.name)
-        if isinstance(self.algorithm, RelaxedAlgorithm):
-            folder = weights.relaxed(self.identity.header["fingerprints"])
-            self.algorithm = RelaxedSearch(self.algorithm, self.target, cast("Task", self.evaluate), folder)
-            if not self.store.find(self.identity.name):
-                self.algorithm.check()  # before there is a study
+        self._relax(weights)
         home = Home(space, self.identity.seed, self.target, weights)
         halving = self.algorithm.capabilities.fidelity
         if halving:
@@ -203,10 +199,7 @@ class _Plan:
         with driving(self.store, row):
             ledger = load(self.store, row, home, self.objectives)
             if not ledger.calls and not ledger.given:
-                weights.keep_only(())  # of a store that was deleted, and its name taken again
-                if home.checkpoints is not None:
-                    home.checkpoints.clear()
-                weights.clear_shared()
+                _clear(home, weights)
             self._learn(row, ledger, learnt)
             study = Study(self.store, row, ledger)
             self.algorithm.setup(space)
@@ -234,6 +227,15 @@ class _Plan:
                     self.algorithm.on_epoch = lambda done: line.update(lambda: snapshot(driver, str(done)))
                 self._drive(driver, evaluation, row, display, line, outer)
         return study
+
+    def _relax(self, weights: WeightsKeeper) -> None:
+        """Put what drives it in place of an algorithm that trains one relaxed network."""
+        if not isinstance(self.algorithm, RelaxedAlgorithm):
+            return
+        folder = weights.relaxed(self.identity.header["fingerprints"])
+        self.algorithm = RelaxedSearch(self.algorithm, self.target, cast("Task", self.evaluate), folder)
+        if not self.store.find(self.identity.name):
+            self.algorithm.check()  # before there is a study
 
     def _shared(self, ledger: Ledger, weights: WeightsKeeper) -> SharedRun | None:
         """Return the weights that the trials of this study share, as they were left."""
@@ -301,6 +303,14 @@ class _Plan:
             trial.display = display
 
         return InProcess(evaluation, study, driver.report, prepare)
+
+
+def _clear(home: Home, weights: WeightsKeeper) -> None:
+    """Remove what a study left whose store was deleted, and whose name is taken again."""
+    weights.keep_only(())
+    if home.checkpoints is not None:
+        home.checkpoints.clear()
+    weights.clear_shared()
 
 
 def snapshot(driver: Driver, note: str = "") -> Snapshot:
