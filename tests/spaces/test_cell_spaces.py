@@ -44,7 +44,7 @@ PUBLISHED: dict[str, tuple[Any, dict[str, Any], tuple[int, ...], int, float]] = 
     # The paper: 23 M.
     "recurrent": (recurrent.Net, {}, (1, 5), 22_960_000, 114.75),
 }
-SLOW = ("nasnet, mobile", "nasnet, large", "darts, ImageNet")
+SLOW = ("nasnet", "nasnet, mobile", "nasnet, large", "darts, ImageNet")
 
 
 @pytest.mark.parametrize(
