@@ -53,6 +53,7 @@ SPACES: dict[str, tuple[str, dict[str, Any], tuple[torch.Tensor, ...]]] = {
     "graph_network": ("graph_network:GraphNetwork", {"features": 6, "classes": 3}, a_ring()),
     "mnist": (f"{EXAMPLES / 'mnist' / 'convnet.py'}:ConvNet", {}, images(28, 1)),
     "swap": (f"{EXAMPLES / 'swap' / 'net.py'}:Net", {}, images(8, 1)),
+    "sharing": (f"{EXAMPLES / 'sharing' / 'net.py'}:Net", {"dims": 2, "width": 4}, images(14, 1)),
     "nested": (f"{EXAMPLES / 'nested' / 'net.py'}:Net", {}, images(8, 1)),
     "calls": (f"{EXAMPLES / 'calls' / 'mlp.py'}:MLP", {}, signals(3, 5, 16)),
 }  # fmt: skip

@@ -48,10 +48,11 @@ def obeys(name: str, count: int, seed: int = 0) -> None:
 
 
 def test_all_spaces_and_examples_are_here() -> None:
-    folders = [Path(symnas.spaces.__path__[0]).glob("[!_]*.py"), EXAMPLES.glob("*/*.py")]
-    modules = {path for folder in folders for path in folder if "(nn.Module)" in path.read_text("utf-8")}
-    held = {Path(target.partition(":")[0]).stem for target, _, _ in SPACES.values()}
-    assert {path.stem for path in modules} <= held
+    spaces = Path(symnas.spaces.__path__[0])
+    files = [*spaces.glob("[!_]*.py"), *EXAMPLES.glob("*/*.py")]
+    modules = {path for path in files if "(nn.Module)" in path.read_text("utf-8")}
+    named = [target.partition(":")[0] for target, _, _ in SPACES.values()]
+    assert modules <= {Path(name) if "/" in name else spaces / f"{name}.py" for name in named}
 
 
 @pytest.mark.parametrize("name", QUICK)
