@@ -31,6 +31,8 @@ Places = NDArray[np.intp]
 SPREAD = 64
 MOST_BETWEEN_FITS = 64
 MOST_PENDING = 64
+# From so many observations on a model holds half of what it held before.
+MANY = 512
 ROUNDS = 6
 
 
@@ -62,7 +64,8 @@ class SMBO(Algorithm):
         drawn: the share of them drawn at random; the others stem from the best.
         parents: how many of the best they stem from.
         starts: from how many of them neighbours are climbed; 0 for none.
-        keep: how many trials the model holds at most, half of them the best, half spread over the rest.
+        keep: how many trials the model holds at most, half of them the best, half spread over the rest; half
+            as many after 512 trials, so that a proposal gets cheaper where many are made.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -253,7 +256,7 @@ class _Fits:
         if self._latest is None or base != self._base:
             self._base = self._count = base
             values = self._history.values[:base]
-            self.rows = thinned(values, self._keep)
+            self.rows = thinned(values, self._keep if base < MANY else max(2, self._keep // 2))
             scale = Targets.of(self._targets, values)
             batch = self._history.rows(self.rows)
             self._latest = self._recipe.fit(self._history.space, batch, scale.values[self.rows]), scale

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from symnas.algorithm import Algorithm
+from symnas.algorithms import smbo
 from symnas.algorithms.bananas import Bananas
 from symnas.algorithms.evolution import RegularizedEvolution
 from symnas.algorithms.smbo import SMBO, thinned
@@ -79,6 +80,23 @@ def test_a_long_log_replays_across_fits_and_thinning() -> None:
         assert first == second
         expected = [a.predict(first) for a in (asked, fresh)]
         assert np.array_equal(expected[0].mean, expected[1].mean)
+
+
+def test_a_model_of_many_trials_holds_half_of_what_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    space, evaluate = planted(1)
+    log = simulate(SMBO(surrogate="ridge", pool=20), space, evaluate, trials=60)
+
+    def held(many: int) -> int:
+        monkeypatch.setattr(smbo, "MANY", many)
+        algorithm = SMBO(surrogate="ridge", keep=20)
+        algorithm.setup(space)
+        for batch, outcomes in log.events:
+            algorithm.observe(batch, outcomes)
+        algorithm.predict(log.events[0][0])
+        return len(algorithm._fits.rows)
+
+    # The trials since the last fit are all there, and as many in both.
+    assert held(10_000) - held(40) == 10
 
 
 def test_it_finds_the_best_of_a_planted_problem_where_evolution_does_not() -> None:
