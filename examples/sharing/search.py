@@ -86,7 +86,9 @@ def warm_up(program, task: symnas.Task) -> None:
 
 
 def peak(start: bool = False) -> float:
-    """Return the most memory that this process has had since the last call with `start`, in MB."""
+    """Return the most memory that this process has had since the last call with `start`, in MB; on Linux."""
+    if not Path("/proc/self/clear_refs").exists():
+        return float("nan")
     if start:
         Path("/proc/self/clear_refs").write_text("5")
     status = Path("/proc/self/status").read_text()
