@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 GROWTH = 16
 KEPT = 192
+# From so many results on a model is fitted to half as many.
+MANY = 512
 PARENTS = 10
 REDRAWN = 1.5
 RENEWED = 64
@@ -64,11 +66,12 @@ def refits(start: int, count: int) -> int:
 
 
 def thinned(values: Floats) -> NDArray[np.intp]:
-    """Return which results a model is fitted to: all, or the best half of `KEPT` and as many of the rest."""
-    if len(values) <= KEPT:
+    """Return which results a model is fitted to: all, or the best half of so many and as many of the rest."""
+    kept = KEPT if len(values) < MANY else KEPT // 2
+    if len(values) <= kept:
         return np.arange(len(values))
     order = np.argsort(-values, kind="stable")
-    half = KEPT // 2
+    half = kept // 2
     rest = order[half:]
     return np.sort(np.concatenate([order[:half], rest[:: -(-len(rest) // half)]]))
 
