@@ -489,4 +489,6 @@ def test_cost_grows_with_the_number_of_points() -> None:
         return time.process_time() - start
 
     spent(50)
-    assert spent(4000) < 40 * max(min(spent(400) for _ in range(2)), 0.005)
+    # The least of a few: other work on the machine only adds.
+    large, small = (min(spent(points) for _ in range(4)) for points in (4000, 400))
+    assert large < 60 * max(small, 0.01)
