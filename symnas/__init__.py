@@ -6,11 +6,12 @@ Every public name is imported when it is first used, so that `import symnas` loa
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from symnas._lazy import lazy
+from symnas._version import __version__ as __version__
+
 
 if TYPE_CHECKING:
     from symnas import algorithms as algorithms
@@ -138,17 +139,4 @@ class _Facade(ModuleType):
 sys.modules[__name__].__class__ = _Facade
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name from its module on first use."""
-    if name in _MODULES:
-        return import_module(f"symnas.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'symnas' has no attribute {name!r}")
-    value = getattr(import_module(f"symnas.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _HOMES, _MODULES)

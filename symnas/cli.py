@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from symnas import __version__
+from symnas._version import __version__
 from symnas.errors import StudyError, SymnasError
 
 _COMMANDS = {

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from types import FrameType
 from typing import Any
 
-from symnas import __version__
+from symnas._version import __version__
 from symnas.algorithm import Algorithm
 from symnas.algorithms.registry import BUILT_IN, GROUP
 from symnas.decision import Decision

@@ -1,0 +1,35 @@
+"""Facades that import nothing until a name is used, so that `import symnas` loads no torch and no database."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy(
+    package: str, homes: Mapping[str, str], modules: tuple[str, ...] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the `__getattr__` and the `__dir__` of a facade.
+
+    Args:
+        package: the facade's `__name__`.
+        homes: the module, below the package, of each public name.
+        modules: the modules and packages below the package that are public themselves.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name in modules:
+            return import_module(f"{package}.{name}")
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
+        value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        # The next look at the name finds it without asking here.
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def listed() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *homes, *modules})
+
+    return getattribute, listed
