@@ -17,7 +17,15 @@ TREE = ROOT / ".typecheck"
 def packages() -> dict[str, Path]:
     """Return the dotted name and the folder of every package that pyproject.toml installs."""
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    return {name: ROOT / setup["package-dir"][name] for name in setup["packages"]}
+    return {name: ROOT / folder(name, setup["package-dir"]) for name in setup["packages"]}
+
+
+def folder(name: str, known: dict[str, str]) -> Path:
+    """Return the folder of a package, which lies in its parent's where it is not listed itself."""
+    if name in known:
+        return Path(known[name])
+    parent, _, stem = name.rpartition(".")
+    return folder(parent, known) / stem
 
 
 def mirror() -> list[Path]:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithm import Algorithm, Capabilities, Prediction
-from symnas.algorithms.checks import whole
-from symnas.algorithms.evolution import RegularizedEvolution
-from symnas.algorithms.nsga2 import NSGA2
-from symnas.algorithms.smbo import SMBO
-from symnas.outcome import RUNNING, Outcome
+from symnas.algorithms.bayesian.smbo import SMBO
+from symnas.algorithms.common.hyperparameters import whole
+from symnas.algorithms.evolutionary.nsga2 import NSGA2
+from symnas.algorithms.evolutionary.regularized_evolution import RegularizedEvolution
+from symnas.contracts.algorithm import Algorithm, Capabilities, Prediction
+from symnas.contracts.outcome import RUNNING, Outcome
 
 if TYPE_CHECKING:
-    from symnas.batch import Batch
-    from symnas.space import Space
+    from symnas.tree.batch import Batch
+    from symnas.tree.space import Space
 
 # More columns than this, and a model of them costs more than it tells.
 WIDEST = 4000

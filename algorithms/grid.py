@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithm import Algorithm, Capabilities
-from symnas.algorithms.checks import whole
-from symnas.algorithms.unseen import keys_of
-from symnas.nodes import Branch, FloatRange, OneOf, Point
-from symnas.outcome import Outcome
-from symnas.space import Space
+from symnas.algorithms.common.hyperparameters import whole
+from symnas.algorithms.common.without_replacement import keys_of
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome
+from symnas.tree.choices import Branch, FloatRange, OneOf, Point
+from symnas.tree.space import Space
 
 if TYPE_CHECKING:
-    from symnas.batch import Batch
+    from symnas.tree.batch import Batch
 
 CHUNK = 64
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithm import Algorithm, Capabilities
-from symnas.algorithms.checks import flag, one_of
-from symnas.algorithms.unseen import Uniform, Unseen
-from symnas.outcome import Outcome
+from symnas.algorithms.common.hyperparameters import flag, one_of
+from symnas.algorithms.common.without_replacement import Uniform, Unseen
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome
 
 if TYPE_CHECKING:
-    from symnas.batch import Batch
-    from symnas.space import Space
+    from symnas.tree.batch import Batch
+    from symnas.tree.space import Space
 
 
 class Random(Algorithm):

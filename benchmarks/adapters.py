@@ -14,11 +14,11 @@ from collections.abc import Callable
 import optuna
 import pyglove as pg
 
-from symnas.algorithm import Algorithm
-from symnas.algorithms.optuna_sampler import Optuna
-from symnas.algorithms.pyglove_generator import PyGlove
-from symnas.pyglove_bridge import dna_spec, from_dna
-from symnas.testing import planted, simulate
+from symnas.algorithms.adapters.optuna.sampler import Optuna
+from symnas.algorithms.adapters.pyglove.generator import PyGlove
+from symnas.contracts.algorithm import Algorithm
+from symnas.interop.pyglove import dna_spec, from_dna
+from symnas.testing.contract import planted, simulate
 
 SPACE, EVALUATE = planted(0, points=20)
 SAMPLERS = {

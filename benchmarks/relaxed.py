@@ -22,9 +22,9 @@ from torch.utils._pytree import tree_iter
 
 import symnas
 from symnas.algorithms import DARTS, GDAS, PCDARTS, Proxyless
-from symnas.relaxed_algorithm import RelaxedAlgorithm
-from symnas.relaxed_search import network_of
-from symnas.relaxed_training import RelaxedTraining
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
+from symnas.relaxed.search import network_of
+from symnas.relaxed.training import RelaxedTraining
 
 Step = Callable[[Tensor, Tensor], None]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from symnas.nodes import Branch, FloatRange, IntRange, ManyOf, OneOf, Point
-from symnas.space import Space
+from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Point
+from symnas.tree.space import Space
 
 OPS_201 = ("none", "skip", "conv1x1", "conv3x3", "pool")
 OPS_DARTS = ("none", "max3", "avg3", "skip", "sep3", "sep5", "dil3", "dil5")

@@ -26,8 +26,8 @@ import numpy as np
 
 from spaces import one_of_grid
 from symnas.algorithms import available, resolve
+from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import SymnasError
-from symnas.outcome import Outcome, Status
 
 POINTS, CODES = 20, (0, 1, 2, 3, 4)
 MARKS = (100, 1_000, 3_000, 10_000)

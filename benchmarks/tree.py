@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from spaces import SPACES, darts
-from symnas.nodes import Branch, IntRange, OneOf
-from symnas.space import Space
+from symnas.tree.choices import Branch, IntRange, OneOf
+from symnas.tree.space import Space
 
 BATCH = 100_000
 MOVES = 20_000

@@ -20,10 +20,13 @@ from dataclasses import replace
 from typing import Any
 
 from symnas.errors import AnnotationError, Location, nearest
-from symnas.grammar import candidates as labels
-from symnas.grammar import mistakes, verdicts
-from symnas.grammar.attach import in_comprehension
-from symnas.grammar.matching import fit, items_of
+from symnas.grammar.attachment import candidates as labels
+from symnas.grammar.attachment import verdicts
+from symnas.grammar.attachment.attach import in_comprehension
+from symnas.grammar.attachment.matching import fit, items_of
+from symnas.grammar.attachment.roots import Root
+from symnas.grammar.attachment.scopes import imported_names, resolve
+from symnas.grammar.mistakes import catalogue
 from symnas.grammar.model import (
     Annotation,
     Candidate,
@@ -37,9 +40,7 @@ from symnas.grammar.model import (
     SubsetDomain,
 )
 from symnas.grammar.printer import format_domain
-from symnas.grammar.ranges import read_count, read_range
-from symnas.grammar.roots import Root
-from symnas.grammar.scopes import imported_names, resolve
+from symnas.grammar.text.ranges import read_count, read_range
 
 _FORMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "oneof": (("candidates",), ("default", "weights", "name", "shared")),
@@ -141,7 +142,7 @@ class _Reader:
         return Location(self.file, node.lineno + self.first_line - 1, start, end, line)
 
     def fail(self, node: ast.expr, code: str, **fields: object) -> AnnotationError:
-        return mistakes.mistake(code, self.location(node), **fields)
+        return catalogue.mistake(code, self.location(node), **fields)
 
     def refuse(self, node: ast.Call, what: str) -> AnnotationError:
         kind = self.kind(node) or "oneof"

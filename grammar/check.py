@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from symnas.errors import AnnotationError, Location
+from symnas.grammar.attachment.roots import Root, list_roots
 from symnas.grammar.model import (
     Annotation,
     Default,
@@ -19,7 +20,6 @@ from symnas.grammar.model import (
 )
 from symnas.grammar.module import parse_module
 from symnas.grammar.printer import format_domain
-from symnas.grammar.roots import Root, list_roots
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symnas.errors import AnnotationError, Location
-from symnas.grammar import mistakes
-from symnas.grammar.annotation import read
-from symnas.grammar.attach import Line, attach
+from symnas.grammar.attachment.attach import Line, attach
+from symnas.grammar.attachment.naming import Parameters
+from symnas.grammar.attachment.roots import Root, list_roots
+from symnas.grammar.attachment.signatures import signatures_of
 from symnas.grammar.calls import find_calls
-from symnas.grammar.comments import Comment, LogicalLine, find_comments
+from symnas.grammar.mistakes import catalogue
 from symnas.grammar.model import Annotation, ParsedModule, Requirement
-from symnas.grammar.naming import Parameters
-from symnas.grammar.passage import lines_of
-from symnas.grammar.quiet import parse_module_text
-from symnas.grammar.roots import Root, list_roots
-from symnas.grammar.signatures import signatures_of
+from symnas.grammar.text.annotation import read
+from symnas.grammar.text.comments import Comment, LogicalLine, find_comments
+from symnas.grammar.text.parse_python import parse_module_text
+from symnas.grammar.text.passage import lines_of
 
 
 def parse_module(
@@ -61,7 +61,7 @@ def _unreadable(source: str, filename: str, first_line: int, error: Exception) -
     text = lines[min(line, len(lines)) - 1]
     place = Location(filename, line + first_line - 1, column, column + 1, text)
     reason = getattr(error, "msg", None) or str(error)
-    found = mistakes.mistake("python-syntax", place, given=reason)
+    found = catalogue.mistake("python-syntax", place, given=reason)
     return ParsedModule(ast.Module([], []), (), (found,))
 
 
@@ -116,7 +116,7 @@ class _Module:
     def add(self, comment: Comment) -> None:
         text = read(comment.passage)
         if comment.logical is None:
-            raise mistakes.mistake("nothing-follows", comment.passage.whole)
+            raise catalogue.mistake("nothing-follows", comment.passage.whole)
         if text.domain is None:
             statement, scope = self.statement_at(comment.logical)
             place = comment.passage.whole
@@ -201,7 +201,7 @@ class _Module:
         if code == "described-twice" and first.location.line > second.location.line:
             first, second = second, first
         given = f"`{ast.unparse(second.node)}`"
-        return mistakes.mistake(code, second.location, given=given, line=first.location.line)
+        return catalogue.mistake(code, second.location, given=given, line=first.location.line)
 
 
 def _bodies(node: ast.stmt) -> list[ast.stmt]:

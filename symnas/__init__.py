@@ -5,85 +5,82 @@ Every public name is imported when it is first used, so that `import symnas` loa
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from symnas._lazy import lazy
 from symnas._version import __version__ as __version__
 
-
 if TYPE_CHECKING:
     from symnas import algorithms as algorithms
     from symnas import errors as errors
-    from symnas.algorithm import Algorithm as Algorithm
-    from symnas.algorithm import Capabilities as Capabilities
-    from symnas.algorithm import Prediction as Prediction
-    from symnas.batch import Batch as Batch
-    from symnas.choices import floatv as floatv
-    from symnas.choices import intv as intv
-    from symnas.choices import manyof as manyof
-    from symnas.choices import oneof as oneof
-    from symnas.choices import permutate as permutate
-    from symnas.decision import Decision as Decision
+    from symnas.contracts.algorithm import Algorithm as Algorithm
+    from symnas.contracts.algorithm import Capabilities as Capabilities
+    from symnas.contracts.algorithm import Prediction as Prediction
+    from symnas.contracts.outcome import Outcome as Outcome
+    from symnas.contracts.outcome import Status as Status
     from symnas.errors import SymnasError as SymnasError
-    from symnas.nodes import Branch as Branch
-    from symnas.nodes import FloatRange as FloatRange
-    from symnas.nodes import Guard as Guard
-    from symnas.nodes import IntRange as IntRange
-    from symnas.nodes import ManyOf as ManyOf
-    from symnas.nodes import OneOf as OneOf
-    from symnas.nodes import Permutation as Permutation
-    from symnas.nodes import Point as Point
-    from symnas.nodes import Tied as Tied
-    from symnas.outcome import Outcome as Outcome
-    from symnas.outcome import Status as Status
-    from symnas.program import Program as Program
-    from symnas.program import program as program
-    from symnas.rank_correlation import rank_correlation as rank_correlation
-    from symnas.search import search as search
-    from symnas.shared_weights import SharedWeights as SharedWeights
-    from symnas.space import Space as Space
-    from symnas.space import product as product
-    from symnas.study import Study as Study
-    from symnas.study import load_study as load_study
-    from symnas.study import studies as studies
-    from symnas.task import Task as Task
+    from symnas.frontend.choice_calls import floatv as floatv
+    from symnas.frontend.choice_calls import intv as intv
+    from symnas.frontend.choice_calls import manyof as manyof
+    from symnas.frontend.choice_calls import oneof as oneof
+    from symnas.frontend.choice_calls import permutate as permutate
+    from symnas.oneshot.estimator import SharedWeights as SharedWeights
+    from symnas.oneshot.rank_correlation import rank_correlation as rank_correlation
+    from symnas.programs.program import Program as Program
+    from symnas.programs.program import program as program
+    from symnas.study.search import search as search
+    from symnas.study.study import Study as Study
+    from symnas.study.study import load_study as load_study
+    from symnas.study.study import studies as studies
+    from symnas.training.task import Task as Task
+    from symnas.tree.batch import Batch as Batch
+    from symnas.tree.choices import Branch as Branch
+    from symnas.tree.choices import FloatRange as FloatRange
+    from symnas.tree.choices import Guard as Guard
+    from symnas.tree.choices import IntRange as IntRange
+    from symnas.tree.choices import ManyOf as ManyOf
+    from symnas.tree.choices import OneOf as OneOf
+    from symnas.tree.choices import Permutation as Permutation
+    from symnas.tree.choices import Point as Point
+    from symnas.tree.choices import Tied as Tied
+    from symnas.tree.decision import Decision as Decision
+    from symnas.tree.space import Space as Space
+    from symnas.tree.space import product as product
 
 _HOMES = {
-    "Algorithm": "algorithm",
-    "Batch": "batch",
-    "Branch": "nodes",
-    "Capabilities": "algorithm",
-    "Decision": "decision",
-    "FloatRange": "nodes",
-    "Guard": "nodes",
-    "IntRange": "nodes",
-    "ManyOf": "nodes",
-    "OneOf": "nodes",
-    "Outcome": "outcome",
-    "Permutation": "nodes",
-    "Point": "nodes",
-    "Prediction": "algorithm",
-    "Program": "program",
-    "SharedWeights": "shared_weights",
-    "Space": "space",
-    "Status": "outcome",
-    "Study": "study",
+    "Algorithm": "contracts.algorithm",
+    "Batch": "tree.batch",
+    "Branch": "tree.choices",
+    "Capabilities": "contracts.algorithm",
+    "Decision": "tree.decision",
+    "FloatRange": "tree.choices",
+    "Guard": "tree.choices",
+    "IntRange": "tree.choices",
+    "ManyOf": "tree.choices",
+    "OneOf": "tree.choices",
+    "Outcome": "contracts.outcome",
+    "Permutation": "tree.choices",
+    "Point": "tree.choices",
+    "Prediction": "contracts.algorithm",
+    "Program": "programs.program",
+    "SharedWeights": "oneshot.estimator",
+    "Space": "tree.space",
+    "Status": "contracts.outcome",
+    "Study": "study.study",
     "SymnasError": "errors",
-    "Task": "task",
-    "Tied": "nodes",
-    "floatv": "choices",
-    "intv": "choices",
-    "load_study": "study",
-    "manyof": "choices",
-    "oneof": "choices",
-    "permutate": "choices",
-    "product": "space",
-    "program": "program",
-    "rank_correlation": "rank_correlation",
-    "search": "search",
-    "studies": "study",
+    "Task": "training.task",
+    "Tied": "tree.choices",
+    "floatv": "frontend.choice_calls",
+    "intv": "frontend.choice_calls",
+    "load_study": "study.study",
+    "manyof": "frontend.choice_calls",
+    "oneof": "frontend.choice_calls",
+    "permutate": "frontend.choice_calls",
+    "product": "tree.space",
+    "program": "programs.program",
+    "rank_correlation": "oneshot.rank_correlation",
+    "search": "study.search",
+    "studies": "study.study",
 }
 _MODULES = ("algorithms", "errors")
 
@@ -125,18 +122,5 @@ __all__ = [
     "search",
     "studies",
 ]
-
-
-class _Facade(ModuleType):
-    """The package, in which a public function wins over the module of the same name (`program`, `search`)."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # Importing the module symnas.program sets this attribute; symnas.program(...) must stay the function.
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Facade
-
 
 __getattr__, __dir__ = lazy(__name__, _HOMES, _MODULES)

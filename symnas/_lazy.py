@@ -1,4 +1,4 @@
-"""Facades that import nothing until a name is used, so that `import symnas` loads no torch and no database."""
+"""Facades that import nothing until a name is used: `import symnas` loads no torch and no database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def lazy(
 
     Args:
         package: the facade's `__name__`.
-        homes: the module, below the package, of each public name.
+        homes: the module of each public name, below the package unless it begins with `symnas.`.
         modules: the modules and packages below the package that are public themselves.
     """
 
@@ -24,7 +24,8 @@ def lazy(
             return import_module(f"{package}.{name}")
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)
-        value = getattr(import_module(f"{package}.{homes[name]}"), name)
+        home = homes[name] if homes[name].startswith("symnas.") else f"{package}.{homes[name]}"
+        value = getattr(import_module(home), name)
         # The next look at the name finds it without asking here.
         setattr(sys.modules[package], name, value)
         return value

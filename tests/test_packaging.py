@@ -15,7 +15,16 @@ import symnas
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PROJECT["tool"]["setuptools"]["packages"]
-FOLDERS = PROJECT["tool"]["setuptools"]["package-dir"]
+ROOTS = PROJECT["tool"]["setuptools"]["package-dir"]
+
+
+def folder(package: str) -> str:
+    """Return the folder of a package, which lies in its parent's where it is not listed itself."""
+    parent, _, stem = package.rpartition(".")
+    return ROOTS[package] if package in ROOTS else f"{folder(parent)}/{stem}"
+
+
+FOLDERS = {package: folder(package) for package in PACKAGES}
 CHECKOUT = pytest.mark.skipif(not (ROOT / "grammar").is_dir(), reason="tests an installed wheel")
 
 
@@ -28,7 +37,7 @@ def test_every_folder_with_code_is_listed() -> None:
         if parts[0] not in not_installed and not parts[0].startswith("."):
             found.add("/".join(parts))
     assert found == set(FOLDERS.values())
-    assert set(FOLDERS) == set(PACKAGES)
+    assert len(set(PACKAGES)) == len(PACKAGES)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

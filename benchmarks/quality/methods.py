@@ -11,10 +11,10 @@ import numpy as np
 
 from benchmarks.quality import native, peers
 from benchmarks.quality.problems import SYNTHETIC, TUNING
-from symnas.algorithms.registry import resolve
-from symnas.decision import Decision
-from symnas.outcome import RUNNING, Outcome, Status
-from symnas.space import Space
+from symnas.contracts.outcome import RUNNING, Outcome, Status
+from symnas.contracts.registry import resolve
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 Evaluate = Callable[[Decision], float]
 Search = Callable[[Space, Evaluate, int, int], None]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from symnas.nodes import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point, Value
-from symnas.space import Space
+from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point, Value
+from symnas.tree.space import Space
 
 
 def walk(space: Space, choose: Callable[[Point], Value]) -> dict[str, Value]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality import native
-from symnas.decision import Decision
-from symnas.space import Space
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 Evaluate = Callable[[Decision], float]
 

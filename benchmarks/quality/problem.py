@@ -8,9 +8,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.batch import Batch
-from symnas.decision import Decision
-from symnas.space import Space
+from symnas.tree.batch import Batch
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 Floats = NDArray[np.float64]
 

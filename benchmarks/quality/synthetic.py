@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.problem import Floats, Problem
-from symnas.batch import Batch
-from symnas.nodes import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
-from symnas.space import Space
+from symnas.tree.batch import Batch
+from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
+from symnas.tree.space import Space
 
 Score = Callable[[Floats], Floats]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symnas.algorithm import Algorithm
 from symnas.algorithms.auto import WIDEST, Auto
-from symnas.algorithms.evolution import RegularizedEvolution
-from symnas.algorithms.nsga2 import NSGA2
-from symnas.algorithms.smbo import SMBO
-from symnas.nodes import OneOf
-from symnas.outcome import Outcome, Status
-from symnas.space import Space
-from symnas.testing import AlgorithmContract, planted, simulate
+from symnas.algorithms.bayesian.smbo import SMBO
+from symnas.algorithms.evolutionary.nsga2 import NSGA2
+from symnas.algorithms.evolutionary.regularized_evolution import RegularizedEvolution
+from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.outcome import Outcome, Status
+from symnas.testing.contract import AlgorithmContract, planted, simulate
+from symnas.tree.choices import OneOf
+from symnas.tree.space import Space
 
 
 class TestAuto(AlgorithmContract):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from symnas.algorithms import Grid, Random, RegularizedEvolution
+from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.errors import AlgorithmError
-from symnas.nodes import Branch, FloatRange, IntRange, ManyOf, OneOf
-from symnas.outcome import RUNNING, Outcome, Status
-from symnas.space import Space
-from symnas.testing import simulate
+from symnas.testing.contract import simulate
+from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf
+from symnas.tree.space import Space
 
 
 def done(value: float) -> Outcome:

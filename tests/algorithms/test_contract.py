@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from symnas.algorithm import Algorithm
 from symnas.algorithms import Grid, Random, RegularizedEvolution
-from symnas.testing import AlgorithmContract
+from symnas.contracts.algorithm import Algorithm
+from symnas.testing.contract import AlgorithmContract
 
 
 class TestRandom(AlgorithmContract):

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import spaces
 
-from symnas.algorithm import Algorithm
 from symnas.algorithms import NSGA2, LocalSearch, RegularizedEvolution
-from symnas.decision import Decision
-from symnas.outcome import Outcome, Status
-from symnas.testing import simulate, small_space
+from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.outcome import Outcome, Status
+from symnas.testing.contract import simulate, small_space
+from symnas.tree.decision import Decision
 
 NEW = [
     RegularizedEvolution(population=5, tournament=2, crossover=0.5, adaptive=True, repeats=False),

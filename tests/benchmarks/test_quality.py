@@ -19,9 +19,9 @@ from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, VARIED, get
 from benchmarks.quality.run import Recorder, Trace
 from benchmarks.quality.tables import Table, table
 from symnas.algorithms.auto import WIDEST, Auto
-from symnas.decision import Decision
-from symnas.nodes import FloatRange, IntRange, OneOf
-from symnas.space import Space
+from symnas.tree.choices import FloatRange, IntRange, OneOf
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 # ---------------------------------------------------------------- problems
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from symnas.decision import Decision
-from symnas.nodes import OneOf
-from symnas.space import Space
+from symnas.tree.choices import OneOf
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nested"
 

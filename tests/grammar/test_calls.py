@@ -71,7 +71,7 @@ def test_both_spellings_describe_alike() -> None:
         ("import symnas", "symnas.oneof([1, 2])"),
         ("import symnas as s", "s.oneof([1, 2])"),
         ("from symnas import oneof as pick", "pick([1, 2])"),
-        ("from symnas.choices import oneof", "oneof([1, 2])"),
+        ("from symnas.frontend.choice_calls import oneof", "oneof([1, 2])"),
         ("from symnas import *", "oneof([1, 2])"),
     ],
 )

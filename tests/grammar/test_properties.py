@@ -12,11 +12,11 @@ from symnas.grammar import (
     RangeDomain,
     format_annotation,
     format_domain,
-    mistakes,
     parse_annotation,
     parse_module,
 )
-from symnas.grammar.matching import fit
+from symnas.grammar.attachment.matching import fit
+from symnas.grammar.mistakes import catalogue
 
 RESERVED = {"shared", "require", "order", "log", "same", "_"}
 names = st.from_regex(r"[a-z][a-z_]{0,5}", fullmatch=True).filter(
@@ -109,7 +109,7 @@ def test_reading_a_print_gives_the_same(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet="{}[]()ab1. ,:@'\"xofin#=\n-", max_size=25))
 def test_any_text_is_read_or_refused_by_name(text: str) -> None:
-    assert code_of(text) in {None, *(entry.code for entry in mistakes.ALL)}
+    assert code_of(text) in {None, *(entry.code for entry in catalogue.ALL)}
 
 
 @settings(max_examples=100, deadline=None)

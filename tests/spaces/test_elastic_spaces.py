@@ -21,9 +21,9 @@ from supernets import difference, law
 import symnas
 import symnas.spaces
 from symnas import Program
-from symnas.cli import main
-from symnas.profile import profile
-from symnas.supernet import Supernet
+from symnas.cli.app import main
+from symnas.cost.profile import profile
+from symnas.supernet.supernet import Supernet
 
 FOLDER = Path(symnas.spaces.__path__[0])
 

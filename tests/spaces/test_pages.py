@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import symnas.spaces
-from symnas.cli import main
+from symnas.cli.app import main
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(Path(symnas.spaces.__path__[0]).glob("[!_]*.py"))

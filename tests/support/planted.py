@@ -10,10 +10,10 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from symnas.exploration import Code, Decided, Knowledge, Met, Trace
-from symnas.nodes import FloatRange, OneOf, Point
-from symnas.tracking import Tracker, chain
-from symnas.tracking_pass import instrument
+from symnas.survey.dependence.rewrite import instrument
+from symnas.survey.dependence.tracker import Tracker, chain
+from symnas.survey.knowledge import Code, Decided, Knowledge, Met, Trace
+from symnas.tree.choices import FloatRange, OneOf, Point
 
 
 def choose(name: str, candidates: Any) -> Any:

@@ -12,7 +12,7 @@ import torch
 
 import symnas
 
-MODELS = Path(__file__).parents[1] / "symnas" / "models"
+MODELS = Path(__file__).with_name("models")
 
 
 def images(side: int = 16) -> tuple[torch.Tensor, ...]:

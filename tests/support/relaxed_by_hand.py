@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symnas.nodes import Branch, ManyOf, OneOf
-from symnas.relaxation import Mix, RelaxedPoint
-from symnas.relaxed_mixing import Place
-from symnas.space import Space
+from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.relaxed.mixing import Place
+from symnas.tree.choices import Branch, ManyOf, OneOf
+from symnas.tree.space import Space
 
 OPS = ("linear", "skip", "none")
 INNER = tuple(Branch((i,), (OneOf(f"{name}.op", OPS[:2]),)) for i, name in enumerate(("first", "second")))

@@ -9,8 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from symnas.decision import Decision
-from symnas.nodes import (
+from symnas.tree.choices import (
     Branch,
     FloatRange,
     Guard,
@@ -22,7 +21,8 @@ from symnas.nodes import (
     Point,
     Tied,
 )
-from symnas.space import Space
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 LABELS: list[Label] = ["relu", "nn.Conv2d(c, c, 3)", "a.b[0]", 1, True, 1.0, None, False, 0, -2.5, "", "="]
 

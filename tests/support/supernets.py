@@ -10,7 +10,7 @@ import torch
 from real_models import CASES, program_of
 
 import symnas
-from symnas.supernet import Supernet
+from symnas.supernet.supernet import Supernet
 
 
 def supernet_of(name: str, traced: bool = True, **options: Any) -> Supernet:

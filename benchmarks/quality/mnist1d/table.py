@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 import symnas
 from benchmarks.quality.problem import Floats, Problem
-from symnas.batch import Batch
-from symnas.decision import Decision
-from symnas.space import Space
+from symnas.tree.batch import Batch
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
 
 FOLDER = Path(__file__).resolve().parent
 TABLE = FOLDER / "table.csv"

@@ -1,0 +1,295 @@
+"""Sequential model-based optimisation over trees."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithms.bayesian.acquisition import ACQUISITIONS, scores
+from symnas.algorithms.bayesian.acquisition_search import Candidates
+from symnas.algorithms.bayesian.target_transforms import TARGETS, Targets
+from symnas.algorithms.common.history import History
+from symnas.algorithms.common.hyperparameters import one_of, share, weight, whole
+from symnas.algorithms.common.without_replacement import keys_of
+from symnas.algorithms.surrogates.base import SURROGATES, Model, Surrogate, make
+from symnas.algorithms.surrogates.embedding import Embedding
+from symnas.contracts.algorithm import Algorithm, Capabilities, Prediction
+from symnas.contracts.outcome import Outcome
+from symnas.errors import AlgorithmError
+from symnas.tree.batch import Batch
+
+if TYPE_CHECKING:
+    from symnas.tree.space import Space
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+# Of as many random decisions each founder is the one furthest from all others.
+SPREAD = 64
+MOST_BETWEEN_FITS = 64
+MOST_PENDING = 64
+# From so many observations on a model holds half of what it held before.
+MANY = 512
+ROUNDS = 6
+
+
+class SMBO(Algorithm):
+    """Model what was observed, try what the model finds most promising, and model again.
+
+    After `initial` founders, spread over the space, every proposal maximises an acquisition function of a
+    surrogate over random decisions, mutations and recombinations of the best, and their neighbours in turn.
+    Decisions that still run are taken to become what the model expects of them, so that others are proposed
+    meanwhile. Trials without a result count as worse than
+    all others. No decision comes twice.
+
+    Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
+    2011, and Negrinho and Gordon: DeepArchitect, 2017 (arXiv:1704.08792), for the loop. What the defaults are
+    and why is said, with measurements, in docs/algorithms.md.
+
+    Args:
+        surrogate: `"gp"`, a Gaussian process over trees in closed form; `"gpytorch"`, the same through
+            GPyTorch; `"forest"`, a random forest; `"ridge"`, Bayesian ridge on single values and on pairs;
+            `"ngrams"`, ridge on n-grams of the path as in DeepArchitect; `"networks"`, an ensemble of
+            networks on path encodings as in BANANAS.
+        acquisition: `"ei"`, expected improvement over the best that the model expects of anything tried;
+            `"ucb"`; `"thompson"`, independent draws.
+        kappa: how many standard deviations `"ucb"` adds to the mean.
+        targets: how values are scaled for the model: `"soft"`, logarithmically below the median; `"plain"`;
+            `"rank"`, by normal scores.
+        initial: how many decisions are tried before the model is asked.
+        pool: how many candidates are drawn per proposal.
+        drawn: the share of them drawn at random; the others stem from the best.
+        parents: how many of the best they stem from.
+        starts: from how many of them neighbours are climbed; 0 for none.
+        keep: how many trials the model holds at most, half of them the best, half spread over the rest; half
+            as many after 512 trials, so that a proposal gets cheaper where many are made.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(
+        self,
+        *,
+        surrogate: str = "gp",
+        acquisition: str = "ei",
+        kappa: float = 1.0,
+        targets: str = "soft",
+        initial: int = 5,
+        pool: int = 300,
+        drawn: float = 0.4,
+        parents: int = 8,
+        starts: int = 2,
+        keep: int = 192,
+    ) -> None:
+        one_of("surrogate", surrogate, tuple(SURROGATES))
+        one_of("acquisition", acquisition, ACQUISITIONS)
+        one_of("targets", targets, TARGETS)
+        self.surrogate = surrogate
+        self.acquisition = acquisition
+        self.kappa = weight("kappa", kappa)
+        self.targets = targets
+        self.initial = whole("initial", initial, 1)
+        self.pool = whole("pool", pool, 1)
+        self.drawn = share("drawn", drawn)
+        self.parents = whole("parents", parents, 1)
+        self.starts = whole("starts", starts, 0)
+        self.keep = whole("keep", keep, 2)
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+        self._history = History(space)
+        self._candidates = Candidates(space, self._history.unseen)
+        self._recipe: Surrogate = make(self.surrogate)
+        self._embedding: Embedding | None = None
+        self._fits = _Fits(self._history, self._recipe, self.targets, self.keep)
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Remember results, and what runs."""
+        self._history.add(batch, outcomes)
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return what the surrogate expects of decisions, on the scale on which trials report.
+
+        Args:
+            batch: the decisions.
+
+        Raises:
+            AlgorithmError: no trial gave a result so far.
+        """
+        if not self._fits.ready:
+            raise AlgorithmError(
+                f"expectations are learned from results, and none of {self._history.count} finished trials "
+                "gave one: predict after a trial is done"
+            )
+        model, scale = self._fits.latest()
+        return scale.expectation(model.predict(batch))
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:
+        """Return founders at first, then what maximises the acquisition; each proposal heeds the others."""
+        running = self._history.running
+        known = self._history.count + len(running)
+        founders = min(n, self.initial - known) if self._fits.ready else n
+        taken: set[Hashable] = set()
+        parts: list[Batch] = []
+        if founders > 0:
+            parts = self._found(founders, running, taken, rng)
+        if n > founders:
+            parts += self._promising(n - max(founders, 0), running, parts, taken, rng)
+        return Batch.concat(parts) if parts else Batch.empty(self._space)
+
+    # ------------------------------------------------------------ founders
+
+    def _found(self, n: int, running: Batch, taken: set[Hashable], rng: np.random.Generator) -> list[Batch]:
+        """Return decisions far from each other and from all that was tried."""
+        embedding = self._coordinates()
+        last = np.arange(max(0, self._history.count - SPREAD), self._history.count)
+        rows = embedding(Batch.concat([self._history.rows(last), running]))
+        parts: list[Batch] = []
+        for _ in range(n):
+            some = self._history.unseen.draw(SPREAD, rng, taken)
+            if not len(some):
+                break
+            places = embedding(some)
+            apart = ((places[:, None] - rows) ** 2 @ embedding.shares).min(axis=1, initial=np.inf)
+            best = int(apart.argmax())
+            parts.append(some[best : best + 1])
+            rows = np.concatenate([rows, places[best : best + 1]])
+            taken.update(keys_of(parts[-1]))
+        return parts
+
+    def _coordinates(self) -> Embedding:
+        if self._embedding is None:
+            self._embedding = Embedding(self._space)
+        return self._embedding
+
+    # ------------------------------------------------------------ what the model finds promising
+
+    def _promising(
+        self,
+        n: int,
+        running: Batch,
+        founders: list[Batch],
+        taken: set[Hashable],
+        rng: np.random.Generator,
+    ) -> list[Batch]:
+        model, scale = self._fits.latest()
+        fitted = model.fitted
+        best = int(fitted.argmax())
+        top = np.argsort(-fitted, kind="stable")[: self.parents]
+        incumbents = self._history.rows(self._fits.rows[top])
+        values = scale.values[self._fits.rows]
+        pending = Batch.concat([running[-MOST_PENDING:], *founders])
+        parts: list[Batch] = []
+        for _ in range(n):
+            if len(pending):
+                values = np.concatenate([values, model.predict(pending).mean])
+                model = model.updated(pending, values)
+            pending = self._best(model, best, float(fitted[best]), incumbents, taken, rng)
+            if not len(pending):
+                break
+            taken.update(keys_of(pending))
+            parts.append(pending)
+        return parts
+
+    def _best(
+        self,
+        model: Model,
+        best: int,
+        height: float,
+        incumbents: Batch,
+        taken: set[Hashable],
+        rng: np.random.Generator,
+    ) -> Batch:
+        pool = self._candidates.pool(self.pool, incumbents, rng, taken, self.drawn)
+        if not len(pool):
+            return pool
+        # Draws are no function of a decision, so there is nothing to climb.
+        starts = 0 if self.acquisition == "thompson" else self.starts
+
+        def score(batch: Batch) -> Floats:
+            improving = self.acquisition == "ei"
+            expected = model.gains(batch, best) if improving else model.predict(batch)
+            return scores(self.acquisition, expected, height, self.kappa, rng)
+
+        return self._candidates.climb(pool, score, rng, taken, starts=starts, rounds=ROUNDS)
+
+
+class _Fits:
+    """The model of what was observed so far, a function of the observations alone.
+
+    Fits take place at counts of observations that are fixed in advance; in between, models are updated, one
+    observation at a time. So the same observations give the same model, whenever it is asked for.
+
+    Args:
+        history: the observations.
+        recipe: what fits models.
+        targets: how values are scaled.
+        keep: how many rows a fit has at most.
+    """
+
+    def __init__(self, history: History, recipe: Surrogate, targets: str, keep: int) -> None:
+        self._history = history
+        self._recipe = recipe
+        self._targets = targets
+        self._keep = keep
+        self._schedule = [1]
+        self._base = 0
+        self._count = 0
+        self._latest: tuple[Model, Targets] | None = None
+        self.rows: Places = np.empty(0, np.intp)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a result to learn from."""
+        return bool(np.isfinite(self._history.values).any())
+
+    def latest(self) -> tuple[Model, Targets]:
+        """Return the model and the scale of its values; at least one result is needed."""
+        count = self._history.count
+        if self._latest is not None and self._count == count:
+            return self._latest
+        base = self._base_of(count)
+        if self._latest is None or base != self._base:
+            self._base = self._count = base
+            values = self._history.values[:base]
+            self.rows = thinned(values, self._keep if base < MANY else max(2, self._keep // 2))
+            scale = Targets.of(self._targets, values)
+            batch = self._history.rows(self.rows)
+            self._latest = self._recipe.fit(self._history.space, batch, scale.values[self.rows]), scale
+        if self._count < count:
+            scale = Targets.of(self._targets, self._history.values)
+            new = np.arange(self._count, count)
+            self.rows = np.concatenate([self.rows, new])
+            model = self._latest[0].updated(self._history.rows(new), scale.values[self.rows])
+            self._count = count
+            self._latest = model, scale
+        return self._latest
+
+    def _base_of(self, count: int) -> int:
+        """Return the last count at which a fit is due; the present one where there was no result then."""
+        while self._schedule[-1] <= count:
+            last = self._schedule[-1]
+            self._schedule.append(
+                last + max(1, min(int(last * (self._recipe.growth - 1.0)), MOST_BETWEEN_FITS))
+            )
+        base = self._schedule[int(np.searchsorted(self._schedule, count, side="right")) - 1]
+        return base if np.isfinite(self._history.values[:base]).any() else count
+
+
+def thinned(values: Floats, keep: int) -> Places:
+    """Return which observations a model holds: all, or half of `keep` the best, half spread over the rest.
+
+    Args:
+        values: (rows,) NaN where there was no result.
+        keep: how many at most.
+    """
+    if len(values) <= keep:
+        return np.arange(len(values))
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
+    best, rest = order[: keep - keep // 2], np.sort(order[keep - keep // 2 :])
+    others = rest[np.linspace(0, len(rest) - 1, keep // 2).astype(np.intp)]
+    return np.sort(np.concatenate([best, others]))

@@ -1,0 +1,1 @@
+"""What algorithms share: history of outcomes, checks of hyperparameters, draws without replacement."""

@@ -1,0 +1,174 @@
+"""Asynchronous successive halving."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symnas.algorithms.common.without_replacement import keys_of
+from symnas.algorithms.multi_fidelity.rungs import Halver, InnerOptions, Values, best_first, usable
+from symnas.contracts.outcome import RUNNING, Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from symnas.contracts.fidelity import Proposal
+    from symnas.tree.batch import Batch
+    from symnas.tree.space import Space
+
+
+class Rung:
+    """What has been tried at one fidelity, and who of it has gone on.
+
+    Args:
+        factor: the best of so many may go on.
+    """
+
+    def __init__(self, factor: int) -> None:
+        self._factor = factor
+        self._rows: list[Batch] = []
+        self._values: list[Values | None] = []
+        self._places: dict[Hashable, int] = {}
+        self._gone: set[int] = set()
+        # With one objective: (-value, place) of all that have a value, and of those that have not gone on.
+        self._sorted: list[tuple[float, int]] = []
+        self._here: list[tuple[float, int]] = []
+        self._order: list[int] | None = None
+
+    def __len__(self) -> int:
+        """Return how many trials have ended here, however they ended."""
+        return len(self._rows)
+
+    def add(self, key: Hashable, row: Batch, values: Values | None) -> None:
+        """Take note of a result; of a decision that is known already, the first one stands."""
+        if key in self._places:
+            return
+        place = self._places[key] = len(self._rows)
+        self._rows.append(row)
+        self._values.append(values if usable(values) else None)
+        self._order = None
+        if values is not None and usable(values) and len(values) == 1:
+            insort(self._sorted, (-values[0], place))
+            insort(self._here, (-values[0], place))
+
+    def went_on(self, key: Hashable) -> None:
+        """Take note that a decision has been handed out at the next fidelity."""
+        place = self._places.get(key)
+        values = None if place is None else self._values[place]
+        if place is None or place in self._gone:
+            return
+        self._gone.add(place)
+        if values is not None and len(values) == 1:
+            del self._here[bisect_left(self._here, (-values[0], place))]
+
+    def promotable(self) -> Iterator[Batch]:
+        """Yield those among the best `1/factor` that have not gone on, best first."""
+        count = len(self._rows) // self._factor
+        if self._sorted:
+            for item in self._here:
+                if bisect_left(self._sorted, item) >= count:
+                    return
+                yield self._rows[item[1]]
+            return
+        for place in self._ranked()[:count]:
+            if place not in self._gone:
+                yield self._rows[place]
+
+    def staying(self) -> Iterator[Batch]:
+        """Yield all that may go on one day, best first."""
+        for place in (place for _, place in self._here) if self._sorted else self._ranked():
+            if place not in self._gone:
+                yield self._rows[place]
+
+    def _ranked(self) -> list[int]:
+        if self._order is None:
+            self._order = best_first(self._values)
+        return self._order
+
+
+class ASHA(Halver):
+    """Successive halving in which nobody waits: who is among the best `1/factor` of a rung goes on at once.
+
+    Asked for a trial, it looks from the highest rung down for one that may go on; where there is none, the
+    inner algorithm proposes a new decision for the lowest. So any number of workers is kept busy, and a
+    decision may go on long after it was tried.
+
+    With several objectives trials are compared by fronts and then by an epsilon net (see `rungs.best_first`;
+    Schmucker et al. 2021).
+
+    The inner algorithm is told every result as it comes, so a decision that goes on is told again, with its
+    value at the fidelity that it has reached by then.
+
+    Li, Jamieson, Rostamizadeh, Gonina, Ben-Tzur, Hardt, Recht, Talwalkar: A System for Massively Parallel
+    Hyperparameter Tuning, MLSys 2020 (arXiv:1810.05934), algorithm 2, with the published factor of 4. Trials
+    without a result count as members of their rung. The paper's early-stopping rate s is `low * factor ** s`.
+
+    Args:
+        inner: name of the algorithm that proposes decisions.
+        inner_options: its options, as pairs or as `"population=20,tournament=5"`.
+        factor: ratio of the rungs' fidelities, and the inverse of the share that goes on.
+        low: lowest fidelity; None takes the evaluator's, or 1.
+        high: highest fidelity (epochs, steps); None takes the evaluator's.
+    """
+
+    def __init__(
+        self,
+        *,
+        inner: str = "random",
+        inner_options: InnerOptions = (),
+        factor: int = 4,
+        low: int | None = None,
+        high: int | None = None,
+    ) -> None:
+        self._keep(inner, inner_options, factor, low, high)
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        super().setup(space)
+        self._rungs = [Rung(self.factor) for _ in self._ladder]
+
+    def propose(self, n: int, rng: np.random.Generator) -> Proposal:
+        """Return those that go on, from the highest rung down, then new decisions."""
+        rows: list[Batch] = []
+        fidelities: list[int] = []
+        for level in range(len(self._ladder) - 2, -1, -1):
+            for row in self._rungs[level].promotable():
+                if len(rows) == n:
+                    break
+                rows.append(row)
+                fidelities.append(self._ladder[level + 1])
+        if len(rows) < n:
+            fresh = self._inner.propose(n - len(rows), rng)
+            if len(fresh):
+                rows.append(fresh)
+                fidelities += [self._ladder[0]] * len(fresh)
+        return self._proposal(rows, fidelities)
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Take note of who goes on, and of results."""
+        levels = {fidelity: level for level, fidelity in enumerate(self._ladder)}
+        for place, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
+            row = batch[place : place + 1]
+            level = -1 if outcome.fidelity is None else levels.get(outcome.fidelity, -1)
+            if outcome.status is Status.RUNNING:
+                if level > 0:
+                    self._rungs[level - 1].went_on(key)
+                else:
+                    self._inner.observe(row, [RUNNING])
+                continue
+            if level >= 0:
+                self._rungs[level].add(key, row, outcome.values)
+            self._inner.observe(row, [outcome])
+
+    def paused(self, limit: int) -> Batch | None:
+        """Return those that may go on, from the highest rung down."""
+        rows: list[Batch] = []
+        for level in range(len(self._ladder) - 2, -1, -1):
+            for row in self._rungs[level].staying():
+                if len(rows) == limit:
+                    break
+                rows.append(row)
+        return type(rows[0]).concat(rows) if rows else None

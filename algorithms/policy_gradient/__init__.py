@@ -1,0 +1,35 @@
+"""Search by a policy that is trained on rewards.
+
+To read in this order: `moves` (a decision as a sequence), `policies` (factorised or recurrent), `lstm` and
+`lstm_unroll` (the network and its gradient), `reinforce`, `enas`, `conservative_rl`.
+
+Laws, in `tests/algorithms/policy_gradient`: gradients against finite differences and autograd.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symnas._lazy import lazy
+
+if TYPE_CHECKING:
+    from symnas.algorithms.policy_gradient.conservative_rl import ConservativeRL as ConservativeRL
+    from symnas.algorithms.policy_gradient.enas import ENAS as ENAS
+    from symnas.algorithms.policy_gradient.enas import ENASMacro as ENASMacro
+    from symnas.algorithms.policy_gradient.reinforce import Reinforce as Reinforce
+
+_HOMES = {
+    "ConservativeRL": "conservative_rl",
+    "ENAS": "enas",
+    "ENASMacro": "enas",
+    "Reinforce": "reinforce",
+}
+
+__all__ = [
+    "ENAS",
+    "ConservativeRL",
+    "ENASMacro",
+    "Reinforce",
+]
+
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,0 +1,291 @@
+"""Small changes to the best decisions, under a controller per class of choice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from symnas.algorithms.common.hyperparameters import flag, one_of, positive, share, weight, whole
+from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.policy_gradient.lstm import LSTM
+from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised
+from symnas.algorithms.policy_gradient.reinforce import result
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome, Status
+from symnas.tree.serialization import segments
+from symnas.tree.subsets import INACTIVE
+
+if TYPE_CHECKING:
+    from symnas.tree.batch import Batch
+    from symnas.tree.space import Space
+
+ATTEMPTS = 8
+
+
+class ConservativeRL(Algorithm):
+    """Keeps the best decisions and changes one class of choice at a time, under a controller per class.
+
+    A class is all points of one name and kind, such as the activation of every layer. A child takes a parent
+    from the best decisions, and the class whose controller is least certain more often than others: classes
+    are drawn in proportion to the entropies of what their controllers would choose, given the rest of the
+    parent. That controller then chooses all points of its class anew, and what comes into being with them;
+    everything else stays. It learns by policy gradient from how much the child's value exceeds the parent's,
+    less a moving average.
+
+    Zhou, Song, Huang, Hu: Auto-GNN: Neural Architecture Search of Graph Neural Networks, 2019
+    (arXiv:1909.03184): reinforced conservative search. Published are one parent, the best so far, a
+    controller per class, classes drawn by entropy, and the gain over the parent as reward; also weights that
+    pass from the parent to children of the same tensor shapes, which belong to the evaluator here. Ours are
+    several parents, factorised controllers, classes of single points, no repeats, gains divided by the range
+    of values, and that what comes into being under a changed choice is chosen with it.
+
+    Which decision a trial came from, and in which class they differ, is read off the two when the trial is
+    handed out. A decision that differs from each of the best in several classes teaches no controller.
+
+    Args:
+        elites: how many of the best decisions may be parents.
+        initial: how many decisions are drawn at random first.
+        controller: "lstm", which reads the rest of the parent before it chooses, as published, or
+            "factorised", which has independent logits for every point.
+        group: "name" makes a class of all points of a name and kind; "point" one of each point, which is also
+            what happens where all points have the same name and kind.
+        lr: learning rate of Adam.
+        baseline: decay of every class's moving average of gains; with 1 it stays at zero.
+        entropy: weight of the entropy in the reward.
+        temperature: divides logits.
+        tanh_constant: bounds logits from both sides; None leaves them as they are.
+        normalise: divide gains by the range of the values seen.
+        hidden: size of an LSTM's state.
+        layers: how many LSTM layers.
+        repeats: whether a decision may come again; children that equal their parent are drawn again anyway.
+        init_seed: seed of the LSTMs' first parameters.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(
+        self,
+        *,
+        elites: int = 1,
+        initial: int = 10,
+        controller: str = "lstm",
+        group: str = "name",
+        lr: float = 0.00035,
+        baseline: float = 0.95,
+        entropy: float = 1e-4,
+        temperature: float = 5.0,
+        tanh_constant: float | None = 2.5,
+        normalise: bool = False,
+        hidden: int = 100,
+        layers: int = 1,
+        repeats: bool = True,
+        init_seed: int = 0,
+    ) -> None:
+        one_of("controller", controller, ("lstm", "factorised"))
+        one_of("group", group, ("name", "point"))
+        self.elites = whole("elites", elites, 1)
+        self.initial = whole("initial", initial, 1)
+        self.controller = controller
+        self.group = group
+        self.lr = positive("lr", lr)
+        self.baseline = share("baseline", positive("baseline", baseline))
+        self.entropy = weight("entropy", entropy)
+        self.temperature = positive("temperature", temperature)
+        self.tanh_constant = None if tanh_constant is None else positive("tanh_constant", tanh_constant)
+        self.normalise = flag("normalise", normalise)
+        self.hidden = whole("hidden", hidden, 1)
+        self.layers = whole("layers", layers, 1)
+        self.repeats = flag("repeats", repeats)
+        self.init_seed = whole("init_seed", init_seed, 0)
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+        self._unseen = Unseen(space)
+        self._classes = list(classes(space, self.group).values())
+        self._class_of = {number: place for place, members in enumerate(self._classes) for number in members}
+        self._policies: dict[int, Controller] = {}
+        self._entropies: dict[tuple[int, Hashable], float] = {}
+        self._best: list[_Elite] = []
+        self._finished = 0
+        self._running: dict[Hashable, list[_Origin | None]] = {}
+        self._averages = [0.0] * len(self._classes)
+        self._low, self._high = np.inf, -np.inf
+
+    # ------------------------------------------------------------ proposing
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:
+        """Return random decisions first, then changes of the best."""
+        founders = n
+        if self._best:
+            started = self._finished + sum(map(len, self._running.values()))
+            founders = min(n, max(0, self.initial - started))
+        taken: set[Hashable] = set()
+        parts = []
+        if founders:
+            parts.append(self._found(founders, rng))
+            taken.update(keys_of(parts[0]))
+        for _ in range(n - founders):
+            child = self._child(rng, taken)
+            taken.update(keys_of(child))
+            parts.append(child)
+        return type(parts[0]).concat(parts)
+
+    def _found(self, n: int, rng: np.random.Generator) -> Batch:
+        return self._space.sample(n, rng) if self.repeats else self._unseen.draw(n, rng)
+
+    def _child(self, rng: np.random.Generator, taken: set[Hashable]) -> Batch:
+        parent = self._best[int(rng.integers(len(self._best)))]
+        child = parent.decision
+        for attempt in range(2 * ATTEMPTS):
+            # A controller that is certain repeats itself; then a plain mutation looks around.
+            if attempt < ATTEMPTS and self._classes:
+                place = self._choose(parent, rng)
+                child = self._policy(place).sample(1, rng, parent.decision, self._classes[place])
+            else:
+                child = self._space.mutate(child if attempt > ATTEMPTS else parent.decision, rng)
+            key = keys_of(child)[0]
+            if key != parent.key and (self.repeats or len(self._unseen.among(child, set(taken)))):
+                return child
+        return child if self.repeats else self._unseen.draw(1, rng, taken)
+
+    def _choose(self, parent: _Elite, rng: np.random.Generator) -> int:
+        """Draw a class in proportion to the entropy of its controller."""
+        entropies = np.array([self._entropy(place, parent) for place in range(len(self._classes))])
+        entropies = np.maximum(entropies, 0.0)
+        if not entropies.sum() > 0:
+            return int(rng.integers(len(entropies)))
+        return int(rng.choice(len(entropies), p=entropies / entropies.sum()))
+
+    def _entropy(self, place: int, parent: _Elite) -> float:
+        known = self._entropies.get((place, parent.key))
+        if known is None:
+            policy, members = self._policy(place), self._classes[place]
+            known = float(policy.entropy(parent.decision, parent.decision, members)[0])
+            self._entropies[place, parent.key] = known
+        return known
+
+    def _policy(self, place: int) -> Controller:
+        """Return the controller of a class, made when it is needed first."""
+        if place not in self._policies:
+            adam = Adam(self.lr, beta1=0.9, epsilon=1e-8)
+            bend, heat = self.tanh_constant, self.temperature
+            self._policies[place] = (
+                Factorised(self._space, temperature=heat, tanh_constant=bend, adam=adam)
+                if self.controller == "factorised"
+                else LSTM(
+                    self._space, hidden=self.hidden, layers=self.layers, heads="point", temperature=heat,
+                    tanh_constant=bend, adam=adam, init_seed=self.init_seed,
+                )
+            )  # fmt: skip
+        return self._policies[place]
+
+    # ------------------------------------------------------------ observing
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Note where trials come from when they start; learn from their gains when they end."""
+        if not self.repeats:
+            self._unseen.add(batch)
+        for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
+            decision = batch[row : row + 1]
+            if outcome.status is Status.RUNNING:
+                self._running.setdefault(key, []).append(self._origin(decision))
+                continue
+            waiting = self._running.get(key)
+            origin = waiting.pop(0) if waiting else self._origin(decision)
+            if not waiting:
+                self._running.pop(key, None)
+            self._finished += 1
+            value = result(outcome)
+            if value is not None:
+                self._low, self._high = min(self._low, value), max(self._high, value)
+            if origin is not None:
+                self._learn(decision, origin, self._low if value is None else value)
+            if value is not None:
+                self._admit(_Elite(decision, key, value))
+
+    def _origin(self, decision: Batch) -> _Origin | None:
+        """Return the elite that a decision differs from in one class only, and least of all; or None."""
+        found: tuple[int, _Origin] | None = None
+        for elite in self._best:
+            changed = self._changed(elite.decision, decision)
+            places = {self._class_of[number] for number in changed}
+            if len(places) == 1 and (found is None or len(changed) < found[0]):
+                found = len(changed), _Origin(elite, places.pop())
+        return found[1] if found else None
+
+    def _changed(self, one: Batch, other: Batch) -> set[int]:
+        """Return the numbers of the points that both have with different values."""
+        owners, real_owners = self._space.owners
+        differs = (one.codes[0] != other.codes[0]) & (one.codes[0] != INACTIVE) & (other.codes[0] != INACTIVE)
+        # NaN, where a point does not exist, is on no side of anything.
+        moved = (one.reals[0] < other.reals[0]) | (one.reals[0] > other.reals[0])
+        numbers = {*owners[differs].tolist(), *real_owners[moved].tolist()}
+        return {number for number in numbers if number in self._class_of}
+
+    def _learn(self, child: Batch, origin: _Origin, value: float) -> None:
+        place, parent = origin.place, origin.parent.decision
+        members, policy = self._classes[place], self._policy(place)
+        gain = value - origin.parent.value
+        if self.normalise and self._high > self._low:
+            gain /= self._high - self._low
+        if self.entropy:
+            gain += self.entropy * float(policy.entropy(child, parent, members)[0])
+        self._averages[place] += (1.0 - self.baseline) * (gain - self._averages[place])
+        policy.reinforce(child, np.array([gain - self._averages[place]]), parent, members)
+        self._entropies = {known: e for known, e in self._entropies.items() if known[0] != place}
+
+    def _admit(self, new: _Elite) -> None:
+        """Keep the best, the older first among equals; a known decision keeps the value that it had."""
+        if any(elite.key == new.key for elite in self._best):
+            return
+        self._best.append(new)
+        self._best.sort(key=lambda elite: -elite.value)
+        del self._best[self.elites :]
+        alive = {elite.key for elite in self._best}
+        self._entropies = {known: e for known, e in self._entropies.items() if known[1] in alive}
+
+
+@dataclass(frozen=True, slots=True)
+class _Elite:
+    """One of the best decisions, as a batch of one."""
+
+    decision: Batch
+    key: Hashable
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a trial comes from: its parent, and the class in which it differs."""
+
+    parent: _Elite
+    place: int
+
+
+def classes(space: Space, group: str = "name") -> dict[str, frozenset[int]]:
+    """Return the classes of choice of a space: the numbers of their points, by what they are called.
+
+    Args:
+        space: the space.
+        group: "name" puts together points whose addresses end in the same name (indices aside) and that are
+            of the same kind, or, where that is all of them, every point by itself; "point" does the latter.
+    """
+    points = [entry for entry in space.layout.entries if entry.mutable]
+    kinds = Counter(_class_name(entry.point.address, entry.point.kind) for entry in points)
+    found: dict[str, set[int]] = {}
+    for entry in points:
+        address = entry.point.address
+        single = group == "point" or len(kinds) == 1
+        name = address if single else _class_name(address, entry.point.kind)
+        found.setdefault(name, set()).add(entry.number)
+    return {name: frozenset(numbers) for name, numbers in found.items()}
+
+
+def _class_name(address: str, kind: str) -> str:
+    names = [segment for segment in segments(address) if not segment.startswith("[")]
+    return f"{names[-1] if names else address} ({kind})"

@@ -1,0 +1,345 @@
+"""The recurrent controller of ENAS, over any tree of decision points."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithms.policy_gradient.lstm_unroll import Told, Trail, Walker
+from symnas.algorithms.policy_gradient.moves import Places, Reals, Step, Turn
+from symnas.algorithms.policy_gradient.policies import NOTHING, SCALES, Adam, Controller, bounded
+from symnas.tree.batch import Batch
+from symnas.tree.choices import OneOf
+
+if TYPE_CHECKING:
+    import torch
+
+    from symnas.tree.space import Space
+
+Floats = NDArray[Any]
+Key = tuple[object, ...]
+
+BOUND = 0.1
+EXTREME = 3.0
+
+
+class LSTM(Controller):
+    """A stacked LSTM that decides the points of a decision in tree order, each knowing those before it.
+
+    The input of a step is the embedding of the previous choice, a learned start at first; an output head
+    turns the hidden state into logits. Every distinct kind and number of candidates has a head and an
+    embedding of its own (`heads="shared"`, as in ENAS), or every point has (`heads="point"`, as in Zoph and
+    Le 2017, arXiv:1611.01578). A real range is a logistic distribution squashed into the range, whose mean
+    and scale a head gives; what follows sees its value.
+
+    As in Pham et al. 2018 (arXiv:1802.03268) and their code: no biases, all parameters uniform in
+    [-0.1, 0.1] at first. Their attention over earlier nodes and their preference for the first two
+    operations belong to their space and are left out: an index is a choice like any other.
+
+    Training needs torch and happens on the CPU. Draws are plain numpy on the same parameters, which is
+    several times as fast for a few decisions at a time, and leaves the global generator of torch alone.
+
+    Args:
+        space: the space of the decisions.
+        hidden: size of the hidden state.
+        layers: how many LSTM layers.
+        heads: "shared" or "point".
+        temperature: divides logits.
+        tanh_constant: bounds logits; None leaves them as they are.
+        adam: how parameters are changed.
+        readout: have parameters that read a decision off the last hidden state (see `recall`).
+        init_seed: seed of the first parameters.
+        double: compute in 64 bits.
+        reduce: divides the bounded logits of choices among things that are no numbers, as ENAS does for the
+            operations of its cells.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        hidden: int = 32,
+        layers: int = 2,
+        heads: str = "shared",
+        temperature: float = 1.0,
+        tanh_constant: float | None = None,
+        adam: Adam,
+        readout: bool = False,
+        init_seed: int = 0,
+        double: bool = False,
+        reduce: float = 1.0,
+    ) -> None:
+        super().__init__(space, temperature=temperature, tanh_constant=tanh_constant, adam=adam)
+        self.reduce = reduce
+        self.hidden = hidden
+        self.layers = layers
+        self.readout = readout
+        self._number_heads(heads)
+        rng = np.random.default_rng(init_seed)
+        shapes = [(self.total + 1, hidden), (self.total, hidden)] + [(4 * hidden, hidden)] * (2 * layers)
+        if readout:
+            shapes.append((space.encoder.width, hidden + 1))
+        kind = np.float64 if double else np.float32
+        self.arrays: list[Floats] = [rng.uniform(-BOUND, BOUND, shape).astype(kind) for shape in shapes]
+        self.moments = adam.start(self.arrays)
+        self._tensors: list[torch.Tensor] = []
+
+    def _number_heads(self, heads: str) -> None:
+        """Give every head a range of rows in the matrices of embeddings and of output weights."""
+        self.head_of: dict[int, int] = {}
+        known: dict[Key, int] = {}
+        self.sizes: list[int] = []
+        for number, step in self.moves.steps.items():
+            key: Key = (step.kind, step.options, *([number] if heads == "point" else []))
+            if key not in known:
+                known[key] = len(self.sizes)
+                self.sizes.append(step.options or 2)
+            self.head_of[number] = known[key]
+        self.starts = np.cumsum([0, *self.sizes])
+        self.total = int(self.starts[-1])
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        """Embeddings, output weights, the LSTM's input and recurrent weights layer by layer, the read-out.
+
+        The last row of the embeddings is the start. The tensors share their memory with `arrays`.
+        """
+        import torch
+
+        if not self._tensors:
+            with torch.inference_mode(False):
+                self._tensors = [torch.from_numpy(array).requires_grad_() for array in self.arrays]
+        return self._tensors
+
+    # ------------------------------------------------------------ drawing
+
+    def sample(
+        self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
+    ) -> Batch:
+        """Draw decisions point by point."""
+        walker = Walker(self, n, rng)
+        self._begin(walker, kept, free)
+        return self.moves.play(n, walker, None, kept, free)
+
+    def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
+        """Return the summed entropies of the moves along each decision, (rows,), in nats."""
+        walker = Walker(self, len(batch), None)
+        self._begin(walker, kept, free)
+        self.moves.play(len(batch), walker, batch, kept, free)
+        return walker.entropy
+
+    def _begin(self, reader: Walker | Trail, kept: Batch | None, free: frozenset[int]) -> None:
+        """Let the state see all that stays, and then the start."""
+        if kept is not None:
+            self.moves.play(len(kept), Told(reader, free), kept)
+        reader.begin()
+
+    # ------------------------------------------------------------ likelihood
+
+    def log_prob(
+        self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING
+    ) -> torch.Tensor:
+        """Return the exact logarithm of each decision's probability, (rows,), as a tensor with gradients."""
+        return self.follow(batch, kept, free)[0]
+
+    def follow(
+        self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the LSTM along decisions.
+
+        Returns:
+            log-probabilities, (rows,), and the last layer's hidden state after every input, (inputs, rows,
+            hidden); rows with fewer moves start later, so that all end together.
+        """
+        import torch
+
+        trail = Trail(self, len(batch))
+        self._begin(trail, kept, free)
+        self.moves.play(len(batch), trail, batch, kept, free)
+        with torch.inference_mode(False), torch.enable_grad():
+            outputs = self._outputs(trail)
+            # Decisions without a move have a gradient too, of zero.
+            result = 0.0 * outputs[-1, :, 0]
+            for size, moves in groupby(sorted(trail.moves, key=_options), _options):
+                rows, scores = (self._score if size else self._score_units)(trail, list(moves), outputs)
+                result = result.index_add(0, torch.from_numpy(rows), scores)
+        return result, outputs
+
+    def _outputs(self, trail: Trail) -> torch.Tensor:
+        import torch
+
+        width = int(trail.length.max(initial=1))
+        index = np.full((width, trail.rows), self.total, np.intp)
+        scale = np.zeros((width, trail.rows, 1), self.arrays[0].dtype)
+        # Without biases, nothing going in leaves the state at zero, so that padding in front is free.
+        shift = width - trail.length
+        for rows, position, places, factors in trail.inputs:
+            index[shift[rows] + position, rows] = places
+            scale[shift[rows] + position, rows, 0] = factors
+        embedded = self.parameters[0][torch.from_numpy(index)] * torch.from_numpy(scale)
+        zero = torch.zeros(self.layers, trail.rows, self.hidden, dtype=embedded.dtype)
+        weights = self.parameters[2 : 2 + 2 * self.layers]
+        return torch.lstm(embedded, (zero, zero), weights, False, self.layers, 0.0, True, False, False)[0]
+
+    def _before(
+        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
+    ) -> tuple[Places, torch.Tensor]:
+        """Return the rows of some moves, and what the heads say of them, (moves, options)."""
+        import torch
+
+        rows = np.concatenate([turn.rows for turn, _ in moves])
+        at = np.concatenate([position for _, position in moves]) + len(outputs) - trail.length[rows]
+        size = moves[0][0].step.options or 2
+        starts = np.concatenate([np.full(len(turn.rows), self.start_of(turn.step)) for turn, _ in moves])
+        weights = self.parameters[1][torch.from_numpy(starts[:, None] + np.arange(size))]
+        states = outputs[torch.from_numpy(at), torch.from_numpy(rows)]
+        return rows, (weights * states[:, None, :]).sum(dim=2)
+
+    def _score(
+        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
+    ) -> tuple[Places, torch.Tensor]:
+        import torch
+
+        rows, logp = self._log_softmax(trail, moves, outputs)
+        taken = torch.from_numpy(np.concatenate([turn.given for turn, _ in moves]))
+        return rows, logp.gather(1, taken[:, None])[:, 0]
+
+    def _log_softmax(
+        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
+    ) -> tuple[Places, torch.Tensor]:
+        """Return the rows of some moves, and the log-probabilities of their options, (moves, options)."""
+        import torch
+
+        rows, raw = self._before(trail, moves, outputs)
+        offsets = np.concatenate([turn.offsets for turn, _ in moves]).astype(raw.detach().numpy().dtype)
+        parts = np.concatenate([np.full(len(turn.rows), self.divisor(turn.step)) for turn, _ in moves])
+        bent = self.squash(raw, torch.tanh) / torch.from_numpy(parts.astype(offsets.dtype))[:, None]
+        return rows, torch.log_softmax(bent + torch.from_numpy(offsets), dim=1)
+
+    def _score_units(
+        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
+    ) -> tuple[Places, torch.Tensor]:
+        import torch
+
+        rows, raw = self._before(trail, moves, outputs)
+        units = np.concatenate([turn.placed for turn, _ in moves])
+        where = torch.from_numpy(np.log(units) - np.log1p(-units)).to(raw.dtype)
+        volume = torch.from_numpy(np.log(units) + np.log1p(-units)).to(raw.dtype)
+        scale = raw[:, 1].clamp(*SCALES)
+        t = (where - raw[:, 0]) / scale.exp()
+        return rows, -t - scale - 2.0 * torch.nn.functional.softplus(-t) - volume
+
+    def divisor(self, step: Step) -> float:
+        """Return what the bounded logits of a point are divided by."""
+        domain = step.entry.domain
+        named = isinstance(domain, OneOf) and any(isinstance(value, str) for value in domain.candidates)
+        return self.reduce if named else 1.0
+
+    def start_of(self, step: Step) -> int:
+        """Return the first row of a point's head and embeddings."""
+        return int(self.starts[self.head_of[step.entry.number]])
+
+    # ------------------------------------------------------------ training
+
+    def reinforce(
+        self,
+        batch: Batch,
+        weights: Reals,
+        kept: Batch | None = None,
+        free: frozenset[int] = NOTHING,
+        memory: Batch | None = None,
+        memory_weight: float = 1.0,
+        skips: tuple[float, float] | None = None,
+    ) -> None:
+        """Take one step of Adam up the gradient of the mean of weight times log-probability.
+
+        Args:
+            batch: as for every controller.
+            weights: as for every controller.
+            kept: as for every controller.
+            free: as for every controller.
+            memory: decisions that the last hidden state must tell apart; their `recall` is subtracted.
+            memory_weight: times how much.
+            skips: the share of points between True and False that should be True, and the weight with which
+                their `divergence` from it is subtracted.
+        """
+        import torch
+
+        log_prob, _ = self.follow(batch, kept, free)
+        with torch.inference_mode(False), torch.enable_grad():
+            factors = torch.from_numpy(bounded(weights).astype(self.arrays[0].dtype))
+            gain = (log_prob * factors).mean()
+            if memory is not None and len(memory):
+                gain = gain - memory_weight * self.recall(memory).mean()
+            if skips is not None:
+                gain = gain - skips[1] * self.divergence(batch, skips[0])
+            gradients = torch.autograd.grad(gain, self.parameters, allow_unused=True)
+        found = [
+            np.zeros_like(array) if gradient is None else gradient.numpy()
+            for array, gradient in zip(self.arrays, gradients, strict=True)
+        ]
+        self.adam.ascend(self.arrays, found, self.moments)
+
+    def recall(self, batch: Batch) -> torch.Tensor:
+        """Return how badly a linear read-out of the last hidden state tells each decision, (rows,).
+
+        It is the cross-entropy, in nats, of the columns of the decision's one-hot encoding. Training on a
+        memory of earlier decisions makes the state keep what was chosen, which the ENAS controller by itself
+        forgets: Adam and Lorraine 2019, Understanding Neural Architecture Search Techniques
+        (arXiv:1904.00438).
+        """
+        import torch
+
+        if not self.readout:
+            raise ValueError(
+                "recall needs the parameters of a read-out; make the controller with readout=True"
+            )
+        target = np.clip(self.space.encode(batch), 0.0, 1.0).astype(self.arrays[0].dtype)
+        with torch.inference_mode(False), torch.enable_grad():
+            last = self.follow(batch)[1][-1]
+            read = self.parameters[-1]
+            logits = last @ read[:, :-1].T + read[:, -1]
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                logits, torch.from_numpy(target), reduction="none"
+            )
+            return loss.sum(dim=1)
+
+    def divergence(self, batch: Batch, share: float) -> torch.Tensor:
+        """Return how far points between True and False are from being True with a given probability.
+
+        It is the Kullback-Leibler divergence from there, in nats, averaged over all such moves along the
+        decisions; nothing where there are none. ENAS keeps its skip connections sparse with it.
+
+        Args:
+            batch: decisions.
+            share: the probability of True, between 0 and 1, ends excluded.
+        """
+        import torch
+
+        trail = Trail(self, len(batch))
+        trail.begin()
+        self.moves.play(len(batch), trail, batch)
+        flags = [move for move in trail.moves if _flag(move[0].step)]
+        with torch.inference_mode(False), torch.enable_grad():
+            if not flags:
+                return torch.zeros(())
+            _, logp = self._log_softmax(trail, flags, self._outputs(trail))
+            wanted = [
+                [share if value else 1.0 - share for value in turn.step.entry.domain.candidates]  # type: ignore[attr-defined]
+                for turn, _ in flags
+                for _ in turn.rows
+            ]
+            target = torch.tensor(wanted, dtype=logp.dtype).log()
+            return (logp.exp() * (logp - target)).sum(dim=1).mean()
+
+
+def _flag(step: Step) -> bool:
+    domain = step.entry.domain
+    return isinstance(domain, OneOf) and {*map(repr, domain.candidates)} == {"True", "False"}
+
+
+def _options(move: tuple[Turn, Places]) -> int:
+    return move[0].step.options

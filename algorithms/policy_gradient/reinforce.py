@@ -1,0 +1,252 @@
+"""Policy gradient over the tree."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from symnas.algorithms.common.hyperparameters import flag, one_of, positive, share, weight, whole
+from symnas.algorithms.common.without_replacement import Unseen
+from symnas.algorithms.policy_gradient.lstm import LSTM
+from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome, Status
+from symnas.errors import AlgorithmError
+
+if TYPE_CHECKING:
+    from symnas.tree.batch import Batch
+    from symnas.tree.space import Space
+
+ATTEMPTS = 8
+HUGE = 1e100
+
+
+class Reinforce(Algorithm):
+    """A controller draws decisions, and the policy gradient makes the better ones likelier.
+
+    After every `batch` results it climbs the gradient of the mean of (reward - baseline) · log-probability.
+    The reward is the value plus `entropy` times the summed entropies of the decision's moves, taken as a
+    constant; the baseline is a moving average that takes in a reward before it is used for it (Pham et al.
+    2018, Efficient Neural Architecture Search via Parameter Sharing, arXiv:1802.03268, and its code, whose
+    settings for CIFAR-10 cells are the defaults; Williams 1992).
+
+    These settings suit thousands of cheap results between 0 and 1. For hundreds of expensive ones take
+    `controller="factorised", batch=1, lr=0.1, baseline=0.9, tanh_constant=None, normalise=True` or
+    thereabouts.
+
+    The log-probability is that under the controller as it is when a result comes. Results that come late,
+    from parallel workers or another study, are used in the same way and are not reweighted. A trial that
+    gave no result gets the worst reward so far, and nothing happens while there is none.
+
+    Args:
+        controller: "lstm" decides points in tree order, each in view of those before it; "factorised" has
+            independent logits for every point.
+        batch: how many results make one update.
+        lr: learning rate of Adam.
+        beta1: Adam's decay of the mean gradient.
+        epsilon: Adam's addition to the root of the mean square.
+        baseline: decay of the moving average, which starts at zero; with 1 it stays there.
+        entropy: weight of the entropy in the reward.
+        temperature: divides logits.
+        tanh_constant: bounds logits from both sides; None leaves them as they are.
+        normalise: scale rewards to [0, 1] by the worst and best seen so far.
+        heads: of the LSTM, "shared" by points of one kind and size, or one for each "point".
+        hidden: size of the LSTM's state.
+        layers: how many LSTM layers.
+        memory: how many of the latest decisions the LSTM's last state must keep apart; 0 is off. The
+            controller of ENAS hardly conditions on past choices, and this is the remedy (Adam and Lorraine
+            2019, arXiv:1904.00438).
+        memory_weight: weight of that in the update.
+        repeats: whether a decision may come again, as published; without, draws are repeated until they are
+            new, and made at random where that takes too long.
+        init_seed: seed of the LSTM's first parameters.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(
+        self,
+        *,
+        controller: str = "lstm",
+        batch: int = 10,
+        lr: float = 0.0035,
+        beta1: float = 0.0,
+        epsilon: float = 1e-3,
+        baseline: float = 0.99,
+        entropy: float = 1e-4,
+        temperature: float = 1.0,
+        tanh_constant: float | None = 1.1,
+        normalise: bool = False,
+        heads: str = "shared",
+        hidden: int = 32,
+        layers: int = 2,
+        memory: int = 0,
+        memory_weight: float = 1.0,
+        repeats: bool = True,
+        init_seed: int = 0,
+    ) -> None:
+        one_of("controller", controller, ("lstm", "factorised"))
+        one_of("heads", heads, ("shared", "point"))
+        self.controller = controller
+        self.batch = whole("batch", batch, 1)
+        self.lr = positive("lr", lr)
+        self.beta1 = share("beta1", beta1)
+        self.epsilon = positive("epsilon", epsilon)
+        self.baseline = share("baseline", positive("baseline", baseline))
+        self.entropy = weight("entropy", entropy)
+        self.temperature = positive("temperature", temperature)
+        self.tanh_constant = None if tanh_constant is None else positive("tanh_constant", tanh_constant)
+        self.normalise = flag("normalise", normalise)
+        self.heads = heads
+        self.hidden = whole("hidden", hidden, 1)
+        self.layers = whole("layers", layers, 1)
+        self.memory = whole("memory", memory, 0)
+        self.memory_weight = weight("memory_weight", memory_weight)
+        if memory and controller != "lstm":
+            raise AlgorithmError(
+                f"only the LSTM controller has a state that a memory could train; got memory={memory} with "
+                f"controller={controller!r}: leave memory at 0 or take controller='lstm'"
+            )
+        self.repeats = flag("repeats", repeats)
+        self.init_seed = whole("init_seed", init_seed, 0)
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+        self._unseen = Unseen(space)
+        self._policy = self._make(space)
+        self._rewards = Rewards(self.baseline, self.normalise)
+        self._waiting: list[tuple[Batch, Outcome]] = []
+        self._updates = 0
+        self._memory: deque[Batch] = deque(maxlen=self.memory)
+
+    def _make(self, space: Space) -> Controller:
+        adam = Adam(self.lr, self.beta1, epsilon=self.epsilon)
+        bend, heat = self.tanh_constant, self.temperature
+        if self.controller == "factorised":
+            return Factorised(space, temperature=heat, tanh_constant=bend, adam=adam)
+        return LSTM(
+            space, hidden=self.hidden, layers=self.layers, heads=self.heads, temperature=heat,
+            tanh_constant=bend, adam=adam, readout=self.memory > 0, init_seed=self.init_seed,
+            reduce=self._bound_divisor,
+        )  # fmt: skip
+
+    @property
+    def _bound_divisor(self) -> float:
+        """What the bounded logits of choices that are no numbers are divided by."""
+        return 1.0
+
+    @property
+    def _skips(self) -> tuple[float, float] | None:
+        """The share of True among points between True and False, and the weight of the penalty for others."""
+        return None
+
+    @property
+    def policy(self) -> Controller:
+        """The controller as it is now: `sample`, `log_prob` and `entropy` show what it has learned."""
+        return self._policy
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:
+        """Return decisions drawn from the controller."""
+        if self.repeats:
+            return self._policy.sample(n, rng)
+        parts: list[Batch] = []
+        taken: set[Hashable] = set()
+        wanted = int(min(n, self._unseen.left))
+        for _ in range(ATTEMPTS):
+            if not wanted:
+                break
+            fresh = self._unseen.among(self._policy.sample(wanted, rng), taken)
+            parts.append(fresh)
+            wanted -= len(fresh)
+        if wanted or not parts:
+            parts.append(self._unseen.draw(wanted, rng, taken))
+        return type(parts[0]).concat(parts)
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Update the controller whenever enough results have come together."""
+        if not self.repeats:
+            self._unseen.add(batch)
+        for row, outcome in enumerate(outcomes):
+            if outcome.status is Status.RUNNING:
+                continue
+            self._waiting.append((batch[row : row + 1], outcome))
+            if len(self._waiting) == self.batch:
+                self._update()
+
+    def _update(self) -> None:
+        decisions = type(self._waiting[0][0]).concat([decision for decision, _ in self._waiting])
+        values = [result(outcome) for _, outcome in self._waiting]
+        self._waiting = []
+        bonus = self.entropy * self._policy.entropy(decisions) if self.entropy else np.zeros(len(values))
+        advantages = [
+            self._rewards.advantage(value, extra) for value, extra in zip(values, bonus.tolist(), strict=True)
+        ]
+        if self.memory:
+            self._memory.extend(decisions[row : row + 1] for row in range(len(decisions)))
+        if self._rewards.known:
+            self._updates += 1
+            if isinstance(self._policy, LSTM):
+                memory = self._recalled(len(decisions))
+                self._policy.reinforce(
+                    decisions, np.array(advantages), memory=memory, memory_weight=self.memory_weight,
+                    skips=self._skips,
+                )  # fmt: skip
+            else:
+                self._policy.reinforce(decisions, np.array(advantages))
+
+    def _recalled(self, count: int) -> Batch | None:
+        """Draw from the memory as many decisions as an update learns from."""
+        if not self._memory:
+            return None
+        rng = np.random.default_rng([self.init_seed, self._updates])
+        chosen = rng.permutation(len(self._memory))[:count]
+        return type(self._memory[0]).concat([self._memory[place] for place in chosen.tolist()])
+
+
+class Rewards:
+    """Rewards, the range they lie in, and the moving average that they are compared with.
+
+    Args:
+        decay: of the moving average, which starts at zero.
+        normalise: scale to [0, 1] by what was seen.
+    """
+
+    def __init__(self, decay: float, normalise: bool) -> None:
+        self.decay = decay
+        self.normalise = normalise
+        self.low = math.inf
+        self.high = -math.inf
+        self.average = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether there has been a result."""
+        return self.low <= self.high
+
+    def advantage(self, value: float | None, bonus: float = 0.0) -> float:
+        """Take in a result, None for none, and return how much its reward exceeds the average."""
+        if value is not None:
+            self.low, self.high = min(self.low, value), max(self.high, value)
+        if not self.known:
+            return 0.0
+        reward = self.low if value is None else value
+        if self.normalise:
+            reward = (reward - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        reward += bonus
+        self.average += (1.0 - self.decay) * (reward - self.average)
+        return reward - self.average
+
+
+def result(outcome: Outcome) -> float | None:
+    """Return the first objective of an outcome, None where there is none to learn from.
+
+    Values beyond 1e100 count as that, so that their differences are finite.
+    """
+    if outcome.values is None or not math.isfinite(outcome.values[0]):
+        return None
+    return min(max(outcome.values[0], -HUGE), HUGE)

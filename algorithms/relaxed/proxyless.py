@@ -1,0 +1,113 @@
+"""ProxylessNAS: binary gates, of which two are compared at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step
+from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Proxyless(RelaxedAlgorithm):
+    """ProxylessNAS: the weights are trained along one sampled path, the logits by comparing two candidates.
+
+    A step of the logits samples two candidates of each point, lets one of them through (gate 1), and takes as
+    gradient of the two gates how the loss would change with each. Afterwards the two logits are shifted
+    together, so that the probabilities of all other candidates are what they were. An expected cost, where
+    one is given, moves the two sampled candidates only.
+
+    H. Cai, L. Zhu, S. Han: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware,
+    ICLR 2019; reference implementation github.com/mit-han-lab/proxylessnas (defaults of
+    `imagenet_arch_search.py`; its 40 epochs of warm-up, which have a schedule of their own, are counted in
+    `epochs` here).
+
+    Args:
+        epochs: passes over the data that the weights are trained on, with the warm-up.
+        batch_size: examples per batch.
+        held_out: share of the training data that is kept for the logits.
+        lr: learning rate of the weights after the warm-up; twice as large at its beginning.
+        every: how many steps of the weights go with one of the logits.
+        warmup: epochs in which the logits stay as they are.
+        cost_form: "log" is the published form for mobile latency, "linear" the other one.
+    """
+
+    keeps_idle: ClassVar[bool] = True
+
+    epochs: int = 160
+    batch_size: int = 256
+    held_out: float = 0.04
+    lr_min: float = 0.0
+    nesterov: bool = True
+    weight_decay: float = 4e-5
+    clip: float = 0.0
+    arch_lr: float = 1e-3
+    arch_betas: tuple[float, float] = (0.0, 0.999)
+    arch_decay: float = 0.0
+    warmup: int = 40
+    every: int = 5
+    weights_first: bool = True
+    cost_form: str = "log"
+    cost_weight: float = 0.2
+
+    def mix(
+        self,
+        point: RelaxedPoint,  # noqa: ARG002 - all are mixed alike
+        logits: Tensor,
+        progress: float,  # noqa: ARG002
+        generator: torch.Generator,
+        step: Step,
+    ) -> Mix:
+        """Sample one path for the weights; two, of which one is open, for the logits."""
+        chances = logits.detach().softmax(-1).cpu()
+        several = step == "logits" and int((chances > 0).sum()) > 1
+        drawn = chances.multinomial(2 if several else 1, generator=generator)
+        pair = logits[drawn.to(logits.device)].softmax(-1)
+        opened = int(pair.detach().cpu().multinomial(1, generator=generator)) if several else 0
+        gates = pair.detach().new_zeros(len(drawn))
+        gates[opened] = 1.0
+        weights = pair.detach().new_zeros(len(logits))
+        through = gates + (pair - pair.detach()) if several else gates
+        weights = weights.index_add(0, drawn.to(logits.device), through)
+        return Mix(weights, tuple(drawn.tolist()))
+
+    def probabilities(
+        self, points: Sequence[RelaxedPoint], logits: Logits, mixes: Mapping[str, Mix] | None = None
+    ) -> dict[str, Tensor]:
+        """Return how probable candidates are; only those that were run in the step carry gradient."""
+        if mixes is not None:
+            logits = {address: _held(own, mixes[address].active) for address, own in logits.items()}
+        return super().probabilities(points, logits)
+
+    def settle(
+        self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mix]
+    ) -> None:
+        """Shift the logits of the two candidates so that they have the probability together that they had."""
+        for point in points:
+            pair = mixes[point.address].active
+            if pair is None or len(pair) < 2 or point.kind == "edges":
+                continue
+            chosen, own = list(pair), logits[point.address].detach()
+            own[chosen] += before[point.address][chosen].logsumexp(0) - own[chosen].logsumexp(0)
+
+    def learning_rate(self, epoch: int) -> float:
+        """Return the learning rate of the weights: one cosine for the warm-up and one for the rest."""
+        if epoch < self.warmup:
+            return self.lr * (1 + math.cos(math.pi * epoch / self.warmup))
+        part = (epoch - self.warmup) / max(1, self.epochs - self.warmup)
+        return self.lr_min + (self.lr - self.lr_min) * (1 + math.cos(math.pi * part)) / 2
+
+
+def _held(logits: Tensor, moving: tuple[int, ...] | None) -> Tensor:
+    if moving is None:
+        return logits
+    held = logits.detach().clone()
+    held[list(moving)] = logits[list(moving)]
+    return held

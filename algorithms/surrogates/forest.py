@@ -1,0 +1,94 @@
+"""A random forest over trees of decisions, through scikit-learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithms.surrogates.base import Frozen
+from symnas.contracts.algorithm import Prediction
+from symnas.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from symnas.tree.batch import Batch
+    from symnas.tree.space import Space
+
+Floats = NDArray[np.float64]
+
+ABSENT = -2.0
+
+
+class Forest:
+    """A random forest on the ordinal view; the spread of its trees is the uncertainty.
+
+    Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
+    2011. As in their code, trees split on positions of candidates, and a point that does not exist has a
+    position of its own below all others.
+
+    Args:
+        trees: how many.
+        share: the share of the columns that each split looks at; 5/6 as published.
+        smallest: fewest rows that a split may leave on a side.
+        growth: as in `surrogates.Surrogate`.
+    """
+
+    def __init__(
+        self, *, trees: int = 30, share: float = 5 / 6, smallest: int = 1, growth: float = 1.05
+    ) -> None:
+        self.trees = trees
+        self.share = share
+        self.smallest = smallest
+        self.growth = growth
+
+    def fit(self, space: Space, batch: Batch, values: Floats) -> ForestModel:
+        """Return the forest of decisions and their values; arguments as in `Surrogate.fit`.
+
+        Raises:
+            MissingExtraError: scikit-learn is not installed.
+        """
+        try:
+            from sklearn.ensemble import RandomForestRegressor
+        except ImportError as error:
+            raise MissingExtraError(
+                "the surrogate 'forest' is scikit-learn's, which is not installed: pip install symnas[smbo]"
+            ) from error
+        forest = RandomForestRegressor(
+            self.trees, max_features=self.share, min_samples_leaf=self.smallest, random_state=0
+        )
+        rows = columns_of(space, batch)
+        forest.fit(rows, values)
+        return ForestModel(space, forest, rows)
+
+
+def columns_of(space: Space, batch: Batch) -> Floats:
+    """Return the ordinal view with a number for what does not exist; a column of zeros if there is none."""
+    view = space.encode(batch, "ordinal").astype(np.float64, copy=False)
+    view = np.where(np.isnan(view), ABSENT, view)
+    return view if view.shape[1] else np.zeros((len(batch), 1))
+
+
+class ForestModel(Frozen):
+    """A fitted forest.
+
+    Args:
+        space: the space of its decisions.
+        forest: scikit-learn's regressor.
+        rows: (rows, columns) what it was fitted to.
+    """
+
+    def __init__(self, space: Space, forest: Any, rows: Floats) -> None:
+        self._space = space
+        self._forest = forest
+        super().__init__(self._of(rows).mean)
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return mean and standard deviation over the trees, (rows,) each."""
+        return self._of(columns_of(self._space, batch))
+
+    def _of(self, rows: Floats) -> Prediction:
+        # Single-precision rows are what trees compare; asking them directly leaves out checks made per tree.
+        single = np.ascontiguousarray(rows, np.float32)
+        each = np.array([tree.tree_.predict(single)[:, 0] for tree in self._forest.estimators_])
+        return Prediction(each.mean(axis=0), each.std(axis=0))

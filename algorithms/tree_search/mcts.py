@@ -1,0 +1,328 @@
+"""Monte-Carlo tree search over the tree of decisions."""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithms.common.hyperparameters import flag, one_of, positive, share, weight, whole
+from symnas.algorithms.common.without_replacement import keys_of
+from symnas.algorithms.surrogates.rank_ridge import RankRidge
+from symnas.algorithms.tree_search.rollouts import PARENTS, Pool, Rollouts, rows
+from symnas.algorithms.tree_search.search_tree import DecisionTree, Node, Record
+from symnas.algorithms.tree_search.steps import Steps
+from symnas.algorithms.tree_search.uct import Shared, Uct
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome, Status
+from symnas.errors import AlgorithmError
+from symnas.tree.batch import Batch
+from symnas.tree.statistics import Statistics, influence, splits, statistics
+from symnas.tree.subsets import INACTIVE
+
+if TYPE_CHECKING:
+    from symnas.contracts.algorithm import Prediction
+    from symnas.tree.space import Space
+
+MEASURED_FROM = 8
+Row = tuple[list[int], list[float]]
+
+
+class MCTS(Algorithm):
+    """Monte-Carlo tree search: upper confidence bounds over decided prefixes, roll-outs for the rest.
+
+    A node is a prefix of the decision; the child of the largest bound, mean + exploration * sqrt(2 ln N / n),
+    comes next (UCT; Kocsis and Szepesvári, ECML 2006; over trees of decisions: Negrinho and Gordon,
+    DeepArchitect, arXiv:1704.08792). Rewards are values above the `floor` quantile of all values, divided by
+    the distance from there to the best; both are measured anew, and the tree rebuilt from the observations,
+    when 1, 2, 4, 8, … values are known. Trials without a result, and those below the floor, get nothing;
+    a high floor makes a mean say how often a prefix leads to something good, rather than how bad its worst
+    completions are.
+
+    Points with many values are bisected, selections decided element by element, and real ranges widened
+    progressively (Coulom, 2007; Couëtoux and others, LION 2011). Nothing is proposed twice: a prefix all of
+    whose completions were handed out is closed. Trials under way count as visits without reward.
+
+    With surrogate roll-outs, `samples` completions and more are drawn from the root, half of them near the
+    best decisions, and a model of what was seen scores them, mean + `optimism` standard deviations. They go
+    down the tree together; the promise of a move is that of the best roll-out that takes it. They serve for
+    all proposals until the model is fitted again, or a result is better than all others. Real ranges are not
+    widened progressively then, since the model, not a second visit, tells what a value is worth.
+
+    Plain UCT, as published: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`.
+
+    Args:
+        exploration: factor of the exploring term.
+        order: `"measured"` decides first the points that explain most of the variance of the values seen
+            so far, as far as conditions allow, from 8 values on; `"tree"` keeps the order of the tree.
+        rollouts: `"surrogate"`, or `"random"` by the prior.
+        samples: roll-outs with a surrogate, drawn at a time; up to three times as many where they serve for
+            several proposals.
+        start: results before the first surrogate.
+        optimism: standard deviations added to what the surrogate expects.
+        trust: weight of a surrogate's promise against the mean of a child that has been visited.
+        transpositions: whether a move shares its mean between all prefixes under which it came. Means count
+            with random roll-outs, and with a surrogate where `trust` is below 1.
+        equivalence: how many visits the shared mean is worth.
+        bisect: the most values that one step chooses among.
+        widening: factor k of progressive widening with random roll-outs: at most
+            ceil(k N ** widening_power) children.
+        widening_power: its exponent.
+        virtual_loss: visits that a trial under way counts for.
+        floor: quantile of the values that counts as no reward.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(
+        self,
+        *,
+        exploration: float = 0.1,
+        order: Literal["measured", "tree"] = "measured",
+        rollouts: Literal["surrogate", "random"] = "surrogate",
+        samples: int = 200,
+        start: int = 8,
+        optimism: float = 1.5,
+        trust: float = 1.0,
+        transpositions: bool = False,
+        equivalence: float = 10.0,
+        bisect: int = 9,
+        widening: float = 1.0,
+        widening_power: float = 0.5,
+        virtual_loss: float = 1.0,
+        floor: float = 0.25,
+    ) -> None:
+        one_of("order", order, ("measured", "tree"))
+        one_of("rollouts", rollouts, ("surrogate", "random"))
+        self.exploration = weight("exploration", exploration)
+        self.order = order
+        self.rollouts = rollouts
+        self.samples = whole("samples", samples, 2)
+        self.start = whole("start", start, 2)
+        self.optimism = weight("optimism", optimism)
+        self.trust = share("trust", trust)
+        self.transpositions = flag("transpositions", transpositions)
+        self.equivalence = weight("equivalence", equivalence)
+        self.bisect = whole("bisect", bisect, 1)
+        self.widening = positive("widening", widening)
+        self.widening_power = share("widening_power", widening_power)
+        self.virtual_loss = positive("virtual_loss", virtual_loss)
+        self.floor = share("floor", floor)
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+        self._records: dict[bytes, Record] = {}
+        self._ended: list[Record] = []
+        self._values: list[float] = []
+        self._best: list[tuple[float, int]] = []
+        self._known = 0
+        self._rollouts = Rollouts(space, RankRidge, self.samples, self.start, self.optimism)
+        self._uct = Uct(
+            self.exploration,
+            self.virtual_loss,
+            self.widening,
+            self.widening_power,
+            self.equivalence,
+            self.trust,
+        )
+        self._rebuild()
+
+    # ------------------------------------------------------------ observing
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Count what runs and what ended along its path; measure and rebuild at powers of two."""
+        size = self._space.layout.row_bytes
+        text = batch.rows
+        codes, reals = batch.codes.tolist(), batch.reals.tolist()
+        for row, outcome in enumerate(outcomes):
+            key = text[row * size : (row + 1) * size]
+            record = self._records.get(key)
+            if record is None:
+                record = self._records[key] = Record(codes[row], reals[row])
+                self._rollouts.close(key)
+            path = self._tree.insert(record)
+            if outcome.status is Status.RUNNING:
+                record.running += 1
+                for node in path:
+                    node.running += 1
+            else:
+                self._end(record, path, outcome)
+
+    def _end(self, record: Record, path: list[Node], outcome: Outcome) -> None:
+        value = math.nan
+        if outcome.values is not None and math.isfinite(outcome.values[0]):
+            value = outcome.values[0]
+            insort(self._best, (-value, len(self._values)))
+            del self._best[PARENTS:]
+            self._known += 1
+        self._ended.append(record)
+        self._values.append(value)
+        reward, ran = self._reward(value), min(record.running, 1)
+        record.running -= ran
+        record.visits += 1
+        record.total += reward
+        for node in path:
+            node.running -= ran
+            node.visits += 1
+            node.total += reward
+        if self._shared is not None:
+            self._shared.add(self._steps.path(record.codes, record.reals), reward)
+        if value == value and self._known & (self._known - 1) == 0:
+            self._rebuild()
+
+    def _reward(self, value: float) -> float:
+        return max(value - self._low, 0.0) / self._scale if value == value else 0.0
+
+    def _rebuild(self) -> None:
+        """Measure rewards and the order of points anew, and count all observations again."""
+        known = np.array([value for value in self._values if value == value])
+        self._low, self._scale = 0.0, 1.0
+        if len(known):
+            self._low = float(np.quantile(known, self.floor))
+            self._scale = float(known.max()) - self._low or 1.0
+        importance = None
+        if self.order == "measured" and self._known >= MEASURED_FROM:
+            importance = influence(*self._results(self._low)).tolist()
+        self._steps = Steps(self._space, self.bisect, importance)
+        self._tree = DecisionTree(self._steps)
+        self._shared = Shared() if self.transpositions else None
+        for record in self._records.values():
+            record.visits, record.total = 0, 0.0
+        for record, value in zip(self._ended, self._values, strict=True):
+            reward = self._reward(value)
+            record.visits += 1
+            record.total += reward
+            if self._shared is not None:
+                self._shared.add(self._steps.path(record.codes, record.reals), reward)
+        for record in self._records.values():
+            self._tree.insert(record)
+
+    def _results(self, low: float = -math.inf) -> tuple[Batch, np.ndarray]:
+        """Return the decisions that have a value, and the values, none below `low`."""
+        known = [place for place, value in enumerate(self._values) if value == value]
+        values = np.maximum([self._values[place] for place in known], low)
+        return rows(self._space, [self._ended[place] for place in known]), values
+
+    # ------------------------------------------------------------ proposing
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:
+        """Return up to `n` new decisions, each as if those before it were under way."""
+        tree = self._tree
+        found: list[Record] = []
+        pool = self._pool()
+        left = None if pool is None else np.flatnonzero(pool.open)
+        with tree.tentatively():
+            while len(found) < n and not (tree.root is not None and tree.root.exhausted):
+                if pool is not None and left is not None and not len(left):
+                    pool = self._fresh(found, rng)
+                    left = np.flatnonzero(pool.open)
+                if pool is None or left is None or not len(left):
+                    found.append(Record(*self._descend(rng)))
+                else:
+                    row = self._promising(pool, left)
+                    left = left[left != row]
+                    batch = pool.batch
+                    found.append(Record(batch.codes[row].tolist(), batch.reals[row].tolist()))
+                if len(found) < n:
+                    tree.run(found[-1])
+        return rows(self._space, found)
+
+    def _pool(self) -> Pool | None:
+        """Return the roll-outs to choose among, None before there is a surrogate."""
+        if self.rollouts == "random" or len(self._values) < self.start or not self._known:
+            return None
+        best = [place for _, place in self._best]
+        return self._rollouts.pool(self._ended, self._values, best, self._records)
+
+    def _fresh(self, found: Sequence[Record], rng: np.random.Generator) -> Pool:
+        """Return other roll-outs, where all of those that serve were handed out."""
+        known = {*self._records, *keys_of(rows(self._space, found))}
+        best = [self._ended[place] for _, place in self._best]
+        model = self._rollouts.model(self._ended, self._values)
+        return self._rollouts.drawn(model, self.samples, best, known, rng)
+
+    def _descend(self, rng: np.random.Generator) -> Row:
+        """Return a new decision: down the tree by bounds, one new move, the rest by the prior."""
+        layout = self._space.layout
+        codes, reals = [INACTIVE] * layout.columns, [math.nan] * layout.reals
+        node = self._tree.root
+        while node is not None:
+            self._tree.open(node)
+            point = self._steps.points[node.place]
+            move, child = self._uct.choose(node, point, rng, self._shared)
+            after = point.after(node.sub, move)
+            if after is None:
+                point.write(node.sub, move, codes, reals)
+            elif child is None:
+                point.finish(after, codes, reals, rng)
+            node = child
+        some = np.array(codes, layout.dtype)[:, None]
+        some_reals = np.array(reals, np.float64)[:, None]
+        self._space.mutator.complete(some, some_reals, rng)
+        return some[:, 0].tolist(), some_reals[:, 0].tolist()
+
+    def _promising(self, pool: Pool, left: NDArray[np.intp]) -> int:
+        """Return the roll-out that the tree and the surrogate agree on, of those left."""
+        rewards = (pool.promises[left] - self._low) / self._scale
+        node = self._tree.root
+        while node is not None and node.place >= 0 and len(left) > 1:
+            self._tree.open(node)
+            point = self._steps.points[node.place]
+            labels = point.labels(node.sub, pool.batch.codes[left], pool.batch.reals[left])
+            place, child = self._uct.choose_among(node, point, labels, rewards, self._shared)
+            if child is None:
+                return int(left[place])
+            held = labels == labels[place]
+            left, rewards, node = left[held], rewards[held], child
+        return int(left[0])
+
+    # ------------------------------------------------------------ asking
+
+    def statistics(self) -> Statistics:
+        """Return how each candidate did, how often the tree went through it, and the order of points.
+
+        The tree goes through a candidate when it holds a node for it: deep points are decided by roll-outs
+        until enough trials have come that way.
+        """
+        steps = self._steps
+        through: dict[int, list[Record]] = {}
+        for record in self._records.values():
+            if record.visits:
+                for number in self._decided(record):
+                    through.setdefault(number, []).extend([record] * record.visits)
+        visits: dict[str, dict[str, int]] = {}
+        for number, records in through.items():
+            entry = self._space.layout.entries[number]
+            mine = visits.setdefault(entry.point.address, {})
+            for split in splits(entry, rows(self._space, records)):
+                counts = np.bincount(split.groups[split.groups >= 0], minlength=len(split.labels))
+                mine.update(zip(split.labels, counts.tolist(), strict=True))
+        order = {point.entry.point.address: rank for rank, point in enumerate(steps.points)}
+        return statistics(*self._results(), visits=visits, ranks=order)
+
+    def _decided(self, record: Record) -> list[int]:
+        """Return the numbers of the points that the tree decides on a decision's path."""
+        numbers = []
+        for node in self._tree.insert(record)[:-1]:
+            point = self._steps.points[node.place]
+            if point.after(node.sub, point.taken(node.sub, record.codes, record.reals)) is None:
+                numbers.append(point.entry.number)
+        return numbers
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Return what the roll-outs' surrogate expects of decisions.
+
+        Raises:
+            AlgorithmError: too few trials have ended, or none with a value.
+        """
+        if len(self._values) < self.start or not self._known:
+            raise AlgorithmError(
+                f"a surrogate is fitted to at least {self.start} results, one of them a value; "
+                f"{len(self._values)} came, {self._known} of them values: wait for more trials"
+            )
+        return self._rollouts.model(self._ended, self._values).predict(batch)

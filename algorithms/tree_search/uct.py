@@ -1,0 +1,200 @@
+"""Choosing among the children of a node: upper confidence bounds, sharing, progressive widening."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.algorithms.tree_search.point_steps import Move, PointSteps, RealSteps, draw
+from symnas.algorithms.tree_search.search_tree import Node
+
+Floats = NDArray[np.float64]
+TRIES = 16
+
+
+class Shared:
+    """Means of moves over all nodes in which they were open: statistics of partial decisions.
+
+    In a tree with one order every prefix has one path, so that transpositions proper do not arise; what
+    does recur under many prefixes is the same move of the same point. These means are what Gelly and Silver
+    share between nodes (all moves as first, ICML 2007).
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, list[float]] = {}
+
+    def add(self, steps: Iterable[Hashable], reward: float) -> None:
+        """Count a decision's steps."""
+        for step in steps:
+            seen = self._known.get(step)
+            if seen is None:
+                self._known[step] = [1.0, reward]
+            else:
+                seen[0] += 1.0
+                seen[1] += reward
+
+    def get(self, step: Hashable) -> list[float] | None:
+        """Return how often a move came, and the sum of its rewards."""
+        return self._known.get(step)
+
+
+@dataclass(frozen=True, slots=True)
+class Uct:
+    """The bound by which children are compared: mean + exploration * sqrt(2 ln N / n).
+
+    Args:
+        exploration: factor of the second term; rewards are about one apart.
+        virtual_loss: how many visits without reward a trial under way counts for.
+        widening: factor of progressive widening, of roll-outs at random: a node over a real range with N
+            visits has at most ceil(widening * N ** power) children, unless all are exhausted.
+        power: its exponent.
+        equivalence: visits at which a node's own mean and the shared one weigh alike (over 3).
+        trust: weight of what a surrogate promises against a node's mean.
+    """
+
+    exploration: float
+    virtual_loss: float
+    widening: float
+    power: float
+    equivalence: float
+    trust: float
+
+    def visits(self, node: Node) -> float:
+        """Return a node's visits, those under way included."""
+        return node.visits + self.virtual_loss * node.running
+
+    def bound(self, mean: float, above: float, visits: float) -> float:
+        """Return the upper confidence bound of a child."""
+        return mean + self.exploration * math.sqrt(2.0 * math.log(max(above, 1.0)) / visits)
+
+    def mean(self, node: Node, move: Move, child: Node, visits: float, shared: Shared | None) -> float:
+        """Return a child's mean reward, mixed with what its move got elsewhere."""
+        mean = child.total / visits
+        if shared is None:
+            return mean
+        seen = shared.get((node.place, node.sub, move))
+        if seen is None:
+            return mean
+        beta = math.sqrt(self.equivalence / (3.0 * visits + self.equivalence))
+        return (1.0 - beta) * mean + beta * seen[1] / seen[0]
+
+    def admits(self, node: Node) -> bool:
+        """Tell whether progressive widening allows a node over a real range another child."""
+        limit = math.ceil(self.widening * max(self.visits(node), 1.0) ** self.power)
+        return len(node.children) < limit or all(child.exhausted for child in node.children.values())
+
+    # ------------------------------------------------------------ roll-outs at random
+
+    def choose(
+        self, node: Node, point: PointSteps, rng: np.random.Generator, shared: Shared | None
+    ) -> tuple[Move, Node | None]:
+        """Return the move of the largest bound, and the child it leads to; None where it is new.
+
+        Without shared statistics a new move comes before all known ones, drawn by the prior. With them it
+        competes with its mean elsewhere, as if it had been visited once. Moves of prior zero come last.
+        """
+        if isinstance(point, RealSteps):
+            if self.admits(node):
+                return _fresh_value(node, point, rng), None
+            new: list[tuple[Move, float]] = []
+        else:
+            new = self._new(node, point)
+        if new and shared is None:
+            return draw([move for move, _ in new], [weight for _, weight in new], rng), None
+        above = self.visits(node)
+        best: tuple[float, Move, Node | None] | None = None
+        for move, child in node.children.items():
+            if child.exhausted:
+                continue
+            visits = self.visits(child)
+            bound = self.bound(self.mean(node, move, child, visits, shared), above, visits)
+            if best is None or bound > best[0]:
+                best = bound, move, child
+        if new and shared is not None:
+            bound, move = self._best_new(node, new, above, shared, rng)
+            if best is None or bound > best[0]:
+                return move, None
+        assert best is not None, "a node that is not exhausted has a move left"
+        return best[1], best[2]
+
+    @staticmethod
+    def _new(node: Node, point: PointSteps) -> list[tuple[Move, float]]:
+        """Return the moves without a child and their prior weights, those of weight zero only in need."""
+        children = node.children
+        pairs = zip(*point.moves(node.sub), strict=True)
+        new = [(move, weight) for move, weight in pairs if move not in children]
+        some = [pair for pair in new if pair[1] > 0.0]
+        return some or ([] if any(not child.exhausted for child in children.values()) else new)
+
+    def _best_new(
+        self,
+        node: Node,
+        new: list[tuple[Move, float]],
+        above: float,
+        shared: Shared,
+        rng: np.random.Generator,
+    ) -> tuple[float, Move]:
+        usual = node.total / max(above, 1.0)
+        bounds = []
+        for move, _ in new:
+            seen = shared.get((node.place, node.sub, move))
+            # A move that came nowhere yet is tried first, as without sharing.
+            mean = math.inf if seen is None else (seen[1] + usual) / (seen[0] + 1.0)
+            bounds.append(self.bound(mean, above, 1.0))
+        top = max(bounds)
+        equal = [pair for pair, bound in zip(new, bounds, strict=True) if bound == top]
+        return top, draw([move for move, _ in equal], [weight for _, weight in equal], rng)
+
+    # ------------------------------------------------------------ roll-outs through a surrogate
+
+    def choose_among(
+        self,
+        node: Node,
+        point: PointSteps,
+        labels: NDArray[Any],
+        rewards: Floats,
+        shared: Shared | None,
+    ) -> tuple[int, Node | None]:
+        """Return the best roll-out of the best move, and the child it leads to; None where the move is new.
+
+        Args:
+            node: where the roll-outs came to.
+            point: the point that comes next.
+            labels: the move that each of them takes.
+            rewards: what the surrogate promises of each, falling. A move promises what its best does.
+            shared: statistics of moves over all nodes.
+        """
+        above = self.visits(node)
+        found, places = np.unique(labels, return_index=True)
+        firsts = dict(zip(found.tolist(), places.tolist(), strict=True))
+        best: tuple[float, int, Node | None] = -math.inf, 0, None
+        for move, child in node.children.items():
+            place = firsts.pop(point.label(move), None)
+            if place is None:
+                continue
+            visits = self.visits(child)
+            own = self.mean(node, move, child, visits, shared)
+            promise = self.trust * float(rewards[place]) + (1.0 - self.trust) * own
+            bound = self.bound(promise, above, visits)
+            if bound > best[0]:
+                best = bound, place, child
+        if firsts:
+            # Every new move has been visited as often: the best roll-out decides.
+            place = min(firsts.values())
+            if self.bound(float(rewards[place]), above, 1.0) > best[0]:
+                return place, None
+        return best[1], best[2]
+
+
+def _fresh_value(node: Node, point: RealSteps, rng: np.random.Generator) -> Move:
+    value = point.draw(rng)
+    for _ in range(TRIES):
+        if value not in node.children:
+            break
+        value = point.draw(rng)
+    return value

@@ -1,0 +1,256 @@
+"""Whether a decision meets a program's `require` clauses, found out before anything real is built.
+
+A clause may speak of variables in scope where it stands, of points by their address or its last segment, and
+of `params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause asks for
+what only a run can tell.
+A clause that the run never reaches, or that speaks of an inactive point, does not apply.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from symnas.constraints.clauses import COSTS, Clause, Verdict
+from symnas.errors import BuildError, RequirementError
+from symnas.frontend.run import Arrival, Run
+
+if TYPE_CHECKING:
+    from symnas.tree.batch import Batch
+    from symnas.tree.decision import Decision
+    from symnas.tree.space import Space
+
+Met = list[tuple[Clause, Mapping[str, Any]]]
+"""Clauses that a run came past, each with the variables in scope there."""
+
+
+class Conditional(Protocol):
+    """A program whose clauses can be checked."""
+
+    @property
+    def space(self) -> Space:
+        """The space of its decisions; `space.requires` holds clauses over decisions and costs."""
+
+    @property
+    def inputs(self) -> Any:
+        """Example inputs of the child's forward pass as they were given, or None."""
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments."""
+
+    @property
+    def local_requires(self) -> Collection[str]:
+        """Texts of those clauses that `build_checked` meets with variables in scope."""
+
+    def build_checked(self, decision: Decision) -> tuple[object, Met]:
+        """Build the child on the current default device, and tell which clauses were met on the way."""
+
+
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class CheckedRun(Run):
+    """A run under a decision that notes the clauses it comes past, and the variables in scope there."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values, strict=True)
+        self.met: Met = []
+
+    def left(self, arrival: Arrival, result: object) -> object:
+        """Note the clauses of the annotation at a point, with the chosen value under the assigned name."""
+        site = arrival.site
+        if site.requires:
+            scope = dict(sys._getframe(2).f_locals)  # left <- Runtime.leave <- the user's function
+            statement = site.annotation.statement if site.annotation is not None else None
+            if isinstance(statement, ast.Assign) and statement.value is site.node:
+                scope |= {target.id: result for target in statement.targets if isinstance(target, ast.Name)}
+            self.met += [(Clause(text, site.origin), scope) for text in site.requires]
+        return super().left(arrival, result)
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A clause that a decision breaks."""
+
+    clause: Clause
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        """Render as `params < 1e6: params = 1,250,000, off by 25%`."""
+        off = f", off by {self.verdict.gap:.3g} times its bound" if 1e-9 < self.verdict.gap != 1.0 else ""
+        place = f" ({self.clause.origin})" if self.clause.origin else ""
+        return f"require {self.clause.text}{place}: {self.verdict.detail}{off}"
+
+
+def check(
+    program: Conditional, decision: Decision, inputs: Sequence[Any] | None = None
+) -> tuple[Violation, ...]:
+    """Return the clauses that a decision breaks, judged without building anything real.
+
+    Args:
+        program: whose clauses.
+        decision: a decision of its space.
+        inputs: example inputs, where the program has none of its own and a clause speaks of FLOPs or memory.
+
+    Raises:
+        RequirementError: a clause needs a name that has no value, or example inputs that are missing.
+    """
+    own = decision_scope(decision)
+    stated = [Clause(text) for text in program.space.requires]
+    local = set(program.local_requires)
+    cheap = [(c, own) for c in stated if not c.costs and (c.text not in local or set(c.names) <= set(own))]
+    broken = [*_judged(cheap, decision)]
+    if broken:
+        return tuple(broken)  # the decision alone is enough; nothing need be built
+    met: Met = []
+
+    def build() -> object:
+        child, met[:] = program.build_checked(decision)
+        return child
+
+    needed = {cost for clause in stated for cost in clause.costs}
+    given: Inputs | None = None
+    if inputs is not None:
+        given = tuple(inputs), {}
+    elif program.inputs is not None:
+        given = program.example()
+    costs = _costs(build, met, needed, given)
+    on_the_way = {clause.text for clause, _ in met}
+    everything = [(c, own | costs) for c in stated if c.costs and c.text not in on_the_way]
+    everything += [(clause, own | dict(scope) | costs) for clause, scope in met]
+    return tuple(_judged(everything, decision))
+
+
+def demand(program: Conditional, decision: Decision) -> None:
+    """Let a decision that meets every clause pass.
+
+    Raises:
+        RequirementError: it breaks one; the message has the clause and by how much it misses.
+    """
+    if not program.space.requires:
+        return
+    broken = check(program, decision)
+    if broken:
+        raise RequirementError(f"the decision breaks {'; '.join(map(str, broken))}")
+
+
+def is_feasible(program: Conditional, decision: Decision, inputs: Sequence[Any] | None = None) -> bool:
+    """Tell whether a decision meets every clause."""
+    return not check(program, decision, inputs)
+
+
+def sample(
+    program: Conditional,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    tries: int = 1000,
+    inputs: Sequence[Any] | None = None,
+) -> Batch:
+    """Draw decisions that meet every clause, by drawing from the space and dropping those that do not.
+
+    Args:
+        program: whose space and clauses.
+        n: how many.
+        rng: the generator to draw with.
+        tries: most draws per decision that is wanted.
+        inputs: example inputs, as for `check`.
+
+    Raises:
+        RequirementError: the bound was reached; the message has the closest decision and its distance.
+    """
+    kept: list[Decision] = []
+    closest: tuple[float, Decision, tuple[Violation, ...]] | None = None
+    tried = 0
+    while len(kept) < n and tried < n * tries:
+        tried += 1
+        decision = next(iter(program.space.sample(1, rng)))
+        broken = check(program, decision, inputs)
+        if not broken:
+            kept.append(decision)
+            continue
+        gap = sum(violation.verdict.gap for violation in broken)
+        if closest is None or gap < closest[0]:
+            closest = gap, decision, broken
+    if len(kept) < n:
+        raise _unsatisfied(n, len(kept), tried, closest)
+    return program.space.batch(kept)
+
+
+def decision_scope(decision: Decision) -> dict[str, Any]:
+    """Return the values that a clause may name: addresses, and last segments of one active point."""
+    scope: dict[str, Any] = dict(decision.flat())
+    by_name: dict[str, list[Any]] = {}
+    for address, value in decision.flat().items():
+        by_name.setdefault(_last(address), []).append(value)
+    return {name: values[0] for name, values in by_name.items() if len(values) == 1} | scope
+
+
+def _last(address: str) -> str:
+    return re.split(r"[.:]", address)[-1]
+
+
+def _judged(clauses: Sequence[tuple[Clause, Mapping[str, Any]]], decision: Decision) -> Iterator[Violation]:
+    for clause, scope in clauses:
+        if _speaks_of_inactive(clause, scope, decision):
+            continue
+        verdict = clause.judge(scope)
+        if not verdict.holds:
+            yield Violation(clause, verdict)
+
+
+def _speaks_of_inactive(clause: Clause, scope: Mapping[str, Any], decision: Decision) -> bool:
+    missing = [name for name in clause.names if name not in scope and name not in COSTS]
+    if not missing:
+        return False
+    active = {_last(address) for address in decision.flat()}
+    known = {_last(address) for address in decision.space.addresses}
+    return any(name in known and name not in active for name in missing)
+
+
+def _costs(
+    build: Callable[[], object], met: Met, needed: set[str], inputs: Inputs | None
+) -> dict[str, int | None]:
+    """Count what the clauses speak of: nothing, parameters alone, or all that a run can tell."""
+    from symnas.cost.profile import count_parameters, on_meta, profile
+
+    if not needed:
+        on_meta(build)
+        needed = {cost for clause, _ in met for cost in clause.costs}
+    if not needed:
+        return {}
+    if needed == {"params"}:
+        try:
+            return {"params": count_parameters(build)}
+        except BuildError:
+            if inputs is None:
+                raise
+    if inputs is None:
+        raise RequirementError(
+            f"`require` over {' and '.join(sorted(needed - {'params'}))} needs example inputs; give them "
+            "as symnas.program(..., inputs=(torch.zeros(1, 3, 32, 32),))"
+        )
+    counted = profile(build, *inputs)
+    return {"params": counted.params, "flops": counted.flops, "memory": counted.memory}
+
+
+def _unsatisfied(
+    wanted: int,
+    found: int,
+    tried: int,
+    closest: tuple[float, Decision, tuple[Violation, ...]] | None,
+) -> RequirementError:
+    said = ""
+    if closest is not None:
+        _, decision, broken = closest
+        said = "; the closest breaks " + "; ".join(map(str, broken)) + f"\n  {dict(decision.flat())}"
+    return RequirementError(
+        f"{wanted} decision(s) that meet the requirements were wanted, {tried:,} tries found {found}{said}\n"
+        "loosen the requirement, widen the space, or allow more tries"
+    )

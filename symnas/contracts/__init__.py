@@ -1,0 +1,88 @@
+"""What algorithms and searches promise each other: ask/tell, outcomes, fidelities, mixes, the registry.
+
+To read in this order: `outcome` and `objectives` (what a trial came to, and which way is better),
+`algorithm` (what proposes), `fidelity` (how far a trial goes), `relaxed_points` and `relaxed_algorithm`
+(all candidates at once), `pareto` (several objectives), `registry` (algorithms by name), `compatibility`
+(which takes which choices).
+
+Laws, in `tests/contracts`, and for every algorithm in `symnas.testing`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symnas._lazy import lazy
+
+if TYPE_CHECKING:
+    from symnas.contracts.algorithm import Algorithm as Algorithm
+    from symnas.contracts.algorithm import Capabilities as Capabilities
+    from symnas.contracts.algorithm import Prediction as Prediction
+    from symnas.contracts.fidelity import Proposal as Proposal
+    from symnas.contracts.outcome import RUNNING as RUNNING
+    from symnas.contracts.outcome import Outcome as Outcome
+    from symnas.contracts.outcome import Status as Status
+    from symnas.contracts.pareto import crowded_order as crowded_order
+    from symnas.contracts.pareto import crowding as crowding
+    from symnas.contracts.pareto import hypervolume as hypervolume
+    from symnas.contracts.pareto import pareto_front as pareto_front
+    from symnas.contracts.pareto import ranks as ranks
+    from symnas.contracts.registry import AlgorithmInfo as AlgorithmInfo
+    from symnas.contracts.registry import available as available
+    from symnas.contracts.registry import find as find
+    from symnas.contracts.registry import names as names
+    from symnas.contracts.registry import parse_options as parse_options
+    from symnas.contracts.registry import resolve as resolve
+    from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm as RelaxedAlgorithm
+    from symnas.contracts.relaxed_points import Mix as Mix
+    from symnas.contracts.relaxed_points import RelaxedPoint as RelaxedPoint
+
+_HOMES = {
+    "Algorithm": "algorithm",
+    "AlgorithmInfo": "registry",
+    "Capabilities": "algorithm",
+    "Mix": "relaxed_points",
+    "Outcome": "outcome",
+    "Prediction": "algorithm",
+    "Proposal": "fidelity",
+    "RUNNING": "outcome",
+    "RelaxedAlgorithm": "relaxed_algorithm",
+    "RelaxedPoint": "relaxed_points",
+    "Status": "outcome",
+    "available": "registry",
+    "crowded_order": "pareto",
+    "crowding": "pareto",
+    "find": "registry",
+    "hypervolume": "pareto",
+    "names": "registry",
+    "pareto_front": "pareto",
+    "parse_options": "registry",
+    "ranks": "pareto",
+    "resolve": "registry",
+}
+
+__all__ = [
+    "RUNNING",
+    "Algorithm",
+    "AlgorithmInfo",
+    "Capabilities",
+    "Mix",
+    "Outcome",
+    "Prediction",
+    "Proposal",
+    "RelaxedAlgorithm",
+    "RelaxedPoint",
+    "Status",
+    "available",
+    "crowded_order",
+    "crowding",
+    "find",
+    "hypervolume",
+    "names",
+    "pareto_front",
+    "parse_options",
+    "ranks",
+    "resolve",
+]
+
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,0 +1,327 @@
+"""The contract of algorithms that train all candidates at once, and what all of them have in common.
+
+A search gives such an algorithm no outcomes to choose by. It trains a relaxed network in alternating steps,
+the logits on one half of the data and the weights on the other, and asks the algorithm four things: how the
+candidates are mixed in a step (`mixes`), how probable they are (`probabilities`), what is to be put right
+after a step (`settle`), and, in the end, which decision the logits stand for (`derive`). All four are pure
+functions of what they are given, so that a search goes on where it was killed.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome
+from symnas.contracts.relaxed_points import KINDS, Kind, Mix, RelaxedPoint, derive, owners
+from symnas.errors import AlgorithmError, nearest
+from symnas.tree.batch import Batch
+from symnas.tree.point import Value
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from symnas.tree.space import Space
+
+Step = Literal["weights", "logits"]
+Logits = Mapping[str, "Tensor"]
+Strengths = Callable[[str], "Tensor"]
+CostTable = tuple[tuple[str, tuple[float, ...]], ...]
+FrozenTable = tuple[tuple[str, Value], ...]
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "select": ("argmax", "perturbation"),
+    "cost_form": ("linear", "log"),
+    "stop": ("", "skips", "eigenvalue"),
+}
+AT_LEAST: Mapping[str, float] = {
+    "epochs": 1, "batch_size": 1, "order": 1, "warmup": 0, "every": 1, "partial": 1, "tune": 0, "lr": 0,
+    "lr_min": 0, "momentum": 0, "weight_decay": 0, "clip": 0, "arch_lr": 0, "arch_decay": 0,
+    "cost_weight": 0, "cost_power": 0, "cost_target": 0,
+}  # fmt: skip
+WHOLE = ("epochs", "batch_size", "order", "warmup", "every", "partial", "tune")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RelaxedAlgorithm(Algorithm):
+    """Base of algorithms that train all candidates at once: implement `mixes`.
+
+    The defaults are those that DARTS was published with (Liu et al. 2019, CIFAR-10), which most of the
+    family keep.
+
+    Args:
+        epochs: passes over the data that the weights are trained on.
+        batch_size: examples per batch of either kind, where the data are not loaders.
+        held_out: share of the training data, drawn at random, that the logits are trained on and the weights
+            are not; 0 keeps nothing back, and takes the validation data for the logits.
+        lr: largest learning rate of the weights, by SGD.
+        lr_min: learning rate at the end.
+        momentum: of the weights.
+        nesterov: whether it is Nesterov's.
+        weight_decay: of the weights.
+        clip: largest norm of the weights' gradient; 0 does not clip.
+        arch_lr: learning rate of the logits, by Adam.
+        arch_betas: Adam's, for the logits.
+        arch_decay: weight decay of the logits.
+        order: 1 takes the weights as they are for those that fit the logits; 2 looks one step ahead.
+        warmup: epochs in which the logits stay as they are.
+        every: how many steps of the weights go with one of the logits.
+        weights_first: whether the weights' step comes before the logits' on its batch.
+        partial: only the first of so many equal parts of the channels are mixed, the others pass (PC-DARTS).
+        checkpoint: whether candidates are computed again in the backward pass, which saves memory.
+        select: "argmax" takes the likeliest candidates; "perturbation" those whose removal hurts most
+            (DARTS-PT).
+        tune: with "perturbation", epochs of training after each decision.
+        cost: what is added to the loss of the logits, as expected of a random decision: "params", "flops",
+            a table ((address, (cost of each candidate, …)), …), or "" for nothing.
+        cost_form: "linear" adds `cost_weight * (cost - target) / target` to the loss; "log" multiplies the
+            loss by `cost_weight * (log cost / log target) ** cost_power`. Both are ProxylessNAS's.
+        cost_weight: how much the cost matters.
+        cost_power: the exponent of the form "log".
+        cost_target: the cost to compare with; 0 takes the cost that is expected at the beginning.
+        stop: "" goes on to the end; "skips" stops once more than `skip_limit` of the choices are skip
+            connections (DARTS+); "eigenvalue" once the dominant eigenvalue of the validation loss's Hessian
+            in the logits has grown too fast (R-DARTS).
+        skip_limit: share of skip connections that stops the search.
+        freeze: values of points that are not searched, ((address, value), …): what cannot be relaxed.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(real_valued=False, multi_objective=True, relaxed=True)
+    kinds: ClassVar[tuple[Kind, ...]] = KINDS
+    """Kinds of points that it can choose at."""
+    keeps_idle: ClassVar[bool] = False
+    """Whether a candidate that passes nothing on may be derived."""
+    edge_logits: ClassVar[bool] = False
+    """Whether edges with choices of their own have logits that are used."""
+
+    epochs: int = 50
+    batch_size: int = 64
+    held_out: float = 0.5
+    lr: float = 0.025
+    lr_min: float = 0.001
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 3e-4
+    clip: float = 5.0
+    arch_lr: float = 3e-4
+    arch_betas: tuple[float, float] = (0.5, 0.999)
+    arch_decay: float = 1e-3
+    order: int = 1
+    warmup: int = 0
+    every: int = 1
+    weights_first: bool = False
+    partial: int = 1
+    checkpoint: bool = False
+    select: str = "argmax"
+    tune: int = 5
+    cost: str | CostTable = ""
+    cost_form: str = "linear"
+    cost_weight: float = 0.1
+    cost_power: float = 0.3
+    cost_target: float = 0.0
+    stop: str = ""
+    skip_limit: float = 0.5
+    freeze: FrozenTable = ()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense, before anything is trained."""
+        for name, words in WORDS.items():
+            value = getattr(self, name)
+            if value not in words:
+                near = nearest(str(value), words)
+                raise AlgorithmError(f"{name} is one of {', '.join(map(repr, words))}; got {value!r}{near}")
+        for name, low in AT_LEAST.items():
+            self._check_number(name, getattr(self, name), low, name in WHOLE)
+        if self.order > 2:
+            raise AlgorithmError(f"order is 1 or 2; got {self.order}")
+        for name in ("held_out", "skip_limit"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise AlgorithmError(f"{name} is a share between 0 and 1; got {getattr(self, name)!r}")
+        if isinstance(self.cost, str) and self.cost not in ("", "params", "flops"):
+            raise AlgorithmError(
+                f"cost is 'params', 'flops', a table of ((address, (cost of each candidate, …)), …) or '' "
+                f"for none; got {self.cost!r}{nearest(self.cost, ('params', 'flops'))}"
+            )
+        if not isinstance(self.freeze, tuple) or not all(map(_is_frozen, self.freeze)):
+            raise AlgorithmError(
+                f"freeze is a tuple of pairs, (('address', value), …); got {self.freeze!r}: for one point "
+                "write (('address', value),)"
+            )
+
+    @staticmethod
+    def _check_number(name: str, value: object, low: float, whole: bool) -> None:
+        kinds = int if whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value < math.inf:
+            kind = "whole number" if whole else "number"
+            raise AlgorithmError(f"{name} is a {kind} of at least {low:g}; got {value!r}")
+
+    # ------------------------------------------------------------ what a search asks
+
+    @abstractmethod
+    def mix(
+        self, point: RelaxedPoint, logits: Tensor, progress: float, generator: torch.Generator, step: Step
+    ) -> Mix:
+        """Return how the candidates of a point of which one is chosen are mixed in one step.
+
+        Args:
+            point: which.
+            logits: (candidates,) its logits; minus infinity for candidates that are ruled out.
+            progress: how much of the search is over, from 0 to 1.
+            generator: the only source of randomness, on the CPU.
+            step: whose step it is.
+        """
+
+    def mixes(
+        self,
+        points: Sequence[RelaxedPoint],
+        logits: Logits,
+        progress: float,
+        generator: torch.Generator,
+        step: Step = "weights",
+        strengths: Strengths | None = None,  # noqa: ARG002 - for those that compare weights, not logits
+    ) -> dict[str, Mix]:
+        """Return how every point's candidates are mixed in one step; drawn once, in the order of the points.
+
+        Args:
+            points: of the relaxed network.
+            logits: (candidates,) by address; minus infinity for candidates that are ruled out.
+            progress: how much of the search is over, from 0 to 1.
+            generator: the only source of randomness, on the CPU.
+            step: whose step it is.
+            strengths: (candidates,) by address of a size: squared norms of the weights that each candidate
+                adds to the next smaller one.
+        """
+        edges = self._edges(points, logits)
+        found = {}
+        for point in points:
+            own = logits[point.address]
+            weights = edges.get(point.address)
+            made = self.mix(point, own, progress, generator, step) if weights is None else Mix(weights)
+            found[point.address] = made
+        return found
+
+    def probabilities(
+        self,
+        points: Sequence[RelaxedPoint],
+        logits: Logits,
+        mixes: Mapping[str, Mix] | None = None,  # noqa: ARG002 - for those that move only what was run
+    ) -> dict[str, Tensor]:
+        """Return (candidates,) by address: how probable candidates are; of edges, their proportions.
+
+        Args:
+            points: of the relaxed network.
+            logits: (candidates,) by address.
+            mixes: of the step whose loss this is a part of.
+        """
+        edges = self._edges(points, logits)
+        return {
+            point.address: edges.get(point.address, logits[point.address].softmax(-1)) for point in points
+        }
+
+    @property
+    def usual_trials(self) -> int | None:
+        """One search: each trains a network for as many epochs as were asked for."""
+        return 1
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What the relaxed network is made with, by name of the argument of `program.relaxed`."""
+        options: dict[str, Any] = {"checkpoint": self.checkpoint}
+        if self.partial > 1:
+            options["partial"] = self.partial
+        if self.freeze:
+            options["freeze"] = dict(self.freeze)
+        return options
+
+    def coefficients(self, logits: Tensor) -> Tensor:
+        """Return (candidates,) what outputs are multiplied by where all candidates are run."""
+        return logits.softmax(-1)
+
+    def mean_mixes(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Mix]:
+        """Return the mixes of all candidates that nothing is drawn for.
+
+        Args:
+            points: of the relaxed network.
+            logits: (candidates,) by address; minus infinity for candidates that are ruled out.
+        """
+        edges, found = self._edges(points, logits), {}
+        for point in points:
+            own = logits[point.address]
+            weights = edges.get(point.address)
+            found[point.address] = Mix(self.coefficients(own) if weights is None else weights)
+        return found
+
+    def settle(
+        self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mix]
+    ) -> None:
+        """Put logits right in place after a step.
+
+        Args:
+            points: of the relaxed network.
+            logits: after the step.
+            before: copies from before the step.
+            mixes: of the step.
+        """
+
+    def derive(
+        self,
+        points: Sequence[RelaxedPoint],
+        logits: Logits,
+        strengths: Strengths | None = None,  # noqa: ARG002 - for those that compare weights, not logits
+    ) -> dict[str, Value]:
+        """Return the values of the decision that logits stand for.
+
+        Args:
+            points: of the relaxed network.
+            logits: (candidates,) by address.
+            strengths: as for `mixes`.
+        """
+        scores = {a: p.detach().tolist() for a, p in self.probabilities(points, logits).items()}
+        return derive(points, scores, idle=self.keeps_idle)
+
+    def learning_rate(self, epoch: int) -> float:
+        """Return the learning rate of the weights in an epoch, the first being 0."""
+        cosine = (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+        return self.lr_min + (self.lr - self.lr_min) * cosine
+
+    def _edges(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Tensor]:
+        """Return the weights of the edges: ones where choices on the edges tell how good they are."""
+        told, found = owners(points), {}
+        for point in points:
+            if point.kind != "edges":
+                continue
+            own = logits[point.address]
+            if point.address not in told:
+                found[point.address] = point.keep * own.softmax(-1)
+            elif self.edge_logits:
+                found[point.address] = own.softmax(-1)
+            else:
+                found[point.address] = own.new_ones(len(own)).masked_fill(own.isneginf(), 0.0)
+        return found
+
+    # ------------------------------------------------------------ what any algorithm is asked
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:  # noqa: ARG002 - it has nothing to go by
+        """Refuse: decisions come out of a relaxed network, which `symnas.relaxed.search` trains."""
+        raise AlgorithmError(
+            f"{type(self).__name__} chooses by training all candidates at once, which takes a program and a "
+            "task: symnas.search(program, task, algorithm=…) with a symnas.Task does that"
+        )
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        """Learn nothing: what a derived child is worth in the end does not matter to the next search."""
+
+
+def _is_frozen(item: object) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)

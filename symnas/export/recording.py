@@ -1,0 +1,140 @@
+"""From a finished run to the record that source is written from: what was chosen and called where."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from symnas.export.invocations import Invocation, Picked, Turns
+from symnas.export.text_edits import bracketed
+from symnas.export.variants import CONSTRUCTORS
+from symnas.frontend.run import Arrival, Frame, Position, Run
+from symnas.frontend.sites import CallSite, Function, Value
+
+
+class RecordingRun(Run):
+    """A run that also remembers which object each call site called."""
+
+    def __init__(self, values: Mapping[str, Value] | None = None, *, strict: bool = True) -> None:
+        super().__init__(values, strict=strict)
+        self.callees: dict[Position, object] = {}
+        self.turns: dict[Position, Turns] = {}
+        self.results: dict[Arrival, object] = {}
+
+    def called(
+        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Make the call, remembering its callee."""
+        assert self.position is not None
+        self.callees[self.position] = function
+        self.turns[self.position] = self._call_turns(self.position)
+        return super().called(frame, call, function, args, kwargs)
+
+    def left(self, arrival: Arrival, result: object) -> object:
+        """Remember what a choice known only at run time evaluated to."""
+        if arrival.site.dynamic is not None:
+            self.results[arrival] = result
+        return super().left(arrival, result)
+
+    def _call_turns(self, position: Position) -> Turns:
+        arrival = position.arrival
+        if arrival is None:
+            return position.turns
+        return _below(arrival, arrival.branch) + position.turns[len(arrival.turns) :]
+
+
+def turns_of(arrival: Arrival) -> Turns:
+    """Return the turns of an arrival, with the occurrences of the repeated candidates that it is inside."""
+    if arrival.parent is None:
+        return arrival.turns
+    return _below(arrival.parent, arrival.parent_branch) + arrival.turns[len(arrival.parent.turns) :]
+
+
+def _below(parent: Arrival, branch: str) -> Turns:
+    """Return the turns that everything inside one occurrence of a candidate begins with."""
+    if parent.spec.kind not in ("manyof", "permutation"):
+        return turns_of(parent)
+    again = 0
+    if branch not in map(str, parent.spec.labels):
+        again = int(branch[branch.rindex("[") + 1 : -1])
+    return (*turns_of(parent), again)
+
+
+def invocations(run: RecordingRun, module: Function) -> Invocation:
+    """Return the invocation of the module, with everything that the run did beneath it.
+
+    Args:
+        run: a finished run.
+        module: the module's own body; functions of other modules are left out.
+    """
+    root = Invocation(module)
+    own = {id(function) for function in _all(module)}
+    made: dict[Frame, Invocation] = {}
+    for frame in run.frames:
+        if id(frame.function) not in own:
+            continue
+        invocation = Invocation(frame.function, frame.owner) if frame.function is not module else root
+        made[frame] = invocation
+        position = frame.position
+        above = made.get(position.frame) if position is not None else None
+        if position is None or above is None:
+            if invocation is not root:
+                root.unplaced.append(invocation)
+        elif _is_direct(callee := run.callees.get(position), frame):
+            invocation.bound = isinstance(callee, partial)
+            above.calls.setdefault(position.call, {}).setdefault(run.turns[position], []).append(invocation)
+        else:
+            above.unplaced.append(invocation)
+    for arrival in run.trace:
+        holder = root if arrival.site.definition else made.get(arrival.frame)
+        if holder is not None and arrival.site.function is not None and id(arrival.site.function) in own:
+            holder.picked.setdefault(arrival.site, {})[turns_of(arrival)] = _picked(run, arrival)
+    return root
+
+
+def _all(function: Function) -> list[Function]:
+    return [function, *(inner for child in function.children for inner in _all(child))]
+
+
+def _is_direct(callee: object, frame: Frame) -> bool:
+    """Whether a call site called this very function or class, not something that called it later."""
+    name = frame.function.name
+    callee = callee.func if isinstance(callee, partial) else callee
+    if name in CONSTRUCTORS and isinstance(callee, type):
+        return type(frame.owner) is callee
+    plain = getattr(callee, "__func__", callee)
+    code = getattr(plain, "__code__", None)
+    return code is not None and code.co_name == name and code.co_firstlineno == frame.function.line
+
+
+def _picked(run: RecordingRun, arrival: Arrival) -> Picked:
+    site, value, code = arrival.site, arrival.value, arrival.code
+    kind = arrival.spec.kind
+    if kind == "tied":
+        return Picked(number=value) if _is_number(value) else Picked(text=repr(value))  # type: ignore[arg-type]
+    if kind in ("int", "float"):
+        return Picked(number=value)  # type: ignore[arg-type]
+    codes = code if isinstance(code, tuple) else (code,)
+    if site.dynamic is None:
+        return Picked(branches=codes)
+    literal = _literal(run.results.get(arrival))
+    if literal is not None:
+        return Picked(text=literal)
+    given = site.dynamic.argument("candidates") or site.dynamic.arguments[0][1]
+    texts = [f"{bracketed(ast.unparse(given))}[{index}]" for index in codes]
+    return Picked(text=texts[0] if kind == "oneof" else f"[{', '.join(texts)}]")
+
+
+def _literal(value: object) -> str | None:
+    """Return the source text of a value that a literal can spell."""
+    text = repr(value)
+    try:
+        return text if ast.literal_eval(text) == value else None
+    except (ValueError, SyntaxError):
+        return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,312 @@
+"""A program's text under a decision: choices replaced by what was chosen, all else as its author wrote it.
+
+This is a partial evaluator over one run. The run tells which function was entered from where and what was
+chosen at each place and loop turn (`symnas.export.invocations`); invocations that were given different things
+get bodies of their own (`symnas.export.variants`), and the bodies are edits on the source
+(`symnas.export.writing`), not a printed syntax tree, so that comments and formatting survive.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from symnas.errors import ProgramError
+from symnas.export.invocations import Invocation
+from symnas.export.module_slice import completed, hoisted, sliced
+from symnas.export.recording import RecordingRun, invocations
+from symnas.export.text_edits import Edit, SourceText, free_name
+from symnas.export.variants import Body, ClassBody, Variants, used_by
+from symnas.export.visibility import Visibility
+from symnas.export.writing import BodyWriter, Names, own_name, parents_of
+from symnas.frontend.execution import execute
+from symnas.frontend.sites import Function, Value
+from symnas.frontend.sources import file_of
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+
+def source(program: Program, values: Mapping[str, Value]) -> str:
+    """Return standalone text of a program under values, importing nothing of SymNAS.
+
+    A file is kept as it is but for its choices; of a script or notebook, what is needed is kept.
+
+    Args:
+        program: the program.
+        values: address -> value, as in a decision's flat form.
+
+    Raises:
+        ProgramError: the choices cannot be told apart in one text; the message says where.
+    """
+    unit = program.coverage.units[file_of(program.target)]
+    run = _recorded(program, values)
+    for arrival in run.trace:
+        if arrival.site.location.file != unit.file:
+            raise ProgramError(
+                f"standalone source is one file, and {arrival.address!r} is chosen in {arrival.site.origin}; "
+                "move the code into the model's file to get its source"
+            )
+    text = specialise(SourceText(unit.text), unit.root, invocations(run, unit.root))
+    target = program.target
+    if "<locals>" in target.__qualname__:
+        closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
+        return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(unit.module), **closure}))
+    name = target.__qualname__.partition(".")[0]
+    if unit.module.__name__ == "__main__" or not unit.file.endswith(".py"):
+        return without_symnas(completed(sliced(text, [name]), vars(unit.module)))
+    try:
+        return without_symnas(text)
+    except ProgramError:
+        # Something else in the file needs SymNAS; the model may not.
+        return without_symnas(sliced(text, [name]))
+
+
+def _recorded(program: Program, values: Mapping[str, Value]) -> RecordingRun:
+    """Run a program for its record alone, on `meta` or, where it needs real values, on the CPU."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            run = RecordingRun(values)
+            execute(program, run, device="meta")
+        except Exception:  # whatever it is, the CPU decides whether it is an error
+            run = RecordingRun(values)
+            execute(program, run)
+    return run
+
+
+def specialise(source: SourceText, module: Function, root: Invocation) -> str:
+    """Return the text that does what the run did, without a choice in it; imports of SymNAS are left.
+
+    Args:
+        source: the module's text.
+        module: its functions and sites, the module's own body first.
+        root: the invocation of the module, with everything that the run did beneath it.
+
+    Raises:
+        ProgramError: the text cannot tell two uses of a lambda apart, or SymNAS is used for more than
+            choices.
+    """
+    return _Residual(source, module, root).text()
+
+
+class _Residual:
+    def __init__(self, source: SourceText, module: Function, root: Invocation) -> None:
+        self.source = source
+        self.module = module
+        self.variants = Variants(root)
+        self.visibility = Visibility(module, root, self.variants)
+        self.parents = parents_of([module.node])
+        self.names = self._name()
+        self._check_reached()
+
+    def text(self) -> str:
+        edits = self._scope(self.module, self.variants.module, [])
+        return self.source.render((0, len(self.source.text)), edits)
+
+    def _name(self) -> Names:
+        """Name every body: the one used first keeps the name, so the root does."""
+        taken = {n.id for n in ast.walk(self.module.node) if isinstance(n, ast.Name)}
+        taken |= {
+            n.name for n in ast.walk(self.module.node) if isinstance(n, (ast.FunctionDef, ast.ClassDef))
+        }
+        functions: dict[Body, str] = {}
+        classes: dict[ClassBody, str] = {}
+        for function, bodies in self.variants.functions.items():
+            for index, body in enumerate(bodies):
+                functions[body] = function.name if index == 0 else free_name(function.name, taken)
+        for definition, texts in self.variants.classes.items():
+            for index, text in enumerate(texts):
+                classes[text] = definition.name if index == 0 else free_name(definition.name, taken)
+        return Names(functions, classes, self.visibility)
+
+    def _check_reached(self) -> None:
+        """Refuse a further body that is only called from a place that the text does not show."""
+        run = self.variants.order
+        placed = {
+            id(inner.instance)
+            for invocation in run
+            for by_turns in invocation.calls.values()
+            for group in by_turns.values()
+            for inner in group
+        }
+        for inner in (inner for invocation in run for inner in invocation.unplaced):
+            target = self.variants.target(inner)
+            known = inner.instance is not None and id(inner.instance) in placed
+            if not known and self.names.of(target) != own_name(target):
+                raise ProgramError(
+                    f"`{own_name(target)}` is given different choices at different places, and one of them "
+                    "(a `map`, a `starmap`, a decorator) calls it where no text can tell them apart; call it "
+                    "in a loop or a comprehension instead"
+                )
+
+    def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
+        """Return the edits inside a function (or the module), those of the definitions inside it included."""
+        edits = [*outer, *BodyWriter(self.source, body, self.names, self.parents).edits()]
+        # A function that made the target before the run was not entered, but what it defined is used.
+        used = set(used_by(body)) if body.members else set(self.variants.order)
+        by_class: dict[ast.ClassDef, list[Function]] = {}
+        for child in function.children:
+            if child.owner is not None and not isinstance(child.node, ast.Lambda):
+                by_class.setdefault(child.owner, []).append(child)
+            else:
+                edits += self._function(child, used, edits)
+        # Inner classes first, so that the text of an outer one contains them as edited.
+        for definition in sorted(by_class, key=lambda d: -d.col_offset):
+            edits.append(self._class(definition, by_class[definition], used, edits))
+        return edits
+
+    def _function(self, function: Function, used: set[Invocation], outer: Sequence[Edit]) -> list[Edit]:
+        escaped = function in self.visibility.escaped
+        known = self.variants.functions.get(function, ())
+        bodies = [body for body in known if escaped or used.intersection(body.members)]
+        if isinstance(function.node, ast.Lambda):
+            if len(bodies) > 1:
+                raise ProgramError(
+                    f"the lambda in line {function.line} is given different choices by different callers, "
+                    "and a lambda's text cannot differ by caller; write it as a function (`def`)"
+                )
+            return self._scope(function, bodies[0] if bodies else Body(function), [])
+        return [self._definition(function, bodies or [Body(function)], self._function_names(bodies), outer)]
+
+    def _function_names(self, bodies: Sequence[Body]) -> list[str | None]:
+        return [self.names.functions[body] for body in bodies] or [None]
+
+    def _definition(
+        self, function: Function, bodies: Sequence[Body], names: Sequence[str | None], outer: Iterable[Edit]
+    ) -> Edit:
+        node = function.node
+        assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        span = self.source.span(node)
+        outer = list(outer)
+        texts = []
+        for body, name in zip(bodies, names, strict=True):
+            edits = self._scope(function, body, outer)
+            if name is not None and name != node.name:
+                edits.append(self._renamed(node, name))
+            texts.append(self.source.render(span, edits))
+        return Edit(*span, self._joined(texts, node) + self._attached(node, bodies))
+
+    def _attached(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, bodies: Iterable[Body | ClassBody]
+    ) -> str:
+        """Write what makes further bodies reachable through the first one."""
+        names = [
+            self.names.functions[body] if isinstance(body, Body) else self.names.classes[body]
+            for body in bodies
+            if body in self.visibility.attached
+        ]
+        indent = self.source.indent(node)
+        lines = [f"\n{indent}{node.name}.{name} = {name}" for name in names if name != node.name]
+        return "".join(["\n", *lines] if lines else [])
+
+    def _class(
+        self,
+        definition: ast.ClassDef,
+        methods: Sequence[Function],
+        used: set[Invocation],
+        outer: Sequence[Edit],
+    ) -> Edit:
+        known = self.variants.classes.get(definition, ())
+        escaped = definition in self.visibility.escaped
+        texts = [text for text in known if escaped or used.intersection(text.members)]
+        texts = texts or [ClassBody(definition)]
+        span = self.source.span(definition)
+        written = []
+        for text in texts:
+            name = self.names.classes.get(text, definition.name)
+            edits = [*outer, *self._renamed_references(definition, text, name)]
+            inner: list[Edit] = []
+            for function in methods:
+                bodies = text.methods.get(function) or list(self.variants.functions.get(function, ()))
+                names = [function.name if n == 0 else f"{function.name}_{n + 1}" for n in range(len(bodies))]
+                inner.append(self._definition(function, bodies or [Body(function)], names or [None], edits))
+            if name != definition.name:
+                edits.append(self._renamed(definition, name))
+            written.append(self.source.render(span, [*inner, *edits]))
+        return Edit(*span, self._joined(written, definition) + self._attached(definition, texts))
+
+    def _renamed(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, name: str) -> Edit:
+        start = self.source.offset(node.lineno, node.col_offset)
+        keyword = "class" if isinstance(node, ast.ClassDef) else "def"
+        at = self.source.text.index(node.name, self.source.text.index(keyword, start) + len(keyword))
+        return Edit(at, at + len(node.name), name)
+
+    def _renamed_references(self, definition: ast.ClassDef, text: ClassBody, name: str) -> list[Edit]:
+        """Rename the class inside itself, and its bases where it names them."""
+        renamed = {above.definition.name: self.names.classes[above] for above in _ancestors(text)}
+        renamed[definition.name] = name
+        return [
+            Edit(*self.source.span(node), renamed[node.id])
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Name)
+            and renamed.get(node.id, node.id) != node.id
+            and self._names_type(node)
+        ]
+
+    def _names_type(self, node: ast.Name) -> bool:
+        """Whether a name stands for the class itself: a base, `super(Name, …)`, `Name.method`."""
+        parent = self.parents.get(id(node))
+        if isinstance(parent, ast.Call):
+            return isinstance(parent.func, ast.Name) and parent.func.id == "super"
+        return isinstance(parent, (ast.ClassDef, ast.Attribute))
+
+    def _joined(self, texts: Sequence[str], node: ast.AST) -> str:
+        indent = self.source.indent(node)
+        gap = "\n\n" if indent else "\n\n\n"
+        if getattr(node, "decorator_list", None):
+            # A decorator that registers what it decorates by name keeps the last one: the one called by it.
+            texts = [*texts[1:], *texts[:1]]
+        return f"{gap}{indent}".join(texts)
+
+
+def _ancestors(text: ClassBody) -> Iterator[ClassBody]:
+    for above in text.bases.values():
+        yield above
+        yield from _ancestors(above)
+
+
+def without_symnas(text: str) -> str:
+    """Return a module's text without imports of SymNAS and without the module-level statements that use them.
+
+    Raises:
+        ProgramError: a function or class uses SymNAS for something that is not a choice.
+    """
+    source = SourceText(text)
+    tree = ast.parse(text)
+    bound: set[str] = set()
+    edits: list[Edit] = []
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        kept = [alias for alias in node.names if not _is_ours(node, alias)]
+        if len(kept) == len(node.names):
+            continue
+        bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names if alias not in kept}
+        if kept:
+            edits.append(Edit(*source.span(node), f"import {', '.join(map(ast.unparse, kept))}"))
+        elif node in tree.body:
+            edits.append(Edit(*source.line_span(node), ""))
+        else:
+            edits.append(Edit(*source.span(node), "pass"))
+    for statement in tree.body:
+        used = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in bound]
+        if not used:
+            continue
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            line = text.splitlines()[used[0].lineno - 1].strip()
+            raise ProgramError(
+                f"standalone source must not need SymNAS, and `{statement.name}` uses {used[0].id!r} for "
+                f"more than a choice that the run met: {line!r}; move that use out of the model's code"
+            )
+        edits.append(Edit(*source.line_span(statement), ""))
+    return source.render((0, len(text)), edits).strip("\n") + "\n"
+
+
+def _is_ours(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> bool:
+    module = alias.name if isinstance(node, ast.Import) else node.module or ""
+    return module.partition(".")[0] == "symnas" and not getattr(node, "level", 0)

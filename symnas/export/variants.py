@@ -1,0 +1,242 @@
+"""Which bodies a function or class needs so that every invocation of a run finds its own choices in the text.
+
+Two invocations share a body unless they were given different things at the same place and loop turns. What
+a call leads to counts as such a thing, so a caller of two bodies is split too where its loops cannot tell
+them apart. Methods belong to an instance: all bodies of one instance's methods go into one class, and
+instances share a class on the same terms.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from symnas.export.invocations import Invocation, Picked, Turns
+from symnas.frontend.sites import CallSite, Function, Site
+
+K = TypeVar("K")
+V = TypeVar("V")
+CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__"})
+
+
+@dataclass(eq=False)
+class Body:
+    """One text of a function, with what its members were given.
+
+    Args:
+        function: whose text.
+        index: which body of its method it is within one class; 0 for plain functions.
+    """
+
+    function: Function
+    index: int = 0
+    members: list[Invocation] = field(default_factory=list)
+    picked: dict[Site, dict[Turns, Picked]] = field(default_factory=dict)
+    calls: dict[CallSite, dict[Turns, Target]] = field(default_factory=dict)
+
+    def fits(self, other: Body) -> bool:
+        """Whether nothing that the two were given contradicts."""
+        return _agree(self.picked, other.picked) and _agree(self.calls, other.calls)
+
+    def absorb(self, other: Body) -> None:
+        """Take over the members of a body that fits."""
+        self.members += other.members
+        for site, picks in other.picked.items():
+            self.picked.setdefault(site, {}).update(picks)
+        for call, targets in other.calls.items():
+            self.calls.setdefault(call, {}).update(targets)
+
+
+@dataclass(eq=False)
+class ClassBody:
+    """One text of a class: the bodies of its own methods and the texts of its bases."""
+
+    definition: ast.ClassDef
+    methods: dict[Function, list[Body]] = field(default_factory=dict)
+    bases: dict[ast.ClassDef, ClassBody] = field(default_factory=dict)
+
+    def fits(self, other: ClassBody) -> bool:
+        """Whether instances of both may be instances of one class."""
+        if any(self.bases.get(base, text) is not text for base, text in other.bases.items()):
+            return False
+        return all(
+            mine.fits(theirs)
+            for function, bodies in other.methods.items()
+            for mine, theirs in zip(self.methods.get(function, []), bodies, strict=False)
+        )
+
+    def absorb(self, other: ClassBody) -> None:
+        """Take over the instances of a class that fits."""
+        self.bases.update(other.bases)
+        for function, bodies in other.methods.items():
+            mine = self.methods.setdefault(function, [])
+            for index, body in enumerate(bodies):
+                if index < len(mine):
+                    mine[index].absorb(body)
+                else:
+                    mine.append(body)
+
+    @property
+    def members(self) -> list[Invocation]:
+        """All invocations of its methods."""
+        return [member for bodies in self.methods.values() for body in bodies for member in body.members]
+
+
+Direct = Body | ClassBody | tuple[Function, int]
+"""What a call leads to: a function's body, a new instance's class, or the n-th body of a method."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a call of a `functools.partial` leads to."""
+
+    target: Direct
+
+
+Target = Direct | Bound
+"""What a call leads to, by itself or with arguments that are bound already."""
+
+
+def _agree(mine: Mapping[K, dict[Turns, V]], theirs: Mapping[K, dict[Turns, V]]) -> bool:
+    return all(
+        mine[place].get(turns, given) == given
+        for place, by_turns in theirs.items()
+        if place in mine
+        for turns, given in by_turns.items()
+    )
+
+
+class Variants:
+    """The bodies of all functions and classes of a run.
+
+    Args:
+        root: the invocation of the module, with everything beneath it.
+    """
+
+    def __init__(self, root: Invocation) -> None:
+        self.functions: dict[Function, list[Body]] = {}
+        self.classes: dict[ast.ClassDef, list[ClassBody]] = {}
+        self.order: dict[Invocation, int] = {}
+        self._on: dict[int, list[Invocation]] = {}
+        self._own: dict[Invocation, Body] = {}
+        self._methods: dict[tuple[int, Function], list[Body]] = {}
+        self._class_of: dict[tuple[int, ast.ClassDef], ClassBody] = {}
+        self._definitions: dict[str, ast.ClassDef] = {}
+        for invocation in [root, *root.below()]:
+            self.order[invocation] = len(self.order)
+            owner = invocation.function.owner
+            if owner is not None:
+                self._definitions[invocation.function.qualname.rpartition(".")[0]] = owner
+            if invocation.instance is not None:
+                self._on.setdefault(id(invocation.instance), []).append(invocation)
+        self.module = self.body(root)
+        for invocation in list(self.order):
+            self.target(invocation)
+            if invocation.instance is not None:
+                self._instance(invocation.instance)
+        for bodies in (*self.functions.values(), *self.classes.values()):
+            bodies.sort(key=self._first)  # type: ignore[attr-defined]
+
+    def _first(self, body: Body | ClassBody) -> int:
+        return min(self.order[member] for member in body.members)
+
+    def body(self, invocation: Invocation) -> Body:
+        """Return the body that an invocation shares."""
+        if invocation in self._own:
+            return self._own[invocation]
+        fresh = Body(invocation.function, 0, [invocation])
+        fresh.picked = {site: dict(picks) for site, picks in invocation.picked.items()}
+        for call, by_turns in invocation.calls.items():
+            for turns, inner in by_turns.items():
+                if inner:
+                    found = self.target(inner[0], call)
+                    fresh.calls.setdefault(call, {})[turns] = Bound(found) if inner[0].bound else found
+        if invocation.instance is not None:
+            shelf = self._methods.setdefault((id(invocation.instance), invocation.function), [])
+        else:
+            shelf = self.functions.setdefault(invocation.function, [])
+        self._own[invocation] = _shelve(shelf, fresh)
+        return self._own[invocation]
+
+    def target(self, invocation: Invocation, call: CallSite | None = None) -> Direct:
+        """Return what a call that begins an invocation leads to."""
+        instance = invocation.instance
+        constructs = invocation.function.name in CONSTRUCTORS and not _is_explicit(call)
+        if instance is None:
+            return self.body(invocation)
+        if constructs:
+            found = self._instance(instance)
+            if found is not None:
+                return found
+        return invocation.function, self.body(invocation).index
+
+    def definition_of(self, kind: type) -> ast.ClassDef | None:
+        """Return the class statement that a type was made by, if any of its methods was invoked."""
+        name = kind.__qualname__.replace(".<locals>", "")
+        return self._definitions.get(name)
+
+    def _instance(self, instance: object) -> ClassBody | None:
+        found: ClassBody | None = None
+        for kind in reversed(type(instance).__mro__):
+            definition = self.definition_of(kind)
+            if definition is not None:
+                found = self._of_class(instance, definition, kind)
+        return found
+
+    def _of_class(self, instance: object, definition: ast.ClassDef, kind: type) -> ClassBody:
+        key = id(instance), definition
+        if key in self._class_of:
+            return self._class_of[key]
+        fresh = ClassBody(definition)
+        for invocation in self._on.get(id(instance), []):
+            if invocation.function.owner is definition:
+                self.body(invocation)
+                fresh.methods[invocation.function] = self._methods[id(instance), invocation.function]
+        for base in kind.__bases__:
+            above = self.definition_of(base)
+            if above is not None:
+                fresh.bases[above] = self._of_class(instance, above, base)
+        shelf = self.classes.setdefault(definition, [])
+        for text in shelf:
+            if text.fits(fresh):
+                text.absorb(fresh)
+                break
+        else:
+            text = ClassBody(definition)
+            text.absorb(ClassBody(definition, {f: [_copy(b) for b in bs] for f, bs in fresh.methods.items()}))
+            text.bases.update(fresh.bases)
+            shelf.append(text)
+        self._class_of[key] = text
+        return text
+
+
+def _shelve(shelf: list[Body], fresh: Body) -> Body:
+    for body in shelf:
+        if body.fits(fresh):
+            body.absorb(fresh)
+            return body
+    fresh.index = len(shelf)
+    shelf.append(fresh)
+    return fresh
+
+
+def _copy(body: Body) -> Body:
+    copied = Body(body.function, body.index)
+    copied.absorb(body)
+    return copied
+
+
+def _is_explicit(call: CallSite | None) -> bool:
+    """Whether a call spells a constructor out (`super().__init__(…)`), so that it makes no new instance."""
+    return (
+        call is not None and isinstance(call.node.func, ast.Attribute) and call.node.func.attr in CONSTRUCTORS
+    )
+
+
+def used_by(body: Body) -> Iterator[Invocation]:
+    """Yield the members of a body and everything beneath them."""
+    for member in body.members:
+        yield member
+        yield from member.below()

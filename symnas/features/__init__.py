@@ -1,0 +1,29 @@
+"""Which positions of tensors mean the same feature: axis inference over a PyTorch run. Knows no search.
+
+To read in this order: `axes` (what a dimension consists of), `rules` (what each operator says of the axes
+of its operands), `trace` (runs a module and applies them), `contractions` (which parameters are summed
+over), `module_rules` (modules whose parameters are stacked), `alignment` (how the tensors of many children
+lie in one shared tensor).
+
+Laws, in `tests/features` and `tests/supernet`: narrowing equals silencing what was removed; faults planted
+for concatenation, heads and groups are caught.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symnas._lazy import lazy
+
+if TYPE_CHECKING:
+    from symnas.features.module_rules import register_slicing as register_slicing
+
+_HOMES = {
+    "register_slicing": "module_rules",
+}
+
+__all__ = [
+    "register_slicing",
+]
+
+__getattr__, __dir__ = lazy(__name__, _HOMES)

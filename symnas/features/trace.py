@@ -1,0 +1,138 @@
+"""Traces which features run along which dimension while a child is called, down to its parameters.
+
+The trace stands below PyTorch's own decompositions, where a hundred layers are a few dozen operations:
+attention is products and views, an LSTM is products and splits. So layers need no rules here, and neither do
+users'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from symnas.features.axes import Axis, unify
+from symnas.features.rules import RULES, Axes, attention
+
+
+class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Infers the axes of all tensors of a run.
+
+    Args:
+        known: axes of the parameters and buffers, as far as their classes tell them.
+    """
+
+    def __init__(self, known: Iterable[tuple[torch.Tensor, Axes]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.notes: set[str] = set()
+        self.changed: set[int] = set()
+        self._axes: dict[int, tuple[torch.Tensor, Axes]] = {}
+        for tensor, axes in known:
+            self.put(tensor, axes)
+
+    def put(self, tensor: torch.Tensor, axes: Sequence[Axis]) -> None:
+        """Say what a tensor's axes are."""
+        self._axes[id(tensor)] = tensor, tuple(axes)
+
+    def of(self, tensor: torch.Tensor) -> Axes:
+        """Return a tensor's axes."""
+        found = self._axes.get(id(tensor))
+        if found is None or len(found[1]) != tensor.ndim:
+            self.put(tensor, [Axis(size) for size in tensor.shape])
+            found = self._axes[id(tensor)]
+        return found[1]
+
+    def same(self, first: Axis, second: Axis, where: str) -> None:
+        """Learn that two axes are one; what does not fit is noted, and stays as it was."""
+        if first.find().size == second.find().size and not unify(first, second):
+            self.notes.add(f"{where}: {first!r} is not {second!r}")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and infer the axes of what it returns."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        packet = func.overloadpacket.__name__
+        self._note_changes(func, packet, args, kwargs)
+        rule = RULES.get(packet) or RULES.get(packet.rstrip("_"))
+        outputs = [result] if isinstance(result, torch.Tensor) else result
+        if not isinstance(outputs, (tuple, list)):
+            return result
+        try:
+            if rule is not None:
+                axes = rule(self, _bound(func, args, kwargs), outputs)
+            elif torch.Tag.pointwise in func.tags:
+                axes = [self._pointwise(packet, _tensors((args, kwargs)), outputs[0])]
+            elif packet.startswith("_scaled_dot_product"):
+                axes = [attention(self, *args[:3])]
+            else:
+                axes = self._unknown(packet, args, outputs)
+        except (IndexError, TypeError, ValueError, KeyError) as error:
+            self.notes.add(f"{packet}: {type(error).__name__}: {error}")
+            axes = []
+        for output, found in zip(outputs, axes, strict=False):
+            if isinstance(output, torch.Tensor) and found is not None:
+                self._check(packet, output, found)
+        return result
+
+    def _check(self, packet: str, output: torch.Tensor, axes: Sequence[Axis]) -> None:
+        if [axis.find().size for axis in axes] == list(output.shape):
+            self.put(output, axes)
+        else:
+            self.notes.add(f"{packet}: axes {list(axes)} for {tuple(output.shape)}")
+
+    def _note_changes(self, func: Any, packet: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Note the tensors that an operation writes to: statistics are what a forward pass changes."""
+        for place, argument in enumerate(func._schema.arguments):
+            written = argument.alias_info is not None and argument.alias_info.is_write
+            written |= packet.startswith("native_batch_norm") and argument.name.startswith("running")
+            value = args[place] if place < len(args) else kwargs.get(argument.name)
+            if written and isinstance(value, torch.Tensor):
+                self.changed.add(id(value))
+
+    def _pointwise(self, packet: str, tensors: Sequence[torch.Tensor], output: torch.Tensor) -> Axes:
+        found = []
+        for place in range(output.ndim):
+            size = output.shape[place]
+            mine: Axis | None = None
+            for tensor in tensors:
+                dim = place - output.ndim + tensor.ndim
+                if dim < 0 or tensor.shape[dim] != size:
+                    continue
+                axis = self.of(tensor)[dim]
+                if mine is None:
+                    mine = axis
+                elif size > 1:
+                    self.same(mine, axis, packet)
+            found.append(mine or Axis(size))
+        return tuple(found)
+
+    def _unknown(self, packet: str, args: Sequence[Any], outputs: Sequence[Any]) -> list[Axes | None]:
+        sources = _tensors(args)
+        if sources:
+            self.notes.add(f"{packet}: unknown")
+        return [None for _ in outputs]
+
+
+def _bound(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments by the names of the schema, defaults included."""
+    found = {}
+    for place, argument in enumerate(func._schema.arguments):
+        if place < len(args):
+            found[argument.name] = args[place]
+        elif argument.name in kwargs:
+            found[argument.name] = kwargs[argument.name]
+        elif argument.has_default_value():
+            found[argument.name] = argument.default_value
+    return found
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, (tuple, list)):
+        return []
+    return [tensor for item in value for tensor in _tensors(item)]

@@ -1,0 +1,41 @@
+"""The user's code: found, read, placed, instrumented, and run under a decision.
+
+To read in this order: `sources` (files, cells, functions), `coverage` (which code belongs to a program),
+`reachability` and `call_resolution` (which of it can be reached), `sites` and `addressing` (the places of
+choices and their names), `choice_calls` (`oneof` and its kind), `instrumentation`, `code_objects`,
+`code_swapping` (code that reports), `operations` (what instrumented code calls), `run` (one run under a
+decision), `execution` (running targets).
+
+Laws, in `tests/frontend`: addresses do not depend on the order of arrival; the user's lines survive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symnas._lazy import lazy
+
+if TYPE_CHECKING:
+    from symnas.frontend.choice_calls import floatv as floatv
+    from symnas.frontend.choice_calls import intv as intv
+    from symnas.frontend.choice_calls import manyof as manyof
+    from symnas.frontend.choice_calls import oneof as oneof
+    from symnas.frontend.choice_calls import permutate as permutate
+
+_HOMES = {
+    "floatv": "choice_calls",
+    "intv": "choice_calls",
+    "manyof": "choice_calls",
+    "oneof": "choice_calls",
+    "permutate": "choice_calls",
+}
+
+__all__ = [
+    "floatv",
+    "intv",
+    "manyof",
+    "oneof",
+    "permutate",
+]
+
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,0 +1,373 @@
+"""All code that a program covers: sources, read and placed; functions, with their instrumented code."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from symnas.errors import AnnotationError, ProgramError
+from symnas.frontend.addressing import Walker
+from symnas.frontend.call_resolution import CALLED, Callees, fixpoint
+from symnas.frontend.code_objects import References, compile_function, find_code
+from symnas.frontend.code_swapping import Swap
+from symnas.frontend.instrumentation import Instrumenter
+from symnas.frontend.operations import Missing
+from symnas.frontend.reachability import Reach, Source, evaluated
+from symnas.frontend.sites import Function, Site, site_of
+from symnas.frontend.sources import functions_of, source_of
+from symnas.grammar.model import Annotation, ParsedModule
+from symnas.grammar.module import parse_module
+
+Transform = Callable[[Function, Any], Any]
+"""A second pass over an instrumented tree, before it is compiled."""
+
+
+@dataclass(eq=False)
+class Unit:
+    """One source of a program: a file, or a notebook's cell.
+
+    Args:
+        file: its name, as code objects carry it.
+        parsed: its tree and annotations.
+        module: the module that its functions live in.
+        root: the module's own statements; every function of the source is below it.
+    """
+
+    file: str
+    text: str
+    parsed: ParsedModule
+    module: ModuleType
+    sites: list[Site]
+    root: Function
+    walker: Walker
+    instrumenter: Instrumenter
+    unreached: frozenset[int] = frozenset()
+    """Identities of the nodes of statements that the target does not reach."""
+    compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
+    """Its instrumented statements, for each second pass."""
+
+    @property
+    def definitions(self) -> list[Site]:
+        """Sites in class bodies and module statements: evaluated when the definition is, once per build."""
+        return [
+            site
+            for site in self.sites
+            if site.definition and site.role != "parameter" and site.parent is None
+        ]
+
+    def definitions_only(self) -> list[ast.stmt]:
+        """Return what defines something: of a file everything; a cell may also hold the search itself."""
+        whole = getattr(self.module, "__file__", None) == self.file
+        return [node for node in self.parsed.tree.body if whole or self.instrumenter.defines(node)]
+
+    def text_of_definitions(self) -> str:
+        """Return the text with everything blanked that defines nothing, line numbers kept."""
+        lines = self.text.splitlines(keepends=True)
+        kept = {id(node) for node in self.definitions_only()}
+        for node in self.parsed.tree.body:
+            if id(node) not in kept:
+                for line in range(node.lineno - 1, node.end_lineno or node.lineno):
+                    lines[line] = "\n"
+        return "".join(lines)
+
+
+@dataclass(eq=False)
+class Binding:
+    """A function of the user's, its place in the text and its own code."""
+
+    function: FunctionType
+    record: Function
+    unit: Unit
+    original: CodeType
+    _compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
+
+    def swap(self, references: References, transform: Transform | None = None) -> Swap:
+        """Return the exchange of its code for the instrumented one (compiled once for each transform)."""
+        key = id(transform)
+        if key not in self._compiled:
+            node = self.unit.instrumenter.function(self.record)
+            if transform is not None:
+                node = transform(self.record, node)
+            code = compile_function(self.record, node, self.original, references)
+            self._compiled[key] = (transform, code)
+        return Swap(self.function, self._compiled[key][1], *self._defaults())
+
+    def _defaults(self) -> tuple[tuple[Any, ...] | None, dict[str, Any] | None]:
+        """Return defaults in which those that hold a choice are marked as missing."""
+        chosen = self.record.parameters
+        if not chosen:
+            return None, None
+        code = self.function.__code__
+        positional = self.function.__defaults__ or ()
+        names = code.co_varnames[: code.co_argcount][code.co_argcount - len(positional) :]
+        defaults = tuple(
+            Missing(value) if name in chosen else value for name, value in zip(names, positional, strict=True)
+        )
+        keywords = self.function.__kwdefaults__
+        kwdefaults = keywords and {n: Missing(v) if n in chosen else v for n, v in keywords.items()}
+        return defaults or None, kwdefaults
+
+
+class Coverage:
+    """Everything static about a program's code.
+
+    Args:
+        target: the class or function.
+        modules: the modules covered: the target's own first, then those of `include=`.
+        file: the source that the target was written in.
+        given: what the target is called with.
+        everywhere: whether calls that reach no point are instrumented too, for what they make.
+
+    Raises:
+        AnnotationError: a mistake in an annotation (a ProgramError listing all, where there are several).
+        ProgramError: a source is not available.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        modules: Iterable[ModuleType],
+        file: str,
+        given: Iterable[Any] = (),
+        everywhere: bool = False,
+    ) -> None:
+        self.target = target
+        self.everywhere = everywhere
+        self.given = tuple(given)
+        self.modules = tuple(modules)
+        self.references = References()
+        functions = functions_of(target, self.modules)
+        self.units = self._units(functions, file)
+        self._watch_constructors()
+        self.bindings = [binding for function in functions for binding in self._bind(function)]
+        self.by_source: bool | None = None
+        """Whether children are instances of generated classes; found out once, by the builder."""
+        self.touched = [binding for binding in self.bindings if binding.record.touched]
+
+    @property
+    def sites(self) -> list[Site]:
+        """All sites of all sources, those inside candidates included."""
+        return [site for unit in self.units.values() for site in unit.sites]
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """All annotations of all sources."""
+        return tuple(annotation for unit in self.units.values() for annotation in unit.parsed.annotations)
+
+    @property
+    def local_requires(self) -> tuple[str, ...]:
+        """The texts of the `require` clauses at choices, but those that are never met."""
+        return tuple(text for site in self.sites for text in site.requires)
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The texts of all `require` clauses, but those at choices that are never met."""
+        texts: dict[str, None] = {}
+        for unit in self.units.values():
+            for site in unit.sites:
+                texts.update(dict.fromkeys(site.requires))
+            for requirement in unit.parsed.requirements:
+                texts.update(dict.fromkeys(requirement.expressions))
+        return tuple(texts)
+
+    @functools.cached_property
+    def definitions(self) -> list[Site]:
+        """Sites in class bodies and module statements."""
+        return [site for unit in self.units.values() for site in unit.definitions]
+
+    @functools.cached_property
+    def when_called(self) -> list[Function]:
+        """Functions with choices that may run when a built model is called."""
+        records = [
+            record
+            for unit in self.units.values()
+            for record in unit.walker.functions.values()
+            if id(record.node) not in unit.unreached
+        ]
+        named: dict[str, list[Function]] = {}
+        for record in records:
+            named.setdefault(record.name, []).append(record)
+        pending = [record for name in CALLED for record in named.get(name, []) if record.owner is not None]
+        seen: set[int] = set()
+        found = []
+        while pending:
+            record = pending.pop()
+            if id(record) in seen:
+                continue
+            seen.add(id(record))
+            if record.has_sites:
+                found.append(record)
+            for name in _called_names(record.node):
+                pending.extend(named.get(name, []))
+        return found
+
+    def swaps(self, transform: Transform | None = None) -> list[Swap]:
+        """Return the exchanges for every function that needs it; a second pass may need them all."""
+        bindings = self.touched if transform is None else self.bindings
+        return [binding.swap(self.references, transform) for binding in bindings]
+
+    def plain_code(self, record: Function) -> CodeType | None:
+        """Return the uninstrumented code of a function that another one creates when it runs."""
+        for binding in self.bindings:
+            if binding.record.node in record.parents:
+                return find_code(binding.original, record.name, record.line)
+        return None
+
+    def _watch_constructors(self) -> None:
+        """Record where instances are made, if what they do when called holds choices."""
+        if self.when_called:
+            for unit in self.units.values():
+                for record in unit.walker.functions.values():
+                    record.watched = record.owner is not None and record.name in ("__init__", "__post_init__")
+
+    # -- reading --------------------------------------------------------------------------------
+
+    def _units(self, functions: list[FunctionType], file: str) -> dict[str, Unit]:
+        files: dict[str, ModuleType] = {}
+        for module in self.modules:
+            own = getattr(module, "__file__", None)
+            if own is not None and own.endswith(".py"):
+                files.setdefault(own, module)
+        by_name = {module.__name__: module for module in self.modules}
+        for function in functions:
+            name = function.__code__.co_filename
+            home = by_name.get(function.__module__)
+            if name not in files and home is not None and _belongs(name, home):
+                files[name] = home
+        files.setdefault(file, self.modules[0])
+        texts = {name: source_of(name, vars(module)) for name, module in files.items()}
+        parsed = {name: self._parse(text, name, files[name]) for name, text in texts.items()}
+        _raise(error for one in parsed.values() for error in one.errors)
+        tops = {name: [site_of(annotation) for annotation in one.annotations] for name, one in parsed.items()}
+        reach = Reach(
+            [Source(name, files[name].__name__, one.tree, tops[name]) for name, one in parsed.items()],
+            self.target,
+            self.given,
+        )
+        sites: dict[str, dict[int, Site]] = {}
+        idle: dict[str, set[int]] = {}
+        for name in parsed:
+            # A choice in a definition that is not reached would be a point for nothing: it stays code.
+            apart = {id(node) for statement in reach.unreached(name) for node in evaluated(statement)}
+            met = [top for top in tops[name] if id(top.node) not in apart]
+            sites[name] = {id(site.node): site for top in met for site in top.walk()}
+            idle[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart
+        everything = {key: site for group in sites.values() for key, site in group.items()}
+        reaching, stored = fixpoint([one.tree for one in parsed.values()], everything)
+        units = {}
+        for name, one in parsed.items():
+            module = files[name]
+            resolver = Callees(one.tree, vars(module), reaching, stored)
+            walker = Walker(name, sites[name], resolver, self.everywhere)
+            root = walker.module(one.tree)
+            maker = Instrumenter(
+                sites[name], walker.functions, walker.loops, walker.calls, self.references, idle[name]
+            )
+            apart = {id(node) for statement in reach.unreached(name) for node in ast.walk(statement)}
+            units[name] = Unit(
+                name, texts[name], one, module, list(sites[name].values()), root, walker, maker,
+                frozenset(apart),
+            )  # fmt: skip
+        _tell_apart(units.values())
+        return units
+
+    def _parse(self, text: str, name: str, module: ModuleType) -> ParsedModule:
+        return parse_module(text, name, imports=_imports(vars(module)))
+
+    def _bind(self, function: FunctionType) -> list[Binding]:
+        unit = self.units.get(function.__code__.co_filename)
+        if unit is None:
+            return []
+        code = function.__code__
+        matches = [
+            record
+            for record in unit.walker.functions.values()
+            if record.line == code.co_firstlineno and record.name == code.co_name
+        ]
+        if len(matches) > 1:
+            matches = [record for record in matches if _stands_at(code, record.node)] or matches
+        if len(matches) == 1:
+            return [Binding(function, matches[0], unit, code)]
+        if any(record.touched for record in matches):
+            raise ProgramError(
+                f"{unit.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin "
+                "on this line, and one holds a "
+                "choice; put each on a line of its own"
+            )
+        if not matches and unit.sites and code.co_name != "<lambda>":
+            raise ProgramError(
+                f"{unit.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source "
+                "that has changed since; load it again"
+            )
+        return []
+
+
+def _belongs(name: str, module: ModuleType) -> bool:
+    """Whether a source is a module's: its file or a cell, not that of a library's function under its name."""
+    own = getattr(module, "__file__", None)
+    if own is not None and Path(name).name != Path(own).name:
+        return False
+    others = {getattr(known, "__file__", None) for known in list(sys.modules.values()) if known is not module}
+    if name in others:
+        return False
+    try:
+        source_of(name)
+    except ProgramError:
+        return False
+    return True
+
+
+def _stands_at(code: CodeType, node: ast.AST) -> bool:
+    """Whether code was compiled from a lambda, told by the column of what it returns."""
+    body = getattr(node, "body", None)
+    return isinstance(body, ast.expr) and any(
+        (line, column) == (body.lineno, body.col_offset) for line, _, column, _ in code.co_positions()
+    )
+
+
+def _raise(errors: Iterable[AnnotationError]) -> None:
+    found = list(errors)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        listed = "\n\n".join(map(str, found))
+        raise ProgramError(f"{len(found)} annotations cannot be read:\n\n{listed}")
+
+
+def _imports(namespace: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a module's names stand for, for sources (notebook cells) whose imports are elsewhere."""
+    found = {}
+    for name, value in namespace.items():
+        if isinstance(value, ModuleType):
+            found[name] = value.__name__
+        elif callable(value) and getattr(value, "__module__", None) and getattr(value, "__qualname__", None):
+            found[name] = f"{value.__module__}.{value.__qualname__}"
+    return found
+
+
+def _tell_apart(units: Iterable[Unit]) -> None:
+    """Prefix definition-level paths of included modules that another module uses too."""
+    taken: dict[str, Unit] = {}
+    for unit in units:
+        for site in unit.sites:
+            if not site.definition or site.parent is not None:
+                continue
+            if taken.setdefault(site.path, unit) is not unit:
+                site.path = f"{unit.module.__name__.rpartition('.')[2]}.{site.path}"
+
+
+def _called_names(module: ast.AST) -> set[str]:
+    """Return the bare names that a piece of code calls."""
+    names = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+            if name is not None:
+                names.add(name)
+    return names

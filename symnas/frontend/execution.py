@@ -1,0 +1,290 @@
+"""Runs a program under values: instruments, calls the target, calls the model, and puts everything back."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from symnas.errors import BuildError, ProgramError, SymnasError
+from symnas.frontend.code_objects import compile_module
+from symnas.frontend.code_swapping import swapped
+from symnas.frontend.coverage import Coverage, Transform
+from symnas.frontend.instrumentation import FRAME
+from symnas.frontend.run import RUN, Arrival, Run
+from symnas.frontend.sites import Value
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+_Run = TypeVar("_Run", bound=Run)
+_Made = TypeVar("_Made")
+
+
+def execute(
+    program: Program, run: Run, *, transform: Transform | None = None, device: str | None = None
+) -> Any:
+    """Run a program under a run, the model's call on the example inputs included where choices need it.
+
+    Args:
+        program: what to run.
+        run: holds the values, and afterwards the trace.
+        transform: a second pass over the instrumented trees.
+        device: where tensors are made (`meta` computes nothing); None for wherever the code makes them.
+
+    Returns:
+        What the target returned.
+    """
+    coverage = program.coverage
+    with running(coverage, run, transform), _device(device):
+        target = fresh_target(coverage, transform) if coverage.definitions else program.target
+        result = target(*program.args, **program.kwargs)
+        if program.inputs is not None and is_module(result):
+            call_model(program, run, result, device)
+    return result
+
+
+@contextlib.contextmanager
+def running(coverage: Coverage, run: Run, transform: Transform | None = None) -> Iterator[None]:
+    """Instrument the covered functions and make `run` the current one, for the length of a `with`."""
+    swaps = coverage.swaps(transform)
+    with swapped(swaps):
+        token = RUN.set(run)
+        try:
+            yield
+        finally:
+            RUN.reset(token)
+            for function, record in run.made:
+                plain = coverage.plain_code(record)
+                if plain is not None and plain.co_freevars == function.__code__.co_freevars:
+                    function.__code__ = plain
+            run.made.clear()
+
+
+def fresh_target(coverage: Coverage, transform: Transform | None = None) -> Any:
+    """Execute the target's module anew, instrumented, and return the target in it.
+
+    Choices in class bodies and module statements are made when those are executed, so a run executes them
+    itself; the user's own module is not touched.
+
+    Raises:
+        ProgramError: the target was made inside a function.
+    """
+    target = coverage.target
+    if "<locals>" in target.__qualname__:
+        site = coverage.definitions[0]
+        raise ProgramError(
+            f"{site.location}\na class body or module that holds a choice is executed for every "
+            f"build, and {target.__qualname__!r} "
+            "was made inside a function; define it at the top level of a module"
+        )
+    made: dict[str, ModuleType] = {}
+    saved: dict[str, ModuleType | None] = {}
+    try:
+        for unit in sorted(coverage.units.values(), key=lambda unit: unit.module is coverage.modules[0]):
+            own = getattr(unit.module, "__file__", None) == unit.file
+            if not unit.definitions and unit.module is not coverage.modules[0]:
+                continue
+            name = unit.module.__name__
+            module = made.get(name)
+            if module is None:
+                module = made[name] = ModuleType(name)
+                keep = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
+                kept = (
+                    vars(unit.module)
+                    if not own
+                    else {k: v for k, v in vars(unit.module).items() if k in keep}
+                )
+                vars(module).update(kept)
+                saved[name] = sys.modules.get(name)
+                sys.modules[name] = module
+            if id(transform) not in unit.compiled:
+                tree = unit.instrumenter.module(unit.root, whole=own)
+                if transform is not None:
+                    tree = transform(unit.root, tree)
+                unit.compiled[id(transform)] = transform, compile_module(tree, unit.file, coverage.references)
+            exec(unit.compiled[id(transform)][1], vars(module))
+    finally:
+        for name, before in saved.items():
+            if before is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = before
+    found: Any = made[coverage.modules[0].__name__]
+    for part in target.__qualname__.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def call_model(program: Program, run: Run, model: Any, device: str | None = None) -> None:
+    """Call a built model on the program's example inputs, its modules known to the run by their paths."""
+    import torch
+
+    run.paths = {id(module): bracketed(path) for path, module in model.named_modules()}
+    run.forward, run.position = True, None
+    args, kwargs = program.example(device)
+    with torch.no_grad():
+        try:
+            model(*args, **kwargs)
+        except SymnasError:
+            raise
+        except Exception as error:
+            if not model.training:
+                raise
+            # Batch statistics of a single example do not exist; what a model does in evaluation still tells
+            # its points.
+            model.eval()
+            try:
+                model(*args, **kwargs)
+            except SymnasError:
+                raise
+            except Exception:
+                raise error from None
+            finally:
+                model.train()
+
+
+def bracketed(path: str) -> str:
+    """Spell a module path as addresses do: `layers.2.conv` is `layers[2].conv`."""
+    spelled = ""
+    for part in path.split(".") if path else []:
+        spelled += f"[{part}]" if part.isdigit() else (f".{part}" if spelled else part)
+    return spelled
+
+
+def build(program: Program, values: Mapping[str, Value], *, strict: bool = True) -> Any:
+    """Build the child that the values describe, by generated source where the class itself holds choices.
+
+    Raises:
+        BuildError: the user's code raised; address, candidate and line are in the message, the original is
+        the cause.
+    """
+    run = Run(values, strict=strict)
+    if needs_source(program.coverage):
+        from symnas.export import generated_module
+
+        return guarded(program, values, lambda _: generated_module.build(program, values), run)
+
+    def plain(run: Run) -> Any:
+        with running(program.coverage, run):
+            return program.target(*program.args, **program.kwargs)
+
+    return guarded(program, values, plain, run)
+
+
+def guarded(
+    program: Program,
+    values: Mapping[str, Value],
+    build_child: Callable[[_Run], _Made],
+    run: _Run,
+) -> _Made:
+    """Call `build_child`; what the user's code raises becomes an error that says where and under what."""
+    try:
+        return build_child(run)
+    except SymnasError:
+        raise
+    except RecursionError as error:
+        raise ProgramError(
+            f"{_deepest(program, error)}: a recursion that depends on choices must end; it did not "
+            f"under {_few(values)}"
+        ) from _cleaned(error)
+    except Exception as error:
+        where, arrival = _place(program, error)
+        what = f"building {program.name} failed at {where}"
+        if arrival is not None:
+            what += f" while {arrival.address!r} was {_chosen(arrival)}"
+        raise BuildError(f"{what}: {type(error).__name__}: {error}\ndecision: {_few(values)}") from _cleaned(
+            error
+        )
+
+
+def needs_source(coverage: Coverage) -> bool:
+    """Whether a choice is made where the class itself, or what runs after the build, must differ."""
+    if coverage.by_source is None:
+        coverage.by_source = bool(coverage.definitions) or bool(coverage.when_called)
+    return coverage.by_source
+
+
+def is_module(value: object) -> bool:
+    """Whether a value is a PyTorch module; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def _device(device: str | None) -> contextlib.AbstractContextManager[Any]:
+    if device is None:
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.device(device)
+
+
+# -- errors -------------------------------------------------------------------------------------
+
+
+def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        found.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    return found
+
+
+def _place(program: Program, error: BaseException) -> tuple[str, Arrival | None]:
+    """Return the innermost line of the user's, and the point whose candidate was being evaluated, if any."""
+    where = program.name
+    arrival: Arrival | None = None
+    for frame, line in reversed(_frames(error)):
+        if frame.f_code.co_filename not in program.coverage.units:
+            continue
+        if where == program.name:
+            where = f"{frame.f_code.co_filename}:{line}"
+        record = frame.f_locals.get(FRAME)
+        if record is not None and record.open:
+            arrival = record.open[-1]
+            break
+    return where, arrival
+
+
+def _deepest(program: Program, error: BaseException) -> str:
+    counts: dict[tuple[str, int], int] = {}
+    for frame, line in _frames(error):
+        if frame.f_code.co_filename in program.coverage.units:
+            key = (frame.f_code.co_filename, line)
+            counts[key] = counts.get(key, 0) + 1
+    if not counts:
+        return program.name
+    file, line = max(counts, key=lambda key: counts[key])
+    return f"{file}:{line}"
+
+
+def _chosen(arrival: Arrival) -> str:
+    code = arrival.code
+    if isinstance(code, int) and code >= 0 and arrival.site.choices:
+        return f"`{arrival.site.choices[code].text}` ({arrival.site.origin})"
+    return f"{arrival.value!r} ({arrival.site.origin})"
+
+
+def _few(values: Mapping[str, Value]) -> str:
+    items = list(values.items())
+    shown = ", ".join(f"{address}={value!r}" for address, value in items[:12])
+    return f"{{{shown}{', …' if len(items) > 12 else ''}}}"
+
+
+def _cleaned(error: BaseException) -> BaseException:
+    """Drop this library's own frames from a traceback, so that it reads as the user's code alone."""
+    from types import TracebackType
+
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith("symnas."):
+            frames.append(trace)
+        trace = trace.tb_next
+    rebuilt: TracebackType | None = None
+    for item in reversed(frames[-60:]):
+        rebuilt = TracebackType(rebuilt, item.tb_frame, item.tb_lasti, item.tb_lineno)
+    return error.with_traceback(rebuilt)

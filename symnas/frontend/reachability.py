@@ -1,0 +1,286 @@
+"""Which statements of a program's sources its target reaches, decided before anything runs.
+
+A class body, a module constant or a parameter's default is evaluated whenever its module is, used or not; so
+choices there are the target's only if the target leads to them. Names are followed from statement to
+statement: through functions, classes, bases, decorators, defaults, annotations, candidates and imports
+between the sources. What fills a table that the target reads (a decorator that registers, `TABLE["x"] = …`)
+is reached with the table. Code that finds things without their names (`globals()`, `eval`) reaches
+everything.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import functools
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from symnas.frontend.sites import Site
+
+_HIDDEN = frozenset({"globals", "eval", "exec", "vars", "__subclasses__", "import_module", "modules"})
+_READING = frozenset({"get", "items", "keys", "values", "index", "count", "copy"})
+_HOOKS = frozenset({"__init_subclass__", "__new__"})
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+class Source:
+    """One source of a program, as far as reach needs it.
+
+    Args:
+        file: its name, as code objects carry it.
+        module: name of the module that it defines.
+        tree: its tree.
+        sites: its sites, whose candidates may be evaluated too.
+    """
+
+    def __init__(self, file: str, module: str, tree: ast.Module, sites: Iterable[Site]) -> None:
+        self.file, self.module = file, module
+        self.imported: dict[str, str] = {}
+        """Local name -> name of what was imported, modules included."""
+        for node in ast.walk(tree):
+            if isinstance(node, _IMPORTS):
+                for alias in node.names:
+                    self.imported[bound_name(alias)] = alias.name
+        sites = list(sites)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # it was given when the module was imported
+            self.statements = [Statement(self, node, sites) for node in tree.body]
+
+
+class Statement:
+    """A statement of a module: what it binds, and what the code in it refers to."""
+
+    def __init__(self, source: Source, node: ast.stmt, sites: Iterable[Site]) -> None:
+        self.source, self.node = source, node
+        # A bare call on a module (torch.manual_seed(0)) defines nothing.
+        self.binds = binds(node) - (set(source.imported) if isinstance(node, ast.Expr) else set())
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+        self.lines = range(first, (node.end_lineno or node.lineno) + 1)
+        self.names: set[str] = set()
+        """Global names that are read."""
+        self.parts: set[str] = set()
+        """Attributes that are read, and what functions import."""
+        if not isinstance(node, _IMPORTS):
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            self._read(compile(ast.Module([node], []), source.file, "exec", flags, dont_inherit=True))
+        for site in sites:
+            if site.location.line in self.lines:
+                for choice in site.choices:
+                    self.names |= _loaded(choice.expr)
+                    self.parts |= {n.attr for n in ast.walk(choice.expr) if isinstance(n, ast.Attribute)}
+
+    def _read(self, code: CodeType) -> None:
+        for step in dis.get_instructions(code):
+            if step.opname.startswith("LOAD") and ("GLOBAL" in step.opname or "NAME" in step.opname):
+                self.names.add(step.argval)
+            elif step.opname in ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM"):
+                self.parts.add(step.argval)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self._read(constant)
+
+    @property
+    def script(self) -> bool:
+        """Whether it is what the file does as a script."""
+        return isinstance(self.node, ast.If) and "__name__" in _loaded(self.node.test)
+
+
+class Reach:
+    """What a program's target reaches.
+
+    Args:
+        sources: all sources of the program.
+        target: the class or function.
+        given: what it is called with; classes and functions among it are reached too.
+    """
+
+    def __init__(self, sources: Iterable[Source], target: Any, given: Iterable[Any] = ()) -> None:
+        self.statements = [s for source in sources for s in source.statements]
+        self.modules = {s.source.module.rpartition(".")[2] for s in self.statements}
+        self._by_name: dict[str, list[Statement]] = {}
+        for statement in self.statements:
+            for name in statement.binds:
+                self._by_name.setdefault(name, []).append(statement)
+        self._changed = {statement: self._change(statement) for statement in self.statements}
+        roots = self._roots(target)
+        others = [root for value in given for part in _parts(value) for root in self._roots(part)]
+        self.reached = self._closure([*roots, *others])
+        if not roots or any(self._looks_around(statement) for statement in self.reached):
+            self.reached = set(self.statements)
+
+    def unreached(self, file: str) -> list[ast.stmt]:
+        """Return the statements of a source that the target does not reach."""
+        return [s.node for s in self.statements if s.source.file == file and s not in self.reached]
+
+    def _roots(self, value: Any) -> list[Statement]:
+        """Return the statements that define a class or function."""
+        name = str(getattr(value, "__qualname__", "")).partition(".")[0]
+        home = getattr(value, "__module__", None)
+        found = [s for s in self._by_name.get(name, ()) if s.source.module == home]
+        if isinstance(value, FunctionType):
+            file, line = value.__code__.co_filename, value.__code__.co_firstlineno
+            found += [s for s in self.statements if s.source.file == file and line in s.lines]
+        return found
+
+    def _closure(self, roots: Iterable[Statement]) -> set[Statement]:
+        reached: set[Statement] = set()
+        pending = list(roots)
+        while pending:
+            statement = pending.pop()
+            if statement not in reached:
+                reached.add(statement)
+                pending += self._used(statement)
+            if not pending:
+                pending += self._changers(reached)
+        return reached
+
+    def _used(self, statement: Statement) -> Iterator[Statement]:
+        for name in statement.names:
+            yield from self._named(statement, name)
+        inner = {n.name for i in ast.walk(statement.node) if isinstance(i, ast.ImportFrom) for n in i.names}
+        modules = any(self._is_module(statement, name) for name in statement.names)
+        for name in statement.parts if modules else statement.parts & inner:
+            yield from (s for s in self._by_name.get(name, ()) if s.source.module != statement.source.module)
+
+    def _named(self, user: Statement, name: str) -> list[Statement]:
+        """Return the statements that may define what a name stands for."""
+        source = user.source
+        own = [s for s in self._by_name.get(name, ()) if s.source.module == source.module]
+        if name not in source.imported and (own or "*" not in source.imported):
+            return own
+        elsewhere = self._by_name.get(source.imported.get(name, name), ())
+        return own + [s for s in elsewhere if s.source.module != source.module]
+
+    def _is_module(self, statement: Statement, name: str) -> bool:
+        return statement.source.imported.get(name, "").rpartition(".")[2] in self.modules
+
+    def _looks_around(self, statement: Statement) -> bool:
+        """Whether the code may find definitions without naming them."""
+        if (statement.names | statement.parts) & _HIDDEN:
+            return True
+        return any(
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and call.func.id == "getattr"
+            and call.args
+            and any(self._is_module(statement, name) for name in _loaded(call.args[0]))
+            for call in ast.walk(statement.node)
+        )
+
+    # -- tables that other statements fill -----------------------------------------------------------
+
+    def _changers(self, reached: set[Statement]) -> list[Statement]:
+        """Return the statements that change a reached table when they are executed."""
+        tables = {
+            name
+            for statement in reached
+            if not isinstance(statement.node, (ast.FunctionDef, ast.AsyncFunctionDef, *_IMPORTS))
+            for name in statement.binds - set(statement.source.imported)
+        }
+        return [s for s in self.statements if s not in reached and not s.script and self._changed[s] & tables]
+
+    def _change(self, statement: Statement) -> set[str]:
+        """Return the names of what executing a statement may change, by what it calls."""
+        node = statement.node
+        if isinstance(node, _IMPORTS):
+            return set()
+        run: list[ast.AST] = [node]
+        if isinstance(node, _DEFINITIONS):
+            run = [*node.decorator_list, *getattr(node, "bases", ()), *getattr(node, "keywords", ())]
+        changed: set[str] = set()
+        for part in run:
+            changed |= _changes(part)
+            changed |= {n.value.id for n in ast.walk(part)
+                        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+                        and isinstance(node, _DEFINITIONS)}  # fmt: skip
+        seen: set[Statement] = set()
+        pending = [s for part in run for name in _loaded(part) for s in self._named(statement, name)]
+        while pending:
+            found = pending.pop()
+            if found in seen:
+                continue
+            seen.add(found)
+            if isinstance(found.node, ast.ClassDef):
+                hooks = [item for item in found.node.body if getattr(item, "name", None) in _HOOKS]
+                if hooks:
+                    changed |= {found.node.name, *(name for hook in hooks for name in _changes(hook))}
+                bases = [*found.node.bases, *found.node.keywords]
+                pending += [s for base in bases for name in _loaded(base) for s in self._named(found, name)]
+            elif isinstance(found.node, _DEFINITIONS):
+                changed |= _changes(found.node)
+                pending += [s for name in found.names for s in self._named(found, name)
+                            if isinstance(s.node, (ast.FunctionDef, ast.AsyncFunctionDef))]  # fmt: skip
+        return changed
+
+
+def binds(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement defines or changes."""
+    if isinstance(statement, _DEFINITIONS):
+        return {statement.name}
+    if isinstance(statement, _IMPORTS):
+        return {bound_name(alias) for alias in statement.names}
+    bound = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    # TABLE["x"] = 1 and TABLE.update(…) give TABLE what those who use it need.
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            bound |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        function = statement.value.func
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            bound.add(function.value.id)
+    return bound
+
+
+def bound_name(alias: ast.alias) -> str:
+    """Return the local name that an import gives."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def evaluated(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yield the nodes that are evaluated with a definition itself: all but the bodies of functions."""
+    pending: list[ast.AST] = [statement]
+    while pending:
+        node = pending.pop()
+        yield node
+        if isinstance(node, _FUNCTIONS):
+            pending += [node.args, *getattr(node, "decorator_list", ())]
+        else:
+            pending += ast.iter_child_nodes(node)
+
+
+def _loaded(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _changes(node: ast.AST) -> set[str]:
+    """Return the names of variables whose contents a piece of code may change."""
+    changed: set[str] = set()
+    called = {id(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
+    for part in ast.walk(node):
+        if isinstance(part, ast.Global):
+            changed |= set(part.names)
+        elif isinstance(part, (ast.Subscript, ast.Attribute)) and isinstance(part.ctx, ast.Store):
+            changed |= _loaded(part.value)
+        elif isinstance(part, ast.Attribute) and part.attr not in _READING and id(part) in called:
+            changed |= {part.value.id} if isinstance(part.value, ast.Name) else set()
+    return changed
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield the classes and functions in an argument; those of its instances count."""
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, functools.partial):
+        yield from _parts([value.func, value.args, value.keywords])
+    elif isinstance(value, (type, FunctionType)):
+        yield value
+    else:
+        yield value.__func__ if isinstance(value, MethodType) else type(value)

@@ -1,0 +1,360 @@
+"""What instrumented code talks to while a program runs under a decision.
+
+Instrumented code holds one stateless `Runtime` among its constants and asks it for an invocation record
+(`Frame`) at the start of every call. Outside a run there is none, and every operation then does what the
+plain code does; so another thread that constructs the same class during a run is not affected.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from symnas.errors import ProgramError, nearest
+from symnas.frontend.sites import CallSite, Choice, Function, Label, Loop, Site, Spec, Value
+
+RUN: ContextVar[Run | None] = ContextVar("symnas_run", default=None)
+"""The run that instrumented code belongs to in this thread and context; the only ambient state there is."""
+
+UNDECIDED: Final[Any] = type("Undecided", (), {"__repr__": lambda _: "UNDECIDED"})()
+"""What a policy returns to let a point take its default."""
+
+Turn = int | str | float | bool | None
+
+
+@dataclass(eq=False, slots=True)
+class Position:
+    """Where a call is being made: what the callee's addresses begin with."""
+
+    frame: Frame
+    call: CallSite
+    prefix: str
+    turns: tuple[int, ...]
+    arrival: Arrival | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Frame:
+    """One invocation of an instrumented function.
+
+    Args:
+        prefix: what the addresses of its points begin with, empty or ending in a dot.
+        position: the call that led here, or None for the outermost ones.
+        forward: whether the built model is being called, so that plain loops do not count.
+    """
+
+    run: Run
+    function: Function
+    prefix: str
+    position: Position | None
+    owner: object
+    forward: bool
+    turns: dict[Loop, int] = field(default_factory=dict)
+    labels: dict[Loop, Label] = field(default_factory=dict)
+    open: list[Arrival] = field(default_factory=list)
+    counts: dict[tuple[Loop, tuple[int, ...]], int] = field(default_factory=dict)
+    """How often each loop turned, by the turns around it."""
+
+    def turns_of(self, loops: tuple[Loop, ...]) -> tuple[int, ...]:
+        """Return the current turns of the loops, outermost first."""
+        return tuple(self.turns.get(loop, 0) for loop in loops)
+
+    def relative(self, loops: tuple[Loop, ...], path: str, shared: bool = False) -> str:
+        """Return an address: the prefix, the turns and the path of a place."""
+        parts = [self.prefix]
+        for loop in loops:
+            named = loop in self.labels
+            if shared or (self.forward and loop.site is None and not named):
+                parts.append(f"{loop.name}.")
+            else:
+                turn: Turn = self.labels[loop] if named else self.turns.get(loop, 0)
+                parts.append(f"{loop.name}[{turn}].")
+        parts.append(path)
+        return "".join(parts)
+
+    def unwind(self, parent: Site | None) -> Arrival | None:
+        """Forget arrivals whose candidate raised and was caught, and return the enclosing one."""
+        while self.open and self.open[-1].site is not parent:
+            self.open.pop()
+        return self.open[-1] if self.open else None
+
+
+@dataclass(eq=False, slots=True)
+class Arrival:
+    """One point met by a run: a site, where it was met, and what it was given.
+
+    Args:
+        value: label, tuple of labels or number; UNDECIDED until the code itself has computed a default.
+        code: position of the value: an index, a tuple of indices, or -1 (ranges, ties, not yet known).
+        decided: whether the value came from the decision (or the policy) rather than from the default.
+        turns: of the loops around the site.
+        parent: the arrival whose candidate (`branch`, a text as in addresses) holds the site.
+    """
+
+    site: Site
+    spec: Spec
+    frame: Frame
+    address: str
+    turns: tuple[int, ...]
+    parent: Arrival | None
+    branch: str = ""
+    value: Value = UNDECIDED
+    code: int | tuple[int, ...] = -1
+    decided: bool = False
+    first: bool = True
+    parent_branch: str = ""
+    """Of the parent's candidates, the one (as spelled in the address) that this arrival is inside."""
+    result: object = None
+    """What the expression evaluated to; kept only where the run keeps results."""
+
+    @property
+    def point(self) -> Any:
+        """The tree node of this arrival, without branches and guards."""
+        value = None if self.value is UNDECIDED else self.value
+        return self.spec.point(self.address, value, self.site.origin)
+
+
+class Run:
+    """One execution of a program under a mapping of addresses to values.
+
+    Subclasses change what happens at a point by overriding `decide` (called for each address met first that
+    the mapping lacks), `left` (sees and may replace what a choice evaluated to) and `turned` (sees the items
+    of a loop).
+
+    Args:
+        values: address -> label, tuple of labels or number.
+        strict: whether a point that the mapping lacks is an error instead of taking its default.
+        max_turns: bound on the turns of a loop that holds points; loops without points may turn a hundred
+        times as often.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Value] | None = None, *, strict: bool = False, max_turns: int = 10_000
+    ) -> None:
+        self.values: Mapping[str, Value] = {} if values is None else values
+        self.strict = strict
+        self.max_turns = max_turns
+        self.trace: list[Arrival] = []
+        self.frames: list[Frame] = []
+        self.arrivals: dict[str, Arrival] = {}
+        self.position: Position | None = None
+        self.forward = False
+        self.paths: dict[int, str] = {}
+        self.definitions: dict[tuple[Function, str], object] = {}
+        self.subsets: dict[int, tuple[object, tuple[Label, ...]]] = {}
+        self.made: list[tuple[Any, Function]] = []
+
+    # -- hooks ----------------------------------------------------------------------------------
+
+    def decide(self, arrival: Arrival) -> Value:
+        """Return the value of a point that the mapping lacks, or UNDECIDED for its default."""
+        if self.strict:
+            hint = nearest(arrival.address, self.values)
+            raise ProgramError(
+                f"a run under a complete decision meets only points that it decides; it met "
+                f"{arrival.address!r} ({arrival.site.origin}){hint}"
+            )
+        undecided: Value = UNDECIDED
+        return undecided
+
+    def left(self, arrival: Arrival, result: object) -> object:  # noqa: ARG002
+        """Return what the choice expression evaluates to; the default is `result` itself."""
+        return result
+
+    def offers(self, arrival: Arrival) -> Collection[int] | None:  # noqa: ARG002
+        """Return which candidates of a choice are all evaluated; None, the default, for the chosen alone."""
+        return None
+
+    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        """Return what a choice evaluates to of which several candidates were evaluated, by their codes."""
+        raise NotImplementedError(f"{type(self).__name__} offers candidates of {arrival.address}: {values}")
+
+    def turned(self, frame: Frame, loop: Loop, iterable: Iterable[Any]) -> Iterable[Any]:  # noqa: ARG002
+        """Return what a counted loop goes over; the default is `iterable` itself."""
+        return iterable
+
+    def called(
+        self,
+        frame: Frame,  # noqa: ARG002
+        call: CallSite,  # noqa: ARG002
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Make a call that may reach points; its position is already set."""
+        return function(*args, **kwargs)
+
+    # -- invocations ----------------------------------------------------------------------------
+
+    def frame(self, function: Function, owner: object) -> Frame:
+        """Open the record of an invocation."""
+        position = self.position
+        prefix = position.prefix if position is not None else ""
+        if self.forward and owner is not None:
+            path = self.paths.get(id(owner))
+            if path is not None and (
+                function.name == "forward" or position is None or position.frame.owner is not owner
+            ):
+                prefix = f"{path}." if path else ""
+        frame = Frame(self, function, prefix, position, owner, self.forward)
+        self.frames.append(frame)
+        return frame
+
+    def call(
+        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Call with the position of `call` as the callee's prefix."""
+        arrival = frame.unwind(call.parent) if call.parent is not None else None
+        if arrival is not None:
+            tail = call.path if not call.path or call.path.startswith("[") else f".{call.path}"
+            extra = "".join(
+                f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(call, arrival.site)
+            )
+            prefix = f"{arrival.address}:{arrival.branch}{tail}.{extra}"
+        else:
+            prefix = frame.relative(call.loops, call.path) + "."
+        before = self.position
+        self.position = Position(frame, call, prefix, frame.turns_of(call.loops), arrival)
+        try:
+            return self.called(frame, call, function, args, kwargs)
+        finally:
+            self.position = before
+
+    # -- points ---------------------------------------------------------------------------------
+
+    def arrive(self, frame: Frame, site: Site, spec: Spec) -> Arrival:
+        """Open the record of a point and decide it."""
+        parent = frame.unwind(site.parent)
+        arrival = Arrival(
+            site, spec, frame, self.address(frame, site, parent), frame.turns_of(site.loops), parent
+        )
+        if parent is not None:
+            arrival.parent_branch = parent.branch
+        earlier = self.arrivals.get(arrival.address)
+        if earlier is not None:
+            self._again(arrival, earlier)
+        else:
+            if site.function is not None and site.function.name == "forward" and not frame.forward:
+                raise ProgramError(
+                    f"{site.location}\na point in `forward` belongs to the place of its module in the "
+                    "built model, and here "
+                    "`forward` runs while the model is still being constructed; build first, or move "
+                    "the choice into the "
+                    "constructor"
+                )
+            self.arrivals[arrival.address] = arrival
+            self._decide(arrival)
+        self.trace.append(arrival)
+        frame.open.append(arrival)
+        return arrival
+
+    def address(self, frame: Frame, site: Site, parent: Arrival | None) -> str:
+        """Return the address of a site met in a frame."""
+        if parent is not None:
+            extra = "".join(
+                f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(site, parent.site)
+            )
+            path = site.path if not extra and site.path.startswith("[") else f".{extra}{site.path}"
+            return f"{parent.address}:{parent.branch}{path}"
+        if site.definition:
+            return site.path if not site.loops else Frame.relative(frame, site.loops, site.path)
+        return frame.relative(site.loops, site.path, site.shared)
+
+    def _again(self, arrival: Arrival, earlier: Arrival) -> None:
+        site = arrival.site
+        same = earlier.site is site and (
+            site.shared
+            or site.definition
+            or arrival.frame.forward
+            or (arrival.parent is not None and not arrival.parent.first)
+        )
+        if not same:
+            where = "at two places" if earlier.site is not site else "twice"
+            raise ProgramError(
+                f"{site.location}\nevery point has an address of its own, and {arrival.address!r} was "
+                f"reached {where} in one "
+                f"run (before: {earlier.site.origin}); name this point with `as NAME`, or call what "
+                "holds it from a loop, a "
+                "comprehension or an assignment of its own, or write `shared` if it is one decision"
+            )
+        arrival.first, arrival.value, arrival.code, arrival.decided = (
+            False,
+            earlier.value,
+            earlier.code,
+            earlier.decided,
+        )
+
+    def _decide(self, arrival: Arrival) -> None:
+        spec = arrival.spec
+        value = self.values.get(arrival.address, UNDECIDED)
+        if spec.kind == "tied":
+            arrival.value = self._tied(arrival)
+            return
+        if value is UNDECIDED:
+            value = self.decide(arrival)
+        arrival.decided = value is not UNDECIDED
+        if value is UNDECIDED and spec.known:
+            value = spec.default
+        if value is not UNDECIDED:
+            set_value(arrival, value)
+
+    def _tied(self, arrival: Arrival) -> Value:
+        target = arrival.spec.target
+        scope = arrival.address
+        while True:
+            scope = scope.rpartition(".")[0]
+            found = self.arrivals.get(f"{scope}.{target}" if scope else target)
+            if found is not None:
+                break
+            if not scope:
+                raise ProgramError(
+                    f"{arrival.site.location}\na tie follows a point that was met before it, and "
+                    f"{target!r} was not"
+                    f"{nearest(target, self.arrivals)}"
+                )
+        arrival.spec = Spec("tied", target=found.address)
+        if not all(_literal(choice) for choice in found.site.choices):
+            raise ProgramError(
+                f"{arrival.site.location}\na tie takes the value of a point whose candidates are "
+                "literals or a range, and "
+                f"{found.address!r} builds things; choose a literal once and build from it at both places"
+            )
+        return found.value
+
+
+def _literal(choice: Choice) -> bool:
+    try:
+        return bool(ast.literal_eval(choice.expr) == choice.label)
+    except ValueError:
+        return False
+
+
+def _inner_loops(place: Site | CallSite, parent: Site) -> tuple[Loop, ...]:
+    return place.loops[len(parent.loops) :]
+
+
+def set_value(arrival: Arrival, value: Value) -> None:
+    """Give an arrival its value, after checking it against the domain.
+
+    Raises:
+        DecisionError: the value is not one of the point's.
+    """
+    spec = arrival.spec
+    if spec.kind == "oneof":
+        index = spec.index(value)
+        if index is None:
+            raise spec.point(arrival.address, spec.labels[0]).refuse(value)
+        arrival.code = index
+    elif not spec.known or value is not spec.default or spec.kind in ("manyof", "permutation"):
+        point: Any = spec.point(arrival.address, value)
+        if spec.kind in ("manyof", "permutation"):
+            arrival.code = point.code(value)
+            value = point.value(arrival.code)
+        elif spec.kind == "int":
+            point.code(value)
+        else:
+            value = point.real(value) if spec.step is None else point.value(point.code(value))
+    arrival.value = value

@@ -1,0 +1,208 @@
+"""Scoring children under weights that all of them share: the estimator of one-shot search, as a description.
+
+    symnas.search(program, symnas.SharedWeights(task), algorithm="evolution", trials=500)
+
+One network holds the weights of all children (`symnas.supernet`). Either it is trained first, for as long as
+the task says, and then every trial scores a child under it; or training and trials alternate. The laws:
+
+- The weights that trial n is scored under depend on the study's seed, on the trials before it and on nothing
+  else. Scoring changes no weight and no statistic.
+- So a study continues exactly. What is saved beside the store spares work and carries no results: weights
+  that are missing, older than the log or ahead of it are trained again, as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from symnas._content import describe
+from symnas.errors import EvaluatorError, nearest
+from symnas.oneshot.policies import Policy, Proposed, policy_of, whole
+
+if TYPE_CHECKING:
+    from symnas.contracts.algorithm import Algorithm
+    from symnas.oneshot.run import SharedRun
+    from symnas.programs.program import Program
+    from symnas.supernet.supernet import Supernet
+    from symnas.training.task import Task
+
+SCORES = ("split", "batch")
+FINAL_TRIALS = 100
+"""Trials after the last turn of training, where the number of trials is not given."""
+
+
+class SharedWeights:
+    """An estimator that scores a decision under shared weights, for any algorithm that asks for outcomes.
+
+    Without `alternate`, the weights are trained for the whole length of the task by a policy (single-path
+    one-shot, FairNAS, BigNAS, once-for-all, …), and look-ups of known decisions stay on. With it, a turn of
+    training comes before every `alternate` trials until the task's length is used up (ENAS: Pham et al. 2018,
+    arXiv:1802.03268); what is better depends on when it was asked, so that nothing is looked up, and the best
+    trial is sought among those under the weights that were trained longest.
+
+    Normalisation layers with running statistics are scored with statistics of the child's own.
+
+    Args:
+        task: how children are trained and scored.
+        policy: which children a training step takes: `"uniform"`, `"fair"`, `"sandwich"`, `"progressive"`,
+            `"delayed"`, `"sorted"`, `"mcts"`, `"proposed"` (those that the algorithm would propose), or a
+            `symnas.oneshot.policies.Policy`. By default uniform, and proposed where training alternates.
+        options: of a policy given by name.
+        alternate: how many trials are scored between two turns of training; None trains first.
+        turn: length of a turn, in epochs, or in steps where the task's length is in steps.
+        score: on the whole validation "split", or on one "batch" of it, drawn anew for every trial, as long
+            as training goes on; afterwards it is the whole split in any case.
+        recalibrate: batches of training data from which a child's running statistics are computed before it
+            is scored on the split; for a batch they are that batch's own. 0 leaves the shared ones.
+        distill: loss of outputs against a teacher's, for policies that teach; the cross-entropy of the two
+            softmax distributions along dimension 1 for None.
+        checkpoint: how many epochs (100 times as many steps) come between two checkpoints.
+        supernet: weights to score under as they are; nothing is trained then.
+
+    Raises:
+        EvaluatorError: an argument is unknown, or two contradict each other.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        policy: str | Policy | None = None,
+        options: Mapping[str, Any] | None = None,
+        alternate: int | None = None,
+        turn: int = 1,
+        score: Literal["split", "batch"] = "split",
+        recalibrate: int = 20,
+        distill: Callable[[Any, Any], Any] | None = None,
+        checkpoint: int = 1,
+        supernet: Supernet | None = None,
+    ) -> None:
+        if not callable(getattr(task, "fit", None)) or not hasattr(task, "fidelities"):
+            raise EvaluatorError(
+                "shared weights are trained by a symnas.Task, which has the data, the loss and the "
+                f"optimiser; got {task!r}"
+            )
+        if alternate is not None:
+            whole("alternate", alternate, 1)
+        whole("turn", turn, 1)
+        whole("recalibrate", recalibrate, 0)
+        whole("checkpoint", checkpoint, 1)
+        if score not in SCORES:
+            raise EvaluatorError(
+                f"a child is scored on the 'split' or on a 'batch'; got {score!r}"
+                f"{nearest(str(score), SCORES)}"
+            )
+        self.task = task
+        self.policy = policy_of(policy or ("uniform" if alternate is None else "proposed"), options)
+        self.alternate, self.turn, self.score = alternate, turn, score
+        self.recalibrate, self.distill, self.checkpoint = recalibrate, distill, checkpoint
+        self.supernet = supernet
+        self._check()
+
+    def _check(self) -> None:
+        if self.alternate is None and isinstance(self.policy, Proposed):
+            raise EvaluatorError(
+                "policy 'proposed' trains what the algorithm proposes, which it learns from trials: let "
+                "training and trials alternate, as alternate=300"
+            )
+        if self.alternate is None and self.score == "batch":
+            raise EvaluatorError(
+                "score='batch' is for turns of training with cheap trials between them (alternate=…); "
+                "weights that are trained first are scored on the split"
+            )
+        if self.supernet is not None and self.alternate is not None:
+            raise EvaluatorError(
+                "weights that are given are scored as they are, so there is nothing to alternate with: leave "
+                "supernet or alternate out"
+            )
+
+    @property
+    def objectives(self) -> Mapping[str, str]:
+        """What is optimised: the task's."""
+        return self.task.objectives
+
+    @property
+    def length(self) -> int:
+        """How long the weights are trained, in epochs or steps."""
+        return 0 if self.supernet is not None else self.task.fidelities[1]
+
+    @property
+    def trials(self) -> int | None:
+        """How many trials a search takes by itself: those between the turns, and some at the end."""
+        if self.alternate is None:
+            return None
+        return (-(-self.length // self.turn) - 1) * self.alternate + FINAL_TRIALS
+
+    def goal(self, number: int) -> int:
+        """Return how long the weights have been trained when trial `number` is scored."""
+        if self.alternate is None:
+            return self.length
+        return min(self.length, (number // self.alternate + 1) * self.turn)
+
+    def open(
+        self,
+        program: Program,
+        algorithm: Algorithm | None = None,
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        trials: int = 0,
+    ) -> SharedRun:
+        """Return what scores the decisions of a program, with weights that are not trained yet.
+
+        Args:
+            program: whose children.
+            algorithm: what searches, for the policy "proposed".
+            seed: of initial values, data order and draws.
+            folder: where checkpoints are; what is found there is gone on from. None for none.
+            trials: how many trials there are already; checkpoints of weights that are ahead are not used.
+
+        Raises:
+            EvaluatorError: children fail on the task's data, or their outputs differ in shape.
+        """
+        from symnas.oneshot.run import SharedRun
+
+        if not callable(getattr(program, "supernet", None)):
+            raise EvaluatorError(
+                f"weights are shared by where the code of a program constructs them, and {program!r} has no "
+                "code: give symnas.program(…) of a class or a function"
+            )
+        return SharedRun(self, program, algorithm, seed, folder, trials)
+
+    def fit(self, program: Program, *, seed: int = 0) -> Supernet:
+        """Train the shared weights of a program for the whole length of the task and return them.
+
+        Args:
+            program: whose children.
+            seed: of initial values, data order and draws.
+        """
+        run = self.open(program, seed=seed)
+        run.train(self.length)
+        return run.supernet
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the task and the settings, the same in every process."""
+        digest = hashlib.blake2b(digest_size=16)
+        settings = (repr(self.policy), self.alternate, self.turn, self.score, self.recalibrate)
+        digest.update(f"{self.task.fingerprint}|{settings!r}|{describe(self.distill)}".encode())
+        if self.supernet is not None:
+            digest.update(describe(dict(self.supernet.state_dict())).encode())
+        return digest.hexdigest()
+
+    def __call__(self, decision: Any, trial: Any) -> Mapping[str, float]:
+        """Refuse to be called by itself: a search opens it first."""
+        raise EvaluatorError(
+            f"shared weights belong to a search, which trains them; this was called for trial "
+            f"{getattr(trial, 'number', trial)} ({decision}) by something else: use symnas.search(program, "
+            "symnas.SharedWeights(task)), or SharedWeights(task).open(program)"
+        )
+
+    def __repr__(self) -> str:
+        """Show the settings."""
+        how = "" if self.alternate is None else f", alternate={self.alternate}, turn={self.turn}"
+        return f"SharedWeights({self.task!r}, policy={self.policy!r}{how}, score={self.score!r})"

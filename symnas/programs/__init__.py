@@ -1,0 +1,26 @@
+"""`Program`, the object that users hold: it builds, surveys, exports and relaxes by calling the layers below.
+
+`program` has the class; `references` names a program for another process; `notes` finds it again from a
+store.
+
+Laws, in `tests/programs`: build, source and supernet agree; a program is found again in another process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from symnas._lazy import lazy
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program as Program
+
+_HOMES = {
+    "Program": "program",
+}
+
+__all__ = [
+    "Program",
+]
+
+__getattr__, __dir__ = lazy(__name__, _HOMES)

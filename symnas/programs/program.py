@@ -1,0 +1,393 @@
+"""A program: ordinary code with choices, from which a space is derived and children are built."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import pickle
+import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.frontend import execution
+from symnas.frontend.coverage import Coverage
+from symnas.frontend.protocols import ProgramLike
+from symnas.frontend.sources import as_module, file_of, load, unwrap
+from symnas.grammar.model import Annotation
+from symnas.programs.references import Reference, reference_of
+from symnas.tree.choices import Value
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
+
+if TYPE_CHECKING:
+    import torch
+    from torch import fx
+
+    from symnas.constraints.clauses import Clause
+    from symnas.cost.profile import Profile
+    from symnas.relaxed.network import Relaxed
+    from symnas.supernet.supernet import Supernet
+
+
+class Program:
+    """Annotated code and the arguments that it is called with; made by `symnas.program`.
+
+    Args:
+        target: the class or function.
+        args: positional arguments of every call of it.
+        kwargs: keyword arguments of every call of it.
+        include: further modules whose choices belong to it.
+        inputs: example inputs of a built model: a tensor, a tuple of positional ones, a dict of named ones,
+            or a function that returns any of these. Needed where `forward` holds choices.
+        name: what it is called; the target's name by default.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        include: Iterable[Any] = (),
+        inputs: Any = None,
+        name: str | None = None,
+    ) -> None:
+        self.target = target
+        self.args = args
+        self.kwargs: Mapping[str, Any] = dict(kwargs or {})
+        self.inputs = inputs
+        self.name = name or str(getattr(target, "__name__", type(target).__name__))
+        self._include = tuple(include)
+
+    def __repr__(self) -> str:
+        """Name the target."""
+        return f"<symnas.Program {self.name}>"
+
+    @functools.cached_property
+    def coverage(self) -> Coverage:
+        """All code that belongs to the program, read and placed."""
+        return self._cover(everywhere=False)
+
+    @functools.cached_property
+    def whole_coverage(self) -> Coverage:
+        """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
+        return self._cover(everywhere=True)
+
+    def _cover(self, everywhere: bool) -> Coverage:
+        plain = unwrap(self.target)
+        home = sys.modules.get(plain.__module__) or _module_of(plain)
+        modules = [home, *(as_module(item) for item in self._include)]
+        given = (self.target, self.args, self.kwargs)
+        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
+
+    @functools.cached_property
+    def space(self) -> Space:
+        """The tree of decision points, complete under every decision; surveyed at the first use."""
+        if self.inputs is None:
+            functions = self.coverage.when_called
+            if functions:
+                first = functions[0]
+                raise ProgramError(
+                    f"{first.file}:{first.line}: {first.qualname} holds choices that are made when "
+                    "the model is called, so the program "
+                    "is given example inputs: symnas.program(…, inputs=torch.zeros(…))"
+                )
+        from symnas.survey.survey import survey
+
+        return survey(self)
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """All annotations of its sources."""
+        return self.coverage.annotations
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The texts of its `require` clauses."""
+        return self.coverage.requires
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of its code (not its layout or comments), its arguments and its space."""
+        digest = hashlib.blake2b(digest_size=16)
+        for unit in self.coverage.units.values():
+            digest.update(ast.unparse(ast.Module(unit.definitions_only(), [])).encode())
+        for value in (self.args, sorted(self.kwargs.items()), self.requires):
+            digest.update(_stable(value).encode())
+        digest.update(self.space.fingerprint.encode())
+        return digest.hexdigest()
+
+    @property
+    def reference(self) -> Reference:
+        """Something picklable from which `symnas.program` makes the same program in another process."""
+        return reference_of(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by reference."""
+        return program, (self.reference,)
+
+    def decision(self, decision: Decision | Mapping[str, Value] | None = None) -> Decision:
+        """Return a decision of this program's space; points that a mapping does not name take their defaults.
+
+        Raises:
+            DecisionError: an address is unknown or inactive, or a value is not allowed.
+        """
+        if decision is None:
+            return self.space.default
+        if isinstance(decision, Decision) and decision.space == self.space:
+            return decision
+        given = dict(decision)
+        made = self.space.default.replace(given)
+        for address in given:
+            if address not in made:
+                raise DecisionError(
+                    f"{self.name}: {address!r} does not exist under the other values "
+                    f"given{nearest(address, made)}; leave it out"
+                )
+        return made
+
+    def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
+        """Build the child that a decision describes, the default one for None.
+
+        What is asked for is built: `require` clauses are not judged here. A search judges them before it
+        builds anything (`symnas.constraints.checking.demand`), and `symnas.constraints.checking.sample` draws
+        decisions that meet them.
+
+        Args:
+            decision: a decision of this space, or a mapping of addresses to values, the others taking their
+                defaults.
+
+        Raises:
+            DecisionError: the decision does not fit the space.
+            BuildError: the user's code raised under it.
+        """
+        return execution.build(self, self.decision(decision))
+
+    @property
+    def local_requires(self) -> tuple[str, ...]:
+        """The texts of the `require` clauses at choices, where a run sees variables in scope."""
+        return self.coverage.local_requires
+
+    def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
+        """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
+        from symnas.constraints.checking import CheckedRun
+
+        if execution.needs_source(self.coverage):
+            return self.build(decision), []
+        run = CheckedRun(decision)
+        with execution.running(self.coverage, run):
+            return self.target(*self.args, **self.kwargs), run.met
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
+        given = self.inputs() if callable(self.inputs) and not _is_tensor(self.inputs) else self.inputs
+        if device is not None:
+            given = _moved(given, device)
+        if isinstance(given, Mapping):
+            return (), dict(given)
+        return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
+
+    def with_inputs(self, inputs: Any) -> Program:
+        """Return the same program with other example inputs.
+
+        Args:
+            inputs: as for `symnas.program`.
+        """
+        made = type(self)(
+            self.target, self.args, self.kwargs, include=self._include, inputs=inputs, name=self.name
+        )
+        # What has been read and surveyed is the same; a survey depends on inputs only where there were none.
+        made.__dict__ |= {key: value for key, value in self.__dict__.items() if key not in made.__dict__}
+        return made
+
+    def graph(
+        self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any
+    ) -> torch.export.ExportedProgram | fx.GraphModule:
+        """Return the child as a `torch.export` program, or an `fx.GraphModule` where export cannot.
+
+        Args:
+            decision: as for `build`.
+            inputs: example inputs; the program's own by default.
+        """
+        from symnas.export.torch_graph import graph
+
+        args, kwargs = (inputs, {}) if inputs else self.example()
+        return graph(self.build(decision), args, kwargs)
+
+    def supernet(
+        self,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+        statistics: Literal["shared", "own"] = "shared",
+        kernels: Literal["cropped", "learned"] = "cropped",
+    ) -> Supernet:
+        """Return a module that holds the weights of all children, and is called under one decision at a time.
+
+        Args:
+            dtype: of all floating-point tensors; as the constructors make them for None.
+            device: where the weights and the children are; the CPU for None.
+            seed: of the initial values.
+            statistics: whether running statistics are shared like parameters, or each child has its own.
+            kernels: whether a smaller kernel is the middle of the largest ("cropped"), or that times a
+                learned matrix ("learned").
+        """
+        from symnas.supernet.supernet import Supernet
+
+        return Supernet(self, dtype=dtype, device=device, seed=seed, statistics=statistics, kernels=kernels)
+
+    def relaxed(
+        self,
+        *,
+        freeze: Mapping[str, Value] | None = None,
+        inputs: Any = None,
+        partial: int = 1,
+        checkpoint: bool = False,
+        interpolate: bool = False,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+    ) -> Relaxed:
+        """Return a module with all candidates of all choices, which adds up what they return.
+
+        Args:
+            freeze: values of points that are not relaxed, by address.
+            inputs: example inputs, on which the relaxed network is checked; the program's own for None.
+            partial: k, where candidates see the first 1/k of the channels (PC-DARTS).
+            checkpoint: whether what a choice computes is computed again for the backward pass, and not kept.
+            interpolate: whether features of narrower widths are stretched to the widest one (TAS).
+            dtype: of all floating-point tensors; as the constructors make them for None.
+            device: where the network is; where the constructors make it for None.
+            seed: of the initial weights and logits.
+
+        Raises:
+            ProgramError: a choice cannot be relaxed; the message names its line and the ways out.
+        """
+        from symnas.relaxed.network import Relaxed
+
+        return Relaxed(
+            self,
+            freeze=freeze,
+            inputs=inputs,
+            partial=partial,
+            checkpoint=checkpoint,
+            interpolate=interpolate,
+            dtype=dtype,
+            device=device,
+            seed=seed,
+        )
+
+    def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:
+        """Count parameters, FLOPs and activation memory of a child without computing.
+
+        Args:
+            decision: as for `build`.
+            inputs: example inputs; the program's own by default, parameters alone where there are none.
+        """
+        from symnas.cost.profile import profile
+
+        chosen = self.decision(decision)
+        if not inputs and self.inputs is None:
+            return profile(lambda: self.build(chosen), None)
+        args, kwargs = (inputs, {}) if inputs else self.example()
+        return profile(lambda: self.build(chosen), args, kwargs)
+
+    def source(self, decision: Decision | Mapping[str, Value] | None = None) -> str:
+        """Return standalone Python text of a child, every choice replaced by what was chosen."""
+        from symnas.export.source import source
+
+        return source(self, self.decision(decision))
+
+
+def program(
+    target: Any,
+    *args: Any,
+    include: Iterable[Any] = (),
+    inputs: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Make a program of annotated code.
+
+    Args:
+        target: a class, a function, `"file.py:Name"`, `"package.module:Name"`, a PyGlove template, or a
+            program already.
+        args: positional arguments for the target, in every build.
+        include: modules (or their names, or files) besides the target's own whose choices belong to the
+            program.
+        inputs: example inputs of a built model; see `Program`.
+        name: what it is called; the target's name by default.
+        kwargs: keyword arguments for the target, in every build.
+
+    Raises:
+        ProgramError: the target or its source cannot be found.
+    """
+    if isinstance(target, Program) or (isinstance(target, ProgramLike) and not isinstance(target, type)):
+        return target
+    include = (include,) if isinstance(include, (str, ModuleType)) else tuple(include)
+    if isinstance(target, Reference):
+        found = target.resolve()
+        found = load(found) if isinstance(found, str) else found
+        return Program(
+            found, target.args, target.kwargs, include=target.include, inputs=target.inputs, name=target.name
+        )
+    if type(target).__name__ == "TemplateReference":
+        return target.load()
+    if isinstance(target, str):
+        target = load(target)
+    elif _is_template(target):
+        from symnas.interop.pyglove import TemplateProgram
+
+        return TemplateProgram(target, name)
+    unwrap(target)
+    return Program(target, args, kwargs, include=include, inputs=inputs, name=name)
+
+
+def _is_template(target: object) -> bool:
+    pyglove = sys.modules.get("pyglove")
+    return pyglove is not None and isinstance(target, pyglove.Symbolic) and not isinstance(target, type)
+
+
+def _module_of(target: Any) -> ModuleType:
+    """Return a stand-in for a module that is not imported (executed text): the target's own globals."""
+    namespace = getattr(target, "__globals__", None)
+    if namespace is None:
+        inner = [value for value in vars(target).values() if hasattr(value, "__globals__")]
+        namespace = inner[0].__globals__ if inner else {}
+    module = ModuleType(target.__module__)
+    vars(module).update(namespace)
+    return module
+
+
+def _is_tensor(value: object) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _moved(value: Any, device: str) -> Any:
+    if _is_tensor(value):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_moved(item, device) for item in value)
+    return value
+
+
+def _stable(value: Any) -> str:
+    """Write an argument the same way in every process."""
+    if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):
+        return f"{type(value).__name__}:{value!r}"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(sorted(f"{_stable(k)}={_stable(v)}" for k, v in value.items())) + "}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}(" + ",".join(map(_stable, value)) + ")"
+    if isinstance(value, (set, frozenset)):
+        return "set(" + ",".join(sorted(map(_stable, value))) + ")"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"{type(value).__qualname__}:{hashlib.sha256(pickle.dumps(value)).hexdigest()}"

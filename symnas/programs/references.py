@@ -1,0 +1,169 @@
+"""Names of programs that another process can follow: a file, a module, or the very source text."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import linecache
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from symnas.errors import ProgramError
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+
+@dataclass(frozen=True)
+class Reference:
+    """All that another process needs to make the same program: `symnas.program(reference)`.
+
+    Args:
+        target: `file.py:Name` or `package.module:Name`; for interactive code, the name alone.
+        texts: for interactive code, its sources (file name, text).
+        names: for interactive code, what the sources take from around them: (module, attribute) or a pickled
+        value.
+    """
+
+    target: str
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+    inputs: Any = None
+    texts: tuple[tuple[str, str], ...] = ()
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    def resolve(self) -> Any:
+        """Return the target: a text to load, or the object made from the carried sources."""
+        return self._made() if self.texts else self.target
+
+    def _made(self) -> Any:
+        digest = hashlib.sha256(repr(self.texts).encode()).hexdigest()[:12]
+        module_name = f"symnas_interactive_{digest}"
+        module = sys.modules.get(module_name)
+        if module is None:
+            module = sys.modules[module_name] = ModuleType(module_name)
+            for name, kept in self.names.items():
+                vars(module)[name] = _restore(kept)
+            for position, (_, text) in enumerate(self.texts):
+                file = f"<symnas {digest} {position}>"
+                linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+                exec(compile(text, file, "exec", dont_inherit=True), vars(module))
+        found: Any = module
+        for part in self.target.split("."):
+            found = getattr(found, part)
+        return found
+
+
+def reference_of(program: Program) -> Reference:
+    """Return the reference of a program.
+
+    Raises:
+        ProgramError: the target was made inside a function, or an argument does not pickle.
+    """
+    target = program.target
+    if "<locals>" in target.__qualname__:
+        raise ProgramError(
+            f"another process finds a program by its module, and {target.__qualname__!r} was made "
+            "inside a function; define it at the "
+            "top level of a module or a notebook cell"
+        )
+    module = program.coverage.modules[0]
+    include = tuple(spelled(item) for item in program.coverage.modules[1:])
+    texts: tuple[tuple[str, str], ...] = ()
+    names: dict[str, Any] = {}
+    if module.__name__ == "__main__" or module.__name__.startswith("symnas_interactive_"):
+        file = getattr(module, "__file__", None)
+        own = program.coverage.units
+        if file is not None and file in own and module.__name__ == "__main__":
+            where = f"{file}:{target.__qualname__}"
+        else:
+            where = target.__qualname__
+            texts = tuple(
+                (unit.file, unit.text_of_definitions()) for unit in own.values() if unit.module is module
+            )
+            names = _names(program, module)
+    else:
+        where = f"{spelled(module)}:{target.__qualname__}"
+    found = Reference(
+        where, program.name, program.args, dict(program.kwargs), include, program.inputs, texts, names
+    )
+    try:
+        pickle.dumps(found)
+    except Exception as error:
+        raise ProgramError(
+            "arguments and inputs of a program go to other processes by pickle, and those of "
+            f"{program.name!r} do not: {error}"
+        ) from error
+    return found
+
+
+def spelled(module: ModuleType) -> str:
+    """Name a module by its import name where that leads back to it, else by its file."""
+    spec = getattr(module, "__spec__", None)
+    file = getattr(module, "__file__", None)
+    if "__symnas_source__" in vars(module) or (spec is None and file is not None):
+        return str(file)
+    return module.__name__
+
+
+def _names(program: Program, module: ModuleType) -> dict[str, Any]:
+    """Keep what interactive sources refer to and do not define themselves."""
+    used: set[str] = set()
+    for unit in program.coverage.units.values():
+        if unit.module is module:
+            used |= _used(compile(unit.text_of_definitions(), unit.file, "exec", dont_inherit=True))
+            for site in unit.sites:
+                for choice in site.choices:
+                    used |= _used(compile(_expression(choice.expr), unit.file, "eval"))
+    kept = {}
+    for name in sorted(used & set(vars(module))):
+        saved = None if name.startswith("__") else _save(vars(module)[name])
+        if saved is not None:
+            kept[name] = saved
+    return kept
+
+
+def _expression(node: Any) -> Any:
+    import ast
+
+    return ast.fix_missing_locations(ast.Expression(node))
+
+
+def _used(code: CodeType) -> set[str]:
+    used = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            used |= _used(constant)
+    return used
+
+
+def _save(value: Any) -> tuple[str, ...] | bytes | None:
+    if isinstance(value, ModuleType):
+        return (value.__name__,)
+    place = getattr(value, "__module__", None)
+    if isinstance(place, str) and hasattr(value, "__qualname__"):
+        return (
+            None
+            if place == "__main__" or place.startswith("symnas_interactive_")
+            else (place, value.__qualname__)
+        )
+    try:
+        return pickle.dumps(value)
+    except Exception:  # what does not pickle is missed only if the worker really uses it, and named there
+        return None
+
+
+def _restore(kept: Any) -> Any:
+    if isinstance(kept, bytes):
+        return pickle.load(io.BytesIO(kept))
+    found: Any = importlib.import_module(kept[0])
+    for part in kept[1].split(".") if len(kept) > 1 else ():
+        found = getattr(found, part)
+    return found

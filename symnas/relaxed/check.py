@@ -1,0 +1,132 @@
+"""Checks the law of relaxed networks on example inputs, when a network is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from symnas.errors import BuildError, ProgramError, SymnasError
+from symnas.tree.covering import covering
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from symnas.relaxed.network import Relaxed
+    from symnas.tree.decision import Decision
+
+TOLERANCE = 1e-3
+"""Largest difference between outputs, as a share of the largest: sums may be made in another order."""
+
+
+def check(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Compare one-hot mixes with children, for decisions that between them take every candidate.
+
+    Args:
+        network: the relaxed network.
+        args: of the model.
+        kwargs: of the model.
+
+    Raises:
+        ProgramError: they differ: the program does more with a choice than calling it and adding up.
+    """
+    before = network.training
+    network.eval()
+    try:
+        call(network, args, kwargs)
+        for decision in covering(network.space, bases=1):
+            wrong = _wrong(network, decision, args, kwargs)
+            if wrong:
+                raise _error(network, decision, wrong, _guilty(network, decision, args, kwargs))
+    finally:
+        network.train(before)
+
+
+def call(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Call a network with all candidates at once: their outputs have one shape.
+
+    Raises:
+        BuildError: the user's code raised.
+    """
+    before = network.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            network.eval()(*args, **kwargs)
+    except SymnasError:
+        raise
+    except Exception as error:
+        raise BuildError(
+            f"calling the relaxed {network.program.name} on the example inputs failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    finally:
+        network.train(before)
+
+
+def _wrong(network: Relaxed, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Say what is wrong under a decision, or return an empty text."""
+    child = network.extract(decision)
+    results = []
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for call in (child, network):
+                torch.manual_seed(0)
+                mixes = {"mixes": network.one_hot(decision, sparse=True)} if call is network else {}
+                results.append(call(*args, **kwargs, **mixes))
+    except SymnasError:
+        raise
+    except Exception as error:
+        if not results:
+            raise
+        return f"it raised {type(error).__name__}: {error}"
+    return _difference(*results)
+
+
+def _guilty(network: Relaxed, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Return the address of a point that is wrong by itself, the others as they are by default."""
+    default = network.space.default
+    for point in network.points:
+        if point.address in decision and point.address in default:
+            alone = default.replace({point.address: decision[point.address]})
+            if alone != default and _wrong(network, alone, args, kwargs):
+                return point.address
+    return network.points[0].address
+
+
+def _error(network: Relaxed, decision: Decision, wrong: str, address: str) -> ProgramError:
+    return ProgramError(
+        f"{network.places[address].location}\nall candidates of a relaxed choice are called and what they "
+        f"return is added up, which has to be all that the program does with them; with all weight on "
+        f"{network.only_relaxed(decision)} this network does not compute what that child does: {wrong}. "
+        f"Look around {address!r} for code that asks what was chosen (isinstance, len, names) or that does "
+        "not add up what several edges return; or sample it (symnas.SharedWeights), or freeze it"
+    )
+
+
+def _difference(expected: Any, found: Any) -> str:
+    """Say how outputs differ, or return an empty text."""
+    ours, theirs = list(_tensors(found)), list(_tensors(expected))
+    if len(ours) != len(theirs):
+        return f"{len(ours)} tensors instead of {len(theirs)}"
+    for mine, other in zip(ours, theirs, strict=True):
+        if mine.shape != other.shape:
+            return f"an output of shape {tuple(mine.shape)} instead of {tuple(other.shape)}"
+        if not mine.is_floating_point():
+            continue
+        scale = float(other.abs().amax()) if other.numel() else 0.0
+        apart = float((mine - other).abs().amax()) if other.numel() else 0.0
+        if not apart <= TOLERANCE * max(scale, 1e-6):
+            return f"an output that differs by {apart:.3g}, the largest being {scale:.3g}"
+    return ""
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item)

@@ -1,0 +1,250 @@
+"""Relaxes how many blocks there are: gates around the blocks that a deeper network has in addition.
+
+A number of turns, or whether a layer is there, is relaxed where each value adds modules to those of the one
+before, which are called in a chain and keep the shape. The chain `f` that a value adds becomes
+`x + g * (f(x) - x)` with a gate `g`, the weight of all deeper values together. So blocks are shared between
+depths, and with all weight on one value the network computes what that child does.
+
+Which modules a value adds is told by the places of their construction (`symnas.supernet.parameter_keys`), so
+it does not matter how the code is written: a loop, a recursion, an `if`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from symnas.errors import ProgramError, SymnasError
+from symnas.relaxed.mixing import Place
+from symnas.supernet.superposition import Superposition, openable, superposed
+from symnas.tree.point import Point, Value
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+    from symnas.relaxed.step import Step
+
+MOST_VALUES = 64
+
+
+@dataclass(frozen=True)
+class Depth:
+    """A point that says how many blocks there are.
+
+    Args:
+        address: of the point.
+        values: from the shallowest to the deepest.
+        added: for each value after the first, the places of the modules that it adds.
+    """
+
+    address: str
+    values: tuple[Value, ...]
+    added: tuple[frozenset[str], ...]
+
+
+def find_depths(
+    program: Program, points: Mapping[str, Point], frozen: Mapping[str, Value]
+) -> tuple[dict[str, Depth], frozenset[str]]:
+    """Return the points of which each value adds modules to those of another one, by address.
+
+    Also returns the addresses of the choices among modules that there are with all blocks.
+
+    Args:
+        program: whose target makes a module.
+        points: by address, those above others first.
+        frozen: values of points that are not relaxed.
+    """
+    found: dict[str, Depth] = {}
+    values = dict(frozen)
+    opened = openable(program, values, subsets=True)
+    base: Superposition | None = None
+    for address, point in points.items():
+        few = 1 < point.cardinality <= MOST_VALUES and point.kind in ("oneof", "int")
+        if address in values or address in opened or not few:
+            continue
+        if base is None:
+            base = superposed(program, values, device="meta", only=opened - frozen.keys())
+        if address not in base.closed:
+            continue
+        depth = _depth(program, point, values, opened - frozen.keys(), base)
+        if depth is not None:
+            found[address], base = depth, None
+            values[address] = depth.values[-1]
+            opened = openable(program, values, subsets=True)
+    return found, opened - values.keys()
+
+
+def _depth(
+    program: Program,
+    point: Point,
+    values: Mapping[str, Value],
+    opened: frozenset[str],
+    base: Superposition,
+) -> Depth | None:
+    made = {base.closed[point.address]: base}
+    options = list(point.values())
+    for value in (options[-1], *options):
+        if value in made:
+            continue
+        try:
+            made[value] = superposed(program, {**values, point.address: value}, device="meta", only=opened)
+        except SymnasError:
+            return None
+        if made[value].places.keys() == base.places.keys():
+            return None
+    order = sorted(options, key=lambda value: len(made[value].places))
+    added = []
+    for fewer, more in pairwise(order):
+        small, large = _shapes(made[fewer]), _shapes(made[more])
+        if not made[fewer].places.keys() < made[more].places.keys():
+            return None
+        if any(large.get(key) != shape for key, shape in small.items()):
+            return None
+        added.append(frozenset(made[more].places.keys() - made[fewer].places.keys()))
+    return Depth(point.address, tuple(order), tuple(added))
+
+
+def _shapes(made: Superposition) -> dict[str, torch.Size]:
+    return {key: made.child.get_parameter(name).shape for name, key in made.parameters.items()}
+
+
+# -- gates --------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Gate:
+    """What a chain of modules adds to its input, times the weight of all deeper values.
+
+    Args:
+        step: of the network.
+        address: of the point.
+        deeper: indices of the candidates that have the chain.
+    """
+
+    step: Step
+    address: str
+    deeper: tuple[int, ...]
+    _inputs: list[Tensor] = field(default_factory=list)
+
+    def enter(self, _module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Keep what goes into the chain."""
+        if self.step.mixes is not None:
+            self._inputs.append(args[0])
+
+    def leave(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+        """Return what comes out, as far as the gate is open."""
+        if self.step.mixes is None:
+            return output
+        x = self._inputs.pop()
+        weights = self.step.mixes[self.address].weights
+        factors = self.step.factors[self.address]
+        if not weights.requires_grad and sum(factors[index] for index in self.deeper) == 1.0:
+            return output
+        gate = torch.stack([weights[index] for index in self.deeper]).sum()
+        return torch.lerp(x, output, gate.to(output.dtype))
+
+
+def install(
+    made: Superposition,
+    depths: Iterable[Depth],
+    labels: Mapping[str, Sequence[Value]],
+    step: Step,
+    inputs: tuple[tuple[Any, ...], dict[str, Any]],
+) -> None:
+    """Put gates around the chains, after a call on example inputs has told which they are.
+
+    Args:
+        made: the model, with all blocks.
+        depths: what is relaxed.
+        labels: of the candidates, by address.
+        step: of the network.
+        inputs: example inputs, positional and named.
+
+    Raises:
+        ProgramError: modules that a value adds are not called in a chain, or change the shape.
+    """
+    chains: list[tuple[Gate, list[nn.Module]]] = []
+    for depth in depths:
+        order = [list(labels[depth.address]).index(value) for value in depth.values]
+        for turn, added in enumerate(depth.added):
+            modules = _topmost([made.places[place] for place in sorted(added) if place in made.places])
+            chains.append((Gate(step, depth.address, tuple(order[turn + 1 :])), modules))
+    calls = _calls(made.child, {id(m): m for _, modules in chains for m in modules}.values(), inputs)
+    # Where chains end at one module, what is inside another gate is hooked first, and so runs first.
+    for gate, modules in sorted(chains, key=lambda chain: len(chain[1])):
+        chain = _chain(modules, calls, step.places[gate.address])
+        if chain:
+            chain[0].register_forward_pre_hook(gate.enter)
+            chain[-1].register_forward_hook(gate.leave)
+
+
+def _topmost(modules: Sequence[nn.Module]) -> list[nn.Module]:
+    inside = {id(inner) for module in modules for inner in module.modules() if inner is not module}
+    return [module for module in modules if id(module) not in inside]
+
+
+@dataclass(frozen=True)
+class _Called:
+    module: nn.Module
+    given: Any
+    version: int
+    returned: Any
+
+
+def _calls(model: nn.Module, modules: Iterable[nn.Module], inputs: Any) -> list[_Called]:
+    """Call a model, and return the calls of some of its modules, in order of their beginning."""
+    begun: list[_Called | None] = []
+    pending: list[tuple[int, Any, int]] = []
+
+    def before(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        given = args[0] if len(args) == 1 else None
+        pending.append((len(begun), given, given._version if isinstance(given, Tensor) else 0))
+        begun.append(None)
+
+    def after(module: nn.Module, _args: Any, output: Any) -> None:
+        place, given, version = pending.pop()
+        begun[place] = _Called(module, given, version, output)
+
+    hooks: list[Any] = []
+    for module in modules:
+        hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+    training = model.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model.eval()(*inputs[0], **inputs[1])
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return [call for call in begun if call is not None]
+
+
+def _chain(modules: Sequence[nn.Module], calls: Sequence[_Called], place: Place) -> list[nn.Module]:
+    """Return modules in the order of their calls, which has to be a chain that keeps the shape."""
+    mine = {id(module) for module in modules}
+    called = [call for call in calls if id(call.module) in mine]
+    wrong = ""
+    if not called:
+        return []
+    first, last = called[0].given, called[-1].returned
+    if len(called) != len(modules):
+        wrong = "are not called once each"
+    elif not all(isinstance(call.given, Tensor) and isinstance(call.returned, Tensor) for call in called):
+        wrong = "take or return something else than one tensor"
+    elif any(one.returned is not two.given for one, two in pairwise(called)):
+        wrong = "are not called one after the other, each with what the last one returned"
+    elif first.shape != last.shape:
+        wrong = f"make {tuple(last.shape)} of {tuple(first.shape)}"
+    elif first._version != called[0].version:
+        wrong = "work in place on what they are given (inplace=True)"
+    if wrong:
+        raise ProgramError(
+            f"{place.location}\na number of blocks is relaxed by gates around those that a larger one adds, "
+            f"which have to be called in a chain and keep the shape; those of {place.address!r} {wrong}; "
+            "freeze it, or sample it: symnas.SharedWeights trains one child at a time"
+        )
+    return [call.module for call in called]

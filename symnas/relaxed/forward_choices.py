@@ -1,0 +1,223 @@
+"""Choices that are made when a relaxed network is called: all their tensors are computed, and added up.
+
+`y = a  # search: {a, self.conv(a)}` in `forward` has no module that could hold its candidates. So the model's
+own code is called in a run (`symnas.frontend.run`) that evaluates every candidate where it stands and puts
+the weighted sum in their place. Candidates may be tensors (or tuples, lists and mappings of them), or modules
+and functions, which the code calls then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from symnas.frontend import execution
+from symnas.frontend.evaluate_all import all_evaluated
+from symnas.frontend.run import RUN, Arrival, Run, set_value
+from symnas.frontend.sites import Site, Value
+from symnas.relaxed.mixing import mixed
+from symnas.supernet.superposition import Choice, Superposition
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+    from symnas.relaxed.step import Step
+
+Above = tuple[str, int]
+"""Address of a point, and the code of the candidate that something stands below."""
+
+
+class Call(Run):
+    """A run that mixes the candidates of choices in `forward`.
+
+    Args:
+        values: of the others, by address.
+        opened: addresses of those.
+        step: the mixes of this call.
+    """
+
+    def __init__(self, values: Mapping[str, Value], opened: Collection[str], step: Step) -> None:
+        super().__init__(values)
+        self.opened, self.step = opened, step
+        self.forward = True
+
+    def offers(self, arrival: Arrival) -> Collection[int] | None:
+        """Return the codes of the candidates that the step runs."""
+        if arrival.address not in self.opened or self.step.mixes is None:
+            return None
+        active = self.step.mixes[arrival.address].active
+        return range(len(arrival.spec.labels)) if active is None else active
+
+    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        """Return the weighted sum, or what computes it when called."""
+        assert self.step.mixes is not None
+        address = arrival.address
+        place, mix, factors = self.step.places[address], self.step.mixes[address], self.step.factors[address]
+        if not all(map(callable, values.values())):
+            return mixed(place, mix, factors, values)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            results = {code: each(*args, **kwargs) for code, each in values.items()}  # type: ignore[operator]
+            return mixed(place, mix, factors, results)
+
+        return call
+
+
+@contextmanager
+def calling(program: Program, model: nn.Module, run: Run) -> Iterator[None]:
+    """Let the model's own code ask a run what its choices are; in one already, nothing changes."""
+    if RUN.get() is not None:
+        yield
+        return
+    for module, path, _ in _walk(model, "", None, {}):
+        run.paths.setdefault(id(module), path)
+    with execution.running(program.coverage, run, all_evaluated):
+        yield
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Calls a model whose `forward` holds relaxed choices.
+
+    Args:
+        program: whose model it is.
+        model: with its choices open.
+        values: of the points that are closed, by address.
+        opened: addresses of the relaxed choices in `forward`.
+    """
+
+    program: Program
+    model: nn.Module
+    values: Mapping[str, Value]
+    opened: frozenset[str]
+
+    def run(self, step: Step) -> AbstractContextManager[None]:
+        """Return a context in which the model may be called."""
+        if not self.opened and not self.program.coverage.when_called:
+            return nullcontext()
+        return calling(self.program, self.model, Call(self.values, self.opened, step))
+
+
+# -- finding them -------------------------------------------------------------------------------
+
+
+class Probe(Run):
+    """A run that evaluates all candidates of the choices it meets, and notes which can be added up."""
+
+    def __init__(self, values: Mapping[str, Value], above: Mapping[int, Above]) -> None:
+        super().__init__(values)
+        self.forward = True
+        self.above = above
+        self.fit: dict[str, Above | None] = {}
+        """Addresses of the choices that can be added up, and what they stand below."""
+        self.unfit: set[str] = set()
+
+    def offers(self, arrival: Arrival) -> Collection[int] | None:
+        """Return all codes."""
+        return range(len(arrival.spec.labels)) if arrival.spec.kind == "oneof" else None
+
+    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+        """Note whether they can be added up, and go on with the chosen one."""
+        set_value(arrival, arrival.value if arrival.decided else arrival.spec.labels[0])
+        fit = all(map(_addable, values.values())) or all(map(callable, values.values()))
+        if arrival.address in self.values or not fit:
+            self.unfit.add(arrival.address)
+        else:
+            self.fit.setdefault(arrival.address, self._above(arrival))
+        assert isinstance(arrival.code, int)
+        return values[arrival.code]
+
+    def _above(self, arrival: Arrival) -> Above | None:
+        parent = arrival.parent
+        while parent is not None:
+            if parent.address in self.fit or parent.address not in self.values:
+                codes = [code for code, label in enumerate(parent.spec.labels) if str(label) == parent.branch]
+                return parent.address, codes[0]
+            parent = parent.parent
+        return self.above.get(id(arrival.frame.owner))
+
+
+def found_in_forward(
+    program: Program, values: Mapping[str, Value], build: Callable[[str | None], Superposition], inputs: Any
+) -> tuple[dict[str, Above | None], Mapping[str, Site]]:
+    """Return the addresses of choices in `forward` that can be added up, each with what it stands below.
+
+    Args:
+        program: whose `forward` holds choices.
+        values: of the points that are closed.
+        build: makes the model, on `meta` or where its code makes it.
+        inputs: example inputs, positional and named.
+    """
+    for device in ("meta", None):
+        made = build(device)
+        places = list(_walk(made.child, "", None, _edges(made)))
+        probe = Probe(values, {id(module): above for module, _, above in places if above is not None})
+        for choice in (choice for choices in made.choices.values() for choice in choices):
+            choice.rule = _all
+        args, kwargs = _moved(inputs, device)
+        try:
+            with (
+                torch.no_grad(),
+                torch.random.fork_rng(devices=[]),
+                calling(program, made.child.eval(), probe),
+            ):
+                made.child(*args, **kwargs)
+        except Exception:
+            if device is None:
+                raise
+            continue
+        sites = {address: arrival.site for address, arrival in probe.arrivals.items()}
+        return {a: above for a, above in probe.fit.items() if a not in probe.unfit}, sites
+    raise AssertionError("one of the two devices returns or raises")
+
+
+def _all(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call all candidates, so that choices in any of them are met."""
+    return [candidate(*args, **kwargs) for candidate in choice.candidates][choice.active]
+
+
+def _addable(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_addable, value.values()))
+    if isinstance(value, (tuple, list)):
+        return bool(value) and all(map(_addable, value))
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _edges(made: Superposition) -> dict[int, Above]:
+    return {
+        id(module): (address, code)
+        for address, lists in made.subsets.items()
+        for modules in lists
+        for code, module in enumerate(modules)
+    }
+
+
+def _walk(
+    module: nn.Module, path: str, above: Above | None, edges: Mapping[int, Above]
+) -> Iterator[tuple[nn.Module, str, Above | None]]:
+    """Yield modules, their paths in a child, spelled as in addresses, and the candidates they are in."""
+    above = edges.get(id(module), above)
+    yield module, execution.bracketed(path), above
+    if isinstance(module, Choice):
+        for code, candidate in enumerate(module.candidates):
+            yield from _walk(candidate, path, (module.address, code), edges)
+        return
+    for name, child in module.named_children():
+        yield from _walk(child, f"{path}.{name}" if path else name, above, edges)
+
+
+def _moved(value: Any, device: str | None) -> Any:
+    if device is None:
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_moved(item, device) for item in value)
+    return value

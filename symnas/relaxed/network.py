@@ -1,0 +1,350 @@
+"""Relaxed networks: all candidates of a program's choices at once, added up with weights.
+
+`program.relaxed()` constructs the model once with its choices among modules open
+(`symnas.supernet.superposition`) and mixes what their candidates return; what an algorithm says of one step
+is a `Mix` per point (`symnas.contracts.relaxed_points`).
+
+Law: with the weights of a decision, one for what it takes and zero for the rest, a relaxed network computes
+what the child computes, outputs and gradients. It is checked on the example inputs when the network is made,
+for decisions that between them take every candidate: a program that does more with a choice than calling it
+and adding up would be trained into nothing otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.errors import BuildError, DecisionError, ProgramError, nearest
+from symnas.frontend import execution
+from symnas.relaxed.check import call, check
+from symnas.relaxed.costs import Costs, Metric
+from symnas.relaxed.depth import install
+from symnas.relaxed.forward_choices import Caller
+from symnas.relaxed.mixing import Place
+from symnas.relaxed.partial_channels import narrow, outermost
+from symnas.relaxed.plan import plan
+from symnas.relaxed.step import Scaling, Step, Used
+from symnas.supernet.parameter_keys import birth
+from symnas.supernet.superposition import superposed
+from symnas.tree.decision import Decision
+from symnas.tree.point import Value
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+LOGIT_SCALE = 1e-3
+"""Standard deviation of the logits at first, as Liu et al. (2019) set it: all candidates start about even."""
+
+
+class Relaxed(nn.Module):
+    """A network with all candidates of its choices; made by `program.relaxed`.
+
+    Args:
+        program: whose target makes a module.
+        freeze: values of points that are not relaxed, by address.
+        inputs: example inputs, as those of a program; the program's own for None.
+        partial: k, where candidates see the first 1/k of the channels and the rest passes by (PC-DARTS);
+            the weights of such a network are no child's.
+        checkpoint: whether what a point computes is computed again for the backward pass, instead of kept.
+        interpolate: whether features of narrower widths are stretched to the widest one that is active, as
+            in TAS, instead of weighted by how many widths have them.
+        dtype: of all floating-point tensors; as the constructors make them for None.
+        device: where the network is.
+        seed: of the initial weights and logits.
+
+    Raises:
+        ProgramError: a choice cannot be relaxed; the message names its line and the ways out.
+            Or the program does more with one than adding up.
+        BuildError: candidates of a choice return different shapes.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        freeze: Mapping[str, Value] | None = None,
+        inputs: Any = None,
+        partial: int = 1,
+        checkpoint: bool = False,
+        interpolate: bool = False,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if inputs is not None:
+            program = program.with_inputs(inputs)
+        self.program = program
+        self.checkpoint = checkpoint
+        self.seed = seed
+        args, kwargs = _example(program)
+        found = plan(program, dict(freeze or {}), (args, kwargs))
+        self.space = found.space
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            made = superposed(program, found.values, only=found.opened)
+            self.model = made.child.to(device=device, dtype=dtype)
+            scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in found.points]
+        self.points: tuple[RelaxedPoint, ...] = found.points
+        self.sizes, self.interpolate = found.sizes, interpolate
+        self._values, self._opened, self._depths = found.values, found.opened, found.depths
+        self._forward = found.forward
+        self.keys: Mapping[str, str] = {**made.parameters, **made.buffers}
+        self._sized = [
+            (self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], key)
+            for path, key in made.parameters.items()
+            if key in self.sizes.read
+        ]
+        self.places = {
+            p.address: Place(p.address, p.labels, found.locations[p.address]) for p in found.points
+        }
+        self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
+        caller = Caller(program, self.model, found.values, found.forward)
+        self._step = Step(self.places, checkpoint, caller)
+        choices = [choice for choices in made.choices.values() for choice in choices]
+        for choice in choices:
+            choice.rule = self._step.choice
+        for address, lists in made.subsets.items():
+            for index, module in ((i, m) for modules in lists for i, m in enumerate(modules)):
+                module.register_forward_hook(Scaling(self._step, address, index))
+        args, kwargs = moved(args, device, dtype), moved(kwargs, device, dtype)
+        if found.depths:
+            labels = {point.address: point.labels for point in found.points}
+            install(made, found.depths.values(), labels, self._step, (args, kwargs))
+        check(self, args, kwargs)
+        self._step.spare(choices, found.points, lambda: call(self, args, kwargs))
+        self.partial = partial
+        if partial != 1:
+            self._narrow(args, kwargs)
+
+    def _narrow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Let candidates see a part of the channels; checked before that, whole, to be children."""
+        if self.partial < 1:
+            raise ProgramError(
+                f"partial={self.partial} divides the channels of candidates, so it is a positive number"
+            )
+        if self.sizes.points:
+            address = next(iter(self.sizes.points))
+            raise ProgramError(
+                f"{self.places[address].location}\npartial={self.partial} divides the channels of "
+                f"candidates, and cannot while {', '.join(map(repr, self.sizes.points))} changes them: "
+                f"freeze it (freeze=(({address!r}, {self.sizes.largest[address]!r}),)), or search with "
+                "partial=1"
+            )
+        choices = outermost(self.model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            narrow(choices, self.partial, lambda choice: self.places[choice.address])
+        for choice in choices:
+            choice.rule = self._step.narrowed
+        self._step.partial = self.partial
+        call(self, args, kwargs)
+
+    # -- what algorithms see --------------------------------------------------------------------
+
+    @property
+    def logits(self) -> dict[str, nn.Parameter]:
+        """One number per candidate of every point, by address."""
+        return {point.address: logit for point, logit in zip(self.points, self._logits, strict=True)}
+
+    def weights(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters of the network, without the logits."""
+        return self.model.parameters()
+
+    def forward(self, *args: Any, mixes: Mapping[str, Mix] | None = None, **kwargs: Any) -> Any:
+        """Call the network with one mix per point.
+
+        Args:
+            args: the model's.
+            mixes: by address; the softmax of the logits for None.
+            kwargs: the model's.
+
+        Raises:
+            BuildError: candidates of a point return different shapes.
+        """
+        mixes = self.softmax() if mixes is None else self._complete(mixes)
+        with self._step.of(mixes, self._used(mixes)):
+            return self.model(*args, **kwargs)
+
+    def strengths(self, address: str) -> Tensor:
+        """Return (candidates,) squared norms of the weights that each value of a size adds to a smaller one.
+
+        Args:
+            address: of a point that is a size.
+        """
+        return self.sizes.strengths(address, self.tensors())
+
+    def expected_cost(self, metric: Metric, probabilities: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean number of parameters, or of FLOPs, of a random child.
+
+        Args:
+            metric: "params" or "flops", those of a call on the example inputs.
+            probabilities: (candidates,) of every point; of edges, anything in proportion.
+
+        Raises:
+            ProgramError: FLOPs are asked for, and `forward` holds choices.
+        """
+        if metric == "flops" and self._forward:
+            address = min(self._forward)
+            raise ProgramError(
+                f"{self.places[address].location}\nFLOPs are counted for modules, and {address!r} chooses "
+                "among tensors when the model is called: give a table of costs, or count params"
+            )
+        return self._costs.expected(metric, probabilities)
+
+    @cached_property
+    def _costs(self) -> Costs:
+        made = superposed(self.program, self._values, device="meta", only=self._opened)
+        points = {point.address: point for point in self.points}
+        return Costs(self.program, made, points, self.sizes, self._depths)
+
+    def _used(self, mixes: Mapping[str, Mix]) -> list[Used]:
+        """Return what modules compute with where sizes are mixed."""
+        mixed = self.sizes.interpolated if self.interpolate else self.sizes.effective
+        made: dict[str, Tensor] = {}
+        found = []
+        for module, name, key in self._sized:
+            if key not in made:
+                made[key] = mixed(key, module._parameters[name], mixes)  # type: ignore[arg-type]
+            found.append((module, name, made[key]))
+        return found
+
+    def softmax(self) -> dict[str, Mix]:
+        """Return the mixes in which every point weighs its candidates by the softmax of their logits."""
+        return {
+            point.address: Mix(torch.ones_like(logit) if point.kind == "edges" else logit.softmax(0))
+            for point, logit in zip(self.points, self._logits, strict=True)
+        }
+
+    def one_hot(self, decision: Decision | Mapping[str, Value], *, sparse: bool = False) -> dict[str, Mix]:
+        """Return the mixes under which the network computes what a child computes.
+
+        Args:
+            decision: values of relaxed points; a point that it does not have is weighed evenly, in vain.
+            sparse: whether only what is taken is run.
+        """
+        decision = self.decision(decision)
+        mixes = {}
+        for point, logit in zip(self.points, self._logits, strict=True):
+            weights = torch.full_like(logit.detach(), 1.0 / len(point.labels))
+            active: tuple[int, ...] | None = None
+            if point.address in decision:
+                value = decision[point.address]
+                taken = value if point.kind == "edges" and isinstance(value, tuple) else (value,)
+                active = tuple(_index(point, label) for label in taken)
+                weights = torch.zeros_like(weights).index_fill(
+                    0, torch.tensor(active, device=weights.device), 1.0
+                )
+            run = (0,) if active is None else active
+            told = point.kind == "size" or (sparse and point.kind == "one")
+            mixes[point.address] = Mix(weights, run if told else None)
+        return mixes
+
+    def decision(self, values: Mapping[str, Value]) -> Decision:
+        """Return the decision of some values of relaxed points; what is frozen is added.
+
+        Args:
+            values: by address; what is missing takes its default, and what does not exist under the others
+                is left out.
+        """
+        if isinstance(values, Decision) and values.space == self.program.space:
+            return values
+        chosen = self.space.default
+        for address in values:
+            if address not in self.space:
+                raise DecisionError(
+                    f"{address!r} is no point of {self.program.name}{nearest(address, self.space.addresses)}"
+                )
+        for address in self.space.addresses:
+            if address in values and address in chosen:
+                chosen = chosen.replace({address: values[address]})
+        return self.program.decision(dict(chosen))
+
+    def only_relaxed(self, decision: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the values of relaxed points alone."""
+        return {address: value for address, value in decision.items() if address in self.places}
+
+    # -- children -------------------------------------------------------------------------------
+
+    def extract(self, decision: Decision | Mapping[str, Value]) -> Any:
+        """Build the child of a decision, with a copy of its weights: plain, without any reference back.
+
+        Args:
+            decision: values of relaxed points; what is frozen is added.
+        """
+        if self._step.partial != 1:
+            raise BuildError(
+                f"a network of partial={self._step.partial} channels has weights of no child: build the "
+                "child (program.build) and train it"
+            )
+        decision = self.decision(decision)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if execution.needs_source(self.program.coverage):
+                born, child = birth(self.program, decision), self.program.build(decision)
+            else:
+                born = birth(self.program, decision, None)
+                child = born.child
+        held = self.tensors()
+        some = next(iter(self.logits.values()), None)
+        child.to(device=None if some is None else some.device).train(self.training)
+        names = {**born.parameters, **born.buffers}
+        with torch.no_grad():
+            for name, tensor in [*child.named_parameters(), *child.named_buffers()]:
+                key = names.get(name, "")
+                if key in held:
+                    tensor.data = self.sizes.part(key, held[key].detach(), decision).clone()
+        return child
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return parameters and buffers by the key of their construction, as a supernet names them."""
+        named = [*self.model.named_parameters(), *self.model.named_buffers()]
+        return {self.keys[name]: tensor for name, tensor in named if name in self.keys}
+
+    def _complete(self, mixes: Mapping[str, Mix]) -> Mapping[str, Mix]:
+        for point in self.points:
+            mix = mixes.get(point.address)
+            if mix is None:
+                raise DecisionError(
+                    f"a step draws one mix for every relaxed point, and there is none for {point.address!r}"
+                    f"{nearest(point.address, mixes)}"
+                )
+            if tuple(mix.weights.shape) != (len(point.labels),):
+                raise DecisionError(
+                    f"a mix weighs every candidate, and that of {point.address!r} has weights of shape "
+                    f"{tuple(mix.weights.shape)} for {len(point.labels)} candidates"
+                )
+        return mixes
+
+
+def _index(point: RelaxedPoint, label: object) -> int:
+    for index, known in enumerate(point.labels):
+        if type(known) is type(label) and known == label:
+            return index
+    raise DecisionError(f"{point.address!r} has no candidate {label!r}")
+
+
+def _example(program: Program) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if program.inputs is None:
+        raise ProgramError(
+            f"whether {program.name} can be relaxed is tried out, so it is given example inputs: "
+            "symnas.program(…, inputs=torch.zeros(…)), or relaxed(inputs=…)"
+        )
+    return program.example()
+
+
+def moved(value: Any, device: torch.device | str | None, dtype: torch.dtype | None) -> Any:
+    """Return inputs on a device, floating-point ones of a dtype."""
+    if isinstance(value, Tensor):
+        return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+    if isinstance(value, Mapping):
+        return {key: moved(item, device, dtype) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(moved(item, device, dtype) for item in value)
+    return value

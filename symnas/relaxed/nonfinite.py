@@ -1,0 +1,102 @@
+"""Saying which candidate of a relaxed network computes what is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+
+if TYPE_CHECKING:
+    from symnas.relaxed.network import Relaxed
+
+TRIES = 32
+"""How many random decisions are tried for one with a finite loss, from which single candidates are judged."""
+
+Choice = Mapping[str, tuple[int, ...]]
+
+
+def blame(
+    network: Relaxed,
+    inputs: tuple[Any, ...],
+    targets: Tensor,
+    loss: Callable[[Any, Tensor], Any],
+    number: float,
+    epoch: int,
+) -> str:
+    """Return a message that names the candidates without which a loss would be finite, and the first's line.
+
+    Args:
+        network: as it was when the loss was computed.
+        inputs: of the batch.
+        targets: of the batch.
+        loss: of outputs and targets.
+        number: the loss.
+        epoch: when that was.
+    """
+    points = network.points
+
+    def finite(choice: Choice) -> bool:
+        with torch.no_grad():
+            return bool(
+                torch.isfinite(torch.as_tensor(loss(network(*inputs, mixes=_only(network, choice)), targets)))
+            )
+
+    rule = f"a relaxed search goes on while its loss is a finite number; in epoch {epoch} it is {number}"
+    base = next((choice for choice in _decisions(points) if finite(choice)), None)
+    if base is None:
+        return (
+            f"{rule}, and so it is along each of {TRIES} single paths: the weights have diverged. Lower lr, "
+            "clip gradients (clip=5), or look for what is not finite in the data or the loss"
+        )
+    guilty, first = [], ""
+    for point in points:
+        for index, label in enumerate(point.labels):
+            choice = {**base, **_reaching(points, point), point.address: _chosen(point, index)}
+            if not finite(choice):
+                guilty.append(f"{label!r} of {point.address!r}")
+                first = first or network.places[point.address].location
+    if not guilty:
+        return (
+            f"{rule}, though along single paths it is finite: what the candidates add up to has grown too "
+            "large. Lower lr, or normalise what they give"
+        )
+    shown = ", ".join(guilty[:6]) + (f" and {len(guilty) - 6} more" if len(guilty) > 6 else "")
+    why = f"because of candidate {shown}: mend or leave out what is not finite there, or lower lr"
+    return f"{first}\n{rule}, {why}"
+
+
+def _chosen(point: RelaxedPoint, index: int) -> tuple[int, ...]:
+    others = [other for other in range(len(point.labels)) if other != index]
+    return tuple(sorted([index, *others[: point.keep - 1]]))
+
+
+def _reaching(points: Sequence[RelaxedPoint], point: RelaxedPoint) -> dict[str, tuple[int, ...]]:
+    """Return what is to be chosen above a point for it to be there."""
+    by_address, found = {other.address: other for other in points}, {}
+    while point.under is not None:
+        address, index = point.under
+        point = by_address[address]
+        found[address] = _chosen(point, index)
+    return found
+
+
+def _decisions(points: Sequence[RelaxedPoint]) -> list[Choice]:
+    generator = torch.Generator().manual_seed(0)
+    drawn: list[Choice] = []
+    for _ in range(TRIES):
+        picks = {p.address: int(torch.randint(len(p.labels), (), generator=generator)) for p in points}
+        drawn.append({point.address: _chosen(point, picks[point.address]) for point in points})
+    return drawn
+
+
+def _only(network: Relaxed, choice: Choice) -> dict[str, Mix]:
+    mixes = {}
+    for point in network.points:
+        weights = torch.zeros_like(network.logits[point.address].detach())
+        weights[list(choice[point.address])] = 1.0
+        mixes[point.address] = Mix(weights, choice[point.address])
+    return mixes

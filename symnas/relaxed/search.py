@@ -1,0 +1,279 @@
+"""Searching by training all candidates at once, as an algorithm like any other.
+
+A relaxed search of a program ends in one decision. To a study it is a proposal: `RelaxedSearch` trains the
+relaxed network when it is asked for one, and what it derives becomes a trial, whose child is trained by
+itself. So k trials are k searches, each with a seed of its own, and the log, Ctrl-C, look-ups and workers
+are what they are for every algorithm. Asked again after a kill it goes on from its last epoch: the seed is
+that of the proposal, and names the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.outcome import Outcome
+from symnas.contracts.registry import BUILT_IN, find, resolve
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
+from symnas.contracts.relaxed_points import Kind
+from symnas.errors import AlgorithmError
+from symnas.programs.program import Program
+from symnas.tree.batch import Batch
+from symnas.tree.decision import Decision
+from symnas.tree.space import Space
+
+WORDS: Mapping[Kind, str] = {
+    "one": "modules or tensors",
+    "edges": "several of several modules",
+    "size": "widths and kernels",
+    "depth": "depths",
+}
+
+if TYPE_CHECKING:
+    from symnas.relaxed.epochs import Epoch
+    from symnas.relaxed.network import Relaxed
+    from symnas.training.task import Task
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What a relaxed search has found.
+
+    Args:
+        decision: the one that the logits stand for.
+        network: the relaxed network as it was trained; `network.extract(decision)` is the child with its
+            weights.
+        history: all epochs.
+        probabilities: of every point's candidates in the end, by address.
+    """
+
+    decision: Decision
+    network: Relaxed
+    history: tuple[Epoch, ...]
+    probabilities: Mapping[str, tuple[float, ...]]
+
+
+def relax(
+    program: Program,
+    task: Task,
+    algorithm: str | RelaxedAlgorithm | type[RelaxedAlgorithm] = "darts",
+    *,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    file: Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Derived:
+    """Train all candidates of a program at once and derive a decision.
+
+    `symnas.search` does that too, keeps it in a study, and trains the derived child by itself.
+
+    Args:
+        program: with example inputs (`symnas.program(…, inputs=…)`).
+        task: the data and the loss; its optimiser, length and batch size are those of children trained alone.
+        algorithm: name, class or instance.
+        options: hyperparameters by name.
+        seed: of everything random.
+        file: where to write the state after every epoch, and to go on from.
+        on_epoch: called after every epoch.
+
+    Raises:
+        ProgramError: a choice cannot be relaxed.
+        AlgorithmError: the algorithm is not one that trains all candidates at once.
+        EvaluatorError: the loss is not finite, or the data cannot be parted.
+    """
+    made = resolve(algorithm, options)
+    if not isinstance(made, RelaxedAlgorithm):
+        raise AlgorithmError(
+            f"relax takes an algorithm that trains all candidates at once, as 'darts'; got {made!r}: "
+            "search with symnas.search"
+        )
+    return _Run(program, task, made, seed, file, on_epoch).derived()
+
+
+@dataclass
+class _Run:
+    program: Program
+    task: Task
+    algorithm: RelaxedAlgorithm
+    seed: int
+    file: Path | None
+    on_epoch: Callable[[Epoch], None] | None
+
+    def derived(self) -> Derived:
+        from symnas.relaxed.perturbation import select
+        from symnas.relaxed.training import RelaxedTraining
+
+        network = network_of(self.program, self.task, self.algorithm, self.seed)
+        training = RelaxedTraining(self.task, network, self.algorithm, self.seed)
+        if self.file is not None:
+            training.load(self.file)
+
+        def save() -> None:
+            if self.file is not None:
+                training.save(self.file)
+            if self.on_epoch is not None and training.history:
+                self.on_epoch(training.history[-1])
+
+        while not training.over:
+            training.run_epoch()
+            save()
+        if self.algorithm.select == "perturbation":
+            select(training, self.seed, save)
+        shares = training.probabilities()
+        network.to("cpu")
+        return Derived(
+            network.decision(training.values()),
+            network,
+            tuple(training.history),
+            {address: tuple(own.tolist()) for address, own in shares.items()},
+        )
+
+
+def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
+    """Return the relaxed network that an algorithm trains.
+
+    Args:
+        program: what is relaxed; one without example inputs is given the first two examples of the task.
+        task: the data.
+        algorithm: says with which options.
+        seed: of the initial weights and logits.
+
+    Raises:
+        ProgramError: a choice cannot be relaxed.
+        AlgorithmError: the algorithm does not choose at points of such a kind.
+    """
+    inputs = None
+    if getattr(program, "inputs", ()) is None:
+        import torch
+
+        from symnas.training.data import few
+
+        inputs, _ = few(next(task._batches("train").read(None, torch.device("cpu"))), 2)
+    network = program.relaxed(inputs=inputs, seed=seed, **algorithm.network_options)
+    for point in network.points:
+        if point.kind not in algorithm.kinds:
+            name, default = type(algorithm).__name__, getattr(program.space[point.address], "default", None)
+            raise AlgorithmError(
+                f"{network.places[point.address].location}\n{name} chooses {_listed(algorithm.kinds)}; "
+                f"{point.address!r} is a choice of {WORDS[point.kind]}: freeze it "
+                f"(freeze=(({point.address!r}, {default!r}),)), or take an algorithm that chooses such "
+                f"({', '.join(map(repr, _choosing(point.kind)))})"
+            )
+    return network
+
+
+def _choosing(kind: Kind) -> list[str]:
+    """Return the names of the algorithms that choose at points of a kind."""
+    classes = {name: find(name) for name in sorted(BUILT_IN)}
+    return [name for name, cls in classes.items() if kind in getattr(cls, "kinds", ())]
+
+
+def _listed(kinds: Sequence[Kind]) -> str:
+    return " and ".join(WORDS[kind] for kind in kinds)
+
+
+class RelaxedSearch(Algorithm):
+    """A relaxed algorithm with the program and the task that it trains on, as a search asks algorithms.
+
+    Args:
+        algorithm: the relaxed one, which the study is named after.
+        program: what is searched.
+        task: the data and the loss.
+        folder: where searches that are under way are kept; None keeps none.
+        on_epoch: called after every epoch.
+    """
+
+    capabilities = Capabilities(multi_objective=True)
+
+    def __init__(
+        self,
+        algorithm: RelaxedAlgorithm,
+        program: Program,
+        task: Task,
+        folder: Path | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> None:
+        self.algorithm, self.program, self.task = algorithm, program, task
+        self.folder, self.on_epoch = folder, on_epoch
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """Those of the relaxed algorithm."""
+        return self.algorithm.hyperparameters
+
+    def check(self) -> None:
+        """Make the relaxed network, for nothing but to see whether it can be made.
+
+        Raises:
+            ProgramError: a choice cannot be relaxed.
+        """
+        network_of(self.program, self.task, self.algorithm, 0)
+
+    def setup(self, space: Space) -> None:
+        """Start from nothing on `space`."""
+        self._space = space
+
+    def propose(self, n: int, rng: np.random.Generator) -> Batch:  # noqa: ARG002 - one search, one decision
+        """Train a relaxed network, or go on with it, and return the one decision it stands for."""
+        seed = int(rng.integers(2**31))
+        file = None if self.folder is None else self.folder / f"search-{seed}.pt"
+        run = _Run(self.program, self.task, self.algorithm, seed, file, self.on_epoch)
+        found = run.derived()
+        if file is not None:
+            self._keep(file.with_suffix(".json"), found)
+        return Batch.of(self._space, [found.decision])
+
+    def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002
+        """Drop the states of searches that have ended: the trials of what they found have."""
+        if self.folder is not None and any(outcome.status.final for outcome in outcomes):
+            for file in self.folder.glob("search-*.pt"):
+                if file.with_suffix(".json").is_file():
+                    file.unlink(missing_ok=True)
+
+    def _keep(self, file: Path, found: Derived) -> None:
+        """Write down how a search went, for people to look at."""
+        text = {
+            "decision": found.decision.to_json(),
+            "probabilities": found.probabilities,
+            "history": [asdict(done) for done in found.history],
+        }
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(text, indent=1))
+        part.replace(file)
+
+
+def check_relaxed(algorithm: Algorithm, target: Any, task: Any) -> None:
+    """Refuse what a relaxed algorithm has nothing to train with.
+
+    Args:
+        algorithm: what searches.
+        target: what is searched.
+        task: what evaluates.
+
+    Raises:
+        AlgorithmError: there is no program, or no task, or nothing that could be trained so.
+    """
+    name = type(algorithm).__name__
+    if not isinstance(algorithm, RelaxedAlgorithm):
+        raise AlgorithmError(
+            "an algorithm that asks for all candidates at once is a RelaxedAlgorithm of "
+            f"symnas.contracts; {name} says that it does and is not: derive it from that class"
+        )
+    if not isinstance(target, Program):
+        raise AlgorithmError(
+            f"{name} trains all candidates of a program at once; got {target!r}, which has none: "
+            "wrap the class that builds the model in symnas.program(…)"
+        )
+    from symnas.training.task import Task
+
+    if not isinstance(task, Task):
+        raise AlgorithmError(
+            f"{name} trains all candidates at once, which takes a symnas.Task (data, loss, metrics); got "
+            f"{task!r}: make one of it, or use an algorithm that learns from outcomes"
+        )

@@ -1,0 +1,388 @@
+"""Finds the numbers of a program that only say how large its tensors are, and which positions they are about.
+
+The model is made at the largest values, without computing, and again with each smaller value in turn. A point
+is a size if that changes sizes of weights and nothing else about them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from symnas.contracts.relaxed_points import RelaxedPoint
+from symnas.errors import BuildError
+from symnas.features.alignment import Index, Shared
+from symnas.features.contractions import Contractions
+from symnas.relaxed.sizes import Mask, Sizes
+from symnas.supernet.child import Plan, planned
+from symnas.supernet.superposition import Choice, superposed
+from symnas.tree.choices import IntRange, OneOf
+from symnas.tree.point import Value
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+MOST_VALUES = 32
+"""Values of a range that are mixed; longer ones are refused."""
+MOST_TOGETHER = 512
+"""Combinations of values of points that decide a parameter's size together."""
+
+
+def find_sizes(
+    program: Program,
+    opened: Collection[str],
+    closed: Collection[str],
+    frozen: Mapping[str, Value] | None = None,
+) -> Sizes:
+    """Find the points of a program that only say how large its tensors are.
+
+    Args:
+        program: with example inputs.
+        opened: addresses of the choices that are open.
+        closed: addresses of the points that may be sizes.
+        frozen: values of further points, by address; others take their defaults.
+
+    Raises:
+        BuildError: the program has no example inputs.
+    """
+    finder = _Finder(program, opened, closed, frozen or {})
+    if not finder.values:
+        return Sizes({}, {}, finder.refused, {}, {})
+    if program.inputs is None:
+        raise BuildError(
+            "which features a size is about is seen when a model is called; give example inputs: "
+            "symnas.program(…, inputs=(tensor,))"
+        )
+    return finder.found()
+
+
+Touching = Mapping[str, Mapping[int, set[str]]]
+"""The points that a dimension of a tensor depends on, by the tensor's key and the dimension."""
+Changes = tuple[tuple[str, Value], ...]
+"""Values of points other than their largest, by address, in the order of addresses."""
+
+
+@dataclass
+class _Look:
+    """A model to be made, and the dimensions of tensors that will be looked at in it.
+
+    Looks at different dimensions share a model: points that such a dimension does not depend on may have any
+    value there.
+    """
+
+    values: dict[str, Value]
+    places: set[tuple[str, int]]
+
+    def joins(self, other: _Look, touched: Mapping[str, set[tuple[str, int]]], largest: Changes) -> bool:
+        """Whether one model serves both."""
+        for mine, theirs in ((self, other), (other, self)):
+            for item in mine.values.items():
+                address, value = item
+                if address in theirs.values:
+                    if theirs.values[address] != value:
+                        return False
+                elif item not in largest and touched[address] & theirs.places:
+                    return False
+        return True
+
+
+class _Finder:
+    """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
+
+    def __init__(
+        self, program: Program, opened: Collection[str], closed: Collection[str], frozen: Mapping[str, Value]
+    ) -> None:
+        self.program, self.opened, self.frozen = program, opened, frozen
+        self.refused: dict[str, str] = {}
+        self.values = {a: v for a in closed if (v := self._values(a)) is not None}
+        self.largest = {a: max(values) for a, values in self.values.items()}
+        self.base: Plan
+        self.plans: dict[Changes, Plan] = {}
+        self.refined: dict[int, Mapping[str, Any]] = {}
+        """Rows of plans, by their identity, as the shared tensors that were looked at last tell them."""
+
+    def found(self) -> Sizes:
+        """Return what was found."""
+        self._start()
+        for address, values in self.values.items():
+            self._vary({address: min(values)})
+        self._drop_unlike()
+        flagged = self._read_dims()
+        touching = self._touching()
+        self._look(
+            touching,
+            [_Look({a: v}, set()) for a, values in self.values.items() for v in sorted(values)[1:-1]],
+        )
+        self._drop_unlike()
+        groups = self._groups(touching)
+        self._look_together(touching, groups)
+        groups = [group & self.values.keys() for group in groups if group & self.values.keys()]
+        shared = self._shared()
+        read: dict[str, tuple[Mask, ...]] = {}
+        held: dict[str, tuple[Mask, ...]] = {}
+        for key, dims in touching.items():
+            mine = [group for group in groups if any(group & points for points in dims.values())]
+            every = tuple(self._mask(shared, key, group, dims) for group in mine)
+            held[key] = every
+            narrowed = {dim: points for dim, points in dims.items() if (key, dim) in flagged}
+            some = [group for group in mine if any(group & points for points in narrowed.values())]
+            if some:
+                read[key] = tuple(self._mask(shared, key, group, narrowed) for group in some)
+        points = {a: RelaxedPoint(a, values, "size") for a, values in self.values.items()}
+        largest = {address: self.largest[address] for address in points}
+        return Sizes(points, largest, self.refused, read, held)
+
+    # -- models ---------------------------------------------------------------------------------
+
+    def _values(self, address: str) -> tuple[Any, ...] | None:
+        """Return the values of a point that may be a size."""
+        entry = self.program.space.entry(address)
+        point = entry.point
+        if isinstance(point, OneOf) and all(type(v) in (int, float) for v in point.candidates):
+            values: tuple[Any, ...] = tuple(point.candidates)
+        elif isinstance(point, IntRange):
+            values = tuple(itertools.islice(point.values(), MOST_VALUES + 1))
+        else:
+            return None
+        if len(values) > MOST_VALUES:
+            self.refused[address] = f"it has more than {MOST_VALUES} values: give it a step"
+            return None
+        return values if len(values) > 1 else None
+
+    def _plan(self, changes: Mapping[str, Value]) -> Plan:
+        made = superposed(
+            self.program, {**self.frozen, **self.largest, **changes}, device="meta", only=self.opened
+        )
+        for choices in made.choices.values():
+            for choice in choices:
+                choice.rule = all_together
+        return planned(self.program, self.program.space.default, made)
+
+    def _start(self) -> None:
+        """Make the model at its largest, without the points that fail there by themselves."""
+        try:
+            self.base = self._plan({})
+        except Exception:
+            for address, largest in [*self.largest.items()]:
+                self.largest = {address: largest}
+                try:
+                    self._plan({})
+                except Exception as error:  # the user's own code, asked for something that it cannot do
+                    self.refused[address] = f"the model fails under {self.largest}: {error}"
+                    del self.values[address]
+            self.largest = {address: max(values) for address, values in self.values.items()}
+            self.base = self._plan({})
+
+    def _vary(self, changes: Mapping[str, Value]) -> bool:
+        key = tuple(changes.items())
+        if key in self.plans:
+            return True
+        address = key[0][0]
+        try:
+            found = self._plan(changes)
+        except Exception as error:  # the user's own code, asked for something that it cannot do
+            self.refused.setdefault(address, f"the model fails under {dict(changes)}: {error}")
+            return False
+        self.plans[key] = found
+        return True
+
+    def _look(self, touching: Touching, looks: Iterable[_Look]) -> None:
+        """Make models for looks, as few as serve them all.
+
+        Args:
+            touching: what dimensions depend on.
+            looks: with every dimension that their points have a say in, where they name none.
+        """
+        touched: dict[str, set[tuple[str, int]]] = {address: set() for address in self.values}
+        for key, dims in touching.items():
+            for dim, points in dims.items():
+                for address in points & touched.keys():
+                    touched[address].add((key, dim))
+        largest = tuple(self.largest.items())
+        models: list[tuple[_Look, list[_Look]]] = []
+        for look in looks:
+            look.places = look.places or set().union(*(touched[address] for address in look.values))
+            model = next((model for model in models if model[0].joins(look, touched, largest)), None)
+            if model is None:
+                model = _Look({}, set()), []
+                models.append(model)
+            model[0].values.update(look.values)
+            model[0].places.update(look.places)
+            model[1].append(look)
+        for together, served in models:
+            self._serve(together, served)
+
+    def _serve(self, together: _Look, served: Iterable[_Look]) -> None:
+        changes = self._changes(together.values)
+        try:
+            made = self.plans[changes] if changes in self.plans else self._plan(dict(changes))
+        except Exception:  # one of them is to blame, and is found by itself
+            made = None
+        if made is not None and made.parts.keys() == self.base.parts.keys():
+            self.plans |= {own: made for look in served if (own := self._changes(look.values))}
+            return
+        for look in served:
+            if own := self._changes(look.values):
+                self._vary(dict(own))
+
+    def _changes(self, values: Mapping[str, Value]) -> Changes:
+        return tuple(sorted((a, v) for a, v in values.items() if v != self.largest[a]))
+
+    def _drop_unlike(self) -> None:
+        """Leave out the points that are no sizes, and say why."""
+        for address in [*self.values]:
+            plans = [made for key, made in self.plans.items() if key[0][0] == address]
+            alike = all(made.parts.keys() == self.base.parts.keys() for made in plans)
+            changing = alike and any(
+                made.parts[key].shape != part.shape for made in plans for key, part in self.base.parts.items()
+            )
+            if address not in self.refused and not alike:
+                self.refused[address] = "which weights there are depends on it, and not their sizes alone"
+            elif address not in self.refused and not changing:
+                self.refused[address] = "it changes no weight's size"
+            if address in self.refused:
+                del self.values[address]
+        self.plans = {changes: made for changes, made in self.plans.items() if changes[0][0] in self.values}
+
+    # -- positions ------------------------------------------------------------------------------
+
+    def _shared(self) -> Shared:
+        self.refined = {}
+        found = Shared()
+        found.learn([self.base.rows, *(each.rows for each in self.plans.values())])
+        return found
+
+    def _touching(self) -> Touching:
+        """Return the points that each dimension of each parameter depends on, by their smallest values."""
+        found: dict[str, dict[int, set[str]]] = {}
+        for changes, made in self.plans.items():
+            for key, part in made.parts.items():
+                for dim, (size, whole) in enumerate(zip(part.shape, self.base.parts[key].shape, strict=True)):
+                    if size != whole:
+                        found.setdefault(key, {}).setdefault(dim, set()).add(changes[0][0])
+        return found
+
+    def _read_dims(self) -> set[tuple[str, int]]:
+        """Return the dimensions that a parameter reads features along, and those of kernels."""
+        child = self.base.child
+        parameters = {
+            key: child.get_parameter(part.paths[0])
+            for key, part in self.base.parts.items()
+            if not part.buffer
+        }
+        args, kwargs = self.program.example("meta")
+        tracer = Contractions(parameters)
+        with torch.no_grad(), tracer:
+            child(*args, **kwargs)
+        centred = {
+            (key, dim)
+            for key, part in self.base.parts.items()
+            for dim, row in enumerate(part.rows)
+            if any(segment.centred for segment in row)
+        }
+        return tracer.found | centred
+
+    def _groups(self, touching: Touching) -> list[set[str]]:
+        """Put points together that decide a size together, as the factors of a product do.
+
+        Sizes that stand side by side, as in a concatenation, or in different dimensions do not count.
+        """
+        groups: list[set[str]] = [{address} for address in self.values]
+        pairs = {
+            pair
+            for dims in touching.values()
+            for points in dims.values()
+            for pair in itertools.combinations(sorted(points), 2)
+        }
+        small = {pair: {address: min(self.values[address]) for address in pair} for pair in sorted(pairs)}
+        places = {
+            pair: {(k, d) for k, dims in touching.items() for d, points in dims.items() if {*pair} <= points}
+            for pair in small
+        }
+        self._look(touching, [_Look(dict(values), places[pair]) for pair, values in small.items()])
+        shared = self._shared()
+        for pair, values in small.items():
+            if self._entangled(shared, values, places[pair]):
+                joined = [group for group in groups if group & {*pair}]
+                groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+        return groups
+
+    def _entangled(
+        self, shared: Shared, small: Mapping[str, Value], places: Iterable[tuple[str, int]]
+    ) -> bool:
+        both = self.plans.get(self._changes(small))
+        if both is None:
+            return True
+        for key, dim in places:
+            apart = [self._there(shared, key, dim, self.plans[((a, v),)]) for a, v in small.items()]
+            if not np.array_equal(np.logical_and.reduce(apart), self._there(shared, key, dim, both)):
+                return True
+        return False
+
+    def _look_together(self, touching: Touching, groups: Iterable[set[str]]) -> None:
+        """Make models with all values of the points of a group that decide one parameter's size."""
+        needed: dict[tuple[str, ...], set[tuple[str, int]]] = {}
+        for key, dims in touching.items():
+            for group in groups:
+                points, own = _deciding(group, dims)
+                if len(points) > 1:
+                    needed.setdefault(points, set()).update((key, dim) for dim in own)
+        looks = []
+        for points, places in needed.items():
+            count = math.prod(len(self.values[address]) for address in points)
+            if count > MOST_TOGETHER:
+                for address in points:
+                    self.refused[address] = (
+                        f"it decides sizes together with {', '.join(a for a in points if a != address)}, in "
+                        f"{count} combinations, and at most {MOST_TOGETHER} are mixed"
+                    )
+                continue
+            for values in itertools.product(*(self.values[address] for address in points)):
+                looks.append(_Look(dict(zip(points, values, strict=True)), set(places)))
+        self._look(touching, looks)
+        self.values = {a: values for a, values in self.values.items() if a not in self.refused}
+
+    def _there(self, shared: Shared, key: str, dim: int, made: Plan) -> np.ndarray[Any, Any]:
+        """Return which positions of a dimension a model has."""
+        refined = self.refined.get(id(made))
+        if refined is None:
+            refined = self.refined[id(made)] = shared.refined(made.rows)
+        index: Index = shared.index(key, refined[key])[dim]
+        found = np.zeros(shared.shape(key)[dim], bool)
+        found[index if isinstance(index, slice) else list(index)] = True
+        return found
+
+    def _mask(self, shared: Shared, key: str, group: Iterable[str], dims: Mapping[int, set[str]]) -> Mask:
+        """Return which positions the values of a group of points have, along some dimensions."""
+        shape = shared.shape(key)
+        points, own = _deciding(group, dims)
+        counts = [len(self.values[address]) for address in points]
+        table = torch.zeros(*counts, *(size if dim in own else 1 for dim, size in enumerate(shape)))
+        for codes in itertools.product(*map(range, counts)):
+            values = {a: self.values[a][code] for a, code in zip(points, codes, strict=True)}
+            changes = self._changes(values)
+            made = self.plans[changes] if changes else self.base
+            part = torch.ones(())
+            for dim in own:
+                there = torch.from_numpy(self._there(shared, key, dim, made)).float()
+                part = part * there.reshape([-1 if place == dim else 1 for place in range(len(shape))])
+            table[codes] = part
+        return Mask(points, table)
+
+
+def _deciding(group: Iterable[str], dims: Mapping[int, set[str]]) -> tuple[tuple[str, ...], list[int]]:
+    """Return the points of a group that have a say in some dimensions, and in which."""
+    own = [dim for dim, points in dims.items() if points & set(group)]
+    return tuple(sorted(a for a in group if any(a in dims[dim] for dim in own))), own
+
+
+def all_together(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Add up all candidates of a choice, so that one call reads every parameter."""
+    found = [candidate(*args, **kwargs) for candidate in choice.candidates]
+    return sum(found[1:], found[0])

@@ -1,0 +1,204 @@
+"""Choices of widths and kernels, relaxed: one tensor at its largest, its features there by shares.
+
+A number that only says how large tensors are is not mixed by running a candidate for each of its values. The
+model is made once, at the largest values, and a position of a parameter that some value leaves out counts by
+the weight of the values that have it. Which positions those are is what children of a supernet share weights
+by (`symnas.features.alignment`), so concatenations, heads and groups come out right.
+
+A feature is weighted where it is read, that is where a parameter is summed over
+(`symnas.features.contractions`), and there alone: once on every way, however many layers pass it on, and no
+normalisation in front of the reader undoes the weight. A kernel is weighted around its middle (Stamoulis et
+al. 2019, Single-Path NAS).
+
+Law: where every point has all its weight on one value, the model computes what the child computes. A model
+that is read otherwise (statistics across features, an output of a chosen width) breaks it; who relies on the
+law compares outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.tree.point import Value
+
+Weights = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which positions of a parameter the values of a few points have.
+
+    Args:
+        points: addresses.
+        table: (candidates of the first, …, of the last, sizes of the parameter or 1 …) of zeros and ones.
+    """
+
+    points: tuple[str, ...]
+    table: torch.Tensor
+    _elsewhere: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
+
+    def like(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the table on the device and in the type of a tensor."""
+        place = tensor.device, tensor.dtype
+        if place not in self._elsewhere:
+            self._elsewhere[place] = self.table.to(*place)
+        return self._elsewhere[place]
+
+    def factor(self, weights: Weights) -> torch.Tensor:
+        """Return what each position is multiplied by: the weight of the values that have it.
+
+        Args:
+            weights: (candidates,) of each point.
+        """
+        found = self.like(weights[self.points[0]])
+        for address in self.points:
+            found = torch.tensordot(weights[address], found, 1)
+        return found
+
+
+@dataclass(eq=False)
+class Sizes:
+    """The sizes of a program that are mixed.
+
+    Args:
+        points: by address, in the order of the tree.
+        largest: the value that the model is made with.
+        refused: why other points that are closed are none, by address.
+        read: by key, what a parameter is multiplied by when it is called.
+        held: by key, the same for all positions that a child has, read or not: what it costs.
+    """
+
+    points: Mapping[str, RelaxedPoint]
+    largest: Mapping[str, Value]
+    refused: Mapping[str, str]
+    read: Mapping[str, tuple[Mask, ...]]
+    held: Mapping[str, tuple[Mask, ...]]
+
+    def effective(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mix]) -> torch.Tensor:
+        """Return a parameter as it is used in a step.
+
+        Args:
+            key: of the parameter.
+            tensor: the parameter at its largest.
+            mixes: of all points.
+        """
+        weights = {address: mix.weights for address, mix in mixes.items()}
+        for mask in self.read.get(key, ()):
+            tensor = tensor * mask.factor(weights).to(tensor.dtype)
+        return tensor
+
+    def interpolated(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mix]) -> torch.Tensor:
+        """Return a parameter that reads several widths, each stretched to the widest of them.
+
+        A narrower candidate's features are averaged over neighbours (adaptive average pooling) until they are
+        as many as those of the widest candidate that is active (Dong and Yang 2019, TAS). Kernels, and
+        sizes that several points decide together, are weighted as ever.
+
+        Args:
+            key: of the parameter.
+            tensor: the parameter at its largest.
+            mixes: of all points.
+        """
+        weights = {address: mix.weights for address, mix in mixes.items()}
+        for mask in self.read.get(key, ()):
+            dims = [dim for dim in range(tensor.ndim) if mask.table.shape[len(mask.points) + dim] > 1]
+            if len(mask.points) == 1 and len(dims) == 1 and not self._kernel(mask):
+                tensor = _stretched(tensor, dims[0], mask, mixes[mask.points[0]])
+            else:
+                tensor = tensor * mask.factor(weights).to(tensor.dtype)
+        return tensor
+
+    def _kernel(self, mask: Mask) -> bool:
+        """Whether a mask is around the middle of a dimension."""
+        flat = mask.table.flatten(1)
+        return bool((flat[:, 0] == 0).any())
+
+    def strengths(self, address: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return (candidates,) the squared norm of what each value adds to the next smaller one.
+
+        It is that of the kernel's ring, or of the weights that read the further features; that of the
+        smallest value is of all that it has. Single-Path NAS compares these with thresholds.
+
+        Args:
+            address: of a point.
+            tensors: the parameters by key.
+        """
+        order = _ascending(self.points[address].labels)
+        squares = [torch.zeros(()) for _ in order]
+        for key, masks in self.read.items():
+            for mask in masks:
+                if mask.points == (address,):
+                    tensor, table = tensors[key], mask.like(tensors[key])
+                    before = torch.zeros_like(table[0])
+                    for code in order:
+                        ring, before = table[code] - before, table[code]
+                        squares[code] = squares[code].to(tensor.device) + (tensor * ring).square().sum()
+        return torch.stack(squares)
+
+    def part(self, key: str, tensor: torch.Tensor, values: Mapping[str, Value]) -> torch.Tensor:
+        """Return what a child has of a tensor.
+
+        Args:
+            key: of the parameter or buffer.
+            tensor: at its largest.
+            values: of a decision, by address; a size that it does not have is taken at its largest.
+        """
+        there = torch.ones([1] * tensor.ndim)
+        for mask in self.held.get(key, ()):
+            codes = []
+            for address in mask.points:
+                labels = self.points[address].labels
+                codes.append(labels.index(values.get(address, self.largest[address])))
+            there = there * mask.table[tuple(codes)]
+        for dim, size in enumerate(there.shape):
+            if size > 1:
+                kept = there.movedim(dim, 0).reshape(size, -1).any(1).nonzero().flatten()
+                tensor = tensor.index_select(dim, kept.to(tensor.device))
+        return tensor
+
+    def positions(self, key: str, shape: Sequence[int], weights: Weights) -> torch.Tensor | float:
+        """Return how many numbers of a parameter a random child has in the mean, differentiably.
+
+        Args:
+            key: of the parameter.
+            shape: its largest sizes.
+            weights: (candidates,) of each point, as probabilities.
+        """
+        total: torch.Tensor | None = None
+        for mask in self.held.get(key, ()):
+            factor = mask.factor(weights)
+            total = factor if total is None else total * factor
+        if total is None:
+            return float(math.prod(shape))
+        return total.sum() * (math.prod(shape) / total.numel())
+
+
+def _ascending(values: Sequence[Any]) -> list[int]:
+    return sorted(range(len(values)), key=lambda code: values[code])
+
+
+def _stretched(tensor: torch.Tensor, dim: int, mask: Mask, mix: Mix) -> torch.Tensor:
+    """Return a parameter that reads, along one dimension, widths stretched to the widest active one."""
+    there = mask.table.flatten(1).bool()
+    active = range(len(there)) if mix.active is None else mix.active
+    widest = max(active, key=lambda code: int(there[code].sum()))
+    target = there[widest].nonzero().flatten()
+    total = torch.zeros(there.shape[1], there.shape[1], dtype=tensor.dtype, device=tensor.device)
+    for code in active:
+        source = there[code].nonzero().flatten()
+        pooling = _pooling(len(source), len(target)).to(total)
+        matrix = torch.zeros_like(total)
+        matrix[target[:, None], source[None, :]] = pooling
+        total = total + mix.weights[code].to(total) * matrix
+    return torch.movedim(torch.tensordot(tensor, total, ([dim], [0])), -1, dim)
+
+
+def _pooling(narrow: int, wide: int) -> torch.Tensor:
+    """Return the (wide, narrow) matrix of adaptive average pooling from `narrow` to `wide` features."""
+    return torch.nn.functional.adaptive_avg_pool1d(torch.eye(narrow)[None], wide)[0].T

@@ -1,0 +1,315 @@
+"""The loop of a search: propose, hand out, wait, write down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.fidelity import Proposal, fidelities_of, handed_out
+from symnas.contracts.outcome import Status
+from symnas.errors import StudyError
+from symnas.study.kept_weights import WeightsKeeper
+from symnas.study.pruners import Pruner
+from symnas.study.replay import proposal_rng
+from symnas.study.state import Ledger
+from symnas.study.store.base import CRASH, PROPOSE, START, STOP, Event, Store
+from symnas.study.trial import Trial
+from symnas.study.workers.evaluation import Result
+from symnas.study.workers.executor import Crash, Crew
+from symnas.tree.batch import Batch
+from symnas.tree.decision import Decision
+
+PAUSED = 64
+"""How many paused trials keep a checkpoint, besides those that run or wait."""
+FAILURES = frozenset({Status.FAILED, Status.NAN, Status.OOM, Status.TIMEOUT, Status.INFEASIBLE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How a search goes on.
+
+    Args:
+        trials: total number of trials, those of earlier runs included.
+        retries: how often a trial is started again after its worker crashed.
+        reuse: whether a decision that was tried before is looked up.
+        deterministic: whether proposal n sees exactly the trials up to n - workers.
+        give_up_after: end the search when so many first trials all failed the same way; 0 never does.
+        keep: how many trained children keep their weights.
+        budget: largest sum of what trials spend in fidelity, or None; the trial that reaches it is the last.
+        initial: decisions to try before the algorithm is asked for any.
+    """
+
+    trials: int
+    retries: int = 2
+    reuse: bool = True
+    deterministic: bool = False
+    give_up_after: int = 10
+    keep: int = 0
+    budget: int | None = None
+    initial: Sequence[Decision] = ()
+
+
+@dataclass
+class Driver:
+    """Runs one study until its budget is spent.
+
+    Args:
+        store: where events go.
+        key: the study's number in the store.
+        ledger: the study's state, up to date with the store.
+        algorithm: has observed what the log says.
+        rules: how to go on.
+        weights: where trained weights go.
+        pruner: stops trials early.
+        on_change: called after every step of the loop.
+        on_trial: called with every trial that is over.
+    """
+
+    store: Store
+    key: int
+    ledger: Ledger
+    algorithm: Algorithm
+    rules: Rules
+    weights: WeightsKeeper
+    pruner: Pruner | None = None
+    on_change: Callable[[], None] = lambda: None
+    on_trial: Callable[[Trial], None] | None = None
+    running: set[int] = field(default_factory=set)
+    _busy: set[tuple[str, int | None]] = field(default_factory=set)
+    _pending: list[Event] = field(default_factory=list)
+    _dry: bool = False
+    _exhausted: bool = False
+    _history: dict[int, dict[int, float]] = field(default_factory=dict)
+    _over: list[int] = field(default_factory=list)
+    _since: int = 0
+
+    def run(self, crew: Crew) -> None:
+        """Go on until the budget is spent or nothing is left to propose.
+
+        Raises:
+            StudyError: everything fails the same way.
+        """
+        self._since = self.ledger.finished
+        if self.pruner is not None:
+            self._remember_steps()
+        self._hand_out_given()
+        while True:
+            self._hand_out(crew)
+            self.flush()
+            self.on_change()
+            if not self.running and (self._exhausted or self._spent):
+                break
+            for number, result in crew.wait():
+                self._take(number, result)
+            self._give_up_if_hopeless()
+        self._observe_rest()
+
+    def flush(self) -> None:
+        """Write down what happened since the last time, in one transaction."""
+        if self._pending:
+            events, self._pending = self._pending, []
+            self.store.append(self.key, self.ledger.seq - len(events), events)
+        if self.on_trial is not None:
+            over, self._over = self._over, []
+            for number in over:
+                self.on_trial(self.ledger.trials[number])
+
+    def report(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
+        """Take note of an intermediate result; tell whether to stop the trial."""
+        if self.pruner is None:
+            return False
+        value = self.ledger.objectives.oriented(self.ledger.objectives.values(metrics))[0]
+        self._history.setdefault(number, {})[step] = value
+        return self.pruner.should_prune(number, self._history)
+
+    # ------------------------------------------------------------ handing out
+
+    @property
+    def _spent(self) -> bool:
+        return not self.ledger.waiting and self._left <= 0
+
+    @property
+    def _left(self) -> int:
+        budget = self.rules.budget
+        if budget is not None and self.ledger.spent >= budget:
+            return 0
+        return self.rules.trials - len(self.ledger.trials)
+
+    def _hand_out(self, crew: Crew) -> None:
+        ledger = self.ledger
+        for worker in crew.free:
+            while (number := self._next(crew)) is not None:
+                trial = ledger.trials[number]
+                if self.rules.reuse and (known := ledger.known(trial)) is not None:
+                    self._copy(trial, known)
+                    continue
+                self._note(START, number, {"worker": worker})
+                if trial.resumes is None and ledger.home.checkpoints is not None:
+                    ledger.home.checkpoints.drop(trial.origin)  # left by an attempt that was killed
+                self._history.pop(number, None)
+                self.running.add(number)
+                self._busy.add((trial.decision.key, trial.fidelity))
+                crew.submit(trial, worker)
+                break
+            else:
+                return
+
+    def _next(self, crew: Crew) -> int | None:
+        """Return the number of a trial to start now, proposing one if none can be."""
+        while True:
+            for number in self.ledger.waiting:
+                if not self._awaited(self.ledger.trials[number]):
+                    return number
+            # What only waits for its like must not use the budget up while nothing is learned.
+            if len(self.ledger.waiting) >= crew.size or not self._propose(crew):
+                return None
+
+    def _awaited(self, trial: Trial) -> bool:
+        """Whether the same is being evaluated right now, so that its result is looked up when it is over."""
+        if not self.rules.reuse or not self._busy:
+            return False
+        return (trial.decision.key, trial.fidelity) in self._busy
+
+    def _propose(self, crew: Crew) -> bool:
+        ledger = self.ledger
+        left = self._left
+        if left <= 0 or self._exhausted or (self._dry and self.running):
+            return False
+        seen = self._visible(crew.size)
+        if seen is None:
+            return False
+        wanted = 1 if self.rules.deterministic else min(left, max(1, len(crew.free)))
+        if seen:
+            self.algorithm.observe(ledger.batch(seen), [ledger.outcome(number) for number in seen])
+        batch = self.algorithm.propose(wanted, proposal_rng(ledger.home.seed, ledger.calls))
+        if len(batch):
+            self.algorithm.observe(batch, handed_out(batch))
+        payload = {"call": ledger.calls, "n": wanted, "seen": seen, "decisions": list(batch)}
+        self._note(PROPOSE, len(ledger.trials), {**payload, **self._reaches(batch)})
+        self._drop_checkpoints()
+        self._dry = not len(batch)
+        self._exhausted = self._dry and not self.running and not ledger.unseen
+        return bool(len(batch))
+
+    def _hand_out_given(self) -> None:
+        """Propose the decisions that the user gave, as many as were not proposed before."""
+        ledger = self.ledger
+        for decision in self.rules.initial[ledger.given :]:
+            batch: Batch = Batch.of(ledger.home.space, [decision])
+            if self.algorithm.capabilities.fidelity:
+                # Where the algorithm would begin now, it begins with this one; asking changes nothing.
+                asked = self.algorithm.propose(1, proposal_rng(ledger.home.seed, ledger.calls))
+                batch = Proposal(batch, (fidelities_of(asked) or ())[:1])
+            if self._left <= 0:
+                return
+            self.algorithm.observe(batch, handed_out(batch))
+            payload = {"call": None, "n": 1, "seen": [], "decisions": [decision]}
+            self._note(PROPOSE, len(ledger.trials), {**payload, **self._reaches(batch)})
+
+    def _reaches(self, batch: Batch) -> dict[str, Any]:
+        """Return what the log says of fidelities: how far trials go, and what each goes on from."""
+        fidelities = fidelities_of(batch)
+        if not fidelities:
+            return {}
+        resumes: list[int | None] = []
+        for decision, fidelity in zip(batch, fidelities, strict=True):
+            resumes.append(self.ledger.resumable(decision, fidelity, taken=resumes))
+        return {"fidelities": list(fidelities), "resumes": resumes}
+
+    def _drop_checkpoints(self) -> None:
+        checkpoints = self.ledger.home.checkpoints
+        if not checkpoints:
+            return
+        paused = self.algorithm.paused(PAUSED) or ()
+        kept = [self.ledger.resumable(decision) for decision in paused]
+        numbers = [number for number in kept if number is not None]
+        numbers += [*self.running, *self.ledger.waiting, *self.ledger.unseen]
+        checkpoints.keep_only(self.ledger.trials[number].origin for number in numbers)
+
+    def _visible(self, workers: int) -> list[int] | None:
+        """Return the results that the next proposal sees, or None if it must wait for one."""
+        unseen = self.ledger.unseen
+        if not self.rules.deterministic or workers == 1:
+            return list(unseen)
+        latest = len(self.ledger.trials) - (0 if self._dry else workers)
+        if min((*self.running, *self.ledger.waiting), default=latest + 1) <= latest:
+            return None
+        return sorted(number for number in unseen if number <= latest)
+
+    # ------------------------------------------------------------ taking back
+
+    def _take(self, number: int, result: Result | Crash) -> None:
+        self.running.discard(number)
+        trial = self.ledger.trials[number]
+        self._busy.discard((trial.decision.key, trial.fidelity))
+        if isinstance(result, Crash):
+            if trial.attempts <= self.rules.retries:
+                self._note(CRASH, number, {"error": result.error})
+                return
+            tries = f"{trial.attempts} attempts" if trial.attempts > 1 else "the only attempt"
+            result = Result(Status.FAILED, error=f"{result.error} (in {tries})")
+        self._finish(number, result.status.value, result.payload())
+        if result.weights is not None and result.status is Status.DONE:
+            self._keep_weights(trial, result.weights)
+
+    def _copy(self, trial: Trial, known: Trial) -> None:
+        payload = {"metrics": known.metrics, "values": known.values, "error": known.error, "cost": 0.0}
+        self._note(START, trial.number, {"worker": -1})
+        self._finish(trial.number, known.status.value, {**payload, "copied_from": known.number})
+
+    def _finish(self, number: int, status: str, payload: dict[str, Any]) -> None:
+        self._note(status, number, payload)
+        if self.on_trial is not None:
+            self._over.append(number)
+
+    def _note(self, kind: str, trial: int, payload: dict[str, Any]) -> None:
+        event = Event(kind, trial, time.time(), payload)
+        self.ledger.apply(event)
+        self._pending.append(event)
+
+    def _keep_weights(self, trial: Trial, state: Any) -> None:
+        wanted = self.ledger.worth_keeping(self.rules.keep)
+        if trial.number in wanted:
+            self.weights.save(trial.number, state)
+            self.weights.keep_only(wanted)
+
+    def _remember_steps(self) -> None:
+        for trial in self.ledger.trials:
+            for step, metrics in trial.steps:
+                value = self.ledger.objectives.oriented(self.ledger.objectives.values(metrics))[0]
+                self._history.setdefault(trial.number, {})[step] = value
+
+    def _observe_rest(self) -> None:
+        # Nothing will be proposed, so nothing is logged; the caller's algorithm still knows the last results.
+        unseen = self.ledger.unseen
+        if unseen:
+            self.algorithm.observe(
+                self.ledger.batch(unseen), [self.ledger.outcome(number) for number in unseen]
+            )
+
+    def _give_up_if_hopeless(self) -> None:
+        limit = self.rules.give_up_after
+        ledger = self.ledger
+        ended = ledger.finished - self._since
+        if (
+            not limit
+            or not limit <= ended < 2 * limit
+            or any(ledger.counts[s] for s in Status if s not in FAILURES)
+        ):
+            return
+        over = [trial for trial in ledger.trials if trial.status.final][-ended:]
+        ways = {(trial.status, (trial.error or "").partition(":")[0]) for trial in over}
+        if len(ways) > 1 or any(trial.copied_from is not None for trial in over):
+            return
+        status, error = over[0].status, over[0].error or ""
+        self._note(STOP, -1, {"reason": f"all {ended} trials ended as {status.value}: {error}"})
+        self.flush()
+        raise StudyError(
+            f"a search goes on while something works; its first {ended} trials all ended as "
+            f"{status.value!r}, the "
+            f"first with\n    {error}\nMend that and run it again; what was tried is kept "
+            f"(study.trials[0].traceback has the whole traceback; give_up_after=0 never gives up)."
+        )

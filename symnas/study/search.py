@@ -1,0 +1,386 @@
+"""`symnas.search`: any algorithm on any program with any evaluator, as a study that continues."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.objectives import Objectives
+from symnas.contracts.registry import resolve
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
+from symnas.errors import StudyError, nearest
+from symnas.oneshot.estimator import SharedWeights
+from symnas.relaxed.search import RelaxedSearch, check_relaxed
+from symnas.study.checkpoints import Checkpoints
+from symnas.study.compatibility_checks import (
+    bounded,
+    check_fit,
+    check_halving,
+    check_numbers,
+    check_sharing,
+    is_task,
+    paired,
+)
+from symnas.study.driver import Driver, Rules
+from symnas.study.identity import Identity, identify, target_name
+from symnas.study.kept_weights import WeightsKeeper
+from symnas.study.opening import driving, load, open_study
+from symnas.study.progress import Display, Line, Snapshot
+from symnas.study.pruners import Pruner
+from symnas.study.replay import rebuild
+from symnas.study.state import Ledger
+from symnas.study.store.base import Event, Store, StudyRow, open_store
+from symnas.study.study import Study
+from symnas.study.trial import Home, Trial, derived_seed
+from symnas.study.trial_context import RunningTrial, caller, current_trial, worker_loading
+from symnas.study.warm_start import Given, Source, first_decisions, listed, source_name, transfers
+from symnas.study.workers.evaluation import Evaluation
+from symnas.study.workers.executor import Crew, InProcess
+from symnas.tree.space import Space
+
+if TYPE_CHECKING:
+    from symnas.oneshot.run import SharedRun
+    from symnas.training.task import Task
+
+TRIALS = 100
+ON_CHANGE = ("refuse", "import")
+KEPT_BY_TASKS = 3
+
+
+def search(
+    target: Any,
+    evaluate: Callable[..., Any],
+    *,
+    algorithm: str | Algorithm | type[Algorithm] = "auto",
+    options: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    budget: int | None = None,
+    initial: Iterable[Given] | None = None,
+    warm_start: Source | Sequence[Source] | None = None,
+    store: Store | str | Path | None = None,
+    name: str | None = None,
+    workers: int = 1,
+    seed: int = 0,
+    objectives: Mapping[str, str] | Iterable[str] | str | None = None,
+    timeout: float | None = None,
+    retries: int = 2,
+    deterministic: bool = False,
+    reuse: bool = True,
+    pruner: Pruner | None = None,
+    keep: int | None = None,
+    context: Any = None,
+    on_change: Literal["refuse", "import"] = "refuse",
+    give_up_after: int = 10,
+    progress: Literal["auto", "live", "plain", "silent"] | bool = "auto",
+    on_trial: Callable[[Trial], None] | None = None,
+) -> Study:
+    """Search a program's space, or continue to; the same call again goes on where the last one ended.
+
+    Args:
+        target: a program (`symnas.program(...)`, or anything with `space` and `build`), or a bare `Space`,
+            whose evaluator is given the decision.
+        evaluate: a function of the child that returns a number or a dict of numbers, or yields `(step,
+            metrics)` as it goes; or a `Task`, or `SharedWeights(task)`, which algorithms that share weights
+            make of a task by themselves. Parameters named `decision` and `trial` are given the decision and
+            the running trial (`number`, `seed`, `report(step, metrics)`).
+        algorithm: name, class or instance.
+        options: hyperparameters by name, for an algorithm given by name.
+        trials: total number, those of earlier calls included; 100 unless a budget is given or the algorithm
+            or the shared weights have a length of their own. With an algorithm
+            that stops and resumes trials, every promotion is a trial of its own.
+        budget: with such an algorithm, largest total of what its trials spend (epochs, steps, whatever its
+            fidelity counts), those of earlier calls included; the trial that reaches it is the last.
+        initial: decisions to try first, in order; they count as trials. Those of other spaces are carried
+            over by addresses. Mappings give some addresses; what they leave out takes its default.
+        warm_start: studies that the algorithm learns from before it begins: a study, the path of a store,
+            `STORE:NAME`, or a list of these. Their finished trials whose decisions are decisions of this
+            space are shown to the algorithm; they are no trials of this study.
+        store: None keeps the study in memory; a path is a SQLite file; also a SQLAlchemy URL or a store.
+        name: the study's name in the store; by default made of program, evaluator and algorithm. Inside an
+            evaluator, names live under the outer trial, so nested studies never mix.
+        workers: how many trials run at once. 0 and 1 evaluate in this process; more start processes, which
+            shared weights do not allow.
+        seed: everything random comes from it. A search inside an evaluator derives its own from it.
+        objectives: metrics with "max" or "min"; one name is maximised. Needed where the evaluator returns
+            several.
+        timeout: seconds that a trial may take; its process is killed then, so it has one even with one
+            worker.
+        retries: how often a trial is started again whose worker process died.
+        deterministic: with several workers, let proposal n see exactly the trials up to n - workers, so
+            that the same seed gives the same study.
+        reuse: look up the result of a decision that this study has tried before; never where weights that
+            are shared change between trials.
+        pruner: stops trials early by what they report.
+        keep: of how many best trials trained weights are kept; 3 for a `Task`, else 0.
+        context: stands for what the evaluator depends on, where it holds something that cannot be read.
+        on_change: what to do when the study in the store searched something else: "refuse", or "import" the
+            trials that still fit into a study of the same name (the old one stays, as `NAME@1`).
+        give_up_after: end when so many first trials all failed the same way; 0 never does.
+        progress: "live" display, "plain" lines, "silent" (or False); "auto" looks at the terminal.
+        on_trial: called with every trial that is over, once it is safe in the store.
+
+    Returns:
+        The study. Ctrl-C ends the search early and returns it too, with what is finished.
+
+    Raises:
+        StudyError: the search cannot start or go on; what is finished is kept.
+        StoreError: the store cannot be used.
+        AlgorithmError: the algorithm or an option is unknown, or does not fit.
+        EvaluatorError: the evaluator cannot be called, or returns no metric.
+    """
+    _check_begin(on_change)
+    check_numbers(
+        trials=trials, budget=budget, workers=workers, retries=retries, give_up_after=give_up_after,
+        keep=keep, timeout=timeout,
+    )  # fmt: skip
+    outer = current_trial()
+    made = resolve(algorithm, options)
+    space = _space(target)
+    evaluate = paired(made, evaluate, target)
+    check_sharing(evaluate, workers, timeout, keep, pruner)
+    made = bounded(made, evaluate)
+    goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
+    check_fit(made, space, goals)
+    if made.capabilities.relaxed:
+        check_relaxed(made, target, evaluate)
+    check_halving(made, budget, pruner)
+    given = None if initial is None else first_decisions(space, initial)
+    sources = listed(warm_start)
+    opened = open_store(store)
+    identity = identify(
+        target, evaluate, made, goals, name=name, seed=seed, context=context, outer=outer,
+        frame=caller(1), durable=opened.durable, initial=given,
+        sources=None if warm_start is None else [source_name(source) for source in sources],
+    )  # fmt: skip
+    rules = Rules(
+        trials=trials or _usual_trials(made, evaluate, budget), budget=budget, retries=retries,
+        reuse=reuse and not (isinstance(evaluate, SharedWeights) and evaluate.alternate),
+        deterministic=deterministic,
+        give_up_after=give_up_after,
+        keep=(KEPT_BY_TASKS if is_task(evaluate) else 0) if keep is None else keep,
+    )  # fmt: skip
+    plan = _Plan(
+        target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial,
+        sources,
+    )  # fmt: skip
+    try:
+        return plan.run(_display(progress, outer), outer)
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+@dataclass
+class _Plan:
+    """A search whose arguments have been checked."""
+
+    target: Any
+    evaluate: Callable[..., Any]
+    objectives: Objectives
+    algorithm: Algorithm
+    store: Store
+    identity: Identity
+    rules: Rules
+    on_change: str
+    workers: int
+    timeout: float | None
+    pruner: Pruner | None
+    on_trial: Callable[[Trial], None] | None
+    sources: list[Source]
+
+    def run(self, display: Display, outer: RunningTrial | None) -> Study:
+        """Open the study, go on with it, and return it."""
+        space: Space = _space(self.target)
+        weights = WeightsKeeper(self.store.folder, self.identity.name)
+        self._relax(weights)
+        home = Home(space, self.identity.seed, self.target, weights)
+        halving = self.algorithm.capabilities.fidelity
+        if halving:
+            home.checkpoints = Checkpoints(self.store.folder, self.identity.name)
+        # A mistake in what it should learn from is told before there is a study.
+        learnt = None if self.store.find(self.identity.name) else self._learnt(space)
+        row = open_study(self.store, self.identity, home, self.objectives, self.on_change, self.algorithm)
+        with driving(self.store, row):
+            ledger = load(self.store, row, home, self.objectives)
+            if not ledger.calls and not ledger.given:
+                _clear(home, weights)
+            self._learn(row, ledger, learnt)
+            study = Study(self.store, row, ledger)
+            self.algorithm.setup(space)
+            shared = self._shared(ledger, weights)
+            evaluation = Evaluation(
+                self.target, shared or self.evaluate, self.objectives, keep_weights=self.rules.keep > 0,
+                fidelity=halving,
+            )  # fmt: skip
+            events = self.store.events(row.key)
+            rebuild(self.algorithm, ledger, events, ended=None if shared is None else shared.replay)
+            driver = Driver(
+                self.store,
+                row.key,
+                ledger,
+                self.algorithm,
+                replace(self.rules, initial=first_decisions(space, row.header.get("initial") or ())),
+                weights,
+                self.pruner,
+                on_trial=self.on_trial,
+            )
+            title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
+            with display.line(title) as line:
+                driver.on_change = lambda: line.update(lambda: snapshot(driver))
+                if isinstance(self.algorithm, RelaxedSearch):
+                    self.algorithm.on_epoch = lambda done: line.update(lambda: snapshot(driver, str(done)))
+                self._drive(driver, evaluation, row, display, line, outer)
+        return study
+
+    def _relax(self, weights: WeightsKeeper) -> None:
+        """Put what drives it in place of an algorithm that trains one relaxed network."""
+        if not isinstance(self.algorithm, RelaxedAlgorithm):
+            return
+        folder = weights.relaxed(self.identity.header["fingerprints"])
+        self.algorithm = RelaxedSearch(self.algorithm, self.target, cast("Task", self.evaluate), folder)
+        if not self.store.find(self.identity.name):
+            self.algorithm.check()  # before there is a study
+
+    def _shared(self, ledger: Ledger, weights: WeightsKeeper) -> SharedRun | None:
+        """Return the weights that the trials of this study share, as they were left."""
+        if not isinstance(self.evaluate, SharedWeights):
+            return None
+        return self.evaluate.open(
+            self.target,
+            self.algorithm,
+            seed=derived_seed(ledger.home.seed, "shared weights"),
+            folder=weights.shared,
+            trials=len(ledger.trials),
+        )
+
+    def _learn(self, row: StudyRow, ledger: Ledger, events: list[Event] | None) -> None:
+        """Write down what other studies have learnt, before the first proposal."""
+        if not self.sources or ledger.learnt or ledger.calls or ledger.given:
+            return
+        events = self._learnt(ledger.home.space) if events is None else events
+        self.store.append(row.key, ledger.seq, events)
+        ledger.apply_all(events)
+
+    def _learnt(self, space: Space) -> list[Event]:
+        return transfers(self.sources, space, self.objectives, self.algorithm)
+
+    def _drive(
+        self,
+        driver: Driver,
+        evaluation: Evaluation,
+        row: StudyRow,
+        display: Display,
+        line: Line,
+        outer: RunningTrial | None,
+    ) -> None:
+        state = "stopped"
+        self.store.set_state(row.key, "running")
+        crew = self._crew(evaluation, row.name, driver, display)
+        try:
+            driver.run(crew)
+            state = "done"
+            if driver.ledger.home.checkpoints is not None:
+                driver.ledger.home.checkpoints.clear()
+        except KeyboardInterrupt:
+            state = "interrupted"
+            driver.flush()
+            if outer is not None:
+                raise
+            where = f"in {self.store.location}" if self.store.durable else "in memory, in study.store"
+            print(
+                f"\nStopped after {driver.ledger.finished} trials, which are kept {where}; "
+                "the same search again goes on from there.",
+                file=sys.stderr,
+            )
+        finally:
+            crew.close()
+            line.update(lambda: snapshot(driver), force=True)
+            self.store.set_state(row.key, state)
+
+    def _crew(self, evaluation: Evaluation, study: str, driver: Driver, display: Display) -> Crew:
+        if self.workers > 1 or self.timeout is not None:
+            from symnas.study.workers.process_pool import Pool
+
+            return Pool(evaluation, study, driver.report, max(1, self.workers), self.timeout)
+
+        def prepare(trial: RunningTrial) -> None:
+            trial.display = display
+
+        return InProcess(evaluation, study, driver.report, prepare)
+
+
+def _clear(home: Home, weights: WeightsKeeper) -> None:
+    """Remove what a study left whose store was deleted, and whose name is taken again."""
+    weights.keep_only(())
+    if home.checkpoints is not None:
+        home.checkpoints.clear()
+    weights.clear_shared()
+
+
+def snapshot(driver: Driver, note: str = "") -> Snapshot:
+    """Return what a display shows of a search.
+
+    Args:
+        driver: of the search.
+        note: what else there is to say.
+    """
+    ledger = driver.ledger
+    best = None
+    if ledger.objectives.count > 1:
+        note = f"{len(ledger.front())} on the front"
+    elif ledger.best is not None and ledger.best.values is not None:
+        name = next(iter(ledger.objectives.to_json()), next(iter(ledger.best.metrics)))
+        best = (name, ledger.best.values[0], ledger.best.number)
+    total = None if driver.rules.trials == sys.maxsize else driver.rules.trials
+    return Snapshot(ledger.finished, total, len(driver.running), best, dict(ledger.counts), note)
+
+
+def _display(progress: Any, outer: RunningTrial | None) -> Display:
+    if outer is not None and outer.display is not None and progress == "auto":
+        return outer.display
+    if progress is False or (outer is not None and progress == "auto"):
+        return Display("silent")
+    return Display("auto" if progress is True else progress)
+
+
+def _space(target: Any) -> Space:
+    if isinstance(target, Space):
+        return target
+    space = getattr(target, "space", None)
+    if not isinstance(space, Space) or not callable(getattr(target, "build", None)):
+        raise StudyError(
+            f"a search needs a program or a space; got {target!r}: wrap a class or function in "
+            f"symnas.program(...)"
+        )
+    return space
+
+
+def _own_objectives(evaluate: Any) -> Mapping[str, str] | None:
+    own = getattr(evaluate, "objectives", None)
+    return own if isinstance(own, Mapping) else None
+
+
+def _usual_trials(algorithm: Algorithm, evaluate: Any, budget: int | None) -> int:
+    """Return how many trials there are where nobody says."""
+    if budget is not None:
+        return sys.maxsize
+    own = evaluate.trials if isinstance(evaluate, SharedWeights) else None
+    return own or algorithm.usual_trials or TRIALS
+
+
+def _check_begin(on_change: str) -> None:
+    if worker_loading():
+        raise StudyError(
+            "a worker process, and whoever builds a child of a study, imports the script that the program's "
+            "class is in, and the script starts a search while it is imported: put the search under "
+            "`if __name__ == '__main__':`, or the class "
+            "into a module of its own"
+        )
+    if on_change not in ON_CHANGE:
+        raise StudyError(
+            f"on_change is 'refuse' or 'import'; got {on_change!r}{nearest(str(on_change), ON_CHANGE)}"
+        )

@@ -1,0 +1,212 @@
+"""Where every parameter of a child was constructed: the key under which children share its weights.
+
+A key is the place of the construction and nothing else: the calls that led there, each by its place in the
+text with the turns of the loops around it and the candidate that holds it, and below the last one the name
+inside what the call made. It is never a count of arrivals, so an optional layer in front changes no other
+key; and it does not tell which decision was made, so that children under different decisions meet at it.
+
+The spelling is that of addresses: `stage[1].block[0].layers.weight` is the weight of what the call that feeds
+`layers` made, `op:conv.weight` that of candidate `conv` of the point `op`. Where the text does not tell what
+is called (`block(width)`, `TABLE[name](width)`), that stands in braces: `op{sep_conv}.weight`.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from symnas.errors import BuildError
+from symnas.frontend import execution
+from symnas.frontend.run import Arrival, Frame, Run
+from symnas.frontend.sites import CallSite, Function, Loop, Site, Value
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+
+@dataclass(frozen=True)
+class Birth:
+    """A child and the keys of its tensors.
+
+    Args:
+        child: the module.
+        parameters: key by qualified name; tied parameters stand under each of their names with one key.
+        buffers: key by qualified name.
+    """
+
+    child: nn.Module
+    parameters: Mapping[str, str]
+    buffers: Mapping[str, str]
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """A call under way, and how often each function was entered from code that is not instrumented."""
+
+    place: str
+    entered: dict[Function, int] = field(default_factory=dict)
+
+
+class BirthRun(Run):
+    """A run that notes where modules and parameters are made."""
+
+    def __init__(self, values: Mapping[str, Value] | None = None, *, strict: bool = True) -> None:
+        super().__init__(values, strict=strict)
+        self._call = _Call("")
+        self._places: dict[Frame, str] = {}
+        self._born: dict[int, tuple[str, torch.Tensor]] = {}
+
+    def key(self, tensor: torch.Tensor) -> str | None:
+        """Return the key of a tensor that this run has seen being made, or None."""
+        found = self._born.get(id(tensor))
+        return None if found is None else found[0]
+
+    def frame(self, function: Function, owner: object) -> Frame:
+        """Open the record of an invocation, below the call that led to it."""
+        frame = super().frame(function, owner)
+        again = self._call.entered.get(function, 0)
+        self._call.entered[function] = again + 1
+        place = f"{self._call.place}{{{function.path}}}" if function.name == "<lambda>" else self._call.place
+        # Entered more than once from a single call: by `map` and the like, whose turns nobody else counts.
+        self._places[frame] = f"{place}[{again}]" if again else place
+        return frame
+
+    def call(
+        self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Make a call, and note what it made."""
+        before, place = self._call, self._place(frame, call) + _called(call, function)
+        self._call = _Call(place)
+        try:
+            if call.reaching:
+                result = super().call(frame, call, function, args, kwargs)
+            else:
+                result = function(*args, **kwargs)
+        finally:
+            self._call = before
+        self._note(place, result)
+        return result
+
+    # -- places ---------------------------------------------------------------------------------
+
+    def _place(self, frame: Frame, call: CallSite) -> str:
+        if call.parent is None:
+            return _joined(self._places[frame], _turns(frame, call.loops), call.path)
+        arrival = frame.unwind(call.parent)
+        if arrival is None:  # the default of a parameter, evaluated where it was left out
+            return _joined(self._places[frame], "", f"{call.parent.path}:{call.branch}.{call.path}")
+        inner = _turns(frame, call.loops[len(arrival.site.loops) :])
+        return _joined(f"{self._of(arrival)}:{arrival.branch}", inner, call.path)
+
+    def _of(self, arrival: Arrival) -> str:
+        site: Site = arrival.site
+        if arrival.parent is not None:
+            inner = _turns(arrival.frame, site.loops[len(arrival.parent.site.loops) :])
+            return _joined(f"{self._of(arrival.parent)}:{arrival.parent_branch}", inner, site.path)
+        if site.definition:
+            return site.path
+        return _joined(self._places[arrival.frame], _turns(arrival.frame, site.loops), site.path)
+
+    # -- what was made --------------------------------------------------------------------------
+
+    def _note(self, place: str, result: object) -> None:
+        if isinstance(result, nn.Module):
+            for name, tensor in itertools.chain(result.named_parameters(), result.named_buffers()):
+                self._add(tensor, place, name)
+        elif isinstance(result, nn.Parameter):
+            self._add(result, place, "")
+        elif isinstance(result, (list, tuple)):
+            for position, item in enumerate(result):
+                if isinstance(item, (nn.Module, nn.Parameter)):
+                    self._note(f"{place}[{position}]", item)
+        elif isinstance(result, dict):
+            for name, item in result.items():
+                if isinstance(item, (nn.Module, nn.Parameter)):
+                    self._note(f"{place}[{name}]", item)
+
+    def _add(self, tensor: torch.Tensor, place: str, name: str) -> None:
+        if id(tensor) not in self._born:
+            self._born[id(tensor)] = (_joined(place, "", name), tensor)
+
+
+def birth(program: Program, values: Mapping[str, Value], device: str | None = "meta") -> Birth:
+    """Build the child that the values describe, and tell where its tensors were constructed.
+
+    Children whose `forward` holds choices are instances of the user's own class, not of a generated one:
+    whoever calls them does so in a run under the same values.
+
+    Args:
+        program: whose target makes a module.
+        values: the decision, by address.
+        device: where tensors are made; `meta` computes nothing and takes no memory.
+
+    Raises:
+        BuildError: the user's code raised; or a parameter was made outside the run (at import, say), so that
+            no place can be told.
+    """
+
+    def build(run: BirthRun) -> Birth:
+        coverage = program.whole_coverage
+        place = nullcontext() if device is None else torch.device(device)
+        with execution.running(coverage, run), place:
+            target = execution.fresh_target(coverage) if coverage.definitions else program.target
+            child = target(*program.args, **program.kwargs)
+        return birth_of(program, run, child)
+
+    return execution.guarded(program, values, build, BirthRun(values))
+
+
+def birth_of(program: Program, run: BirthRun, child: object) -> Birth:
+    """Return what a run has made, with the keys that it noted.
+
+    Raises:
+        BuildError: it is no module; or holds parameters that were made outside the run.
+    """
+    if not isinstance(child, nn.Module):
+        raise BuildError(
+            f"weights are shared between modules; {program.name} makes {type(child).__name__!r}: give a "
+            "class or function that makes an nn.Module"
+        )
+    parameters = {name: run.key(tensor) for name, tensor in child.named_parameters(remove_duplicate=False)}
+    foreign = [name for name, key in parameters.items() if key is None]
+    if foreign:
+        raise BuildError(
+            f"weights are shared by the place of their construction, and {', '.join(foreign)} of "
+            f"{program.name} were constructed outside the model's own code (when a module was imported, "
+            "say): construct them in the constructor, or keep them out of the model's parameters"
+        )
+    buffers = {name: run.key(tensor) for name, tensor in child.named_buffers(remove_duplicate=False)}
+    return Birth(child, parameters, {name: key for name, key in buffers.items() if key is not None})  # type: ignore[arg-type]
+
+
+def _called(call: CallSite, function: Any) -> str:
+    """Name what is called, where the text of the call does not."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None)
+    written = call.node.func
+    if name is None or name == "<lambda>" or name == getattr(written, "attr", getattr(written, "id", None)):
+        return ""
+    return f"{{{name}}}"
+
+
+def _turns(frame: Frame, loops: tuple[Loop, ...]) -> str:
+    parts = []
+    for loop in loops:
+        turn = frame.labels[loop] if loop in frame.labels else frame.turns.get(loop, 0)
+        parts.append(f"{loop.name}[{turn}].")
+    return "".join(parts)
+
+
+def _joined(place: str, turns: str, path: str) -> str:
+    below = f"{turns}{path}".removesuffix(".")
+    if not place or not below or below.startswith("["):
+        return f"{place}{below}"
+    return f"{place}.{below}"

@@ -1,0 +1,261 @@
+"""The tensors that children share: as large as the largest child asks for, growing, saved and loaded.
+
+Laws: what a tensor holds stays with the children that it was made for when it grows, and when it is loaded
+into another supernet of the program, whatever that one has grown to.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from symnas.errors import BuildError
+from symnas.features.alignment import Shared, Tensors
+from symnas.supernet.child import Move, Part, Plan, extend, narrow, spread, write
+from symnas.supernet.kernel_transforms import Kernels
+from symnas.supernet.state import Saved, described, moved, same_program
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+
+class SharedTensors(nn.Module):
+    """One tensor per key, and which children it holds.
+
+    Args:
+        program: whose target makes a module.
+        dtype: of all floating-point tensors; as the constructors make them for None.
+        device: where they are.
+        seed: of the initial values, which are what the constructors produce.
+    """
+
+    def __init__(self, program: Program, dtype: torch.dtype | None, device: torch.device, seed: int) -> None:
+        super().__init__()
+        self.program, self.seed = program, seed
+        self.dtype, self.device = dtype, device
+        self._shared = Shared()
+        self._rows: list[Tensors] = []
+        self._asked: dict[str, tuple[Part, str]] = {}
+        self._reached: dict[str, torch.Tensor] = {}
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._own: dict[str, dict[str, torch.Tensor]] = {}
+        self._optimizers: list[torch.optim.Optimizer] = []
+        self._kernels: Kernels | None = None
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        found = self._parameters.get(name)
+        return self._buffers[name] if found is None else found  # type: ignore[return-value]
+
+    def _unbind(self) -> None:
+        """Have children bound to the tensors again."""
+        for made in self._plans.values():
+            made.bound = False
+
+    # -- growing --------------------------------------------------------------------------------
+
+    def _grow(self, plans: Sequence[Plan]) -> None:
+        """Make the shared tensors hold further children.
+
+        What the tensors hold stays with the children that they have been made for; new positions take what
+        the constructors of the new children produce.
+        """
+        for made in plans:
+            self._check(made)
+        changed, moves = self._lay_out([*self._rows, *(made.rows for made in plans)])
+        values = self._constructed(plans, changed)
+        for key in self._shared.tensors:
+            if key in changed:
+                self._replace(key, values[key], moves(key))
+        if self._kernels is not None:
+            self._kernels.learn(self, self._shared, self._rows)
+
+    def _lay_out(self, children: list[Tensors]) -> tuple[set[str], Callable[[str], list[Move]]]:
+        """Choose shapes that hold some children; return the keys that change and how positions move."""
+        before, old = self._shared, self._rows
+        self._rows, self._shared = children, Shared()
+        self._shared.learn(children)
+        self._reached.clear()
+        self._unbind()
+        changed = {
+            key
+            for key in self._shared.tensors
+            if key not in before.tensors or before.shape(key) != self._shared.shape(key)
+        }
+        return changed, lambda key: moved(key, old, before, self._shared)
+
+    def _reach(self, made: Plan, rows: Tensors) -> None:
+        """Remember a child that uses positions that no other did: they move along when tensors grow."""
+        self._marks()
+        if self._mark(rows):
+            self._rows.append(made.rows)
+
+    def _marks(self) -> Mapping[str, torch.Tensor]:
+        """Return by key which positions belong to a child that is remembered."""
+        if not self._reached:
+            for known in self._rows:
+                self._mark(self._shared.refined(known))
+        return self._reached
+
+    def _mark(self, rows: Tensors) -> bool:
+        news = False
+        for key, own in rows.items():
+            mask = self._reached.get(key)
+            if mask is None:
+                mask = self._reached[key] = torch.zeros(self._shared.shape(key), dtype=torch.bool)
+            index = self._shared.index(key, own)
+            if not narrow(mask, index).all():
+                write(mask, index, torch.ones(narrow(mask, index).shape, dtype=torch.bool))
+                news = True
+        return news
+
+    def _check(self, made: Plan) -> None:
+        for key, part in made.parts.items():
+            known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
+            if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
+                raise BuildError(
+                    f"children share a weight by the place of its construction, and {key!r} is {known.shape} "
+                    f"{known.dtype} under {decision} and {part.shape} {part.dtype} under "
+                    f"{dict(made.decision)}: construct the two at different places"
+                )
+
+    def _constructed(self, plans: Sequence[Plan], keys: set[str]) -> dict[str, torch.Tensor]:
+        """Return tensors of the shared shapes with the values that constructors give to them."""
+        values: dict[str, torch.Tensor] = {}
+        filled: dict[str, torch.Tensor] = {}
+        for number, made in enumerate(plans):
+            mine = {key: part for key, part in made.parts.items() if key in keys}
+            if all(key in filled and bool(filled[key].all()) for key in mine):
+                continue
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed + number)
+                child = self.program.build(made.decision)
+            rows = self._shared.refined(made.rows)
+            for tensor, part in made.tensors(child):
+                if part.key not in mine:
+                    continue
+                shape = self._shared.shape(part.key)
+                whole = values.setdefault(part.key, torch.zeros(shape, dtype=tensor.dtype))
+                done = filled.setdefault(part.key, torch.zeros(shape, dtype=torch.bool))
+                index = self._shared.index(part.key, rows[part.key])
+                fresh = torch.where(narrow(done, index), narrow(whole, index), tensor.detach().cpu())
+                write(whole, index, fresh)
+                write(done, index, torch.ones_like(fresh, dtype=torch.bool))
+        for key, whole in values.items():
+            spread(whole, filled[key], self.seed)
+        return values
+
+    def _replace(self, key: str, value: torch.Tensor, moves: Sequence[Move]) -> None:
+        part = self._asked[key][0]
+        name = part.name
+        dtype = self.dtype if self.dtype is not None and value.is_floating_point() else value.dtype
+        value = value.to(device=self.device, dtype=dtype)
+        if not moves:
+            if part.buffer:
+                self._buffers[name] = value
+            else:
+                self.add(name, value, part.trained)
+            return
+        tensor = self._tensor(name)
+        grown = extend(tensor.detach(), value, moves)
+        if part.buffer:
+            self._buffers[name] = grown
+            return
+        for optimizer in self._optimizers:
+            for what, state in optimizer.state.get(tensor, {}).items():
+                if isinstance(state, torch.Tensor) and state.shape == tensor.shape:
+                    optimizer.state[tensor][what] = extend(state, torch.zeros_like(grown), moves)
+        tensor.grad = None
+        # Graphs that are still held keep the node that adds gradients up, made for the old shape. PyTorch
+        # forgets it where the type of the data changes, not where the shape does.
+        tensor.data = torch.empty(0, dtype=torch.float16 if tensor.dtype != torch.float16 else torch.float32)
+        tensor.data = grown
+
+    def add(self, name: str, value: torch.Tensor, trained: bool = True) -> None:
+        """Add a parameter; optimisers that follow get it too.
+
+        Args:
+            name: of the parameter.
+            value: at first.
+            trained: whether it asks for gradients.
+        """
+        made = self._parameters[name] = nn.Parameter(value, requires_grad=trained)
+        for optimizer in self._optimizers:
+            optimizer.param_groups[0]["params"].append(made)
+
+    @property
+    def known(self) -> Mapping[str, Part]:
+        """A part of each shared tensor, by key."""
+        return {key: part for key, (part, _) in self._asked.items()}
+
+    # -- saving ---------------------------------------------------------------------------------
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what `state_dict` holds besides tensors: which children they are for, as plain data."""
+        return {
+            "program": self.program.fingerprint,
+            **described(self._rows, self.known),
+            "own": {decision: dict(values) for decision, values in self._own.items()},
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take over each child's own statistics; shapes have been taken over before."""
+        self._own = {
+            decision: {key: value.detach().clone().to(self.device) for key, value in values.items()}
+            for decision, values in state["own"].items()
+        }
+        self._unbind()
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Take over what `state_dict` of another supernet of the program gave, and grow as far as needed.
+
+        Args:
+            state_dict: the state.
+            strict: whether it must be of the same program, and complete.
+            assign: as for any module.
+
+        Raises:
+            BuildError: it is another program's.
+        """
+        extra = state_dict.get("_extra_state")
+        if extra is not None and not strict:
+            state_dict = {**state_dict, "_extra_state": {**extra, "program": self.program.fingerprint}}
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        extra = state_dict.get(f"{prefix}_extra_state")
+        if extra is not None:
+            state_dict = {**state_dict, **self._fitted(state_dict, prefix, extra)}
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _fitted(
+        self, given: Mapping[str, Any], prefix: str, extra: Mapping[str, Any]
+    ) -> dict[str, torch.Tensor]:
+        """Grow until the children of a state fit in, and return its tensors as they stand then."""
+        saved, known = Saved.read(extra), self.known
+        same_program(self.program.fingerprint, self.program.name, extra["program"], known, saved)
+        for key, part in saved.parts.items():
+            self._asked.setdefault(key, (part, "what was loaded"))
+        children = saved.joined(self._rows)
+        if children != self._rows:
+            changed, moves = self._lay_out(children)
+            for key in self._shared.tensors:
+                if key in changed:
+                    found = self._asked[key][0]
+                    self._replace(key, torch.zeros(self._shared.shape(key), dtype=found.dtype), moves(key))
+        if self._kernels is not None:
+            self._kernels.restore(self, {name.removeprefix(prefix): None for name in given})
+        fitted = {}
+        for key in self._shared.tensors:
+            name = prefix + self._asked[key][0].name
+            own = self._tensor(self._asked[key][0].name)
+            if key not in saved.layout.tensors:
+                fitted[name] = own.detach()
+            elif name in given:
+                fitted[name] = saved.carried(key, given[name].to(own.device), own, self._shared)
+        return fitted

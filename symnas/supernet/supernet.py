@@ -1,0 +1,377 @@
+"""Weights that all children of a program share, and children that are bound to them.
+
+Every parameter has a key, the place of its construction (`symnas.supernet.parameter_keys`), and one tensor
+that is as large as the largest child asks for; a child's tensor is a part of it
+(`symnas.features.alignment`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import nn
+
+from symnas.errors import BuildError
+from symnas.supernet.child import Part, Plan, narrow, place, plan, write
+from symnas.supernet.kernel_transforms import Kernels, transformed
+from symnas.supernet.optimizer import Make, SliceOptimizer
+from symnas.supernet.shared_tensors import SharedTensors
+from symnas.supernet.switching import Board, Boards
+from symnas.tree.covering import covering
+from symnas.tree.decision import Decision
+from symnas.tree.point import Value
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+MOST_CHILDREN = 256
+
+
+class Supernet(SharedTensors):
+    """The weights of every child of a program; made by `program.supernet`.
+
+    Args:
+        program: whose target makes a module. With example inputs (`symnas.program(…, inputs=…)`), weights
+            stay with the features that they were trained on behind concatenations, chunks, heads and groups
+            of chosen sizes; without, only the classes of modules tell, and all else is leading slices.
+        dtype: of all floating-point tensors; as the constructors make them for None.
+        device: where the shared tensors and the children are.
+        seed: of the initial values, which are what the constructors produce.
+        statistics: whether running statistics are shared like parameters, or each child has its own.
+        kernels: whether a smaller kernel is the middle of the largest, "cropped", or that times a learned
+            matrix ("learned", see `symnas.supernet.kernel_transforms`).
+        children: how many built children are kept.
+
+    Raises:
+        BuildError: a child cannot be built, or two children ask for different things under one key.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+        statistics: Literal["shared", "own"] = "shared",
+        kernels: Literal["cropped", "learned"] = "cropped",
+        children: int = MOST_CHILDREN,
+    ) -> None:
+        if statistics not in ("shared", "own"):
+            raise BuildError(f"statistics are 'shared' or each child's 'own', got {statistics!r}")
+        if kernels not in ("cropped", "learned"):
+            raise BuildError(f"smaller kernels are 'cropped' or 'learned', got {kernels!r}")
+        super().__init__(program, dtype, torch.device(device or "cpu"), seed)
+        self._kernels = Kernels() if kernels == "learned" else None
+        self.statistics = statistics
+        self.notes: set[str] = set()
+        self.most = children
+        self._active: Decision = program.decision(None)
+        self._slices: SliceOptimizer | None = None
+        self._boards = Boards()
+        self._grow([self._plan(decision) for decision in covering(program.space)])
+
+    # -- calling --------------------------------------------------------------------------------
+
+    def forward(
+        self, *args: Any, decision: Decision | Mapping[str, Value] | None = None, **kwargs: Any
+    ) -> Any:
+        """Call the child of a decision, by default of the active one.
+
+        Args:
+            args: the child's.
+            decision: which child.
+            kwargs: the child's.
+        """
+        with self.child(decision) as child:
+            return child(*args, **kwargs)
+
+    @contextmanager
+    def child(self, decision: Decision | Mapping[str, Value] | None = None) -> Iterator[nn.Module]:
+        """Give the child of a decision, bound to the shared tensors, for the length of a `with`.
+
+        Args:
+            decision: which child; the active one for None.
+        """
+        made = self._bound(self._active if decision is None else self.program.decision(decision))
+        if self._slices is not None and torch.is_grad_enabled():
+            self._slices.called(made)
+        for part in made.used(made.moving):
+            value = narrow(self._tensor(part.name), part.index)
+            if part.leaf is not None:
+                if not part.sliced:
+                    part.leaf.data.copy_(value.detach())
+                value = part.leaf
+            place(made, part, transformed(value, part.chain, self._parameters) if part.chain else value)
+        made.entered += 1
+        try:
+            yield made.child
+        finally:
+            made.entered -= 1
+        for part in made.used(made.copied):
+            write(self._tensor(part.name), part.index, made.buffer(part))
+
+    def activate(self, decision: Decision | Mapping[str, Value] | None = None) -> None:
+        """Make a decision the one under which the supernet is called; the program's default for None."""
+        self._active = self.program.decision(decision)
+
+    @property
+    def active(self) -> Decision:
+        """The decision under which the supernet is called."""
+        return self._active
+
+    # -- children -------------------------------------------------------------------------------
+
+    def extract(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
+        """Build the child of a decision, with a copy of its weights: plain, without any reference back.
+
+        Args:
+            decision: which child; the active one for None.
+        """
+        decision = self._active if decision is None else self.program.decision(decision)
+        made = self._bound(decision)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            child = self.program.build(decision)
+        child.to(device=self.device, dtype=self.dtype).train(self.training)
+        with torch.no_grad():
+            for tensor, part in made.tensors(child):
+                tensor.copy_(self._value(made, part))
+        return child
+
+    def inherit(self, child: nn.Module, decision: Decision | Mapping[str, Value] | None = None) -> None:
+        """Take over the weights of a child, trained elsewhere; others stay as they are.
+
+        Args:
+            child: a child of this program; best the largest.
+            decision: the one it was built under; the program's default for None.
+
+        Raises:
+            BuildError: the child is not what the decision builds.
+        """
+        made = self._bound(self.program.decision(decision))
+        pairs = list(made.tensors(child))
+        for tensor, part in pairs:
+            if part.chain:
+                raise BuildError(
+                    "where kernels are learned, weights are taken over from a child with the largest ones, "
+                    f"and {part.key!r} is {part.shape} here, of {tuple(self._tensor(part.name).shape)}"
+                )
+            if tuple(tensor.shape) != part.shape:
+                raise BuildError(
+                    f"weights are taken over from the child of the decision given, and {part.key!r} is "
+                    f"{tuple(tensor.shape)} in this child and {part.shape} under the decision; give the "
+                    "decision that the child was built under"
+                )
+        with torch.no_grad():
+            for tensor, part in pairs:
+                if part.own:
+                    self._value(made, part).copy_(tensor)
+                else:
+                    write(self._tensor(part.name), part.index, tensor)
+
+    def active_parameters(
+        self, decision: Decision | Mapping[str, Value] | None = None
+    ) -> Iterator[nn.Parameter]:
+        """Yield the shared parameters that a child uses, each whole and once.
+
+        Args:
+            decision: which child; the active one for None.
+        """
+        made = self._bound(self._active if decision is None else self.program.decision(decision))
+        for part in made.used():
+            if not part.buffer:
+                for name in (part.name, *(name for _, name in part.chain)):
+                    yield self._parameters[name]  # type: ignore[misc]
+
+    def follow(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let an optimiser know when a decision asks for more than all before it, and the parameters grow.
+
+        Its state grows along, new positions starting from zero, and new parameters join its first group.
+        """
+        self._optimizers.append(optimizer)
+
+    def optimizer(self, make: Make) -> SliceOptimizer:
+        """Return an optimiser whose steps touch only what the called children use.
+
+        It steps as the optimiser would on the child alone; weights that no child used since `zero_grad` keep
+        their values, and their moments, and cost nothing. From now on gradients stand in slices, not in the
+        `grad` of the parameters that are larger than the child's: `used` returns them, to be clipped, say.
+
+        Args:
+            make: from a list of parameters to an optimiser; any whose state is a number per position, or per
+                tensor.
+        """
+        self.slices = made = SliceOptimizer(self, make)
+        self.follow(made)
+        return made
+
+    @property
+    def slices(self) -> SliceOptimizer | None:
+        """The optimiser that gradients are kept apart for, if there is one."""
+        return self._slices
+
+    @slices.setter
+    def slices(self, optimizer: SliceOptimizer | None) -> None:
+        self._slices = optimizer
+        self._unbind()
+
+    # -- shared tensors -------------------------------------------------------------------------
+
+    def _value(self, made: Plan, part: Part) -> torch.Tensor:
+        if part.own:
+            return made.buffer(part)
+        value = narrow(self._tensor(part.name), part.index)
+        return transformed(value, part.chain, self._parameters) if part.chain else value
+
+    def _unbind(self) -> None:
+        super()._unbind()
+        self._boards.unbind()
+
+    def built(self) -> list[Plan]:
+        """Return the children that have been built one by one, and are kept."""
+        return list(self._plans.values())
+
+    def alone(self, decision: Decision) -> Plan:
+        """Return the child of a decision, built by itself."""
+        return self._plan(decision)
+
+    def _plan(self, decision: Decision) -> Plan:
+        found = self._plans.get(decision.key)
+        if found is None:
+            found = self._plans[decision.key] = plan(self.program, decision, self.seed)
+            self.notes |= found.notes
+            while len(self._plans) > max(self.most, 1):
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(decision.key)
+        return found
+
+    def _bound(self, decision: Decision) -> Plan:
+        made: Plan | None = self._switched(decision)
+        if made is None:
+            made = self._plan(decision)
+            if not made.bound:
+                if not self._shared.holds(self._shared.refined(made.rows)):
+                    self._grow([made])
+                self._bind(made)
+        made.train(self.training)
+        return made
+
+    def _switched(self, decision: Decision) -> Board | None:
+        """Return the model that holds a child as one of many, switched to it, if there is one."""
+        made = self._boards.find(self, decision)
+        if made is None:
+            return None
+        if not made.bound:
+            if not made.located(self._shared, self._marks()):
+                self._boards.refuse(made)
+                return None
+            self._place(made)
+        made.switch(decision)
+        if self.statistics == "own":
+            for part in made.used(made.owned):
+                self._give(made, part)
+        return made
+
+    def _bind(self, made: Plan) -> None:
+        """Give a child the tensors that stay the same from call to call."""
+        made.realise(self.program, self.seed, self.dtype, self.device)
+        rows = self._shared.refined(made.rows)
+        self._reach(made, rows)
+        for key, part in made.parts.items():
+            part.index = self._shared.index(key, rows[key])
+        self._place(made)
+        for part in made.owned:
+            self._give(made, part)
+
+    def _place(self, made: Plan) -> None:
+        made.moving, made.copied, made.sliced, made.owned = [], [], [], []
+        for part in made.parts.values():
+            tensor = self._tensor(part.name)
+            if part.buffer and self.statistics == "own":
+                part.own = True
+                made.owned.append(part)
+                continue
+            self._chain(part)
+            whole = tuple(tensor.shape) == part.shape and part.sliced
+            if whole or (part.buffer and part.sliced):
+                place(made, part, tensor if whole else narrow(tensor, part.index))
+                continue
+            if not part.buffer and self._slices is not None:
+                self._detach(made, part, tensor)
+                if part.sliced and not part.chain:
+                    continue
+            else:
+                part.leaf = None
+            made.moving.append(part)
+            if part.buffer:
+                made.copied.append(part)
+        made.bound = True
+
+    def _chain(self, part: Part) -> None:
+        """Find how a kernel is made of the largest one, where that is learned: it uses all of that."""
+        part.chain = ()
+        if self._kernels is not None and not part.buffer:
+            part.chain = self._kernels.chain(self, part, self._shared)
+            if part.chain:
+                count = len(part.chain[0][0])
+                largest = self._shared.shape(part.key)[-count:]
+                part.index = (*part.index[:-count], *(slice(0, size) for size in largest))
+
+    def _give(self, made: Plan, part: Part) -> None:
+        """Place a child's own statistic."""
+        own = self._own.setdefault(made.decision.key, {})
+        if part.key not in own:
+            own[part.key] = narrow(self._tensor(part.name), part.index).clone()
+        place(made, part, own[part.key])
+
+    @staticmethod
+    def _detach(made: Plan, part: Part, tensor: torch.Tensor) -> None:
+        """Give a child a leaf for its part of a parameter; gradients that it has stay with it."""
+        value = narrow(tensor.detach(), part.index)
+        if part.leaf is None:
+            part.leaf = nn.Parameter(value, requires_grad=tensor.requires_grad)
+        else:
+            part.leaf.data = value
+        place(made, part, part.leaf)
+        made.sliced.append(part)
+
+    # -- as a module ----------------------------------------------------------------------------
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Supernet:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        some = next((tensor for tensor in self._parameters.values() if tensor is not None), None)
+        if some is not None:
+            self.device = some.device
+            if some.is_floating_point() and (
+                self.dtype is not None or some.dtype != torch.get_default_dtype()
+            ):
+                self.dtype = some.dtype
+        self._own = {key: {name: fn(value) for name, value in own.items()} for key, own in self._own.items()}
+        self._plans.clear()
+        self._boards.clear()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave built children out: they are made again when they are asked for."""
+        fresh: dict[str, Any] = {
+            "_plans": OrderedDict(),
+            "_optimizers": [],
+            "_slices": None,
+            "_boards": Boards(),
+        }
+        return {**self.__dict__, **fresh}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Supernet:
+        """Copy the weights; the program is the same."""
+        memo[id(self.program)] = self.program
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        made.__setstate__(copy.deepcopy(self.__getstate__(), memo))  # type: ignore[no-untyped-call]
+        return made

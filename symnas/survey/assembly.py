@@ -1,0 +1,292 @@
+"""From what a survey has learnt to a tree: conditions become branches and guards."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from symnas.errors import ProgramError
+from symnas.survey.knowledge import INACTIVE, Code, Knowledge, Step
+from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, Permutation, Point
+from symnas.tree.space import Space
+
+Clause = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
+"""Points and the rows of their codes that are allowed."""
+
+
+@dataclass
+class _Placed:
+    """A point in the tree being built."""
+
+    number: int
+    parent: int | None = None
+    when: tuple[int, ...] = ()
+    guards: list[Clause] = field(default_factory=list)
+    children: list[int] = field(default_factory=list)
+
+
+def assemble(knowledge: Knowledge, requires: tuple[str, ...] = ()) -> Space:
+    """Return the tree of everything that was learnt.
+
+    Args:
+        knowledge: points and complete tables.
+        requires: requirements over decisions, as texts.
+
+    Raises:
+        ProgramError: a real-valued choice decides which points exist, or the joint conditions of a
+            point are too many.
+    """
+    return _Assembly(knowledge).space(requires)
+
+
+class _Assembly:
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self.clauses: dict[int, list[Clause]] = {}
+        self.implied: dict[int, dict[tuple[int, ...], frozenset[tuple[int, ...]]]] = {}
+        self.placed: dict[int, _Placed] = {}
+        self.roots: list[int] = []
+        self._tables: dict[tuple[Step, ...], list[Clause]] = {}
+
+    def space(self, requires: tuple[str, ...]) -> Space:
+        for number in self._ordered():
+            self._place(number)
+        return Space(tuple(self._build(number) for number in self.roots), requires)
+
+    def _ordered(self) -> list[int]:
+        """Put every point behind those that its conditions name; else in the program's order."""
+        for number in self.knowledge.order:
+            self.clauses[number] = self._conditions(number)
+        done: dict[int, None] = {}
+
+        def visit(number: int, above: frozenset[int]) -> None:
+            if number in done or number in above:
+                return
+            for variables, _ in self.clauses[number]:
+                for variable in variables:
+                    visit(variable, above | {number})
+            done[number] = None
+
+        for number in self.knowledge.order:
+            visit(number, frozenset())
+        return list(done)
+
+    # -- conditions of one point ---------------------------------------------------------------
+
+    def _conditions(self, number: int) -> list[Clause]:
+        shapes = [self._closed(shape) for shape in self.knowledge.around[number]]
+        shared = [step for step in shapes[0] if all(step in shape for shape in shapes[1:])]
+        rest = [tuple(step for step in shape if step not in shared) for shape in shapes]
+        merged: dict[tuple[int, ...], frozenset[tuple[int, ...]]] = {}
+        for step in shared:
+            for variables, rows in self._clauses([(step,)], number):
+                merged[variables] = merged[variables] & rows if variables in merged else rows
+        if all(rest):
+            for variables, rows in self._clauses(rest, number):
+                merged[variables] = merged[variables] & rows if variables in merged else rows
+        return list(merged.items())
+
+    def _closed(self, shape: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Add what has to hold for a conjunction's conditions to be met at all: earlier turns of a loop."""
+        steps: dict[Step, None] = {}
+        pending = list(reversed(shape))
+        while pending:
+            step = pending.pop()
+            if step not in steps:
+                steps[step] = None
+                first, *others = self.knowledge.tables[step[0]].around
+                pending.extend(outer for outer in first if all(outer in other for other in others))
+        return tuple(steps)
+
+    def _clauses(self, shapes: list[tuple[Step, ...]], number: int) -> list[Clause]:
+        key = shapes[0] if len(shapes) == 1 else None
+        if key is not None and key in self._tables:
+            return self._tables[key]
+        found = self._clause(shapes, number)
+        result = [found] if found is not None else []
+        if key is not None:
+            self._tables[key] = result
+        return result
+
+    def _clause(self, shapes: list[tuple[Step, ...]], number: int) -> Clause | None:
+        knowledge = self.knowledge
+        point = knowledge.points[number]
+        held, refuted = knowledge.tabulate(shapes, str(point.origin))
+        variables = sorted({v for row in [*held, *refuted] for v in row}, key=knowledge.rank)
+        if not refuted:
+            return self._always(shapes)
+        self._refuse_real(variables, held, refuted, point)
+        finite = [v for v in variables if not _is_real(knowledge.points[v])]
+        allowed, excluded = self._expand(held, finite, point), self._expand(refuted, finite, point)
+        for variable in list(finite):
+            at = finite.index(variable)
+            fewer = (
+                {row[:at] + row[at + 1 :] for row in allowed},
+                {row[:at] + row[at + 1 :] for row in excluded},
+            )
+            if not fewer[0] & fewer[1]:
+                allowed, excluded = fewer
+                finite.remove(variable)
+        return (tuple(finite), frozenset(allowed)) if finite else None
+
+    def _always(self, shapes: list[tuple[Step, ...]]) -> Clause | None:
+        """Return a condition that always holds, but says where a point belongs (a loop's first turn)."""
+        if len(shapes) != 1 or len(shapes[0]) != 1:
+            return None
+        named = [{v for v, _ in row} for row in self.knowledge.tables[shapes[0][0][0]].rows]
+        if any(len(variables) != 1 or variables != named[0] for variables in named):
+            return None
+        (variable,) = named[0]
+        point = self.knowledge.points[variable]
+        if _is_real(point):
+            return None
+        return (variable,), frozenset((code,) for code in range(int(point.cardinality)))
+
+    def _refuse_real(
+        self,
+        variables: list[int],
+        held: Iterable[dict[int, Code]],
+        refuted: Iterable[dict[int, Code]],
+        point: Point,
+    ) -> None:
+        real = [v for v in variables if _is_real(self.knowledge.points[v])]
+        if not real:
+            return
+
+        def without(rows: Iterable[dict[int, Code]]) -> set[frozenset[tuple[int, Code]]]:
+            return {frozenset((v, c) for v, c in row.items() if v not in real) for row in rows}
+
+        if without(held) & without(refuted):
+            names = ", ".join(self.knowledge.addresses[v] for v in real)
+            raise ProgramError(
+                f"{point.origin}: which points exist cannot hang on a real number; "
+                f"{point.address!r} exists for some values of {names} and not for others; make that "
+                "decision a {True, False} choice, or give the range a step"
+            )
+
+    def _expand(
+        self, rows: Iterable[dict[int, Code]], variables: Sequence[int], point: Point
+    ) -> set[tuple[int, ...]]:
+        result: set[tuple[int, ...]] = set()
+        limit = self.knowledge.limit * 16
+        for row in rows:
+            options = [
+                [row[v]] if v in row else [INACTIVE, *range(int(self.knowledge.points[v].cardinality))]
+                for v in variables
+            ]
+            if math.prod(map(len, options)) + len(result) > limit:
+                raise self.knowledge.too_many(set(variables), str(point.origin))
+            result.update(itertools.product(*options))
+        return result
+
+    # -- the tree ------------------------------------------------------------------------------
+
+    def _known(self, number: int) -> dict[tuple[int, ...], frozenset[tuple[int, ...]]]:
+        """Return the conditions that hold where a point exists: its own and those of points they need."""
+        found = self.implied.get(number)
+        if found is None:
+            self.implied[number] = {}
+            found = {}
+            for variables, rows in self.clauses[number]:
+                found[variables] = found[variables] & rows if variables in found else rows
+                for position, variable in enumerate(variables):
+                    if all(row[position] != INACTIVE for row in rows):
+                        for key, more in self._known(variable).items():
+                            found[key] = found[key] & more if key in found else more
+            self.implied[number] = found
+        return found
+
+    def _place(self, number: int) -> None:
+        clauses = self._needed(number)
+        placed = _Placed(number)
+        end = self._ends()
+        singles = [
+            (variables[0], rows) for variables, rows in clauses
+            if len(variables) == 1 and (INACTIVE,) not in rows and self._when(variables[0], rows)
+        ]  # fmt: skip
+        before = {v for variables, _ in clauses for v in variables}
+        for parent, rows in sorted(singles, key=lambda item: -self.position[item[0]]):
+            if all(self.position[v] <= end[parent] for v in before):
+                placed.parent = parent
+                placed.when = self._when(parent, rows)
+                clauses = [clause for clause in clauses if clause != ((parent,), rows)]
+                break
+        placed.guards = [clause for clause in clauses if not self._idle(clause)]
+        self.placed[number] = placed
+        (self.roots if placed.parent is None else self.placed[placed.parent].children).append(number)
+
+    def _idle(self, clause: Clause) -> bool:
+        """Whether a condition on one point allows everything it can be."""
+        variables, rows = clause
+        always = len(variables) == 1 and len(rows) >= int(self.knowledge.points[variables[0]].cardinality)
+        return always and not self.clauses[variables[0]]
+
+    def _needed(self, number: int) -> list[Clause]:
+        """Drop conditions that the other conditions' points imply."""
+        clauses = self.clauses[number]
+        result = []
+        for clause in clauses:
+            variables, rows = clause
+            others = [other for other in clauses if other is not clause]
+            implied = False
+            for other_variables, other_rows in others:
+                for position, variable in enumerate(other_variables):
+                    if any(row[position] == INACTIVE for row in other_rows):
+                        continue
+                    known = self._known(variable).get(variables)
+                    implied |= known is not None and known <= rows
+            if not implied:
+                result.append(clause)
+        return result
+
+    def _when(self, parent: int, rows: frozenset[tuple[int, ...]]) -> tuple[int, ...]:
+        """Return the codes of a branch that stands for a one-point condition; empty where none does."""
+        point = self.knowledge.points[parent]
+        ranks = {row[0] for row in rows}
+        if isinstance(point, Permutation):
+            return ()
+        if not isinstance(point, ManyOf):
+            return tuple(sorted(ranks))
+        values = [frozenset(point.code(value)) for value in point.values()]
+        chosen = [codes for rank, codes in enumerate(values) if rank in ranks]
+        refused = [codes for rank, codes in enumerate(values) if rank not in ranks]
+        when = set(range(point.codes)).difference(*refused)
+        return tuple(sorted(when)) if when and all(codes & when for codes in chosen) else ()
+
+    def _ends(self) -> dict[int, int]:
+        """Number what is placed in pre-order; return the last number inside each point."""
+        self.position: dict[int, int] = {}
+        ends: dict[int, int] = {}
+
+        def walk(number: int) -> None:
+            self.position[number] = len(self.position)
+            for child in self.placed[number].children:
+                walk(child)
+            ends[number] = len(self.position) - 1
+
+        for root in self.roots:
+            walk(root)
+        return ends
+
+    def _build(self, number: int) -> Point:
+        placed, knowledge = self.placed[number], self.knowledge
+        branches: list[Branch] = []
+        groups: list[tuple[tuple[int, ...], list[int]]] = []
+        for child in placed.children:
+            when = self.placed[child].when
+            if groups and groups[-1][0] == when:
+                groups[-1][1].append(child)
+            else:
+                groups.append((when, [child]))
+        for when, children in groups:
+            branches.append(Branch(when, tuple(self._build(child) for child in children)))
+        guards = tuple(
+            Guard(tuple(knowledge.addresses[v] for v in variables), rows) for variables, rows in placed.guards
+        )
+        return knowledge.points[number].replace(branches=tuple(branches), guards=guards)
+
+
+def _is_real(point: Point) -> bool:
+    return isinstance(point, FloatRange) and math.isinf(point.cardinality)

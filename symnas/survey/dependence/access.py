@@ -1,0 +1,208 @@
+"""How labels are found when attributes and items are read and iterables are gone through."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from symnas.survey.dependence.heap import is_atom, is_sequence
+
+if TYPE_CHECKING:
+    from symnas.survey.dependence.values import Values
+
+Pair = tuple[Any, int]
+_METHODS = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_STORES = ("_modules", "_parameters", "_buffers")
+
+
+def _stored(obj: object, name: str) -> bool:
+    inside = getattr(obj, "__dict__", None)
+    if not isinstance(inside, dict):
+        return False
+    return name in inside or any(name in (inside.get(kind) or ()) for kind in _STORES)
+
+
+def read_attribute(frame: Values, owner: Pair, name: str) -> Pair:
+    """Read an attribute: its own labels if it was assigned, all of the object's if it is computed."""
+    obj, labels = owner
+    rt = frame.rt
+    if type(obj) is types.ModuleType:
+        return getattr(obj, name), labels | rt.global_labels.get((id(vars(obj)), name), 0)
+    value, extra = frame.natively(lambda: getattr(obj, name), labels)
+    if not rt.heap.everything:
+        return value, labels
+    record = rt.heap.get(obj)
+    found = labels | extra
+    if record is not None:
+        found |= record.rest | record.attributes.get(name, 0)
+    kind = obj if isinstance(obj, type) else type(obj)
+    for base in kind.__mro__:
+        held = rt.heap.records.get(id(base))
+        if held is not None:
+            found |= held.attributes.get(name, 0) | held.rest
+    known = record is not None and name in record.attributes
+    computed = not (
+        known or isinstance(value, _METHODS) or is_atom(obj) or _stored(obj, name) or _in_class(kind, name)
+    )
+    return value, found | rt.heap.deep(obj) if computed else found
+
+
+def _in_class(kind: type, name: str) -> bool:
+    """Say whether a class holds the attribute as a plain value."""
+    for base in kind.__mro__:
+        if name in vars(base):
+            return not hasattr(type(vars(base)[name]), "__get__")
+    return False
+
+
+def read_item(frame: Values, owner: Pair, index: Pair) -> Pair:
+    """Read an item: its own labels where containers are kept item by item."""
+    (obj, labels), (key, index_labels) = owner, index
+    heap = frame.rt.heap
+    labels |= index_labels
+    frame.rt.seen |= labels | (heap.deep(obj) if frame.rt.attempts else 0)
+    if isinstance(obj, type) or (is_atom(obj) and is_atom(key)):
+        return obj[key], labels
+    record = heap.get(obj)
+    if is_sequence(obj) and isinstance(key, (int, slice)):
+        value = obj[key]
+        if record is None:
+            return value, labels
+        if isinstance(key, slice):
+            return _sliced(frame, value, record, range(len(obj))[key]), labels | record.shape | record.rest
+        place = key + len(obj) if key < 0 else key
+        shape = record.shape if key < 0 else 0
+        return value, labels | shape | record.item(place)
+    if type(obj) is dict and is_atom(key):
+        value = obj[key]
+        if record is None:
+            return value, labels
+        if index_labels:
+            return value, labels | record.every()
+        return value, labels | record.item(key)
+    total = labels | heap.deep(obj) | heap.deep(key)
+    value, extra = frame.natively(lambda: obj[key], total)
+    return value, total | extra
+
+
+def _sliced(frame: Values, value: Any, source: Any, places: range) -> Any:
+    if value is source.obj or (isinstance(value, tuple) and not value):
+        return value
+    record = frame.rt.heap.record(value, frame.key(frame.site))
+    record.shape |= source.shape
+    record.rest |= source.rest
+    record.items.update({new: source.items[old] for new, old in enumerate(places) if old in source.items})
+    return value
+
+
+class Stepper:
+    """Goes through an iterable item by item, with the labels of every item and of its being there."""
+
+    def __init__(self, frame: Values, pair: Pair) -> None:
+        self.frame = frame
+        self.value, self.own = pair
+        self.position = -1
+        total = self.own
+        if not (is_sequence(self.value) or isinstance(self.value, (dict, set, range, *_VIEWS))):
+            total |= frame.rt.heap.deep(self.value)
+        self.iterator, self.extra = frame.natively(lambda: iter(self.value), total)
+        self.native = total
+
+    def step(self) -> tuple[Pair, int]:
+        """Return the next item with its labels, and the labels of its being there."""
+        value, extra = self.frame.natively(lambda: next(self.iterator), self.native)
+        self.position += 1
+        if not self.frame.rt.heap.everything:
+            return (value, 0), 0
+        item, shape = peek(self.frame, self.value, self.position, value)
+        if not isinstance(self.value, types.GeneratorType):
+            item, shape = item | extra, shape | extra
+        total = self.own | self.extra
+        return (value, item | total), shape | total
+
+    def labels(self) -> int:
+        """Return what it depends on that there are no more items."""
+        _, shape = peek(self.frame, self.value, self.position + 1, None)
+        return shape | self.own | self.extra
+
+
+def peek(frame: Values, source: Any, position: int, value: Any) -> tuple[int, int]:
+    """Return the labels of the item at a position and of its being there."""
+    heap = frame.rt.heap
+    record = heap.get(source)
+    if record is not None and record.outcome is not None and record.source is not None:
+        return peek(frame, record.source[0], position, value)
+    if is_sequence(source):
+        return (0, 0) if record is None else (record.item(position), record.shape | record.rest)
+    if isinstance(source, range):
+        return (0, 0) if record is None else (record.rest, record.shape | record.rest)
+    if isinstance(source, dict):
+        shape = 0 if record is None else record.shape | record.rest
+        return shape, shape
+    if isinstance(source, types.GeneratorType) and record is not None:
+        return record.last, record.shape | record.rest
+    if record is not None and record.source and "#used" not in record.attributes:
+        return _through(frame, source, record.source, position, value, record.rest)
+    total = heap.deep(source)
+    return total, total
+
+
+def _through(
+    frame: Values, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int
+) -> tuple[int, int]:
+    heap = frame.rt.heap
+    if isinstance(source, (enumerate, zip)):
+        parts = value if isinstance(value, tuple) else ()
+        inner = list(parts[1:]) if isinstance(source, enumerate) else list(parts)
+        found = [
+            peek(frame, item, position, inner[place] if place < len(inner) else None)
+            for place, item in enumerate(under)
+        ]
+        shape = rest
+        for _, labels in found:
+            shape |= labels
+        if value is not None:
+            labels_of = (
+                [rest, *(item for item, _ in found)]
+                if isinstance(source, enumerate)
+                else [i for i, _ in found]
+            )
+            heap.record(value).items.update(enumerate(labels_of))
+        return rest, shape
+    mapping = under[0]
+    record = heap.get(mapping)
+    if isinstance(source, _VIEWS) and isinstance(mapping, dict):
+        shape = 0 if record is None else record.shape | record.rest
+        if isinstance(source, _VIEWS[0]) or record is None or value is None:
+            return shape, shape
+        key = list(mapping)[position]
+        if isinstance(source, _VIEWS[1]):
+            return record.item(key), shape
+        heap.record(value).items.update({0: shape, 1: record.item(key)})
+        return shape, shape
+    if type(source).__name__ in ("list_reverseiterator", "reversed") and is_sequence(mapping):
+        item, shape = peek(frame, mapping, len(mapping) - 1 - position, value)
+        return item | shape, shape
+    total = heap.deep(source) | heap.deep(mapping)
+    return total, total
+
+
+def gather(frame: Values, pair: Pair) -> tuple[tuple[Pair, ...], int]:
+    """Return all items of an iterable with their labels, and what their number depends on."""
+    stepper = Stepper(frame, pair)
+    pairs: list[Pair] = []
+    shape = 0
+
+    def steps() -> Iterator[tuple[Pair, int]]:
+        while True:
+            try:
+                yield stepper.step()
+            except StopIteration:
+                return
+
+    for item, labels in steps():
+        pairs.append(item)
+        shape |= labels
+    return tuple(pairs), shape | stepper.labels()

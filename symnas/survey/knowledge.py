@@ -1,0 +1,239 @@
+"""What a survey has learnt: runs, the points they met, and conditions as tables over points.
+
+A row of a table says: whatever agrees with these codes gives this outcome, where the condition is met at
+all. Rows
+come from runs; a row names only the points that the outcome was seen to depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from symnas.errors import ProgramError
+from symnas.tree.choices import Point
+
+Code = Hashable
+Row = Mapping[int, Code]
+Step = tuple[Hashable, Hashable]
+"""A condition and its outcome."""
+INACTIVE = -1
+
+
+@dataclass(frozen=True)
+class Met:
+    """A point met by a run: its node, its code (a rank, or a real number), and the conditions around it."""
+
+    point: Point
+    code: Code
+    around: tuple[Step, ...]
+    labels: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A condition met by a run."""
+
+    key: Hashable
+    labels: int
+    outcome: Hashable
+    around: tuple[Step, ...]
+    may: bool
+    effects: bool
+    line: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One run: what was asked for, points and conditions in order, and how it failed if it did."""
+
+    asked: Mapping[str, Code]
+    points: tuple[Met, ...]
+    conditions: tuple[Decided, ...]
+    error: Exception | None = None
+
+
+@dataclass
+class Table:
+    """Everything known about one condition."""
+
+    key: Hashable
+    line: str
+    may: bool = False
+    effects: bool = False
+    rows: dict[frozenset[tuple[int, Code]], Hashable] = field(default_factory=dict)
+    around: dict[tuple[Step, ...], None] = field(default_factory=dict)
+    dead: set[frozenset[tuple[int, Code]]] = field(default_factory=set)
+
+    @property
+    def reach(self) -> bool:
+        """Whether it says that a place inside a `try` is reached: no other outcome can be met."""
+        return isinstance(self.key, tuple) and self.key[0] == "reach"
+
+    def matching(self, prefix: Row) -> list[tuple[frozenset[tuple[int, Code]], Hashable]]:
+        """Return the rows that do not contradict an assignment."""
+        return [
+            (row, outcome) for row, outcome in self.rows.items() if all(prefix.get(v, c) == c for v, c in row)
+        ]
+
+
+@dataclass
+class Knowledge:
+    """Points and conditions of all runs so far.
+
+    Args:
+        limit: how many joint assignments one condition may take.
+    """
+
+    limit: int = 4096
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Address -> label."""
+    addresses: list[str] = field(default_factory=list)
+    points: dict[int, Point] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+    around: dict[int, dict[tuple[Step, ...], None]] = field(default_factory=dict)
+    tables: dict[Hashable, Table] = field(default_factory=dict)
+    codes: dict[int, dict[Code, None]] = field(default_factory=dict)
+    """Codes seen, of every point."""
+    changed: dict[Hashable, None] = field(default_factory=dict)
+    domains: Callable[[Point], Sequence[Code]] = lambda point: range(int(point.cardinality))
+    ranks: dict[int, int] = field(default_factory=dict)
+
+    def number(self, address: str) -> int:
+        """Return the label of an address."""
+        found = self.numbers.get(address)
+        if found is None:
+            found = self.numbers[address] = len(self.addresses)
+            self.addresses.append(address)
+        return found
+
+    def learn(self, trace: Trace) -> None:
+        """Take a run in."""
+        values = {self.number(met.point.address): met.code for met in trace.points}
+        previous: int | None = None
+        known = set(self.order)
+        for met in trace.points:
+            number = self.number(met.point.address)
+            self._same(number, met.point)
+            if number not in known:
+                self.order.insert(0 if previous is None else self.order.index(previous) + 1, number)
+                known.add(number)
+            self.around.setdefault(number, {})[met.around] = None
+            self.codes.setdefault(number, {})[met.code] = None
+            previous = number
+        self.ranks = {number: rank for rank, number in enumerate(self.order)}
+        for condition in trace.conditions:
+            table = self.tables.get(condition.key)
+            if table is None:
+                table = self.tables[condition.key] = Table(condition.key, condition.line)
+            table.may |= condition.may
+            table.effects |= condition.effects
+            if condition.around not in table.around:
+                table.around[condition.around] = None
+                table.dead.clear()
+                self.changed[condition.key] = None
+            row = frozenset((v, values[v]) for v in bits(condition.labels) if v in values)
+            if row not in table.rows:
+                table.rows[row] = condition.outcome
+                self.changed[condition.key] = None
+
+    def _same(self, number: int, point: Point) -> None:
+        known = self.points.setdefault(number, point)
+        default = getattr(point, "default", None)
+        if known is not point and known != point and known.replace(default=default) != point:
+            raise ProgramError(
+                f"{point.origin}: a point has one domain, whatever was chosen before; {point.address!r} was "
+                f"{known.domain} in one run and {point.domain} in another; write the choice twice, under the "
+                "condition that makes the difference, or give the candidates labels that stay"
+            )
+
+    def tabulate(
+        self, shapes: Sequence[tuple[Step, ...]], what: str
+    ) -> tuple[list[dict[int, Code]], list[dict[int, Code]]]:
+        """Return the assignments under which one of several conjunctions holds, and those where none does."""
+        held: list[dict[int, Code]] = []
+        refuted: list[dict[int, Code]] = []
+        for prefix, verdict in self._decide(shapes, {}, [0], what):
+            (held if verdict else refuted).append(prefix)
+        return held, refuted
+
+    def _decide(
+        self, shapes: Sequence[tuple[Step, ...]], prefix: dict[int, Code], count: list[int], what: str
+    ) -> Iterator[tuple[dict[int, Code], bool]]:
+        open_shapes, variables = [], set()
+        for shape in shapes:
+            verdict, free = self._evaluate(shape, prefix)
+            if verdict is True:
+                yield prefix, True
+                return
+            if verdict is None:
+                open_shapes.append(shape)
+                variables |= free
+        if not open_shapes:
+            yield prefix, False
+            return
+        count[0] += 1
+        if count[0] > self.limit:
+            raise self.too_many(variables | set(prefix), what)
+        variable = min(variables, key=self.rank)
+        for code in self.domain(variable):
+            yield from self._decide(open_shapes, {**prefix, variable: code}, count, what)
+
+    def _evaluate(self, shape: tuple[Step, ...], prefix: Row) -> tuple[bool | None, set[int]]:
+        free: set[int] = set()
+        for key, outcome in shape:
+            rows = self.tables[key].matching(prefix)
+            if not any(found == outcome for _, found in rows):
+                return False, set()
+            if any(found != outcome for _, found in rows):
+                free |= {v for row, _ in rows for v, _ in row if v not in prefix}
+        return (True, free) if not free else (None, free)
+
+    def rank(self, variable: int) -> int:
+        """Return where a point stands in the program's order."""
+        return self.ranks.get(variable, len(self.ranks))
+
+    def domain(self, variable: int) -> Sequence[Code]:
+        """Return the codes that a point may have in a table."""
+        return self.domains(self.points[variable])
+
+    def missing(self, table: Table) -> Iterator[dict[int, Code]]:
+        """Yield assignments of a condition that no run has tried yet."""
+        yield from self._missing(table, list(table.rows), {}, [0])
+
+    def _missing(
+        self, table: Table, rows: list[frozenset[tuple[int, Code]]], prefix: dict[int, Code], count: list[int]
+    ) -> Iterator[dict[int, Code]]:
+        if not rows:
+            if frozenset(prefix.items()) not in table.dead:
+                yield prefix
+            return
+        variables = {v for row in rows for v, _ in row if v not in prefix}
+        if not variables:
+            return
+        count[0] += 1
+        if count[0] > self.limit:
+            raise self.too_many(variables | set(prefix), table.line)
+        variable = min(variables, key=self.rank)
+        for code in self.domain(variable):
+            fitting = [row for row in rows if (variable, code) in row or all(v != variable for v, _ in row)]
+            yield from self._missing(table, fitting, {**prefix, variable: code}, count)
+
+    def too_many(self, variables: set[int], what: str) -> ProgramError:
+        """Return the error for a condition over too many points."""
+        names = [self.addresses[v] for v in sorted(variables, key=self.rank)]
+        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        return ProgramError(
+            f"{what}: a condition that decides which points exist is tried under all joint values of the "
+            f"points it depends on, up to {self.limit} of them; this one depends on {shown}; make the "
+            "decision a choice of its own, let it depend on fewer points, or raise the bound "
+            "(`symnas.survey.survey(program, joint_limit=N)`)"
+        )
+
+
+def bits(labels: int) -> Iterator[int]:
+    """Yield the labels of a set."""
+    while labels:
+        low = labels & -labels
+        yield low.bit_length() - 1
+        labels ^= low

@@ -1,0 +1,392 @@
+"""From a program to its complete tree, by running it under decisions that are chosen to tell the most.
+
+Every run follows a decision; the dependence tracker says which conditions it met and what they depend on.
+The survey
+tries every condition that may decide about points under all joint values of what it depends on, several
+conditions
+in one run where they do not disturb each other, until nothing is left to try. Random decisions are then run
+as a
+check on the tracker itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from symnas.errors import ProgramError, SpaceError
+from symnas.survey.assembly import assemble
+from symnas.survey.knowledge import Code, Knowledge, Row, Step, Table, Trace
+from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Point
+from symnas.tree.space import Space
+
+if TYPE_CHECKING:
+    from symnas.programs.program import Program
+
+DEFAULT, LONGEST, RANDOM = "default", "longest", "random"
+_ATTEMPTS = 4
+_EFFECT_TASKS = 24
+_PROBES = 5
+
+
+class Runner(Protocol):
+    """Runs a program with tracking."""
+
+    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> Trace:
+        """Run the program once; `decide` gives the code (rank, or real number) of every point that is met."""
+
+    def settled(self) -> bool:
+        """Whether nothing new was seen since the last call about what code changes under which condition."""
+
+
+@dataclass
+class _Task:
+    """Something to be tried: an assignment, and the condition or point that it is for."""
+
+    assignment: dict[int, Code]
+    prefix: frozenset[tuple[int, Code]]
+    table: Table | None = None
+
+
+@dataclass
+class Survey:
+    """One survey.
+
+    Args:
+        runner: runs the program.
+        joint_limit: joint assignments tried per condition.
+        max_runs: bound on all runs.
+        checks: random decisions run afterwards.
+        constants: numbers in the program's text, around which real choices are probed.
+    """
+
+    runner: Runner
+    joint_limit: int = 4096
+    max_runs: int = 20_000
+    checks: int = 12
+    constants: Sequence[float] = ()
+    runs: int = 0
+    explain: Callable[[Mapping[str, Any], Exception], Exception] = lambda _, error: error
+    """Turns what the user's code raised under some values into the error to show."""
+
+    def __post_init__(self) -> None:
+        """Start without knowledge."""
+        self.knowledge = Knowledge(self.joint_limit, domains=self._domain)
+        self.attempts: dict[tuple[Hashable, frozenset[tuple[int, Code]]], int] = {}
+        self.asked: list[tuple[dict[int, Code], str, int]] = []
+        self.failed: dict[tuple[int, Code], Exception] = {}
+        self.worked: set[tuple[int, Code]] = set()
+        self.grew = 0
+        """How many runs came before something new was seen about what conditional code changes."""
+        self.stale: dict[Hashable, None] = {}
+
+    def space(self, requires: tuple[str, ...] = ()) -> Space:
+        """Run the survey and return the tree."""
+        first = self._run({}, DEFAULT)
+        if first.error is not None and not first.points:
+            raise self.explain({}, first.error)
+        self._run({}, LONGEST)
+        self._exhaust()
+        for _ in range(6):
+            # What code changes under conditions was learnt on the way; earlier runs may have missed it.
+            again, self.grew = self.asked[: self.grew], 0
+            for asked, policy, seed in again:
+                self._run(asked, policy, seed, again=True)
+            self._exhaust()
+            if not self.grew:
+                break
+        self._report_failures(first)
+        for _ in range(8):
+            space = self._assemble(requires)
+            if self._agrees(space):
+                return space
+            self._exhaust()
+        raise ProgramError(self._disagreement)
+
+    # -- running -------------------------------------------------------------------------------
+
+    def _run(self, assignment: dict[int, Code], policy: str, seed: int = 0, again: bool = False) -> Trace:
+        self.runs += 1
+        if self.runs > self.max_runs:
+            raise ProgramError(
+                f"a survey takes at most {self.max_runs} runs, and conditions are left to try; fewer "
+                "conditions that depend on several points, or choices of their own for them, would help "
+                "(`symnas.survey.survey(program, max_runs=N)` raises the bound)"
+            )
+        if not again:
+            self.asked.append((dict(assignment), policy, seed))
+        rng = random.Random(seed)
+        numbers, limit = self.knowledge.numbers, self.knowledge
+
+        def decide(point: Point) -> Code:
+            number = numbers.get(point.address)
+            if number is not None and number in assignment:
+                return assignment[number]
+            return self._policy(point, policy, rng)
+
+        trace = self.runner.run(decide, limit)
+        if not self.runner.settled():
+            self.grew = len(self.asked)
+        self._take(trace)
+        return trace
+
+    def _take(self, trace: Trace) -> None:
+        knowledge = self.knowledge
+        knowledge.learn(trace)
+        self.stale.update(knowledge.changed)
+        knowledge.changed = {}
+        values = {knowledge.number(met.point.address): met.code for met in trace.points}
+        if trace.error is None:
+            self.worked.update(values.items())
+        else:
+            for item in values.items():
+                self.failed.setdefault(item, trace.error)
+
+    def _domain(self, point: Point) -> Sequence[Code]:
+        if isinstance(point, FloatRange) and point.step is None:
+            low, high = point.low, point.high
+            near = [c + d * (high - low) for c in self.constants for d in (-1e-6, 0, 1e-6) if low < c < high]
+            probes = {low, high, point.default, *np.linspace(low, high, _PROBES).tolist(), *near[:30]}
+            return sorted(p for p in probes if low <= p <= high)
+        return range(int(point.cardinality))
+
+    def _policy(self, point: Point, policy: str, rng: random.Random) -> Code:
+        default = point.default  # type: ignore[attr-defined]
+        if isinstance(point, FloatRange) and point.step is None:
+            return float(default)
+        if policy == RANDOM:
+            return rng.randrange(min(int(point.cardinality), 1 << 40))
+        if policy == LONGEST and isinstance(point, IntRange):
+            return int(point.cardinality) - 1
+        if policy == LONGEST and isinstance(point, ManyOf) and point.subsets.tabulated:
+            return int(point.cardinality) - 1
+        return point.rank(point.code(default))
+
+    # -- what is left to try -------------------------------------------------------------------
+
+    def _exhaust(self) -> None:
+        """Run until every table is complete."""
+        while True:
+            tasks = list(self._tasks())
+            if not tasks:
+                return
+            for number, assignment in enumerate(_packed(tasks)):
+                policy = (LONGEST, DEFAULT, RANDOM)[min(2, max(self._tries(tasks)) - 1)]
+                self._run(assignment, policy, self.runs + number)
+            self._mark_dead(tasks)
+
+    def _tries(self, tasks: list[_Task]) -> list[int]:
+        return [self.attempts.get((task.table.key if task.table else None, task.prefix), 1) for task in tasks]
+
+    def _tasks(self) -> Iterator[_Task]:
+        knowledge = self.knowledge
+        for key in list(self.stale):
+            table = knowledge.tables[key]
+            wanted = self._wanted(table)
+            if not wanted:
+                self.stale.pop(key, None)
+            for prefix in wanted:
+                attempt = self.attempts.get((key, frozenset(prefix.items())), 0) + 1
+                assignment = self._witness(table, prefix, attempt)
+                if assignment is None:
+                    continue
+                self._attempt(key, prefix)
+                yield _Task(assignment, frozenset(prefix.items()), table)
+        for number in knowledge.order:
+            point = knowledge.points[number]
+            if isinstance(point, (OneOf, IntRange)):
+                codes = range(point.codes) if isinstance(point, OneOf) else (0, int(point.cardinality) - 1)
+                for code in codes:
+                    if code not in knowledge.codes[number]:
+                        attempt = self._attempt(("value", number), {number: code})
+                        if attempt <= _ATTEMPTS:
+                            yield _Task(self._active({number: code}, attempt), frozenset({(number, code)}))
+
+    def _attempt(self, key: Hashable, prefix: Row) -> int:
+        place = (key, frozenset(prefix.items()))
+        self.attempts[place] = self.attempts.get(place, 0) + 1
+        return self.attempts[place]
+
+    def _wanted(self, table: Table) -> list[dict[int, Code]]:
+        """Return what to try; conditions that only change objects are tried until they went both ways."""
+        if table.may:
+            return list(self.knowledge.missing(table))
+        if not table.effects:
+            return []
+        wanted: list[dict[int, Code]] = []
+        tried = sum(1 for (key, _), count in self.attempts.items() if key == table.key and count)
+        several = len({v for row in table.rows for v, _ in row}) > 1
+        if several and (len(set(table.rows.values())) > 1 or tried > _EFFECT_TASKS):
+            return []
+        try:
+            for prefix in self.knowledge.missing(table):
+                wanted.append(prefix)
+                if several and len(wanted) >= _EFFECT_TASKS // 4:
+                    break
+        except ProgramError:
+            return wanted
+        return wanted
+
+    def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code] | None:
+        """Return an assignment that meets the condition under these codes, or None if none is known."""
+        shapes = list(table.around)
+        budget = [200]
+        for offset in range(len(shapes)):
+            shape = shapes[(attempt - 1 + offset) % len(shapes)]
+            found = self._satisfy(list(shape), dict(prefix), budget)
+            if found is not None:
+                return self._active(found, attempt)
+        return self._active(dict(prefix), attempt) if budget[0] <= 0 else None
+
+    def _satisfy(
+        self, steps: list[Step], assignment: dict[int, Code], budget: list[int]
+    ) -> dict[int, Code] | None:
+        if not steps:
+            return assignment
+        key, outcome = steps[0]
+        for row, found in self.knowledge.tables[key].rows.items():
+            if found != outcome or budget[0] <= 0:
+                continue
+            if all(assignment.get(v, c) == c for v, c in row):
+                budget[0] -= 1
+                result = self._satisfy(steps[1:], {**assignment, **dict(row)}, budget)
+                if result is not None:
+                    return result
+        return None
+
+    def _active(self, assignment: dict[int, Code], attempt: int) -> dict[int, Code]:
+        """Add what makes the assignment's own points exist."""
+        done: set[int] = set()
+        pending = sorted(assignment, key=self.knowledge.rank, reverse=True)
+        while pending:
+            number = pending.pop(0)
+            if number in done:
+                continue
+            done.add(number)
+            shapes = list(self.knowledge.around.get(number, ()))
+            for offset in range(len(shapes)):
+                shape = shapes[(attempt - 1 + offset) % len(shapes)]
+                found = self._satisfy(list(shape), assignment, [50])
+                if found is not None:
+                    pending.extend(v for v in found if v not in assignment)
+                    assignment = found
+                    break
+        return assignment
+
+    def _mark_dead(self, tasks: list[_Task]) -> None:
+        """Give up assignments under which the condition is never met."""
+        for task in tasks:
+            if task.table is None or task.table.matching(dict(task.prefix)):
+                continue
+            if self.attempts.get((task.table.key, task.prefix), 0) >= _ATTEMPTS:
+                if task.table.reach:
+                    task.table.rows[task.prefix] = False
+                else:
+                    task.table.dead.add(task.prefix)
+                self.stale[task.table.key] = None
+
+    # -- candidates that cannot be built -------------------------------------------------------
+
+    def _report_failures(self, first: Trace) -> None:
+        """A candidate that failed wherever it was tried is an error; the original exception is the cause."""
+        if first.error is not None and not self.worked:
+            raise self.explain({}, first.error)
+        for (number, code), error in self.failed.items():
+            if (number, code) in self.worked or not isinstance(self.knowledge.points[number], OneOf):
+                continue
+            assignment = self._active({number: code}, 1)
+            for attempt, policy in enumerate((DEFAULT, LONGEST, RANDOM, RANDOM, RANDOM, RANDOM)):
+                if (number, code) not in self.worked:
+                    self._run(assignment, policy, attempt)
+            if (number, code) not in self.worked:
+                points = self.knowledge.points
+                values = {points[n].address: points[n].value(c) for n, c in assignment.items()
+                          if points[n].kind in ("oneof", "int")}  # fmt: skip
+                raise self.explain(values, error)
+
+    # -- checks --------------------------------------------------------------------------------
+
+    def _assemble(self, requires: tuple[str, ...]) -> Space:
+        try:
+            return assemble(self.knowledge, requires)
+        except SpaceError as error:
+            raise ProgramError(f"the points that were found make no tree: {error}") from error
+
+    def _agrees(self, space: Space) -> bool:
+        """Run random decisions; whether each met exactly its active points."""
+        if not space.addresses:
+            return True
+        self._disagreement = ""
+        rng = np.random.default_rng(0)
+        agreed = True
+        for decision in space.sample(self.checks, rng):
+            wanted = dict(decision)
+            codes = {}
+            for address, value in wanted.items():
+                point = space[address]
+                real = isinstance(point, FloatRange) and point.step is None
+                if point.kind != "tied":
+                    codes[address] = value if real else point.rank(point.code(value))
+            numbers = {self.knowledge.number(address): code for address, code in codes.items()}
+            trace = self._run(numbers, DEFAULT)  # type: ignore[arg-type]
+            if trace.error is not None:
+                continue
+            met = {item.point.address for item in trace.points}
+            if met != set(wanted):
+                agreed = False
+                self._disagreement = _difference(met, wanted)
+        return agreed
+
+
+def survey(program: Program, *, joint_limit: int = 4096, max_runs: int = 20_000) -> Space:
+    """Survey a program and return its complete tree.
+
+    Args:
+        program: the program.
+        joint_limit: how many joint values of the points that it depends on one condition may be tried under.
+        max_runs: how many runs the whole survey may take.
+
+    Raises:
+        ProgramError: conditions need more than the bounds allow, hang on a real number, or on
+            something that is no choice.
+        BuildError: the program fails under its defaults, or a candidate fails wherever it is tried.
+    """
+    from symnas.survey.runner import ProgramRunner, explain
+
+    constants = {
+        float(node.value)
+        for unit in program.coverage.units.values()
+        for node in ast.walk(unit.parsed.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
+    }
+    made = Survey(ProgramRunner(program), joint_limit, max_runs, constants=sorted(constants))
+    made.explain = lambda values, error: explain(program, values, error)
+    return made.space(program.requires)
+
+
+def _difference(met: set[str], wanted: Mapping[str, object]) -> str:
+    more, fewer = sorted(met - set(wanted))[:4], sorted(set(wanted) - met)[:4]
+    return (
+        "which points exist must follow from the choices alone; under one and the same decision "
+        + (f"{', '.join(more)} appeared unexpectedly" if more else f"{', '.join(fewer)} did not appear")
+        + "; look for conditions on anything else (time, random numbers, state kept between runs, values "
+        "computed outside the program's own code), and make them choices"
+    )
+
+
+def _packed(tasks: list[_Task]) -> list[dict[int, Code]]:
+    """Put tasks that do not contradict each other into shared runs."""
+    slots: list[dict[int, Code]] = []
+    for task in tasks:
+        for slot in slots[-64:]:
+            if all(slot.get(v, c) == c for v, c in task.assignment.items()):
+                slot.update(task.assignment)
+                break
+        else:
+            slots.append(dict(task.assignment))
+    return slots

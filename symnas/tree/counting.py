@@ -1,0 +1,275 @@
+"""How many decisions a space has: sums over values and products over what they bring into being.
+
+Guards and ties couple points that stand apart. Points that no coupling reaches are counted by the plain
+recursion; the others form chains, counted in tree order while remembering the codes still needed.
+All counts are Python integers. A real range counts as `real` values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from symnas.tree.choices import Branch
+from symnas.tree.coupled_counting import Chain, Coupled
+from symnas.tree.layout import REAL, SINGLE, Entry, Layout
+from symnas.tree.subsets import Subsets
+
+
+class Counter:
+    """Counts of every subtree of a space.
+
+    Args:
+        layout: the compiled space.
+        real: how many values a real range without a step counts for.
+    """
+
+    def __init__(self, layout: Layout, real: int = 1) -> None:
+        self.layout = layout
+        self.real = real
+        self.partners = _couplings(layout)
+        count = len(layout.entries)
+        self.reach = [(i, i) for i in range(count)]
+        self.trees: list[int | None] = [None] * count
+        self.branches: list[list[int | None]] = [[] for _ in range(count)]
+        self.kids: list[list[list[int]]] = [[] for _ in range(count)]
+        self.chains: list[Chain] = []
+        for entry in reversed(layout.entries):
+            self._count_tree(entry)
+        self.total = self._forest([e.number for e in layout.entries if e.parent < 0])
+
+    def _count_tree(self, entry: Entry) -> None:
+        i = entry.number
+        self.kids[i] = _by_branch(entry)
+        self.branches[i] = [self._forest(kids) if self._closed(kids) else None for kids in self.kids[i]]
+        low = min([i, *self.partners.get(i, ())])
+        high = max([i, *self.partners.get(i, ())])
+        for kid in entry.below:
+            low, high = min(low, self.reach[kid][0]), max(high, self.reach[kid][1])
+        self.reach[i] = low, high
+        if not self._closed([i]):
+            return
+        sizes = [size for size in self.branches[i] if size is not None]
+        if len(sizes) < len(self.branches[i]):
+            self.trees[i] = self._chain([i])
+        elif entry.shape == REAL:
+            self.trees[i] = 1 if entry.tied else self.real
+        elif entry.tied:
+            self.trees[i] = 1
+        elif not sizes:
+            self.trees[i] = int(entry.domain.cardinality)
+        elif entry.shape == SINGLE:
+            self.trees[i] = sum(self.code_counts(entry))
+        else:
+            self.trees[i] = self.selections(entry).total
+
+    def _closed(self, kids: Sequence[int]) -> bool:
+        """Tell whether no coupling leads out of these neighbouring subtrees."""
+        if not self.partners or not kids:
+            return True
+        low = min(self.reach[kid][0] for kid in kids)
+        high = max(self.reach[kid][1] for kid in kids)
+        return low >= kids[0] and high < self.layout.entries[kids[-1]].end
+
+    def _forest(self, kids: Sequence[int]) -> int:
+        sizes = [self.trees[kid] for kid in kids]
+        product = math.prod(size for size in sizes if size is not None)
+        for group in self._groups([kid for kid in kids if self.trees[kid] is None]):
+            product *= self._chain(group)
+        return product
+
+    def _groups(self, kids: list[int]) -> list[list[int]]:
+        """Split subtrees into groups that no coupling joins."""
+        leader = {kid: kid for kid in kids}
+
+        def find(kid: int) -> int:
+            while leader[kid] != kid:
+                leader[kid] = leader[leader[kid]]
+                kid = leader[kid]
+            return kid
+
+        owner = {i: kid for kid in kids for i in range(kid, self.layout.entries[kid].end)} if kids else {}
+        for i, kid in owner.items():
+            for partner in self.partners.get(i, ()):
+                leader[find(kid)] = find(owner[partner])
+        groups: dict[int, list[int]] = {}
+        for kid in kids:
+            groups.setdefault(find(kid), []).append(kid)
+        return list(groups.values())
+
+    def _chain(self, roots: list[int]) -> int:
+        items: list[Coupled] = []
+        stack = [(kid, -1, -1) for kid in reversed(roots)]
+        place: dict[int, int] = {}
+        while stack:
+            i, parent, k = stack.pop()
+            entry = self.layout.entries[i]
+            size = self.trees[i]
+            item = Coupled(
+                entry, place.get(parent, -1), k, size if size is not None and parent >= 0 else None
+            )
+            place[i] = len(items)
+            items.append(item)
+            if item.size is not None:
+                continue
+            item.weigh = self.code_counts if entry.shape == SINGLE else self.selection_counts
+            item.open = [j for j, closed in enumerate(self.branches[i]) if closed is None]
+            for j in reversed(item.open):
+                stack.extend((kid, i, j) for kid in reversed(self.kids[i][j]))
+        chain = Chain(self.layout, items, self.real)
+        self.chains.append(chain)
+        return chain.total
+
+    # ------------------------------------------------------------ one point
+
+    def code_counts(self, entry: Entry) -> list[int]:
+        """Return, for every code of a point, how many ways its counted branches can be decided."""
+        changes: dict[int, tuple[int, int]] = {}
+        for branch, size in zip(entry.point.branches, self.branches[entry.number], strict=True):
+            if size is None or size == 1:
+                continue
+            for start, stop in _runs(branch.when):
+                up, down = changes.get(start, (1, 1))
+                changes[start] = up * size, down
+                up, down = changes.get(stop, (1, 1))
+                changes[stop] = up, down * size
+        counts, running = [], 1
+        for code in range(entry.card):
+            up, down = changes.get(code, (1, 1))
+            running = running // down * up if down != 1 or up != 1 else running
+            counts.append(running)
+        return counts
+
+    def selection_counts(self, entry: Entry) -> list[int]:
+        """Return, for every selection in order, how many ways its counted branches can be decided."""
+        counts = []
+        for codes in entry.subsets.rows:
+            product = 1
+            for branch, size in zip(entry.point.branches, self.branches[entry.number], strict=True):
+                if size is not None and (
+                    entry.domain.kind == "permutation" or _hits(branch, codes) > branch.occurrence
+                ):
+                    product *= size
+            counts.append(product)
+        return counts
+
+    def selections(self, entry: Entry) -> Selections:
+        """Return the counted selections of a point whose branches are all counted."""
+        sizes = [size or 1 for size in self.branches[entry.number]]
+        if entry.domain.kind == "permutation":
+            return Selections(entry.subsets, (), math.prod(sizes))
+        pairs = [(b, size) for b, size in zip(entry.point.branches, sizes, strict=True) if size != 1]
+        return Selections(entry.subsets, tuple(pairs))
+
+
+@dataclass
+class Selections:
+    """Counted selections: how many candidates are taken, candidate by candidate.
+
+    Args:
+        subsets: the selections.
+        branches: branches with their counts.
+        factor: what every selection is multiplied by.
+    """
+
+    subsets: Subsets
+    branches: tuple[tuple[Branch, int], ...]
+    factor: int = 1
+    steps: list[dict[tuple[int, ...], list[tuple[int, tuple[int, ...], int]]]] = field(default_factory=list)
+
+    @cached_property
+    def total(self) -> int:
+        """How many decisions there are below the point, itself included."""
+        if not self.branches:
+            return self.subsets.count * self.factor
+        if self.subsets.only:
+            return sum(
+                math.prod(size for b, size in self.branches if _hits(b, codes) > b.occurrence)
+                for codes in self.subsets.only
+            )
+        return self.futures[0].get(self._start, 0)
+
+    @property
+    def _start(self) -> tuple[int, ...]:
+        return (0, *([0] * len(self.branches)))
+
+    @cached_property
+    def futures(self) -> list[dict[tuple[int, ...], int]]:
+        """Ways to go on, per candidate, from a number taken so far and hits of every unsettled branch."""
+        states = {self._start}
+        for code in range(self.subsets.n):
+            moves = {state: self._moves(code, state) for state in states}
+            self.steps.append(moves)
+            states = {after for options in moves.values() for _, after, _ in options}
+        ways = {state: int(self.subsets.low <= state[0]) for state in states}
+        futures = [ways]
+        for moves in reversed(self.steps):
+            later = futures[0]
+            futures.insert(
+                0,
+                {state: sum(w * later[after] for _, after, w in options) for state, options in moves.items()},
+            )
+        return futures
+
+    def _moves(self, code: int, state: tuple[int, ...]) -> list[tuple[int, tuple[int, ...], int]]:
+        taken, *hits = state
+        most = self.subsets.high - taken
+        options = []
+        for times in range((most if self.subsets.repeats else min(most, 1)) + 1):
+            ways = math.comb(taken + times, times) if self.subsets.ordered else 1
+            after = []
+            for (branch, size), hit in zip(self.branches, hits, strict=True):
+                now = min(hit + times * (code in branch.when), branch.occurrence + 1)
+                if hit <= branch.occurrence < now:
+                    ways *= size
+                # A branch that no later candidate can hit is settled: forget its hits.
+                after.append(now if branch.when[-1] > code else 0)
+            options.append((times, (taken + times, *after), ways))
+        return options
+
+
+def _hits(branch: Branch, codes: Iterable[int]) -> int:
+    return sum(code in branch.when for code in codes)
+
+
+def _runs(when: range | tuple[int, ...]) -> list[tuple[int, int]]:
+    if isinstance(when, range):
+        return [(when.start, when.stop)]
+    runs: list[tuple[int, int]] = []
+    for code in when:
+        if runs and runs[-1][1] == code:
+            runs[-1] = runs[-1][0], code + 1
+        else:
+            runs.append((code, code + 1))
+    return runs
+
+
+def _by_branch(entry: Entry) -> list[list[int]]:
+    groups: list[list[int]] = []
+    position = 0
+    for branch in entry.point.branches:
+        groups.append(entry.below[position : position + len(branch.points)])
+        position += len(branch.points)
+    return groups
+
+
+def _couplings(layout: Layout) -> dict[int, set[int]]:
+    """Return which points each point is coupled with by a guard, or by a tie that others depend on."""
+    partners: dict[int, set[int]] = {}
+
+    def couple(a: int, b: int) -> None:
+        partners.setdefault(a, set()).add(b)
+        partners.setdefault(b, set()).add(a)
+
+    sources = set()
+    for entry in layout.entries:
+        for guard in entry.point.guards:
+            for address in guard.addresses:
+                sources.add(layout.index[address])
+                couple(layout.index[address], entry.number)
+    for entry in layout.entries:
+        if entry.tied and (entry.below or entry.number in sources):
+            couple(entry.target, entry.number)
+    return partners

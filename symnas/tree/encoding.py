@@ -1,0 +1,348 @@
+"""Decisions as numeric arrays and back: a one-hot view for models, an ordinal view for trees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from symnas.errors import DecisionError
+from symnas.tree.batch import Batch
+from symnas.tree.choices import FloatRange, show
+from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
+from symnas.tree.sampling import chunks
+from symnas.tree.subsets import INACTIVE, UNUSED
+
+if TYPE_CHECKING:
+    from symnas.tree.space import Space
+
+View = Literal["onehot", "ordinal"]
+Array = NDArray[np.float32 | np.float64]
+
+MAX_ONE_HOT = 256
+MAX_BITS = 12
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a point stands in the one-hot view: `width` columns from `start`, a flag if it may be absent."""
+
+    entry: Entry
+    start: int
+    width: int
+    flagged: bool
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the point takes one scaled column instead of one per value."""
+        return self.entry.shape == REAL or (self.entry.shape == SINGLE and self.entry.card > MAX_ONE_HOT)
+
+    @property
+    def per_slot(self) -> bool:
+        """Whether every slot has columns of its own, because the order counts."""
+        return self.entry.shape not in (SINGLE, REAL) and self.entry.subsets.ordered
+
+    @property
+    def counted(self) -> bool:
+        """Whether a column says how often its candidate is chosen, which may be more than once."""
+        return self.entry.shape not in (SINGLE, REAL) and self.entry.subsets.repeats and not self.per_slot
+
+    @property
+    def by_bits(self) -> bool:
+        """Whether the marks of a selection, read as bits, look it up in a table."""
+        plain = self.entry.shape not in (SINGLE, REAL) and not self.per_slot and not self.counted
+        return plain and self.entry.card <= MAX_BITS
+
+    def bit_table(self) -> NDArray[np.int64]:
+        """Return the slots for every pattern of marks, the default for those that are no selection."""
+        entry = self.entry
+        table = np.empty((1 << entry.card, entry.width), np.int64)
+        table[:] = _slots(entry, entry.domain.code(entry.domain.default))  # type: ignore[attr-defined]
+        for codes in entry.subsets:
+            table[sum(1 << code for code in codes)] = _slots(entry, codes)
+        return table
+
+
+def _slots(entry: Entry, codes: object) -> list[int]:
+    assert isinstance(codes, tuple)
+    return [*codes, *[UNUSED] * (entry.width - len(codes))]
+
+
+class Encoder:
+    """Both numeric views of a space, compiled once."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.layout = space.layout
+        self.places: list[_Place] = []
+        width = 0
+        for entry in self.layout.own:
+            place = _Place(entry, width, 1, entry.stage > 0)
+            if not place.scaled:
+                place.width = entry.card * (entry.width if place.per_slot else 1)
+            self.places.append(place)
+            width += place.width + place.flagged
+        self.width = width
+        self.dtype = np.float64 if any(p.scaled for p in self.places) else np.float32
+        self.single = [p for p in self.places if p.entry.shape == SINGLE and not p.scaled]
+        self.rest = [p for p in self.places if p.entry.shape != SINGLE or p.scaled]
+        # Selections that cannot mark a column twice are written like one-of points, slot by slot.
+        hot = [
+            (p, slot) for p in self.places if not p.scaled and not p.counted for slot in range(p.entry.width)
+        ]
+        self.columns = np.array([p.entry.column + slot for p, slot in hot], np.intp)
+        self.offsets = np.array([p.start + slot * p.entry.card * p.per_slot for p, slot in hot], np.intp)
+        flagged = [p for p in self.places if p.flagged and p.entry.shape != REAL]
+        self.flag_columns = np.array([p.entry.column for p in flagged], np.intp)
+        self.flags = np.array([p.start + p.width for p in flagged], np.intp)
+        self.always = not any(p.flagged or p.entry.shape != SINGLE for p, _ in hot)
+        self.by_card: dict[int, list[_Place]] = {}
+        for place in self.single:
+            self.by_card.setdefault(place.width, []).append(place)
+        self.tables: dict[int, NDArray[np.signedinteger]] = {}
+        own = [(e.column, e.width) for e in self.layout.own if e.shape != REAL]
+        self.own_columns = np.concatenate([np.arange(c, c + w) for c, w in own] or [np.empty(0, np.intp)])
+        self.own_reals = np.array([e.column for e in self.layout.own if e.shape == REAL], np.intp)
+        starts = np.cumsum([0, *(e.width for e in self.layout.own)]).tolist()
+        placed = list(zip(self.layout.own, starts, strict=False))
+        plain = [(e, start) for e, start in placed if e.shape == SINGLE]
+        self.ordinal_single = np.array([start for _, start in plain], np.intp)
+        self.single_columns = np.array([e.column for e, _ in plain], np.intp)
+        self.tops = np.array([e.card - 1.0 for e, _ in plain])[:, None]
+        self.ordinal_rest = [(e, start) for e, start in placed if e.shape != SINGLE]
+        order = [(e.shape == REAL, c) for e in self.layout.own for c in e.columns]
+        self.is_real = np.array([real for real, _ in order], bool)
+
+    # ------------------------------------------------------------ names
+
+    def names(self, view: View) -> tuple[str, ...]:
+        """Return what each column of a view stands for."""
+        names: list[str] = []
+        for place in self.places:
+            entry = place.entry
+            address = entry.point.address
+            slots = [f"{address}#{slot}" for slot in range(entry.width)]
+            if view == "ordinal":
+                names += slots if entry.shape not in (SINGLE, REAL) else [address]
+                continue
+            if place.scaled:
+                names.append(address)
+            elif entry.shape == SINGLE:
+                names += [f"{address}={show(value)}" for value in entry.domain.values()]
+            else:
+                labels = [show(entry.domain.value((code,))) for code in range(entry.card)]
+                heads = slots if place.per_slot else [address]
+                names += [f"{head}={label[1:-1]}" for head in heads for label in labels]
+            if place.flagged:
+                names.append(f"{address}?")
+        return tuple(names)
+
+    # ------------------------------------------------------------ encoding
+
+    def encode(self, batch: Batch, view: View) -> Array:
+        """Return the array of a view, one row per decision."""
+        if view == "ordinal":
+            return self._ordinal(batch)
+        if view != "onehot":
+            raise DecisionError(f"a view is 'onehot' or 'ordinal', got {view!r}")
+        out: Array = np.zeros((len(batch), self.width), self.dtype)
+        for rows in chunks(self.width, len(batch)):
+            self._encode_rows(batch.codes[rows], batch.reals[rows], out[rows])
+        return out
+
+    def _encode_rows(self, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], out: Array) -> None:
+        hot = codes[:, self.columns]
+        places = hot + self.offsets
+        places += np.arange(len(codes))[:, None] * self.width
+        flat = out.reshape(-1)
+        flat[places if self.always else places[hot >= 0]] = 1.0
+        if len(self.flags):
+            out[:, self.flags] = codes[:, self.flag_columns] != INACTIVE
+        for place in self.rest:
+            if place.scaled:
+                self._scale(place, codes, reals, out)
+            elif place.counted:
+                self._mark(place, codes, out)
+
+    @staticmethod
+    def _scale(
+        place: _Place, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], out: Array
+    ) -> None:
+        entry = place.entry
+        if entry.shape == REAL:
+            assert isinstance(entry.domain, FloatRange)
+            low, high = scale_bounds(entry.domain)
+            values = reals[:, entry.column]
+            held = ~np.isnan(values)
+            unit = ((np.log(values) if entry.domain.log else values) - low) / (high - low)
+        else:
+            held = codes[:, entry.column] != INACTIVE
+            unit = codes[:, entry.column] / (entry.card - 1)
+        out[:, place.start] = np.where(held, unit, 0.0)
+        if place.flagged and entry.shape == REAL:
+            out[:, place.start + 1] = held
+
+    @staticmethod
+    def _mark(place: _Place, codes: NDArray[np.signedinteger], out: Array) -> None:
+        entry = place.entry
+        slots = codes[:, entry.column : entry.column + entry.width].astype(np.intp)
+        for slot in range(entry.width):
+            rows = np.flatnonzero(slots[:, slot] >= 0)
+            out[rows, place.start + slots[rows, slot]] += 1.0
+
+    def _ordinal(self, batch: Batch) -> Array:
+        out = np.empty((len(batch), len(self.is_real)), np.float64)
+        codes = batch.codes[:, self.own_columns].astype(np.float64)
+        codes[codes == INACTIVE] = np.nan
+        codes[codes == UNUSED] = -1.0
+        out[:, ~self.is_real] = codes
+        out[:, self.is_real] = batch.reals[:, self.own_reals]
+        return out
+
+    # ------------------------------------------------------------ decoding
+
+    def decode(self, array: Array, view: View, strict: bool) -> Batch:
+        """Return the decisions of an array's rows; unless `strict`, of whatever is nearest to them."""
+        width = self.width if view == "onehot" else len(self.is_real)
+        given = np.asarray(array)
+        if view not in ("onehot", "ordinal") or given.ndim != 2 or given.shape[1] != width:
+            raise DecisionError(
+                f"the {view!r} view of this space has {width} columns per decision, got shape {given.shape}"
+            )
+        batch = self._nearest(given, view, strict)
+        if batch is None:
+            near = self._nearest(given, view, exact=False)
+            assert near is not None
+            again = self.encode(near, view)
+            row, column = np.argwhere(~_close(given, again))[0]
+            raise DecisionError(
+                f"row {row}, column {self.names(view)[column]}: {given[row, column]} stands where the "
+                f"nearest decision has {again[row, column]}; pass strict=False to take the nearest decisions"
+            )
+        return batch
+
+    def _nearest(self, given: Array, view: View, exact: bool) -> Batch | None:
+        """Return the decisions nearest to rows.
+
+        With `exact` marks are taken for ones and zeros, which is faster, and the result is None where writing
+        the decisions again does not give the rows back.
+        """
+        codes = np.full((self.layout.columns, len(given)), INACTIVE, self.layout.dtype)
+        reals = np.full((self.layout.reals, len(given)), np.nan)
+        for rows in chunks(self.width, len(given)):
+            piece, some, some_reals = given[rows], codes[:, rows], reals[:, rows]
+            if view == "ordinal":
+                self._decode_ordinal(piece, some, some_reals, exact)
+            else:
+                self._decode_onehot(piece, some, some_reals, exact)
+            self.space.activity.mask(some, some_reals)
+            if exact:
+                again = self.encode(Batch(self.space, some.T, some_reals.T), view)
+                if not np.array_equal(piece, again) and not _close(piece, again).all():
+                    return None
+        return Batch(self.space, codes.T, reals.T)
+
+    def _decode_onehot(
+        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], exact: bool
+    ) -> None:
+        marks = np.ascontiguousarray((given > 0.5).T)
+        columns = marks.view(np.int8) if exact else np.ascontiguousarray(given.T)
+        for card, places in self.by_card.items():
+            starts = np.array([p.start for p in places])
+            best = np.zeros((len(places), len(given)), self.layout.dtype)
+            top = columns[starts]
+            for code in range(1, card):
+                value = columns[starts + code]
+                if exact:
+                    best += value * best.dtype.type(code)
+                else:
+                    np.copyto(best, code, where=value > top)
+                    np.maximum(top, value, out=top)
+            codes[[p.entry.column for p in places]] = best
+        for place in self.rest:
+            entry = place.entry
+            if place.scaled:
+                self._unscale(place, given, codes, reals)
+            elif place.by_bits:
+                pattern = np.zeros(len(given), np.int16)
+                for code in range(entry.card):
+                    pattern += marks[place.start + code] * np.int16(1 << code)
+                codes[entry.column : entry.column + entry.width] = self.bits(place)[:, pattern]
+            else:
+                self._unmark(place, given, codes)
+
+    def bits(self, place: _Place) -> NDArray[np.signedinteger]:
+        """Return the slots by pattern of marks, (slots, patterns)."""
+        known = self.tables.get(place.start)
+        if known is None:
+            known = np.ascontiguousarray(place.bit_table().T.astype(self.layout.dtype))
+            self.tables[place.start] = known
+        return known
+
+    @staticmethod
+    def _unscale(
+        place: _Place, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64]
+    ) -> None:
+        entry = place.entry
+        unit = np.clip(np.nan_to_num(given[:, place.start].astype(np.float64)), 0.0, 1.0)
+        if entry.shape == REAL:
+            assert isinstance(entry.domain, FloatRange)
+            low, high = scale_bounds(entry.domain)
+            values = low + unit * (high - low)
+            values = np.exp(values) if entry.domain.log else values
+            reals[entry.column] = np.clip(values, entry.domain.low, entry.domain.high) + 0.0
+        else:
+            codes[entry.column] = np.rint(unit * (entry.card - 1))
+
+    def _unmark(self, place: _Place, given: Array, codes: NDArray[np.signedinteger]) -> None:
+        entry = place.entry
+        block = given[:, place.start : place.start + place.width]
+        slots = np.full((len(given), entry.width), UNUSED, np.int64)
+        if place.per_slot:
+            marks = block.reshape(len(given), entry.width, entry.card)
+            slots = np.where(marks.max(axis=2) > 0.5, marks.argmax(axis=2), UNUSED)
+        else:
+            left = np.rint(np.clip(np.nan_to_num(block), 0, entry.width)).astype(np.int64)
+            for slot in range(entry.width):
+                code = (left > 0).argmax(axis=1)
+                found = left[np.arange(len(left)), code] > 0
+                slots[found, slot] = code[found]
+                left[np.flatnonzero(found), code[found]] -= 1
+        codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
+
+    def _decode_ordinal(
+        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], exact: bool
+    ) -> None:
+        # `fmax` and `fmin` pass over NaN, which stands where a point does not exist.
+        single = given[:, self.ordinal_single].T
+        single = single if exact else np.rint(single)
+        codes[self.single_columns] = np.fmin(np.fmax(single, 0.0), self.tops)
+        for entry, column in self.ordinal_rest:
+            block = given[:, column : column + entry.width]
+            if entry.shape == REAL:
+                assert isinstance(entry.domain, FloatRange)
+                values = np.where(np.isnan(block[:, 0]), entry.domain.default, block[:, 0])
+                reals[entry.column] = np.clip(values, entry.domain.low, entry.domain.high) + 0.0
+                continue
+            top = float(np.iinfo(self.layout.dtype).max)
+            slots = np.fmin(np.fmax(block if exact else np.rint(block), -1.0), top).astype(self.layout.dtype)
+            slots[slots < 0] = UNUSED
+            codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
+
+    @staticmethod
+    def _repair(entry: Entry, slots: NDArray[np.signedinteger]) -> NDArray[np.signedinteger]:
+        """Put the default in place of slots that are no selection, but for gaps and idle orders."""
+        subsets = entry.subsets
+        for row in subsets.wrong_rows(slots).tolist():
+            chosen = [int(code) for code in slots[row] if code != UNUSED]
+            legal = tuple(chosen) if subsets.ordered else tuple(sorted(chosen))
+            default = entry.domain.code(entry.domain.default)  # type: ignore[attr-defined]
+            slots[row] = _slots(entry, legal if legal in subsets else default)
+        return slots
+
+
+def _close(given: Array, again: Array) -> NDArray[np.bool_]:
+    """Compare cells, allowing for what scaling real values loses."""
+    return np.isclose(given, again, rtol=1e-5, atol=1e-6, equal_nan=True)

@@ -1,0 +1,263 @@
+"""A space as lines to read: turns and copies that are alike become one line with indices."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from symnas.tree.choices import (
+    Branch,
+    FloatRange,
+    IntRange,
+    ManyOf,
+    OneOf,
+    Permutation,
+    Point,
+    Tied,
+    Value,
+    show,
+)
+from symnas.tree.serialization import join, point_to_json, segments
+
+if TYPE_CHECKING:
+    from symnas.tree.space import Space
+
+LETTERS = "ijklmnuvw"
+SHOWN = 12
+_INDEX = re.compile(r"\[(\d+)\]")
+_EXACT = 10**15
+
+
+@dataclass(slots=True)
+class Line:
+    """One line: a name, a domain, remarks, and the lines below."""
+
+    name: str
+    domain: str
+    notes: list[str] = field(default_factory=list)
+    below: list[Line] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Place:
+    """A point among its siblings, with the branch it stands in and its address in segments."""
+
+    point: Point
+    branch: Branch | None
+    parts: tuple[str, ...]
+
+
+def outline(space: Space) -> list[Line]:
+    """Return the lines of a space's roots."""
+    roots = [_Place(point, None, segments(point.address)) for point in space.points]
+    return _forest(roots, None, (), {})
+
+
+def headline(space: Space) -> str:
+    """Return the size in words."""
+    reals = sum(isinstance(e.domain, FloatRange) and not e.domain.finite for e in space.layout.own)
+    size = _count(space.leaves)
+    tail = f" x {reals} real" if reals else ""
+    points = len(space)
+    return f"{size} decision{'s' * (space.leaves != 1)}{tail} · {points} point{'s' * (points != 1)}"
+
+
+def _count(number: int) -> str:
+    if number < _EXACT:
+        return f"{number:,}"
+    exponent = math.floor(math.log10(number))
+    return f"{number // 10 ** (exponent - 1) / 10:.1f}e{exponent}"
+
+
+# -------------------------------------------------------------------- grouping
+
+
+def _forest(
+    places: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str]
+) -> list[Line]:
+    """Return the lines of siblings; `names` has the letters of the index positions already abstracted."""
+    groups: dict[object, list[_Place]] = {}
+    for place in places:
+        free = _free(place, names)
+        groups.setdefault(_likeness(place, free, parent), []).append(place)
+    blocks = [block for members in groups.values() for block in _blocks(members, _free(members[0], names))]
+    blocks.sort(key=lambda block: places.index(block[0]))
+    blanked = [_blanked(block[0], names) for block in blocks]
+    return [
+        _line(block, parent, shown, names, told=blanked.count(blank) > 1)
+        for block, blank in zip(blocks, blanked, strict=True)
+    ]
+
+
+def _blanked(place: _Place, names: dict[int, str]) -> str:
+    free = _free(place, names)
+    return join("[]" if i in free else part for i, part in enumerate(place.parts))
+
+
+def _free(place: _Place, names: dict[int, str]) -> list[int]:
+    return [i for i, part in enumerate(place.parts) if _INDEX.fullmatch(part) and i not in names]
+
+
+def _likeness(place: _Place, free: list[int], parent: Point | None) -> str:
+    """Return what two siblings share when they differ in indices only."""
+    cut = free[-1] + 1 if free else 0
+    head = place.parts[:cut]
+    data = json.dumps(_renamed(point_to_json(place.point), head, free), sort_keys=True)
+    if place.branch is None or parent is None:
+        return data
+    if _turn(place, free, parent):
+        return data + "turn"
+    return data + json.dumps([list(place.branch.when), place.branch.occurrence])
+
+
+def _turn(place: _Place, free: list[int], parent: Point) -> bool:
+    """Tell whether the point belongs to one turn of a loop that its parent counts."""
+    values = _numbers(parent)
+    if values is None or place.branch is None:
+        return False
+    turns = {int(place.parts[i][1:-1]) for i in free}
+    when = set(place.branch.when)
+    return any(when == {code for code, value in enumerate(values) if value > turn} for turn in turns)
+
+
+def _numbers(parent: Point) -> Sequence[int] | None:
+    if isinstance(parent, IntRange):
+        return parent.values()
+    if isinstance(parent, OneOf) and all(type(label) is int for label in parent.candidates):
+        return [int(label) for label in parent.candidates if isinstance(label, int)]
+    return None
+
+
+def _renamed(data: Any, head: tuple[str, ...], free: list[int]) -> Any:
+    """Replace the indices at `free` by blanks in every address that begins with `head`; drop origins."""
+    if isinstance(data, dict):
+        return {
+            key: _renamed_address(value, head, free)
+            if key in {"address", "target"}
+            else [_renamed_address(a, head, free) for a in value]
+            if key == "addresses"
+            else _renamed(value, head, free)
+            for key, value in data.items()
+            if key != "origin"
+        }
+    if isinstance(data, list):
+        return [_renamed(item, head, free) for item in data]
+    return data
+
+
+def _renamed_address(address: str, head: tuple[str, ...], free: list[int]) -> str:
+    parts = list(segments(address))
+    if tuple(parts[: len(head)]) == head:
+        for i in free:
+            parts[i] = "[]"
+    return join(parts)
+
+
+def _blocks(members: list[_Place], free: list[int]) -> list[list[_Place]]:
+    """Split siblings alike into blocks whose indices are all combinations of some runs."""
+    if len(members) == 1 or not free:
+        return [[member] for member in members]
+    indices = [tuple(int(m.parts[i][1:-1]) for i in free) for m in members]
+    axes = [sorted(set(axis)) for axis in zip(*indices, strict=True)]
+    runs = all(axis[-1] - axis[0] + 1 == len(axis) for axis in axes)
+    if runs and sorted(indices) == list(itertools.product(*axes)):
+        return [members]
+    blocks: list[list[_Place]] = []
+    split = next(k for k, axis in enumerate(axes) if len(axis) > 1)
+    runs_at: dict[int, list[_Place]] = {}
+    for member, index in zip(members, indices, strict=True):
+        runs_at.setdefault(index[split], []).append(member)
+    for part in runs_at.values():
+        blocks.extend(_blocks(part, [i for k, i in enumerate(free) if k != split]))
+    return blocks
+
+
+# -------------------------------------------------------------------- one line
+
+
+def _line(
+    block: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str], told: bool
+) -> Line:
+    """Return the line of points alike; `told` has the range of a turn's index written out."""
+    first = block[0]
+    letters = dict(names)
+    extents = []
+    turn = parent is not None and _turn(first, _free(first, names), parent)
+    for i in _free(first, names):
+        values = sorted({int(m.parts[i][1:-1]) for m in block})
+        if len(values) > 1:
+            used = len(set(letters.values()))
+            letters[i] = LETTERS[used % len(LETTERS)]
+            extents.append(f"{letters[i]} = {values[0]}..{values[-1]}")
+    parts = tuple(f"[{letters[i]}]" if i in letters else part for i, part in enumerate(first.parts))
+    notes = [] if turn and not told else extents
+    if first.branch is not None and parent is not None and not turn:
+        notes += _condition(first, parent)
+    notes += [f"guarded by {', '.join(guard.addresses)}" for guard in first.point.guards]
+    line = Line(_short(parts, shown), domain_text(first.point), notes)
+    places = [_Place(p, b, segments(p.address)) for b in first.point.branches for p in b.points]
+    line.below = _forest(places, first.point, parts, letters)
+    return line
+
+
+def _short(parts: tuple[str, ...], above: tuple[str, ...]) -> str:
+    """Write an address below another one from that one's last segment on."""
+    if len(above) > 1 and parts[: len(above)] == above:
+        start = len(above) - 1
+        while start > 0 and above[start][:1] in "[:":
+            start -= 1
+        if start > 0:
+            return "…" + join(parts[start:])
+    return join(parts)
+
+
+def _condition(place: _Place, parent: Point) -> list[str]:
+    """Return in words when a point exists, unless its address says so."""
+    branch = place.branch
+    if branch is None or isinstance(parent, Permutation | Tied):
+        return []
+    labels = [_label(parent, code) for code in branch.when]
+    if len(labels) == parent.codes and not isinstance(parent, ManyOf):
+        return []
+    if len(labels) == 1 and f"{parent.address}:{labels[0]}" in place.point.address:
+        return []
+    if len(labels) == 1 and f"{parent.address}[{labels[0]}]" in place.point.address:
+        return []
+    texts = labels[:4] + ["…"] * (len(labels) > 4)
+    return [f"if {parent.address} is {' or '.join(texts)}"]
+
+
+def _label(parent: Point, code: int) -> str:
+    value = parent.value((code,)) if isinstance(parent, ManyOf) else parent.value(code)
+    value = value[0] if isinstance(value, tuple) else value
+    return value if isinstance(value, str) else show(value)
+
+
+def domain_text(point: Point) -> str:
+    """Return a domain with its default: a star on the candidate, or in words."""
+    if isinstance(point, OneOf):
+        return _starred(point.candidates, (point.default,))
+    if isinstance(point, ManyOf) and not point.only:
+        size = str(point.low) if point.low == point.high else f"{point.low}..{point.high}"
+        words = " with repeats" * point.repeats + " ordered" * point.ordered
+        if point.ordered or point.repeats:
+            return f"{point.domain}, default {show(point.default)}"
+        return f"{size} of {_starred(point.candidates, point.default)}{words}"
+    if isinstance(point, Tied):
+        return point.domain
+    return f"{point.domain}, default {show(point.default)}"  # type: ignore[attr-defined]
+
+
+def _starred(candidates: Sequence[Value], defaults: Sequence[Value]) -> str:
+    marked = [repr(value) for value in defaults]
+    texts = [show(label) + "*" * (repr(label) in marked) for label in candidates]
+    if len(texts) > SHOWN:
+        kept = texts[:SHOWN]
+        kept += ["…", *(text for text in texts[SHOWN:] if text.endswith("*"))]
+        texts = [*kept, "…"] if kept[-1] != "…" else kept
+    return "{" + ", ".join(texts) + "}"
