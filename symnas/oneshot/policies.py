@@ -28,7 +28,7 @@ from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
     from symnas.tree.space import Space
 
 TRIES = 1000
@@ -60,10 +60,10 @@ class Policy(ABC):
     learns: ClassVar[bool] = False
     """Whether `learn` wants to be told the losses, which costs waiting for them."""
 
-    _program: Program
+    _program: ProgramView
     _space: Space
 
-    def begun(self, program: Program, algorithm: Algorithm | None) -> Self:
+    def begun(self, program: ProgramView, algorithm: Algorithm | None) -> Self:
         """Return a copy that is ready for a program.
 
         Args:
@@ -313,7 +313,7 @@ def scaled(space: Space, level: float) -> Decision:
 
 
 def drawn_within(
-    program: Program, inner: Space, n: int, rng: np.random.Generator, tries: int = TRIES
+    program: ProgramView, inner: Space, n: int, rng: np.random.Generator, tries: int = TRIES
 ) -> list[Decision]:
     """Draw decisions of a program from a part of its space, so that they meet its requirements.
 

@@ -16,7 +16,7 @@ from symnas.oneshot.estimator import SharedWeights
 from symnas.tree.decision import Decision
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
     from symnas.supernet.supernet import Supernet
     from symnas.training.task import Task
 
@@ -43,7 +43,7 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    program: Program,
+    program: ProgramView,
     shared: SharedWeights | Supernet,
     task: Task | None = None,
     *,
@@ -105,7 +105,7 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
     return float((by_x * by_y).sum() / scale) if scale else float("nan")
 
 
-def _different(program: Program, n: int, rng: np.random.Generator) -> list[Decision]:
+def _different(program: ProgramView, n: int, rng: np.random.Generator) -> list[Decision]:
     """Draw decisions that meet the requirements, none twice."""
     found: dict[str, Decision] = {}
     for _ in range(100):

@@ -25,8 +25,8 @@ from symnas.tree.decision import Decision
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
+    from symnas.frontend.protocols import ProgramView
     from symnas.oneshot.estimator import SharedWeights
-    from symnas.programs.program import Program
 
 STEPS_APART = 100
 
@@ -152,7 +152,7 @@ class SharedRun:
     def __init__(
         self,
         shared: SharedWeights,
-        program: Program,
+        program: ProgramView,
         algorithm: Algorithm | None,
         seed: int,
         folder: Path | None,

@@ -15,7 +15,7 @@ from symnas.tree.decision import Decision
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
     from symnas.tree.space import Space
 
 STAGES = ("kernel", "depth", "width")
@@ -101,7 +101,7 @@ class Progressive(Policy):
         return found
 
 
-def kinds_of(program: Program, largest: Decision) -> dict[str, str]:
+def kinds_of(program: ProgramView, largest: Decision) -> dict[str, str]:
     """Return what the whole numbers of a program are: `kernel`, `depth`, `width`, or `other`.
 
     Args:

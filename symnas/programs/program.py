@@ -164,7 +164,9 @@ class Program:
             DecisionError: the decision does not fit the space.
             BuildError: the user's code raised under it.
         """
-        return execution.build(self, self.decision(decision))
+        from symnas.export import child
+
+        return child.build(self, self.decision(decision))
 
     @property
     def local_requires(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from symnas.relaxed.sizes import Sizes
 from symnas.supernet.superposition import Superposition
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 Metric = Literal["params", "flops"]
 Taken = frozenset[tuple[str, tuple[int, ...]]]
@@ -43,7 +43,7 @@ class Costs:
 
     def __init__(
         self,
-        program: Program,
+        program: ProgramView,
         made: Superposition,
         points: Mapping[str, RelaxedPoint],
         sizes: Sizes,
@@ -94,7 +94,7 @@ class Costs:
         return frozenset(found)
 
     def _count(
-        self, program: Program, made: Superposition, parameters: Mapping[str, torch.Tensor]
+        self, program: ProgramView, made: Superposition, parameters: Mapping[str, torch.Tensor]
     ) -> tuple[Counter[str], Counter[Taken]]:
         """Return the multiply-adds of each parameter, and of what reads none by the candidates around it."""
         counter = _Within(parameters)

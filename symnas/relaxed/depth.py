@@ -25,7 +25,7 @@ from symnas.supernet.superposition import Superposition, openable, superposed
 from symnas.tree.point import Point, Value
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
     from symnas.relaxed.step import Step
 
 MOST_VALUES = 64
@@ -47,7 +47,7 @@ class Depth:
 
 
 def find_depths(
-    program: Program, points: Mapping[str, Point], frozen: Mapping[str, Value]
+    program: ProgramView, points: Mapping[str, Point], frozen: Mapping[str, Value]
 ) -> tuple[dict[str, Depth], frozenset[str]]:
     """Return the points of which each value adds modules to those of another one, by address.
 
@@ -79,7 +79,7 @@ def find_depths(
 
 
 def _depth(
-    program: Program,
+    program: ProgramView,
     point: Point,
     values: Mapping[str, Value],
     opened: frozenset[str],

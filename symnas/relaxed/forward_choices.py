@@ -24,7 +24,7 @@ from symnas.relaxed.mixing import mixed
 from symnas.supernet.superposition import Choice, Superposition
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
     from symnas.relaxed.step import Step
 
 Above = tuple[str, int]
@@ -68,7 +68,7 @@ class Call(Run):
 
 
 @contextmanager
-def calling(program: Program, model: nn.Module, run: Run) -> Iterator[None]:
+def calling(program: ProgramView, model: nn.Module, run: Run) -> Iterator[None]:
     """Let the model's own code ask a run what its choices are; in one already, nothing changes."""
     if RUN.get() is not None:
         yield
@@ -90,7 +90,7 @@ class Caller:
         opened: addresses of the relaxed choices in `forward`.
     """
 
-    program: Program
+    program: ProgramView
     model: nn.Module
     values: Mapping[str, Value]
     opened: frozenset[str]
@@ -142,7 +142,10 @@ class Probe(Run):
 
 
 def found_in_forward(
-    program: Program, values: Mapping[str, Value], build: Callable[[str | None], Superposition], inputs: Any
+    program: ProgramView,
+    values: Mapping[str, Value],
+    build: Callable[[str | None], Superposition],
+    inputs: Any,
 ) -> tuple[dict[str, Above | None], Mapping[str, Site]]:
     """Return the addresses of choices in `forward` that can be added up, each with what it stands below.
 

@@ -36,7 +36,7 @@ from symnas.tree.decision import Decision
 from symnas.tree.point import Value
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 LOGIT_SCALE = 1e-3
 """Standard deviation of the logits at first, as Liu et al. (2019) set it: all candidates start about even."""
@@ -66,7 +66,7 @@ class Relaxed(nn.Module):
 
     def __init__(
         self,
-        program: Program,
+        program: ProgramView,
         *,
         freeze: Mapping[str, Value] | None = None,
         inputs: Any = None,
@@ -330,7 +330,7 @@ def _index(point: RelaxedPoint, label: object) -> int:
     raise DecisionError(f"{point.address!r} has no candidate {label!r}")
 
 
-def _example(program: Program) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _example(program: ProgramView) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if program.inputs is None:
         raise ProgramError(
             f"whether {program.name} can be relaxed is tried out, so it is given example inputs: "

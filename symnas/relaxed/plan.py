@@ -21,7 +21,7 @@ from symnas.tree.point import Point, Value
 from symnas.tree.space import Space
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Plan:
     locations: Mapping[str, str]
 
 
-def plan(program: Program, freeze: Mapping[str, Value], inputs: Any) -> Plan:
+def plan(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> Plan:
     """Find the points of a program that can be relaxed.
 
     Args:
@@ -104,7 +104,7 @@ def plan(program: Program, freeze: Mapping[str, Value], inputs: Any) -> Plan:
 
 
 def _made(
-    program: Program, values: Mapping[str, Value], opened: frozenset[str], device: str | None
+    program: ProgramView, values: Mapping[str, Value], opened: frozenset[str], device: str | None
 ) -> Superposition:
     return superposed(program, values, device=device, only=opened)
 
@@ -157,7 +157,7 @@ def _skips(module: nn.Module) -> bool:
 
 
 def _refuse(
-    program: Program, points: Sequence[Point], locations: Mapping[str, str], reasons: Mapping[str, str]
+    program: ProgramView, points: Sequence[Point], locations: Mapping[str, str], reasons: Mapping[str, str]
 ) -> None:
     if not points:
         return

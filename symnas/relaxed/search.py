@@ -23,7 +23,7 @@ from symnas.contracts.registry import BUILT_IN, find, resolve
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
 from symnas.contracts.relaxed_points import Kind
 from symnas.errors import AlgorithmError
-from symnas.programs.program import Program
+from symnas.frontend.protocols import ProgramView
 from symnas.tree.batch import Batch
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
@@ -60,7 +60,7 @@ class Derived:
 
 
 def relax(
-    program: Program,
+    program: ProgramView,
     task: Task,
     algorithm: str | RelaxedAlgorithm | type[RelaxedAlgorithm] = "darts",
     *,
@@ -98,7 +98,7 @@ def relax(
 
 @dataclass
 class _Run:
-    program: Program
+    program: ProgramView
     task: Task
     algorithm: RelaxedAlgorithm
     seed: int
@@ -135,7 +135,7 @@ class _Run:
         )
 
 
-def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
+def network_of(program: ProgramView, task: Task, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
     """Return the relaxed network that an algorithm trains.
 
     Args:
@@ -148,6 +148,8 @@ def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: 
         ProgramError: a choice cannot be relaxed.
         AlgorithmError: the algorithm does not choose at points of such a kind.
     """
+    from symnas.relaxed.network import Relaxed
+
     inputs = None
     if getattr(program, "inputs", ()) is None:
         import torch
@@ -155,7 +157,7 @@ def network_of(program: Program, task: Task, algorithm: RelaxedAlgorithm, seed: 
         from symnas.training.data import few
 
         inputs, _ = few(next(task._batches("train").read(None, torch.device("cpu"))), 2)
-    network = program.relaxed(inputs=inputs, seed=seed, **algorithm.network_options)
+    network = Relaxed(program, inputs=inputs, seed=seed, **algorithm.network_options)
     for point in network.points:
         if point.kind not in algorithm.kinds:
             name, default = type(algorithm).__name__, getattr(program.space[point.address], "default", None)
@@ -194,7 +196,7 @@ class RelaxedSearch(Algorithm):
     def __init__(
         self,
         algorithm: RelaxedAlgorithm,
-        program: Program,
+        program: ProgramView,
         task: Task,
         folder: Path | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
@@ -265,7 +267,7 @@ def check_relaxed(algorithm: Algorithm, target: Any, task: Any) -> None:
             "an algorithm that asks for all candidates at once is a RelaxedAlgorithm of "
             f"symnas.contracts; {name} says that it does and is not: derive it from that class"
         )
-    if not isinstance(target, Program):
+    if not callable(getattr(target, "relaxed", None)):
         raise AlgorithmError(
             f"{name} trains all candidates of a program at once; got {target!r}, which has none: "
             "wrap the class that builds the model in symnas.program(…)"

@@ -26,7 +26,7 @@ from symnas.tree.choices import IntRange, OneOf
 from symnas.tree.point import Value
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 MOST_VALUES = 32
 """Values of a range that are mixed; longer ones are refused."""
@@ -35,7 +35,7 @@ MOST_TOGETHER = 512
 
 
 def find_sizes(
-    program: Program,
+    program: ProgramView,
     opened: Collection[str],
     closed: Collection[str],
     frozen: Mapping[str, Value] | None = None,
@@ -96,7 +96,11 @@ class _Finder:
     """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
 
     def __init__(
-        self, program: Program, opened: Collection[str], closed: Collection[str], frozen: Mapping[str, Value]
+        self,
+        program: ProgramView,
+        opened: Collection[str],
+        closed: Collection[str],
+        frozen: Mapping[str, Value],
     ) -> None:
         self.program, self.opened, self.frozen = program, opened, frozen
         self.refused: dict[str, str] = {}

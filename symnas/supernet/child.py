@@ -20,7 +20,7 @@ from symnas.frontend import execution
 from symnas.supernet.parameter_keys import Birth, birth
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
     from symnas.tree.decision import Decision
 
 
@@ -139,7 +139,9 @@ class Plan:
         found: torch.Tensor = module._buffers[name]  # type: ignore[assignment]
         return found
 
-    def realise(self, program: Program, seed: int, dtype: torch.dtype | None, device: torch.device) -> None:
+    def realise(
+        self, program: ProgramView, seed: int, dtype: torch.dtype | None, device: torch.device
+    ) -> None:
         """Make the child callable: what it does not share is computed by its constructor."""
         if self.real:
             return
@@ -181,7 +183,7 @@ def put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
 # -- making -------------------------------------------------------------------------------------
 
 
-def plan(program: Program, decision: Decision, seed: int) -> Plan:
+def plan(program: ProgramView, decision: Decision, seed: int) -> Plan:
     """Build a child without computing, and find the parts that its tensors are.
 
     Raises:
@@ -211,7 +213,7 @@ def plan(program: Program, decision: Decision, seed: int) -> Plan:
     return found
 
 
-def planned(program: Program, decision: Decision, made: Birth) -> Plan:
+def planned(program: ProgramView, decision: Decision, made: Birth) -> Plan:
     """Return a model that was made without computing, and its parts as a call of it tells them.
 
     Args:
@@ -223,7 +225,7 @@ def planned(program: Program, decision: Decision, made: Birth) -> Plan:
     return _plan(decision, made, _traced(program, made, axes, training=True), axes)
 
 
-def _build(program: Program, decision: Decision, device: str | None) -> Birth:
+def _build(program: ProgramView, decision: Decision, device: str | None) -> Birth:
     made = birth(program, decision, device)
     if not execution.needs_source(program.coverage):
         return made
@@ -259,7 +261,10 @@ def _axes(made: Birth) -> dict[int, tuple[torch.Tensor, Axes, str, bool]]:
 
 
 def _traced(
-    program: Program, made: Birth, axes: Mapping[int, tuple[torch.Tensor, Axes, str, bool]], training: bool
+    program: ProgramView,
+    made: Birth,
+    axes: Mapping[int, tuple[torch.Tensor, Axes, str, bool]],
+    training: bool,
 ) -> Trace:
     tensors = made.child.parameters()
     args, kwargs = program.example(next((str(tensor.device) for tensor in tensors), None))

@@ -28,7 +28,7 @@ from symnas.frontend.run import Arrival, Frame, Run
 from symnas.frontend.sites import CallSite, Function, Loop, Site, Value
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class BirthRun(Run):
             self._born[id(tensor)] = (_joined(place, "", name), tensor)
 
 
-def birth(program: Program, values: Mapping[str, Value], device: str | None = "meta") -> Birth:
+def birth(program: ProgramView, values: Mapping[str, Value], device: str | None = "meta") -> Birth:
     """Build the child that the values describe, and tell where its tensors were constructed.
 
     Children whose `forward` holds choices are instances of the user's own class, not of a generated one:
@@ -163,7 +163,7 @@ def birth(program: Program, values: Mapping[str, Value], device: str | None = "m
     return execution.guarded(program, values, build, BirthRun(values))
 
 
-def birth_of(program: Program, run: BirthRun, child: object) -> Birth:
+def birth_of(program: ProgramView, run: BirthRun, child: object) -> Birth:
     """Return what a run has made, with the keys that it noted.
 
     Raises:

@@ -20,7 +20,7 @@ from symnas.supernet.kernel_transforms import Kernels
 from symnas.supernet.state import Saved, described, moved, same_program
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 
 class SharedTensors(nn.Module):
@@ -33,7 +33,9 @@ class SharedTensors(nn.Module):
         seed: of the initial values, which are what the constructors produce.
     """
 
-    def __init__(self, program: Program, dtype: torch.dtype | None, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, program: ProgramView, dtype: torch.dtype | None, device: torch.device, seed: int
+    ) -> None:
         super().__init__()
         self.program, self.seed = program, seed
         self.dtype, self.device = dtype, device

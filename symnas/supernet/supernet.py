@@ -27,7 +27,7 @@ from symnas.tree.decision import Decision
 from symnas.tree.point import Value
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 MOST_CHILDREN = 256
 
@@ -53,7 +53,7 @@ class Supernet(SharedTensors):
 
     def __init__(
         self,
-        program: Program,
+        program: ProgramView,
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,

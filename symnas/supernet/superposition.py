@@ -37,7 +37,7 @@ from symnas.frontend.sites import CallSite, Label, Site, Value
 from symnas.supernet.parameter_keys import Birth, BirthRun, birth_of
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 Rule = Callable[["Choice", tuple[Any, ...], dict[str, Any]], Any]
 """What a choice computes; given the choice and the arguments that its candidate would be called with."""
@@ -141,7 +141,7 @@ class Superposition(Birth):
 
 
 def superposed(
-    program: Program,
+    program: ProgramView,
     values: Mapping[str, Value] | None = None,
     *,
     device: str | None = None,
@@ -165,7 +165,7 @@ def superposed(
 
 
 def openable(
-    program: Program, values: Mapping[str, Value] | None = None, *, subsets: bool = False
+    program: ProgramView, values: Mapping[str, Value] | None = None, *, subsets: bool = False
 ) -> frozenset[str]:
     """Return the addresses of the choices whose candidates are all modules, found without computing.
 
@@ -192,7 +192,7 @@ def openable(
         closed |= probe.unfit
 
 
-def _openable_for_real(program: Program, values: Mapping[str, Value], subsets: bool) -> frozenset[str]:
+def _openable_for_real(program: ProgramView, values: Mapping[str, Value], subsets: bool) -> frozenset[str]:
     """Return the same of code that needs real tensors; its candidates are taken to be as they seem."""
     probe = _Probe(values, set(), subsets)
     with torch.random.fork_rng(devices=[]):
@@ -201,7 +201,7 @@ def _openable_for_real(program: Program, values: Mapping[str, Value], subsets: b
 
 
 def _construct(
-    program: Program, values: Mapping[str, Value], device: str | None, opened: Collection[str]
+    program: ProgramView, values: Mapping[str, Value], device: str | None, opened: Collection[str]
 ) -> Superposition:
     def build(run: SuperposedRun) -> Superposition:
         made = birth_of(program, run, _run(program, run, device))
@@ -224,7 +224,7 @@ def _construct(
     return execution.guarded(program, values, build, SuperposedRun(values, opened))
 
 
-def _run(program: Program, run: SuperposedRun, device: str | None) -> Any:
+def _run(program: ProgramView, run: SuperposedRun, device: str | None) -> Any:
     coverage = program.whole_coverage
     place = nullcontext() if device is None else torch.device(device)
     with execution.running(coverage, run, all_evaluated), place:

@@ -25,7 +25,7 @@ from symnas.survey.knowledge import Code, Decided, Knowledge, Met, Trace
 from symnas.tree.choices import FloatRange, Point
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 _REACHING = frozenset({"enter", "dynamic", "call", "missing"})
 
@@ -100,7 +100,7 @@ def decoded(point: Point, code: Code) -> Value:
 class ProgramRunner:
     """Runs one program again and again; see `symnas.survey.survey.Runner`."""
 
-    def __init__(self, program: Program, max_turns: int = 10_000) -> None:
+    def __init__(self, program: ProgramView, max_turns: int = 10_000) -> None:
         self.program = program
         self.max_turns = max_turns
         self.defaults: dict[str, Value] = {}
@@ -401,10 +401,15 @@ def _undisturbed() -> Iterator[None]:
             torch.set_rng_state(kept)
 
 
-def explain(program: Program, values: Mapping[str, Value], error: Exception) -> Exception:
+def explain(program: ProgramView, values: Mapping[str, Value], error: Exception) -> Exception:
     """Return the error to show for a program that fails under every decision tried."""
+
+    def constructed(run: Run) -> Any:
+        with execution.running(program.coverage, run):
+            return execution.construct(program)
+
     try:
-        execution.build(program, values, strict=False)
+        execution.guarded(program, values, constructed, Run(values, strict=False))
     except SymnasError as found:
         return found
     made = BuildError(

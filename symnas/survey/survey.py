@@ -26,7 +26,7 @@ from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Point
 from symnas.tree.space import Space
 
 if TYPE_CHECKING:
-    from symnas.programs.program import Program
+    from symnas.frontend.protocols import ProgramView
 
 DEFAULT, LONGEST, RANDOM = "default", "longest", "random"
 _ATTEMPTS = 4
@@ -343,7 +343,7 @@ class Survey:
         return agreed
 
 
-def survey(program: Program, *, joint_limit: int = 4096, max_runs: int = 20_000) -> Space:
+def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_000) -> Space:
     """Survey a program and return its complete tree.
 
     Args:

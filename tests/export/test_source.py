@@ -13,8 +13,9 @@ from torch import nn
 
 import symnas
 from symnas.errors import ProgramError
+from symnas.export.child import build
 from symnas.export.source import source, without_symnas
-from symnas.frontend.execution import build, execute
+from symnas.frontend.execution import execute
 from symnas.frontend.run import UNDECIDED, Run
 
 torch.set_num_threads(1)

@@ -14,6 +14,7 @@ import torch
 
 import symnas
 from symnas.errors import BuildError, DecisionError, ProgramError
+from symnas.export.child import build
 from symnas.frontend import execution
 from symnas.frontend.run import Run
 from symnas.programs.program import Program, program
@@ -270,6 +271,6 @@ def test_a_failing_candidate_is_named(tmp_path):
     text = "def f():\n    x = 1  # search: {1, one: int('a')}\n    return x\n"
     made = program(written(tmp_path, text) + ":f")
     with pytest.raises(BuildError, match=r"written.py:2 while 'x' was `int\('a'\)`.*ValueError") as caught:
-        execution.build(made, {"x": "one"})
+        build(made, {"x": "one"})
     assert isinstance(caught.value.__cause__, ValueError)
     assert symnas.errors.SymnasError in BuildError.__mro__

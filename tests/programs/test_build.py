@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from symnas.errors import BuildError, ProgramError
+from symnas.export.child import build
 from symnas.frontend import execution
 from symnas.frontend.run import RUN, Run
 from symnas.programs.program import Program
@@ -153,7 +154,7 @@ def test_errors_name_the_place_and_everything_is_restored():
     with pytest.raises(
         BuildError, match=r"'layer' was `nn.Linear\(2, undefined_name\)`.*NameError"
     ) as caught:
-        execution.build(program, {"layer": second, "size": 4})
+        build(program, {"layer": second, "size": 4})
     cause = caught.value.__cause__
     assert isinstance(cause, NameError)
     shown = "".join(traceback.format_exception(cause))
@@ -162,7 +163,7 @@ def test_errors_name_the_place_and_everything_is_restored():
     assert Fails.__init__.__code__ is code
     assert RUN.get() is None
     with pytest.raises(BuildError, match=r"test_program_build.py:\d+.*RuntimeError"):
-        execution.build(program, {"size": -4, "layer": first})
+        build(program, {"size": -4, "layer": first})
 
 
 def test_another_thread_sees_plain_code():
@@ -200,7 +201,7 @@ def test_runs_nest():
     class Outer:
         def __init__(self):
             self.a = 1  # search: {1, 2}
-            self.inner = execution.build(Program(Inner), {"k": 5})
+            self.inner = build(Program(Inner), {"k": 5})
             self.b = 1  # search: {1, 2}
 
     child, made = run(Outer, {"a": 2, "b": 2})
@@ -270,7 +271,7 @@ def test_endless_recursion_names_the_line():
     with pytest.raises(
         ProgramError, match=r"test_program_build.py:\d+: a recursion that depends on choices must end"
     ):
-        execution.build(Program(down, (3,)), {f"{'return.' * i}step": 2 for i in range(999)}, strict=False)
+        build(Program(down, (3,)), {f"{'return.' * i}step": 2 for i in range(999)}, strict=False)
 
 
 def test_chosen_numbers_of_turns():
@@ -456,13 +457,13 @@ def test_sources_in_linecache_as_notebook_cells():
     sys.modules["__main__"] = module
     try:
         program = Program(vars(module)["Cell"])
-        child = execution.build(program, {"k": 5, "m.j": 2})
+        child = build(program, {"k": 5, "m.j": 2})
         assert (child.k, child.m) == (5, 2)
         reference = pickle.loads(pickle.dumps(program.reference))
     finally:
         sys.modules["__main__"] = saved
     again = Program(reference.resolve())
-    assert execution.build(again, {"k": 5, "m.j": 2}).m == 2
+    assert build(again, {"k": 5, "m.j": 2}).m == 2
 
 
 def test_source_not_available():
