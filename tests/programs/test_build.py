@@ -162,7 +162,7 @@ def test_errors_name_the_place_and_everything_is_restored():
     assert "/operations.py" not in shown
     assert Fails.__init__.__code__ is code
     assert RUN.get() is None
-    with pytest.raises(BuildError, match=r"test_program_build.py:\d+.*RuntimeError"):
+    with pytest.raises(BuildError, match=r"test_build.py:\d+.*RuntimeError"):
         build(program, {"size": -4, "layer": first})
 
 
@@ -258,7 +258,7 @@ def test_while_counts_turns_and_must_end():
 
     assert run(endless, {"step": 1})[0] == 7
     with pytest.raises(
-        ProgramError, match=r"test_program_build.py:\d+: a loop that depends on choices must end"
+        ProgramError, match=r"test_build.py:\d+: a loop that depends on choices must end"
     ):
         run(endless)
 
@@ -269,7 +269,7 @@ def test_endless_recursion_names_the_line():
         return n if n == 0 else down(n - step) + step
 
     with pytest.raises(
-        ProgramError, match=r"test_program_build.py:\d+: a recursion that depends on choices must end"
+        ProgramError, match=r"test_build.py:\d+: a recursion that depends on choices must end"
     ):
         build(Program(down, (3,)), {f"{'return.' * i}step": 2 for i in range(999)}, strict=False)
 
