@@ -6,6 +6,7 @@ import importlib
 import tomllib
 from importlib.metadata import entry_points, metadata, requires
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 from packaging.requirements import Requirement
@@ -14,36 +15,33 @@ import symnas
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = PROJECT["tool"]["setuptools"]["packages"]
-ROOTS = PROJECT["tool"]["setuptools"]["package-dir"]
-
-
-def folder(package: str) -> str:
-    """Return the folder of a package, which lies in its parent's where it is not listed itself."""
-    parent, _, stem = package.rpartition(".")
-    return ROOTS[package] if package in ROOTS else f"{folder(parent)}/{stem}"
-
-
-FOLDERS = {package: folder(package) for package in PACKAGES}
+PACKAGES = ["symnas", *(found.name for found in walk_packages(symnas.__path__, "symnas.") if found.ispkg)]
 CHECKOUT = pytest.mark.skipif(not (ROOT / "grammar").is_dir(), reason="tests an installed wheel")
 
 
 @CHECKOUT
-def test_every_folder_with_code_is_listed() -> None:
-    not_installed = {"tests", "benchmarks", "examples", "docs", "build", "dist", "site"}
-    found = set()
-    for init in ROOT.glob("**/__init__.py"):
-        parts = init.parent.relative_to(ROOT).parts
-        if parts[0] not in not_installed and not parts[0].startswith("."):
-            found.add("/".join(parts))
-    assert found == set(FOLDERS.values())
-    assert len(set(PACKAGES)) == len(PACKAGES)
+def test_every_folder_with_code_is_packaged() -> None:
+    find_packages = pytest.importorskip("setuptools").find_packages
+    rule = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    packaged = set(find_packages(str(ROOT / rule["where"][0]), include=rule["include"]))
+    folders = {
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for root in ("symnas", "symnas/grammar", "symnas/spaces", "symnas/algorithms")
+        for file in (ROOT / root).rglob("*.py")
+    }
+    assert folders == packaged == set(PACKAGES)
+
+
+@CHECKOUT
+@pytest.mark.parametrize("name", ["algorithms", "grammar", "spaces"])
+def test_the_folders_at_the_root_are_packages(name: str) -> None:
+    assert (ROOT / "symnas" / name).resolve() == ROOT / name
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_has_its_modules(package: str) -> None:
     installed = Path(importlib.import_module(package).__path__[0])
-    checkout = ROOT / FOLDERS[package]
+    checkout = ROOT.joinpath(*package.split("."))
     assert (installed / "__init__.py").is_file()
     if checkout.is_dir():
         assert installed.resolve() == checkout.resolve()

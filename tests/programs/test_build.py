@@ -257,9 +257,7 @@ def test_while_counts_turns_and_must_end():
         return n
 
     assert run(endless, {"step": 1})[0] == 7
-    with pytest.raises(
-        ProgramError, match=r"test_build.py:\d+: a loop that depends on choices must end"
-    ):
+    with pytest.raises(ProgramError, match=r"test_build.py:\d+: a loop that depends on choices must end"):
         run(endless)
 
 
