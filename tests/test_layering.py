@@ -183,7 +183,7 @@ def upward(name: str, others: Iterable[str]) -> list[str]:
 
 EDGES = graph(MODULES)
 # What is left of the old house, to be emptied.
-KNOWN_CIRCLES = 15
+KNOWN_CIRCLES = 12
 KNOWN_UPWARD = {"symnas.tree.decision"}
 
 

@@ -1,8 +1,9 @@
 """Scoring children under shared weights: policies, runs, rank correlation.
 
 To read in this order: `policies` (which paths a step trains), `schedules` (policies that change as training
-goes on), `estimator` (what users describe), `run` (one training of a supernet), `checks` (what can go
-wrong, told early), `rank_correlation` (what the scores are worth).
+goes on), `policy_registry` (both by name), `settings` and `estimator` (what users describe), `run` (one
+training of a supernet), `checks` (what can go wrong, told early), `rank_correlation` (what the scores are
+worth).
 
 Laws, in `tests/oneshot`: a killed run goes on bit for bit; the paths of a policy are those of its paper.
 """

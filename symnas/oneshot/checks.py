@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from symnas.errors import EvaluatorError
 from symnas.training.data import Example, Inputs, few
-from symnas.training.loop import forward
+from symnas.training.loop import Recipe, forward
 from symnas.tree.covering import covering
 
 if TYPE_CHECKING:
     from symnas.supernet.supernet import Supernet
-    from symnas.training.task import Task
     from symnas.tree.choices import Point, Value
     from symnas.tree.decision import Decision
 
@@ -27,7 +26,7 @@ OTHERS = 8
 """How many other values of a point are tried when the one to blame is sought."""
 
 
-def check_children(net: Supernet, task: Task, batch: Example) -> None:
+def check_children(net: Supernet, task: Recipe, batch: Example) -> None:
     """Call children that together meet every candidate, so that those that cannot be trained are told first.
 
     Args:
@@ -69,7 +68,7 @@ def check_children(net: Supernet, task: Task, batch: Example) -> None:
 
 
 def explain_loss(
-    net: Supernet, decision: Decision, inputs: Inputs, task: Task, targets: Tensor
+    net: Supernet, decision: Decision, inputs: Inputs, task: Recipe, targets: Tensor
 ) -> EvaluatorError:
     """Return an error that says where a loss that is not finite comes from.
 
@@ -129,7 +128,7 @@ def _others(point: Point, value: Value) -> Iterator[Value]:
 
 
 def _shape(
-    net: Supernet, decision: Decision, inputs: Inputs, targets: Tensor, task: Task
+    net: Supernet, decision: Decision, inputs: Inputs, targets: Tensor, task: Recipe
 ) -> tuple[int, ...] | str:
     """Return the shape of a child's outputs without the batch, or what it fails with."""
     try:

@@ -17,11 +17,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from symnas._content import describe
-from symnas.errors import EvaluatorError, nearest
-from symnas.oneshot.policies import Policy, Proposed, policy_of, whole
+from symnas.errors import EvaluatorError
+from symnas.oneshot.policies import Policy
+from symnas.oneshot.policy_registry import policy_of
+from symnas.oneshot.settings import OneShotSettings, Score
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
@@ -30,12 +32,8 @@ if TYPE_CHECKING:
     from symnas.supernet.supernet import Supernet
     from symnas.training.task import Task
 
-SCORES = ("split", "batch")
-FINAL_TRIALS = 100
-"""Trials after the last turn of training, where the number of trials is not given."""
 
-
-class SharedWeights:
+class SharedWeights(OneShotSettings):
     """An estimator that scores a decision under shared weights, for any algorithm that asks for outcomes.
 
     Without `alternate`, the weights are trained for the whole length of the task by a policy (single-path
@@ -50,7 +48,7 @@ class SharedWeights:
         task: how children are trained and scored.
         policy: which children a training step takes: `"uniform"`, `"fair"`, `"sandwich"`, `"progressive"`,
             `"delayed"`, `"sorted"`, `"mcts"`, `"proposed"` (those that the algorithm would propose), or a
-            `symnas.oneshot.policies.Policy`. By default uniform, and proposed where training alternates.
+            `symnas.oneshot.Policy`. By default uniform, and proposed where training alternates.
         options: of a policy given by name.
         alternate: how many trials are scored between two turns of training; None trains first.
         turn: length of a turn, in epochs, or in steps where the task's length is in steps.
@@ -75,73 +73,28 @@ class SharedWeights:
         options: Mapping[str, Any] | None = None,
         alternate: int | None = None,
         turn: int = 1,
-        score: Literal["split", "batch"] = "split",
+        score: Score = "split",
         recalibrate: int = 20,
         distill: Callable[[Any, Any], Any] | None = None,
         checkpoint: int = 1,
         supernet: Supernet | None = None,
     ) -> None:
-        if not callable(getattr(task, "fit", None)) or not hasattr(task, "fidelities"):
-            raise EvaluatorError(
-                "shared weights are trained by a symnas.Task, which has the data, the loss and the "
-                f"optimiser; got {task!r}"
-            )
-        if alternate is not None:
-            whole("alternate", alternate, 1)
-        whole("turn", turn, 1)
-        whole("recalibrate", recalibrate, 0)
-        whole("checkpoint", checkpoint, 1)
-        if score not in SCORES:
-            raise EvaluatorError(
-                f"a child is scored on the 'split' or on a 'batch'; got {score!r}"
-                f"{nearest(str(score), SCORES)}"
-            )
-        self.task = task
-        self.policy = policy_of(policy or ("uniform" if alternate is None else "proposed"), options)
-        self.alternate, self.turn, self.score = alternate, turn, score
-        self.recalibrate, self.distill, self.checkpoint = recalibrate, distill, checkpoint
-        self.supernet = supernet
-        self._check()
-
-    def _check(self) -> None:
-        if self.alternate is None and isinstance(self.policy, Proposed):
-            raise EvaluatorError(
-                "policy 'proposed' trains what the algorithm proposes, which it learns from trials: let "
-                "training and trials alternate, as alternate=300"
-            )
-        if self.alternate is None and self.score == "batch":
-            raise EvaluatorError(
-                "score='batch' is for turns of training with cheap trials between them (alternate=…); "
-                "weights that are trained first are scored on the split"
-            )
-        if self.supernet is not None and self.alternate is not None:
-            raise EvaluatorError(
-                "weights that are given are scored as they are, so there is nothing to alternate with: leave "
-                "supernet or alternate out"
-            )
+        super().__init__(
+            task=task,
+            policy=policy_of(policy or ("uniform" if alternate is None else "proposed"), options),
+            alternate=alternate,
+            turn=turn,
+            score=score,
+            recalibrate=recalibrate,
+            distill=distill,
+            checkpoint=checkpoint,
+            supernet=supernet,
+        )
 
     @property
     def objectives(self) -> Mapping[str, str]:
         """What is optimised: the task's."""
         return self.task.objectives
-
-    @property
-    def length(self) -> int:
-        """How long the weights are trained, in epochs or steps."""
-        return 0 if self.supernet is not None else self.task.fidelities[1]
-
-    @property
-    def trials(self) -> int | None:
-        """How many trials a search takes by itself: those between the turns, and some at the end."""
-        if self.alternate is None:
-            return None
-        return (-(-self.length // self.turn) - 1) * self.alternate + FINAL_TRIALS
-
-    def goal(self, number: int) -> int:
-        """Return how long the weights have been trained when trial `number` is scored."""
-        if self.alternate is None:
-            return self.length
-        return min(self.length, (number // self.alternate + 1) * self.turn)
 
     def open(
         self,

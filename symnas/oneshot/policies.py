@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from symnas.constraints.checking import is_feasible, sample
-from symnas.errors import EvaluatorError, nearest
+from symnas.errors import EvaluatorError
 from symnas.tree.batch import Batch
 from symnas.tree.choices import IntRange, OneOf, Point
 from symnas.tree.decision import Decision
@@ -336,7 +336,7 @@ def drawn_within(
     )
 
 
-# -------------------------------------------------------------------- options and names
+# -------------------------------------------------------------------- options
 
 
 def whole(name: str, value: object, low: int) -> None:
@@ -349,40 +349,3 @@ def share(name: str, value: object) -> None:
     """Refuse what is not a number between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise EvaluatorError(f"{name} is a number between 0 and 1; got {value!r}")
-
-
-def policy_of(policy: str | Policy, options: Mapping[str, Any] | None = None) -> Policy:
-    """Return the policy that a name and options mean.
-
-    Raises:
-        EvaluatorError: there is no such name or option.
-    """
-    from symnas.oneshot.schedules import Guided, Progressive
-
-    if isinstance(policy, Policy):
-        if options:
-            raise EvaluatorError("options belong to a policy given by name; this one is made already")
-        return policy
-    classes: dict[str, type[Policy]] = {
-        "delayed": Delayed,
-        "fair": Fair,
-        "mcts": Guided,
-        "progressive": Progressive,
-        "proposed": Proposed,
-        "sandwich": Sandwich,
-        "sorted": Sorted,
-        "uniform": Uniform,
-    }
-    if policy not in classes:
-        raise EvaluatorError(
-            f"a policy is one of {', '.join(map(repr, classes))}, or a symnas.oneshot.policies.Policy; got "
-            f"{policy!r}{nearest(str(policy), classes)}"
-        )
-    known = {name for name in getattr(classes[policy], "__dataclass_fields__", {}) if name[0] != "_"}
-    for option in options or {}:
-        if option not in known:
-            raise EvaluatorError(
-                f"policy {policy!r} has no option {option!r}{nearest(option, known)}; its options are "
-                f"{', '.join(sorted(known)) or 'none'}"
-            )
-    return classes[policy](**(options or {}))

@@ -15,6 +15,7 @@ from symnas.errors import EvaluatorError
 from symnas.oneshot.checks import check_children, explain_loss
 from symnas.oneshot.policies import Path as Way
 from symnas.oneshot.policies import Policy
+from symnas.oneshot.settings import OneShotSettings
 from symnas.supernet.calibration import recalibrate
 from symnas.supernet.optimizer import SliceOptimizer
 from symnas.supernet.supernet import Supernet
@@ -26,7 +27,6 @@ from symnas.tree.decision import Decision
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
     from symnas.frontend.protocols import ProgramView
-    from symnas.oneshot.estimator import SharedWeights
 
 STEPS_APART = 100
 
@@ -35,7 +35,7 @@ class SharedTraining(Training):
     """A supernet in training: every step trains the paths that a policy draws, and updates once.
 
     Args:
-        shared: how.
+        settings: how.
         net: what.
         policy: ready for the supernet's program.
         seed: seed of everything random.
@@ -46,13 +46,13 @@ class SharedTraining(Training):
     optimizer: SliceOptimizer
 
     def __init__(
-        self, shared: SharedWeights, net: Supernet, policy: Policy, seed: int, device: torch.device
+        self, settings: OneShotSettings, net: Supernet, policy: Policy, seed: int, device: torch.device
     ) -> None:
         self.policy, self.seed = policy, seed
-        self.distill: Callable[[Any, Any], Any] = shared.distill or soft_cross_entropy
+        self.distill: Callable[[Any, Any], Any] = settings.distill or soft_cross_entropy
         self.teacher: nn.Module | None = None
         self._live: Iterator[tuple[Inputs, Tensor]] | None = None
-        super().__init__(shared.task, net, seed, device)
+        super().__init__(settings.task, net, seed, device)
 
     def _optimizer(self, parameters: list[nn.Parameter]) -> SliceOptimizer:  # noqa: ARG002
         return self.child.optimizer(self.task.optimizer)
@@ -141,7 +141,7 @@ class SharedRun:
     """Shared weights of one study: the evaluator that its trials call; made by `SharedWeights.open`.
 
     Args:
-        shared: the settings.
+        settings: how weights are trained and children scored.
         program: whose children.
         algorithm: what searches, if anything does.
         seed: seed of everything random.
@@ -151,30 +151,30 @@ class SharedRun:
 
     def __init__(
         self,
-        shared: SharedWeights,
+        settings: OneShotSettings,
         program: ProgramView,
         algorithm: Algorithm | None,
         seed: int,
         folder: Path | None,
         trials: int,
     ) -> None:
-        task = shared.task
-        self.shared, self.task, self.seed, self.folder = shared, task, seed, folder
+        task = settings.task
+        self.settings, self.task, self.seed, self.folder = settings, task, seed, folder
         self.device = task._place()
         self.training: SharedTraining | None = None
         self._valid, self._train = task._batches("valid"), task._batches("train")
         self._calibration: list[Inputs] = []
         self._saved = 0
-        if shared.supernet is not None:
-            self.supernet = shared.supernet.to(self.device)
+        if settings.supernet is not None:
+            self.supernet = settings.supernet.to(self.device)
             return
         self.supernet = Supernet(program, device=self.device, seed=seed)
         with RandomStream(seed, self.device):
             check_children(self.supernet, task, next(iter(self._train.read(None, self.device))))
-        policy = shared.policy.begun(program, algorithm)
-        self.training = SharedTraining(shared, self.supernet, policy, seed, self.device)
+        policy = settings.policy.begun(program, algorithm)
+        self.training = SharedTraining(settings, self.supernet, policy, seed, self.device)
         if folder is not None and folder.is_dir():
-            self.training.resume(folder, shared.goal(max(trials - 1, 0)))
+            self.training.resume(folder, settings.goal(max(trials - 1, 0)))
             self._saved = self.training.reached
 
     def __call__(self, decision: Decision, trial: Any) -> dict[str, float]:
@@ -185,9 +185,9 @@ class SharedRun:
             trial: the running trial.
         """
         self.replay(trial.number)
-        if self.shared.alternate is not None:
+        if self.settings.alternate is not None:
             trial.fidelity = self.reached
-        cheap = self.shared.score == "batch" and self.reached < self.shared.length
+        cheap = self.settings.score == "batch" and self.reached < self.settings.length
         return self.score(decision, batch=trial.seed if cheap else None)
 
     @property
@@ -197,7 +197,7 @@ class SharedRun:
 
     def replay(self, number: int) -> None:
         """Train as far as trial `number` asks, if that was not done."""
-        self.train(self.shared.goal(number))
+        self.train(self.settings.goal(number))
 
     def train(self, goal: int) -> None:
         """Train until the weights have been trained for so long, and save on the way.
@@ -211,11 +211,11 @@ class SharedRun:
         run = self.training
         if run is None:
             return
-        apart = self.shared.checkpoint * (1 if self.task.steps is None else STEPS_APART)
+        apart = self.settings.checkpoint * (1 if self.task.steps is None else STEPS_APART)
         while run.reached < goal:
             with run.random:
                 mean = self._turn(run, min(goal, self._saved + apart))
-            due = run.reached - self._saved >= apart or run.reached >= self.shared.length
+            due = run.reached - self._saved >= apart or run.reached >= self.settings.length
             if self.folder is not None and due:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 run.pause(self.folder, {"train_loss": mean})
@@ -245,7 +245,7 @@ class SharedRun:
         self.supernet.eval()
         with RandomStream(self.seed, self.device), self.supernet.child(decision) as child:
             batches = self._valid if batch is None else self._one(batch)
-            layers = normalisers(child) if self.shared.recalibrate else []
+            layers = normalisers(child) if self.settings.recalibrate else []
             with kept(layers):
                 if layers:
                     inputs = (
@@ -266,7 +266,7 @@ class SharedRun:
             order = torch.Generator().manual_seed(self.seed)
             for inputs, _ in self._train.read(order, self.device):
                 self._calibration.append(inputs)
-                if len(self._calibration) == self.shared.recalibrate:
+                if len(self._calibration) == self.settings.recalibrate:
                     break
         return self._calibration
 

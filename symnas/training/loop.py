@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from symnas.errors import BuildError, EvaluatorError
-from symnas.training.data import Inputs
+from symnas.training.data import Batches, Inputs
 from symnas.training.random_state import RandomStream
 
-if TYPE_CHECKING:
-    from symnas.training.task import Task
-
 FILE = "training.pt"
+
+
+class Recipe(Protocol):
+    """What a training asks of a task: how a child learns, from what, and for how long."""
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Any]:
+        """`(outputs, targets) -> scalar tensor`, a mean over the batch."""
+
+    @property
+    def optimizer(self) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+        """Makes the optimiser out of trainable parameters."""
+
+    @property
+    def schedule(self) -> Callable[[Optimizer, int], LRScheduler] | None:
+        """Makes a learning-rate schedule out of the optimiser and the number of steps."""
+
+    @property
+    def clip(self) -> float | None:
+        """The largest norm of the gradient."""
+
+    @property
+    def epochs(self) -> int | None:
+        """The length in passes over the training data, unless it is in steps."""
+
+    @property
+    def steps(self) -> int | None:
+        """The length in optimiser steps."""
+
+    def _batches(self, split: str) -> Batches:
+        """Return one split of the data."""
 
 
 class Training:
@@ -30,7 +60,7 @@ class Training:
         device: where.
     """
 
-    def __init__(self, task: Task, child: nn.Module, seed: int, device: torch.device) -> None:
+    def __init__(self, task: Recipe, child: nn.Module, seed: int, device: torch.device) -> None:
         if not isinstance(child, nn.Module):
             raise EvaluatorError(f"a task trains a torch.nn.Module; the program built {type(child).__name__}")
         self.task, self.child, self.device = task, child, device
@@ -114,7 +144,7 @@ class Training:
         self._take(state)
         return dict(state["metrics"])
 
-    def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    def _optimizer(self, parameters: list[nn.Parameter]) -> Optimizer:
         return self.task.optimizer(parameters)
 
     def _state(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 import symnas
 from symnas.errors import EvaluatorError
-from symnas.oneshot.policies import Delayed, Fair, Path, Policy, Sandwich, Sorted, Uniform, policy_of, scaled
+from symnas.oneshot.policies import Delayed, Fair, Path, Policy, Sandwich, Sorted, Uniform, scaled
+from symnas.oneshot.policy_registry import policy_of
 from symnas.oneshot.run import SharedTraining, soft_cross_entropy
 from symnas.oneshot.schedules import Guided, Progressive
 from symnas.supernet.supernet import Supernet
