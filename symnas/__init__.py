@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symnas.frontend.choice_calls import oneof as oneof
     from symnas.frontend.choice_calls import permutate as permutate
     from symnas.oneshot.estimator import SharedWeights as SharedWeights
-    from symnas.oneshot.rank_correlation import rank_correlation as rank_correlation
+    from symnas.oneshot.ranking import rank_correlation as rank_correlation
     from symnas.programs.program import Program as Program
     from symnas.programs.program import program as program
     from symnas.study.search import search as search
@@ -78,7 +78,7 @@ _HOMES = {
     "permutate": "frontend.choice_calls",
     "product": "tree.space",
     "program": "programs.program",
-    "rank_correlation": "oneshot.rank_correlation",
+    "rank_correlation": "oneshot.ranking",
     "search": "study.search",
     "studies": "study.study",
 }

@@ -218,7 +218,7 @@ def _costs(
     build: Callable[[], object], met: Met, needed: set[str], inputs: Inputs | None
 ) -> dict[str, int | None]:
     """Count what the clauses speak of: nothing, parameters alone, or all that a run can tell."""
-    from symnas.cost.profile import count_parameters, on_meta, profile
+    from symnas.cost.profiling import count_parameters, on_meta, profile
 
     if not needed:
         on_meta(build)

@@ -18,7 +18,7 @@ from typing import Any
 from symnas.errors import RequirementError, nearest
 
 COSTS = ("params", "flops", "memory")
-"""Names that stand for what a model costs (`symnas.cost.profile`): elements, FLOPs, bytes."""
+"""Names that stand for what a model costs (`symnas.cost.profiling`): elements, FLOPs, bytes."""
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (abs, all, any, float, int, len, max, min, round, sum)

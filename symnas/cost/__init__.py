@@ -1,6 +1,6 @@
 """Parameters, FLOPs and activation memory of a module, counted on `meta`, where nothing is computed.
 
-`flops` counts operators; `profile` runs a module, counts what is alive and sums up.
+`flops` counts operators; `profiling` runs a module, counts what is alive and sums up.
 
 Laws, in `tests/cost`: the counts of known networks, and agreement with the module's own parameters.
 """
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from symnas._lazy import lazy
 
 if TYPE_CHECKING:
-    from symnas.cost.profile import ModuleProfile as ModuleProfile
-    from symnas.cost.profile import Profile as Profile
-    from symnas.cost.profile import profile as profile
+    from symnas.cost.profiling import ModuleProfile as ModuleProfile
+    from symnas.cost.profiling import Profile as Profile
+    from symnas.cost.profiling import profile as profile
 
 _HOMES = {
-    "ModuleProfile": "profile",
-    "Profile": "profile",
-    "profile": "profile",
+    "ModuleProfile": "profiling",
+    "Profile": "profiling",
+    "profile": "profiling",
 }
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 To read in this order: `policies` (which paths a step trains), `schedules` (policies that change as training
 goes on), `policy_registry` (both by name), `settings` and `estimator` (what users describe), `run` (one
-training of a supernet), `checks` (what can go wrong, told early), `rank_correlation` (what the scores are
+training of a supernet), `checks` (what can go wrong, told early), `ranking` (what the scores are
 worth).
 
 Laws, in `tests/oneshot`: a killed run goes on bit for bit; the paths of a policy are those of its paper.
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from symnas.oneshot.policies import Sandwich as Sandwich
     from symnas.oneshot.policies import Sorted as Sorted
     from symnas.oneshot.policies import Uniform as Uniform
-    from symnas.oneshot.rank_correlation import RankCorrelation as RankCorrelation
-    from symnas.oneshot.rank_correlation import kendall_tau as kendall_tau
-    from symnas.oneshot.rank_correlation import rank_correlation as rank_correlation
+    from symnas.oneshot.ranking import RankCorrelation as RankCorrelation
+    from symnas.oneshot.ranking import kendall_tau as kendall_tau
+    from symnas.oneshot.ranking import rank_correlation as rank_correlation
     from symnas.oneshot.schedules import Guided as Guided
     from symnas.oneshot.schedules import Progressive as Progressive
 
@@ -38,13 +38,13 @@ _HOMES = {
     "Policy": "policies",
     "Progressive": "schedules",
     "Proposed": "policies",
-    "RankCorrelation": "rank_correlation",
+    "RankCorrelation": "ranking",
     "Sandwich": "policies",
     "SharedWeights": "estimator",
     "Sorted": "policies",
     "Uniform": "policies",
-    "kendall_tau": "rank_correlation",
-    "rank_correlation": "rank_correlation",
+    "kendall_tau": "ranking",
+    "rank_correlation": "ranking",
 }
 
 __all__ = [

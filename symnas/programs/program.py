@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import fx
 
     from symnas.constraints.clauses import Clause
-    from symnas.cost.profile import Profile
+    from symnas.cost.profiling import Profile
     from symnas.relaxed.network import Relaxed
     from symnas.supernet.supernet import Supernet
 
@@ -290,7 +290,7 @@ class Program:
             decision: as for `build`.
             inputs: example inputs; the program's own by default, parameters alone where there are none.
         """
-        from symnas.cost.profile import profile
+        from symnas.cost.profiling import profile
 
         chosen = self.decision(decision)
         if not inputs and self.inputs is None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from symnas.cost.profile import count_parameters, profile
+from symnas.cost.profiling import count_parameters, profile
 from symnas.errors import BuildError
 
 torch.set_num_threads(1)

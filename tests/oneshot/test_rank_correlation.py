@@ -14,7 +14,7 @@ from shared import make_task, net, ops
 import symnas
 from symnas.errors import EvaluatorError
 from symnas.oneshot.estimator import SharedWeights
-from symnas.oneshot.rank_correlation import kendall_tau
+from symnas.oneshot.ranking import kendall_tau
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(-3, 3)), min_size=2, max_size=30))

@@ -16,7 +16,7 @@ from small_spaces import SPACES, feed_of, small
 from torch.nn import functional
 
 import symnas
-from symnas.cost.profile import profile
+from symnas.cost.profiling import profile
 from symnas.spaces import darts, enas_macro, enas_micro, nasnet, recurrent
 
 CIFAR, MOBILE, LARGE = (1, 3, 32, 32), (1, 3, 224, 224), (1, 3, 331, 331)

@@ -22,7 +22,7 @@ import symnas
 import symnas.spaces
 from symnas import Program
 from symnas.cli.app import main
-from symnas.cost.profile import profile
+from symnas.cost.profiling import profile
 from symnas.supernet.supernet import Supernet
 
 FOLDER = Path(symnas.spaces.__path__[0])
