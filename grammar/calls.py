@@ -20,15 +20,14 @@ from dataclasses import replace
 from typing import Any
 
 from symnas.errors import AnnotationError, Location, nearest
-from symnas.grammar.attachment import candidates as labels
 from symnas.grammar.attachment import verdicts
+from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.attachment.attach import in_comprehension
 from symnas.grammar.attachment.matching import fit, items_of
 from symnas.grammar.attachment.roots import Root
 from symnas.grammar.attachment.scopes import imported_names, resolve
-from symnas.grammar.mistakes import catalogue
-from symnas.grammar.model import (
-    Annotation,
+from symnas.grammar.domains import labels
+from symnas.grammar.domains.model import (
     Candidate,
     Choices,
     Default,
@@ -38,9 +37,10 @@ from symnas.grammar.model import (
     OneOfDomain,
     OrderDomain,
     SubsetDomain,
+    format_domain,
 )
-from symnas.grammar.printer import format_domain
-from symnas.grammar.text.ranges import read_count, read_range
+from symnas.grammar.domains.ranges import read_count, read_range
+from symnas.grammar.mistakes import catalogue
 
 _FORMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "oneof": (("candidates",), ("default", "weights", "name", "shared")),

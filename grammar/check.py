@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from symnas.errors import AnnotationError, Location
+from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.attachment.roots import Root, list_roots
-from symnas.grammar.model import (
-    Annotation,
+from symnas.grammar.domains.model import (
     Default,
     Domain,
     DynamicDomain,
     OneOfDomain,
     OrderDomain,
     SubsetDomain,
+    format_domain,
 )
 from symnas.grammar.module import parse_module
-from symnas.grammar.printer import format_domain
 
 
 @dataclass(frozen=True)

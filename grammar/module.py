@@ -8,17 +8,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symnas.errors import AnnotationError, Location
+from symnas.grammar.attachment.annotation import Annotation, Requirement
 from symnas.grammar.attachment.attach import Line, attach
 from symnas.grammar.attachment.naming import Parameters
 from symnas.grammar.attachment.roots import Root, list_roots
 from symnas.grammar.attachment.signatures import signatures_of
 from symnas.grammar.calls import find_calls
 from symnas.grammar.mistakes import catalogue
-from symnas.grammar.model import Annotation, ParsedModule, Requirement
 from symnas.grammar.text.annotation import read
 from symnas.grammar.text.comments import Comment, LogicalLine, find_comments
 from symnas.grammar.text.parse_python import parse_module_text
 from symnas.grammar.text.passage import lines_of
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedModule:
+    """Everything that was read in one source.
+
+    Args:
+        tree: the module's syntax tree, line numbers shifted by `first_line`; empty where Python itself cannot
+            read it.
+        annotations: in the order of the nodes they describe.
+        requirements: comments of `require` clauses alone.
+        errors: every mistake, in the order of the text.
+        warnings: comments that look like a misspelt `# search:`.
+    """
+
+    tree: ast.Module
+    annotations: tuple[Annotation, ...]
+    errors: tuple[AnnotationError, ...]
+    requirements: tuple[Requirement, ...] = ()
+    warnings: tuple[AnnotationError, ...] = ()
 
 
 def parse_module(

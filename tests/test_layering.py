@@ -183,7 +183,8 @@ def upward(name: str, others: Iterable[str]) -> list[str]:
 
 EDGES = graph(MODULES)
 # What is left of the old house, to be emptied.
-KNOWN_CIRCLES = 12
+KNOWN_CIRCLES = 11
+KNOWN_PACKAGE_CIRCLES = [["symnas", "symnas.tree"], ["symnas.study", "symnas.study.workers"]]
 KNOWN_UPWARD = {"symnas.tree.decision"}
 
 
@@ -194,6 +195,10 @@ def test_every_package_has_a_layer() -> None:
 
 def test_no_circle_among_modules() -> None:
     assert len(circles(EDGES)) <= KNOWN_CIRCLES
+
+
+def test_no_circle_among_packages() -> None:
+    assert [group for group in circles(packages(EDGES, FACADES)) if group not in KNOWN_PACKAGE_CIRCLES] == []
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -219,8 +224,10 @@ def test_a_planted_circle_is_seen(text: str) -> None:
 
 @pytest.mark.parametrize("text", PLANTED.values(), ids=PLANTED)
 def test_a_planted_circle_of_packages_is_seen(text: str) -> None:
-    planted = graph({**MODULES, "symnas._lazy": ast.parse(text.replace("tree.space", "tree.point"))})
-    assert any("symnas" in group for group in circles(packages(planted, FACADES)))
+    lower = "symnas.grammar.mistakes.mistake"
+    text = text.replace("symnas.tree", "symnas.grammar").replace("space", "module")
+    planted = circles(packages(graph({**MODULES, lower: ast.parse(text)}), FACADES))
+    assert any({"symnas.grammar", "symnas.grammar.mistakes"} <= set(group) for group in planted)
 
 
 @pytest.mark.parametrize("text", PLANTED.values(), ids=PLANTED)

@@ -1,8 +1,9 @@
 """What an annotation describes: finding the expression of its line.
 
-To read in this order: `finding` (the statement of a comment), `roots` (the expressions of a statement),
-`matching` (which of them is a candidate), `attach` (the two together), `candidates`, `signatures`,
-`scopes`, `naming`, `verdicts`.
+To read in this order: `annotation` (the result), `roots` (the expressions of a statement), `matching`
+(whether one is a value of the domain), `finding` (which of them are), `naming` and `signatures` (what their
+values are called), `scopes` (imports), `attach` (the rule that chooses), `verdicts` (what it says if none
+fits).
 
 Laws, in `tests/grammar/attachment`: formatters do not move an annotation to another expression.
 """

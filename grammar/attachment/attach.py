@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 from symnas.errors import AnnotationError, nearest
 from symnas.grammar.attachment import verdicts
+from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.attachment.finding import Findings, Match, is_range, search, turns_of
 from symnas.grammar.attachment.matching import Fit, fit
 from symnas.grammar.attachment.naming import Named, Parameters, named_values
 from symnas.grammar.attachment.roots import Root
+from symnas.grammar.domains.model import Domain, RangeDomain, TieDomain
 from symnas.grammar.mistakes import catalogue
-from symnas.grammar.model import Annotation, AnnotationText, Domain, RangeDomain, TieDomain
+from symnas.grammar.text.annotation import AnnotationText
 from symnas.grammar.text.comments import Comment
 
 

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from symnas.grammar.attachment.candidates import literal_of
 from symnas.grammar.attachment.matching import Fit, fit
 from symnas.grammar.attachment.roots import Root
-from symnas.grammar.model import Domain, RangeDomain
+from symnas.grammar.domains.labels import literal_of
+from symnas.grammar.domains.model import Domain, RangeDomain
 
 _ARITHMETIC = (ast.USub, ast.UAdd, ast.Invert)
 

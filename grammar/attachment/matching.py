@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from symnas.grammar.attachment.candidates import literal_of
-from symnas.grammar.model import (
+from symnas.grammar.domains.labels import literal_of
+from symnas.grammar.domains.model import (
     Candidate,
     Default,
     Domain,

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from symnas.grammar.model import Role
+from symnas.grammar.attachment.annotation import Role
 
 _DATACLASS = {"dataclass", "define", "frozen", "mutable", "attrs", "pydantic_dataclass"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Callable, Sequence
 
 from symnas.errors import AnnotationError
-from symnas.grammar.attachment.candidates import literal_of
-from symnas.grammar.model import (
+from symnas.grammar.domains.labels import literal_of
+from symnas.grammar.domains.model import (
     Candidate,
     Default,
     Domain,
@@ -16,8 +16,8 @@ from symnas.grammar.model import (
     OrderDomain,
     RangeDomain,
     SubsetDomain,
+    format_domain,
 )
-from symnas.grammar.printer import format_domain
 
 Fail = Callable[..., AnnotationError]
 _DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Lambda)

@@ -6,6 +6,7 @@ import ast
 import keyword
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,10 +15,8 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from symnas.errors import AnnotationError, nearest
-from symnas.grammar.attachment import candidates
-from symnas.grammar.mistakes import catalogue
-from symnas.grammar.model import (
-    AnnotationText,
+from symnas.grammar.domains import labels
+from symnas.grammar.domains.model import (
     Candidate,
     Domain,
     Nested,
@@ -26,13 +25,34 @@ from symnas.grammar.model import (
     RangeDomain,
     SubsetDomain,
     TieDomain,
+    format_domain,
 )
+from symnas.grammar.domains.ranges import read_count, read_range
+from symnas.grammar.mistakes import catalogue
 from symnas.grammar.text.parse_python import parse_expression
 from symnas.grammar.text.passage import Passage, relocate
-from symnas.grammar.text.ranges import read_count, read_range
 
 _CLAUSES = ("as", "require", "shared", "with repeats", "ordered")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class AnnotationText:
+    """One annotation text, read but not attached to any code.
+
+    Args:
+        domain: None where the text is only `require` clauses.
+        target: NAME of `NAME in DOMAIN`.
+        name: NAME of `as NAME`.
+        shared: whether the word `shared` was there.
+        requires: expressions of the `require` clauses, as written.
+    """
+
+    domain: Domain | None
+    target: str | None = None
+    name: str | None = None
+    shared: bool = False
+    requires: tuple[str, ...] = ()
 
 
 @cache
@@ -57,6 +77,20 @@ def parse_annotation(
     """
     passage = Passage.of(text, file).shifted(line, column)
     return read(passage)
+
+
+def format_annotation(annotation: AnnotationText) -> str:
+    """Return an annotation's text, without the words `# search:`."""
+    parts = [] if annotation.target is None else [annotation.target, "in"]
+    if annotation.domain is not None:
+        parts.append(format_domain(annotation.domain))
+    if annotation.name is not None:
+        parts += ["as", annotation.name]
+    if annotation.shared:
+        parts.append("shared")
+    for condition in annotation.requires:
+        parts += ["require", condition]
+    return " ".join(parts)
 
 
 def read(passage: Passage) -> AnnotationText:
@@ -229,9 +263,7 @@ class _Reader:
             raise self.fail("some-priors", missing, given=f"`{one_line(self.slice(missing))}`")
         if all(with_prior) and not sum(candidate.weight or 0 for candidate in found):
             raise self.fail("zero-priors", part)
-        return candidates.labelled(
-            found, lambda index, code, given: self.fail(code, entries[index], given=given)
-        )
+        return labels.labelled(found, lambda index, code, given: self.fail(code, entries[index], given=given))
 
     def candidate(self, entry: Tree[Token]) -> Candidate:
         soups = [child for child in _trees(entry.children) if child.data == "soup"]
@@ -273,7 +305,7 @@ class _Reader:
         for part in parts:
             node = places[span(part)[0] - start]
             domain = self.range(part) if isinstance(part, Token) else self.domain(part)
-            nested.append(Nested(node, domain, candidates.first_default(domain)))
+            nested.append(Nested(node, domain, labels.first_default(domain)))
         return expr, tuple(nested)
 
     def python(self, text: str, soup: Tree[Token]) -> ast.expr:

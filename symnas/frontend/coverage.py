@@ -21,8 +21,8 @@ from symnas.frontend.operations import Missing
 from symnas.frontend.reachability import Reach, Source, evaluated
 from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import functions_of, source_of
-from symnas.grammar.model import Annotation, ParsedModule
-from symnas.grammar.module import parse_module
+from symnas.grammar.attachment.annotation import Annotation
+from symnas.grammar.module import ParsedModule, parse_module
 
 Transform = Callable[[Function, Any], Any]
 """A second pass over an instrumented tree, before it is compiled."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from symnas.errors import Location, ProgramError, SpaceError
-from symnas.grammar import model as grammar
+from symnas.grammar.attachment.annotation import Annotation, Role
+from symnas.grammar.domains import model as grammar
 from symnas.tree import choices
 
 Label: TypeAlias = str | int | float | bool | None
@@ -168,7 +169,7 @@ class Site:
     spec: Spec | None
     """None where candidates or bounds are known only at run time (`oneof(KERNELS)`)."""
     node: ast.expr
-    role: grammar.Role
+    role: Role
     location: Location
     choices: tuple[Choice, ...] = ()
     dynamic: grammar.DynamicDomain | None = None
@@ -183,7 +184,7 @@ class Site:
     parent: Site | None = None
     branch: int = -1
     definition: bool = False
-    annotation: grammar.Annotation | None = None
+    annotation: Annotation | None = None
 
     @property
     def origin(self) -> str:
@@ -228,7 +229,7 @@ class CallSite:
     reaching: bool = True
 
 
-def site_of(annotation: grammar.Annotation) -> Site:
+def site_of(annotation: Annotation) -> Site:
     """Return the site of an annotation and those nested in it; the walk fills their places in."""
     known = annotation.default is not None
     default = annotation.default
@@ -249,7 +250,7 @@ def site_of(annotation: grammar.Annotation) -> Site:
 def _site(
     domain: grammar.Domain,
     node: ast.expr,
-    role: grammar.Role,
+    role: Role,
     location: Location,
     default: grammar.Default,
     known: bool,

@@ -16,7 +16,7 @@ from symnas.frontend import execution
 from symnas.frontend.coverage import Coverage
 from symnas.frontend.protocols import ProgramLike
 from symnas.frontend.sources import as_module, file_of, load, unwrap
-from symnas.grammar.model import Annotation
+from symnas.grammar.attachment.annotation import Annotation
 from symnas.programs.references import Reference, reference_of
 from symnas.tree.choices import Value
 from symnas.tree.decision import Decision

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from symnas.errors import AnnotationError
-from symnas.grammar.model import Number, RangeDomain
+from symnas.grammar.domains.model import Number, RangeDomain
 
 _RANGE = re.compile(
     r"(?P<log>log\s+)?(?P<low>\S+?)\s*\.\.\s*(?P<high>[^\sx]+)(?:\s*(?P<word>step|x)\s*(?P<by>\S+))?", re.S

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from symnas.errors import AnnotationError
-from symnas.grammar.model import (
+from symnas.grammar.domains.model import (
     Candidate,
     Default,
     Domain,

@@ -1,4 +1,4 @@
-"""What reading an annotated source yields: domains, candidates, annotations. Plain frozen data.
+"""The kinds of domains and their candidates, and how they are printed: plain frozen data.
 
 Equality of domains and candidates is by meaning (texts, labels, numbers); syntax-tree nodes are carried along
 but never compared, so that the two spellings and a printed and re-read domain compare equal.
@@ -10,19 +10,13 @@ import ast
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
-
-from symnas.errors import AnnotationError, Location
+from typing import TypeAlias
 
 Label: TypeAlias = str | int | float | bool | None
 Number: TypeAlias = int | float
 Default: TypeAlias = int | float | tuple[int, ...] | None
 """Of a one-of: the candidate's index. Of a subset or an order: a tuple of indices. Of a range: the number
 itself. None where it is known only at run time, and always for a tie."""
-
-Role: TypeAlias = Literal[
-    "expression", "turns", "parameter", "class attribute", "dataclass field", "module constant"
-]
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ class _Printed:
     def __str__(self) -> str:
         """Print as `format_domain` does."""
         # Deferred, since the printer reads this module.
-        from symnas.grammar.printer import format_domain
+        from symnas.grammar.domains.model import format_domain
 
         return format_domain(self)  # type: ignore[arg-type]
 
@@ -207,109 +201,39 @@ Domain: TypeAlias = OneOfDomain | SubsetDomain | OrderDomain | RangeDomain | Tie
 Choices: TypeAlias = OneOfDomain | SubsetDomain | OrderDomain
 
 
-@dataclass(frozen=True)
-class AnnotationText:
-    """One annotation text, read but not attached to any code.
-
-    Args:
-        domain: None where the text is only `require` clauses.
-        target: NAME of `NAME in DOMAIN`.
-        name: NAME of `as NAME`.
-        shared: whether the word `shared` was there.
-        requires: expressions of the `require` clauses, as written.
-    """
-
-    domain: Domain | None
-    target: str | None = None
-    name: str | None = None
-    shared: bool = False
-    requires: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Annotation:
-    """A domain and the expression it describes.
-
-    Args:
-        domain: what may stand there.
-        node: the very node in `ParsedModule.tree` that is described. For `turns` the iterable (a `range(…)`
-            call) of a `for` or of a comprehension; for `parameter` a parameter's default, or an expression
-            inside it.
-        statement: the statement that holds the node (for a parameter or decorator: the definition).
-        role: how the node is evaluated: in place by a function's body (`expression`), as a loop's number of
-            turns, as a parameter's default, or once per definition in a class body or module.
-        match: `candidate` when the node is one of the candidates (then `default` says which); `value` when
-            nothing matched by syntax, so what the code computes there must turn out to be a candidate at run
-            time.
-        default: see `Default`; a subset's is in the order of the code.
-        location: of the annotation's text (for a call: of the call).
-        spelling: `comment` or `call`.
-        name: `as NAME`, `name="…"`.
-        shared: one decision for all turns of the enclosing loops.
-        requires: expressions of the annotation's `require` clauses.
-        target: NAME of `NAME in DOMAIN`: the variable, keyword or parameter whose value the node is.
-        parameter: for the role `parameter`, the parameter's name.
-        scope: names of the enclosing definitions, outermost first (`("ConvNet", "__init__")`).
-        in_loop: whether a loop or comprehension of the same function encloses the node.
-    """
-
-    domain: Domain
-    node: ast.expr
-    statement: ast.stmt
-    role: Role
-    match: Literal["candidate", "value"]
-    default: Default
-    location: Location
-    spelling: Literal["comment", "call"]
-    name: str | None = None
-    shared: bool = False
-    requires: tuple[str, ...] = ()
-    target: str | None = None
-    parameter: str | None = None
-    scope: tuple[str, ...] = ()
-    in_loop: bool = False
-
-    @property
-    def default_index(self) -> int | None:
-        """Index of a one-of's default; None for other domains and where only the run will tell."""
-        if isinstance(self.domain, OneOfDomain) and isinstance(self.default, int):
-            return self.default
-        return None
+def format_domain(domain: Domain) -> str:
+    """Return a domain's text, such as `{16, 32, 64}` or `log 0.0001..0.1`."""
+    match domain:
+        case OneOfDomain():
+            return _braces(domain.candidates)
+        case SubsetDomain():
+            count = str(domain.low) if domain.low == domain.high else f"{domain.low}..{domain.high}"
+            tail = " with repeats" * domain.repeats + " ordered" * domain.ordered
+            return f"{count} of {_braces(domain.candidates)}{tail}"
+        case OrderDomain():
+            return f"order of {_braces(domain.candidates)}"
+        case RangeDomain():
+            return _range(domain)
+        case TieDomain():
+            return f"same as {domain.address}"
+        case DynamicDomain():
+            return f"{domain.kind}(…)"
 
 
-@dataclass(frozen=True, eq=False)
-class Requirement:
-    """A comment of `require` clauses alone, attached to the statement that it stands at or above.
-
-    Args:
-        expressions: the clauses, as written.
-        statement: where it stands; for a `def` or `class` line, the definition.
-        location: of the text.
-        scope: names of the enclosing definitions, outermost first (a `def` that carries the comment not
-            included).
-    """
-
-    expressions: tuple[str, ...]
-    statement: ast.stmt
-    location: Location
-    scope: tuple[str, ...] = ()
+def _braces(candidates: tuple[Candidate, ...]) -> str:
+    return "{" + ", ".join(map(_candidate, candidates)) + "}"
 
 
-@dataclass(frozen=True, eq=False)
-class ParsedModule:
-    """Everything that was read in one source.
+def _candidate(candidate: Candidate) -> str:
+    label = f"{candidate.label}: " if candidate.named else ""
+    weight = "" if candidate.weight is None else f" @ {candidate.weight!r}"
+    return f"{label}{candidate.text}{weight}"
 
-    Args:
-        tree: the module's syntax tree, line numbers shifted by `first_line`; empty where Python itself cannot
-            read it.
-        annotations: in the order of the nodes they describe.
-        requirements: comments of `require` clauses alone.
-        errors: every mistake, in the order of the text.
-        warnings: comments that look like a misspelt `# search:`.
-    """
 
-    tree: ast.Module
-    annotations: tuple[Annotation, ...]
-    errors: tuple[AnnotationError, ...]
-    requirements: tuple[Requirement, ...] = ()
-    warnings: tuple[AnnotationError, ...] = ()
+def _range(domain: RangeDomain) -> str:
+    head = "log " if domain.log else ""
+    if domain.step is not None:
+        tail = f" step {domain.step!r}"
+    else:
+        tail = "" if domain.factor is None else f" x {domain.factor}"
+    return f"{head}{domain.low!r}..{domain.high!r}{tail}"
