@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.contracts.algorithm import Prediction
-
-Floats = NDArray[np.float64]
 
 ACQUISITIONS = ("ei", "ucb", "thompson")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.common.without_replacement import Unseen
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, scale_bounds
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
 
-Floats = NDArray[np.float64]
 Score = Callable[["Batch"], Floats]
 
 REALS, MOVES, WIDTH = 4, 16, 0.2

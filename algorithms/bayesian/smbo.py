@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Floats, Ints
 from symnas.algorithms.bayesian.acquisition import ACQUISITIONS, scores
 from symnas.algorithms.bayesian.acquisition_search import Candidates
 from symnas.algorithms.bayesian.target_transforms import TARGETS, Targets
@@ -23,9 +23,6 @@ from symnas.tree.batch import Batch
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
-Places = NDArray[np.intp]
 
 # Of as many random decisions each founder is the one furthest from all others.
 SPREAD = 64
@@ -240,7 +237,7 @@ class _Fits:
         self._base = 0
         self._count = 0
         self._latest: tuple[Model, Targets] | None = None
-        self.rows: Places = np.empty(0, np.intp)
+        self.rows: Ints = np.empty(0, np.intp)
 
     @property
     def ready(self) -> bool:
@@ -280,7 +277,7 @@ class _Fits:
         return base if np.isfinite(self._history.values[:base]).any() else count
 
 
-def thinned(values: Floats, keep: int) -> Places:
+def thinned(values: Floats, keep: int) -> Ints:
     """Return which observations a model holds: all, or half of `keep` the best, half spread over the rest.
 
     Args:

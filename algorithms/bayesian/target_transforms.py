@@ -10,11 +10,9 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.contracts.algorithm import Prediction
-
-Floats = NDArray[np.float64]
 
 TARGETS = ("soft", "plain", "rank")
 

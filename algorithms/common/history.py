@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.contracts.outcome import Outcome, Status
 from symnas.tree.batch import Batch
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 
 class Running:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Codes, Reals
 from symnas.tree.batch import Batch
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 WIDE = 32
 RUNGS = 8
-
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
 
 
 class Surroundings:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Ints, Reals
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.tree.batch import Batch
 from symnas.tree.layout import REAL
@@ -15,16 +16,12 @@ from symnas.tree.subsets import INACTIVE
 if TYPE_CHECKING:
     from symnas.tree.space import Space
 
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
-Counts = NDArray[np.intp]
-
 LEARNING = 0.05
 MOVING = 0.1
 LEAST = 0.05
 
 
-def mutated(space: Space, batch: Batch, times: Counts, rng: np.random.Generator) -> Batch:
+def mutated(space: Space, batch: Batch, times: Ints, rng: np.random.Generator) -> Batch:
     """Return every row after as many mutations of one point as `times` says, none included.
 
     Args:
@@ -46,7 +43,7 @@ def mutated(space: Space, batch: Batch, times: Counts, rng: np.random.Generator)
     return Batch(space, codes, reals)
 
 
-def crossed(space: Space, first: Batch, second: Batch, rng: np.random.Generator) -> tuple[Batch, Counts]:
+def crossed(space: Space, first: Batch, second: Batch, rng: np.random.Generator) -> tuple[Batch, Ints]:
     """Return children that take every point from one of two parents, and which of them are no new decision.
 
     Args:
@@ -79,7 +76,7 @@ class Changes:
         self._finite = np.array([place[number] for number in self._finite.tolist()], np.intp)
         self._narrow = len(self._finite) == space.layout.columns
 
-    def between(self, codes: Codes, reals: Reals, row: Codes, real_row: Reals) -> Counts:
+    def between(self, codes: Codes, reals: Reals, row: Codes, real_row: Reals) -> Ints:
         """Return at how many points each of some decisions differs from one.
 
         Args:
@@ -91,7 +88,7 @@ class Changes:
         differ = (codes != row) & (codes != INACTIVE) & (row != INACTIVE)
         if not self._narrow and len(self._starts):
             differ = np.logical_or.reduceat(differ, self._starts, axis=1)[:, self._finite]
-        counts: Counts = differ.sum(axis=1)
+        counts: Ints = differ.sum(axis=1)
         if len(self._real):
             old, new = reals[:, self._real], real_row[self._real]
             counts = counts + ((old != new) & ~np.isnan(old) & ~np.isnan(new)).sum(axis=1)
@@ -124,7 +121,7 @@ class Pursuit:
         self._quality[alternative] += LEARNING * (paid - self._quality[alternative])
         self.chances += MOVING * (self._target() - self.chances)
 
-    def draw(self, n: int, rng: np.random.Generator) -> Counts:
+    def draw(self, n: int, rng: np.random.Generator) -> Ints:
         """Draw alternatives by their chances."""
         bounds = np.cumsum(self.chances)[:-1]
         return np.searchsorted(bounds, rng.random(n), side="right")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Array, Ints, Reals
 from symnas.algorithms.policy_gradient.lstm_unroll import Told, Trail, Walker
-from symnas.algorithms.policy_gradient.moves import Places, Reals, Step, Turn
+from symnas.algorithms.policy_gradient.moves import Step, Turn
 from symnas.algorithms.policy_gradient.policies import NOTHING, SCALES, Adam, Controller, bounded
 from symnas.tree.batch import Batch
 from symnas.tree.choices import OneOf
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from symnas.tree.space import Space
 
-Floats = NDArray[Any]
 Key = tuple[object, ...]
 
 BOUND = 0.1
@@ -83,7 +82,7 @@ class LSTM(Controller):
         if readout:
             shapes.append((space.encoder.width, hidden + 1))
         kind = np.float64 if double else np.float32
-        self.arrays: list[Floats] = [rng.uniform(-BOUND, BOUND, shape).astype(kind) for shape in shapes]
+        self.arrays: list[Array] = [rng.uniform(-BOUND, BOUND, shape).astype(kind) for shape in shapes]
         self.moments = adam.start(self.arrays)
         self._tensors: list[torch.Tensor] = []
 
@@ -185,8 +184,8 @@ class LSTM(Controller):
         return torch.lstm(embedded, (zero, zero), weights, False, self.layers, 0.0, True, False, False)[0]
 
     def _before(
-        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
-    ) -> tuple[Places, torch.Tensor]:
+        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+    ) -> tuple[Ints, torch.Tensor]:
         """Return the rows of some moves, and what the heads say of them, (moves, options)."""
         import torch
 
@@ -199,8 +198,8 @@ class LSTM(Controller):
         return rows, (weights * states[:, None, :]).sum(dim=2)
 
     def _score(
-        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
-    ) -> tuple[Places, torch.Tensor]:
+        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+    ) -> tuple[Ints, torch.Tensor]:
         import torch
 
         rows, logp = self._log_softmax(trail, moves, outputs)
@@ -208,8 +207,8 @@ class LSTM(Controller):
         return rows, logp.gather(1, taken[:, None])[:, 0]
 
     def _log_softmax(
-        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
-    ) -> tuple[Places, torch.Tensor]:
+        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+    ) -> tuple[Ints, torch.Tensor]:
         """Return the rows of some moves, and the log-probabilities of their options, (moves, options)."""
         import torch
 
@@ -220,8 +219,8 @@ class LSTM(Controller):
         return rows, torch.log_softmax(bent + torch.from_numpy(offsets), dim=1)
 
     def _score_units(
-        self, trail: Trail, moves: list[tuple[Turn, Places]], outputs: torch.Tensor
-    ) -> tuple[Places, torch.Tensor]:
+        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+    ) -> tuple[Ints, torch.Tensor]:
         import torch
 
         rows, raw = self._before(trail, moves, outputs)
@@ -341,5 +340,5 @@ def _flag(step: Step) -> bool:
     return isinstance(domain, OneOf) and {*map(repr, domain.candidates)} == {"True", "False"}
 
 
-def _options(move: tuple[Turn, Places]) -> int:
+def _options(move: tuple[Turn, Ints]) -> int:
     return move[0].step.options

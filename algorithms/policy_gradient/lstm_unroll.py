@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from symnas.algorithms.policy_gradient.moves import Places, Reals, Turn
+from symnas._typing import Array, Ints, Reals
+from symnas.algorithms.policy_gradient.moves import Turn
 from symnas.algorithms.policy_gradient.policies import (
     SCALES,
     draw_rows,
@@ -19,8 +19,6 @@ from symnas.algorithms.policy_gradient.policies import (
 if TYPE_CHECKING:
     from symnas.algorithms.policy_gradient.lstm import LSTM
 
-Floats = NDArray[Any]
-
 
 class Told:
     """Passes the moves of the points that stay on to a reader, without asking it anything."""
@@ -29,7 +27,7 @@ class Told:
         self.reader = reader
         self.free = free
 
-    def pick(self, turn: Turn) -> Places:
+    def pick(self, turn: Turn) -> Ints:
         """Pass on the options taken."""
         if turn.step.entry.number not in self.free:
             self.reader.tell(turn, turn.given, 1.0)
@@ -61,14 +59,14 @@ class Walker:
         rows = np.arange(self.state.shape[1])
         self._feed(rows, np.repeat(self.controller.arrays[0][-1:], len(rows), axis=0))
 
-    def tell(self, turn: Turn, taken: Places, factors: Reals | float) -> None:
+    def tell(self, turn: Turn, taken: Ints, factors: Reals | float) -> None:
         """Feed the embeddings of moves."""
         embedded = self.controller.arrays[0][self.controller.start_of(turn.step) + taken]
         if isinstance(factors, np.ndarray):
             embedded = embedded * factors[:, None].astype(embedded.dtype)
         self._feed(turn.rows, embedded)
 
-    def _feed(self, rows: Places, x: Floats) -> None:
+    def _feed(self, rows: Ints, x: Array) -> None:
         everyone = len(rows) == self.state.shape[1]
         hidden = self.controller.hidden
         for layer, (into, again) in enumerate(self.weights):
@@ -85,7 +83,7 @@ class Walker:
             else:
                 self.state[layer, rows], self.cell[layer, rows] = x, cell
 
-    def pick(self, turn: Turn) -> Places:
+    def pick(self, turn: Turn) -> Ints:
         """Draw one option per row, or take the given ones."""
         start = self.controller.start_of(turn.step)
         heads = self.controller.arrays[1][start : start + turn.step.options]
@@ -120,22 +118,22 @@ class Trail:
         self.controller = controller
         self.rows = rows
         self.length = np.zeros(rows, np.intp)
-        self.inputs: list[tuple[Places, Places, Places | int, Reals | float]] = []
+        self.inputs: list[tuple[Ints, Ints, Ints | int, Reals | float]] = []
         # Each move with the position of the input right before it.
-        self.moves: list[tuple[Turn, Places]] = []
+        self.moves: list[tuple[Turn, Ints]] = []
 
     def begin(self) -> None:
         """Record the start as an input of all rows."""
         self.inputs.append((np.arange(self.rows), self.length.copy(), self.controller.total, 1.0))
         self.length += 1
 
-    def tell(self, turn: Turn, taken: Places, factors: Reals | float) -> None:
+    def tell(self, turn: Turn, taken: Ints, factors: Reals | float) -> None:
         """Record the embeddings of moves as inputs."""
         places = self.controller.start_of(turn.step) + taken
         self.inputs.append((turn.rows, self.length[turn.rows], places, factors))
         self.length[turn.rows] += 1
 
-    def pick(self, turn: Turn) -> Places:
+    def pick(self, turn: Turn) -> Ints:
         """Record a move among listed options."""
         self.moves.append((turn, self.length[turn.rows] - 1))
         self.tell(turn, turn.given, 1.0)

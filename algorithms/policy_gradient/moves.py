@@ -23,16 +23,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.tree.activity import Mask, source_codes
+from symnas._typing import Codes, Ints, Mask, Reals
+from symnas.tree.activity import source_codes
 from symnas.tree.batch import Batch
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, SLOTS, Entry, scale_bounds
 from symnas.tree.space import Space
 from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
-
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
-Places = NDArray[np.intp]
 
 LISTED = 32
 TABLED = 10
@@ -45,7 +42,7 @@ NO_OFFSETS = np.empty((0, 0))
 class Chooser(Protocol):
     """What makes moves, or records those that a decision has made."""
 
-    def pick(self, turn: Turn) -> Places:
+    def pick(self, turn: Turn) -> Ints:
         """Choose among listed options, (k,)."""
 
     def place(self, turn: Turn) -> Reals:
@@ -66,14 +63,14 @@ class Turn:
     """
 
     step: Step
-    rows: Places
-    nodes: Places
+    rows: Ints
+    nodes: Ints
     offsets: Reals
-    taken: Places | None = None
+    taken: Ints | None = None
     units: Reals | None = None
 
     @property
-    def given(self) -> Places:
+    def given(self) -> Ints:
         """The options that a given decision has chosen."""
         assert self.taken is not None
         return self.taken
@@ -116,7 +113,7 @@ class Step:
         if self.kind == "slots":
             self.subsets = self.entry.subsets
 
-    def play(self, codes: Codes, reals: Reals, rows: Places, chooser: Chooser, given: Batch | None) -> None:
+    def play(self, codes: Codes, reals: Reals, rows: Ints, chooser: Chooser, given: Batch | None) -> None:
         """Decide the point in some rows, in place: codes (columns, rows), reals (reals, rows).
 
         Args:
@@ -161,7 +158,7 @@ class Step:
 
     # ------------------------------------------------------------ many values
 
-    def _halve(self, rows: Places, chooser: Chooser, given: Batch | None) -> Places:
+    def _halve(self, rows: Ints, chooser: Chooser, given: Batch | None) -> Ints:
         low = np.zeros(len(rows), np.intp)
         high = np.full(len(rows), self.entry.card, np.intp)
         node = np.ones(len(rows), np.intp)
@@ -183,14 +180,14 @@ class Step:
             node[left] = 2 * node[left] + upper
         return low
 
-    def _mass(self, low: Places, high: Places) -> Reals:
+    def _mass(self, low: Ints, high: Ints) -> Reals:
         if self.running is None:
             return (high - low).astype(np.float64)
         return np.maximum(self.running[high] - self.running[low], UNLIKELY * UNLIKELY)
 
     # ------------------------------------------------------------ selections
 
-    def _select(self, codes: Codes, rows: Places, chooser: Chooser, given: Batch | None) -> None:
+    def _select(self, codes: Codes, rows: Ints, chooser: Chooser, given: Batch | None) -> None:
         stop = self.options - 1
         chosen: list[tuple[int, ...]] = [()] * len(rows)
         going = np.arange(len(rows))
@@ -340,7 +337,7 @@ class Moves:
         return found
 
     @staticmethod
-    def _keep(entry: Entry, codes: Codes, reals: Reals, here: Places, kept: Batch) -> Places:
+    def _keep(entry: Entry, codes: Codes, reals: Reals, here: Ints, kept: Batch) -> Ints:
         store, source = (reals, kept.reals) if entry.shape == REAL else (codes, kept.codes)
         values = source[here][:, columns(entry)]
         held = ~np.isnan(values[:, 0]) if entry.shape == REAL else values[:, 0] != INACTIVE
@@ -348,7 +345,7 @@ class Moves:
         return here[~held]
 
 
-def columns(entry: Entry) -> Places:
+def columns(entry: Entry) -> Ints:
     """Return a point's columns as an index."""
     return np.arange(entry.column, entry.column + entry.width)
 
@@ -381,7 +378,7 @@ def _lookup(parent: Entry, entry: Entry) -> NDArray[np.bool_] | None:
     return table
 
 
-def _settle(entry: Entry, codes: Codes, rows: Places) -> None:
+def _settle(entry: Entry, codes: Codes, rows: Ints) -> None:
     """Write the only value of a point that has one."""
     code: int | Sequence[int] = 0
     if entry.shape != SINGLE:

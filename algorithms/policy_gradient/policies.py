@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.algorithms.policy_gradient.moves import EDGE, Moves, Places, Reals, Step, Turn, columns
+from symnas._typing import Array, Ints, Reals
+from symnas.algorithms.policy_gradient.moves import EDGE, Moves, Step, Turn, columns
 from symnas.tree.batch import Batch
 from symnas.tree.layout import REAL, SLOTS
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
-
-Array = NDArray[Any]
 
 NOTHING: frozenset[int] = frozenset()
 SCALES = (-5.0, 1.0)
@@ -154,13 +153,13 @@ def bounded(weights: Reals) -> Reals:
     return np.clip(np.asarray(weights, np.float64), -LARGEST, LARGEST)
 
 
-def draw_rows(logits: Reals, rng: np.random.Generator) -> Places:
+def draw_rows(logits: Reals, rng: np.random.Generator) -> Ints:
     """Draw an option per row in proportion to the exponentials of its logits."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     running = np.cumsum(shares, axis=1)
     u = rng.random(len(logits)) * running[:, -1]
     # `argmax` of the first strict excess never falls on an option without a share.
-    found: Places = (running > u[:, None]).argmax(axis=1)
+    found: Ints = (running > u[:, None]).argmax(axis=1)
     return found
 
 
@@ -288,10 +287,10 @@ class Factorised(Controller):
             if len(rows):
                 step.play(codes, reals, rows, scorer, batch)
 
-    def table(self, step: Step, nodes: Places) -> Places:
+    def table(self, step: Step, nodes: Ints) -> Ints:
         """Return the places of the parameters of some moves of a point, (moves, options)."""
         size = step.options or 2
-        places: Places = self.starts[step.entry.number] + nodes[:, None] * size + np.arange(size)
+        places: Ints = self.starts[step.entry.number] + nodes[:, None] * size + np.arange(size)
         return places
 
 
@@ -315,13 +314,13 @@ class _Listed:
         self.running = np.cumsum(self.shares, axis=1)
         self.entropies = row_entropy(self.logp)
 
-    def draw(self, n: int, rng: np.random.Generator) -> Places:
+    def draw(self, n: int, rng: np.random.Generator) -> Ints:
         """Draw codes, (points, rows)."""
         u = rng.random((len(self.columns), n)) * self.running[:, -1:]
-        found: Places = (self.running[:, None, :] > u[:, :, None]).argmax(axis=2)
+        found: Ints = (self.running[:, None, :] > u[:, :, None]).argmax(axis=2)
         return found
 
-    def moved(self, batch: Batch, kept: Batch | None, free: frozenset[int]) -> Places:
+    def moved(self, batch: Batch, kept: Batch | None, free: frozenset[int]) -> Ints:
         """Return the codes that were decided, (rows, points), -1 where there was nothing to decide."""
         codes = batch.codes[:, self.columns].astype(np.intp)
         if kept is not None:
@@ -337,7 +336,7 @@ class _Sampler:
         self.controller = controller
         self.rng = rng
 
-    def pick(self, turn: Turn) -> Places:
+    def pick(self, turn: Turn) -> Ints:
         """Draw one option per row."""
         places = self.controller.table(turn.step, turn.nodes)
         logits = self.controller.squash(self.controller.parameters[0][places]) + turn.offsets
@@ -359,7 +358,7 @@ class _Scorer:
         self.entropy = np.zeros(rows)
         self.gradient = np.zeros_like(controller.parameters[0])
 
-    def add_listed(self, group: _Listed, codes: Places) -> None:
+    def add_listed(self, group: _Listed, codes: Ints) -> None:
         """Take in the choices (rows, points) of listed points."""
         held = codes >= 0
         found = group.logp[np.arange(len(group.columns)), np.maximum(codes, 0)]
@@ -370,7 +369,7 @@ class _Scorer:
         np.add.at(score, (points, codes[rows, points]), self.weights[rows])
         self.gradient[group.places] += score * self._slope(self.controller.parameters[0][group.places])
 
-    def pick(self, turn: Turn) -> Places:
+    def pick(self, turn: Turn) -> Ints:
         """Take in one move of a point."""
         rows, taken = turn.rows, turn.given
         places = self.controller.table(turn.step, turn.nodes)

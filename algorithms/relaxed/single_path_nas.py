@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from symnas.tree.point import Value
+    from symnas._typing import Value
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -15,16 +15,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.common.hyperparameters import one_of
 from symnas.contracts.algorithm import Prediction
 
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 SURROGATES: Mapping[str, str] = {
     "forest": "symnas.algorithms.surrogates.forest:Forest",

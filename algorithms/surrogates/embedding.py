@@ -26,14 +26,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.tree.choices import FloatRange, IntRange, OneOf, label_key
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 # Two numbers drawn at random are then about as far apart as two candidates drawn at random, on average.
 NUMBERS = 4.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.surrogates.base import Frozen
 from symnas.contracts.algorithm import Prediction
 from symnas.errors import MissingExtraError
@@ -14,8 +14,6 @@ from symnas.errors import MissingExtraError
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 ABSENT = -2.0
 

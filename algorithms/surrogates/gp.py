@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.surrogates.base import Model
 from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.algorithms.surrogates.lbfgs import minimise
@@ -17,8 +18,6 @@ from symnas.contracts.algorithm import Prediction
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 MOST_ROWS = 192
 STRIP = 64

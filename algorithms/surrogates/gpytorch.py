@@ -7,8 +7,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.surrogates.base import Model
 from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.algorithms.surrogates.gp import standard
@@ -19,8 +19,6 @@ from symnas.errors import MissingExtraError
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 
 class GPyTorchProcess:

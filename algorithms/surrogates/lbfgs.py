@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from symnas._typing import Floats
+
 Function = Callable[[Floats], tuple[float, Floats]]
 
 DECREASE = 1e-4

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.surrogates.base import Frozen
 from symnas.contracts.algorithm import Prediction
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 
 class Networks:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.contracts.algorithm import Prediction
 from symnas.tree.choices import FloatRange, IntRange, label_key
 from symnas.tree.layout import REAL, SINGLE
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from symnas.tree.encoding import _Place
     from symnas.tree.layout import Entry
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 NOISES = (0.01, 0.03, 0.1, 0.3, 1.0)
 CONSTANT, PAIRS = 0.2, 2.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.algorithms.surrogates.gp import Coordinates, GaussianModel, spread, standard
 from symnas.algorithms.surrogates.lbfgs import minimise
@@ -20,8 +21,6 @@ from symnas.tree.subsets import INACTIVE
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 Hashes = NDArray[np.uint64]
 

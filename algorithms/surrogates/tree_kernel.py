@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from symnas._typing import Floats
 
 ROOT5 = math.sqrt(5.0)
 JITTER = 1e-8

@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Reals
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import Entry, scale_bounds
 
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
 Sub = Any
 """What is decided of a point so far."""
 Move = Any

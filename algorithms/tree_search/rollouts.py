@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.tree.batch import Batch
 from symnas.tree.subsets import INACTIVE
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from symnas.algorithms.tree_search.search_tree import Record
     from symnas.contracts.algorithm import Prediction
     from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 GROWTH = 16
 KEPT = 192

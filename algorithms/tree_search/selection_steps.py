@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.algorithms.tree_search.point_steps import Codes, Move, PointSteps, Reals, Sub
+from symnas._typing import Codes, Reals
+from symnas.algorithms.tree_search.point_steps import Move, PointSteps, Sub
 from symnas.tree.layout import Entry
 from symnas.tree.subsets import UNUSED
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.algorithms.tree_search.point_steps import Move, PointSteps, RealSteps, draw
 from symnas.algorithms.tree_search.search_tree import Node
 
-Floats = NDArray[np.float64]
 TRIES = 16
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point, Value
+from symnas._typing import Value
+from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
 from symnas.tree.space import Space
+from symnas.tree.subsets import INACTIVE
 
 
 def walk(space: Space, choose: Callable[[Point], Value]) -> dict[str, Value]:
@@ -21,7 +23,7 @@ def walk(space: Space, choose: Callable[[Point], Value]) -> dict[str, Value]:
     def visit(points: Iterable[Point]) -> None:
         for point in points:
             if any(
-                tuple(codes.get(at, -1) for at in guard.addresses) not in guard.allowed
+                tuple(codes.get(at, INACTIVE) for at in guard.addresses) not in guard.allowed
                 for guard in point.guards
             ):
                 continue

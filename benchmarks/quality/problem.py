@@ -5,14 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import overload
 
-import numpy as np
-from numpy.typing import NDArray
-
+from symnas._typing import Floats
 from symnas.tree.batch import Batch
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 
 class Problem(ABC):

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.quality.claims import Claim
-from benchmarks.quality.problem import Floats
 from benchmarks.quality.run import Trace
+from symnas._typing import Floats
 
 SEEN, TOLD = 0, 1
 

@@ -14,7 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.problem import Floats, Problem
+from benchmarks.quality.problem import Problem
+from symnas._typing import Floats
 from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
 from symnas.tree.space import Space

@@ -5,18 +5,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from symnas.errors import AnnotationError
 from symnas.grammar.domains.model import (
     Candidate,
     Default,
     Domain,
-    Label,
     OneOfDomain,
     OrderDomain,
     RangeDomain,
     SubsetDomain,
 )
+
+if TYPE_CHECKING:
+    from symnas._typing import Label
 
 
 def labelled(

@@ -10,9 +10,11 @@ import ast
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-Label: TypeAlias = str | int | float | bool | None
+if TYPE_CHECKING:
+    from symnas._typing import Label
+
 Number: TypeAlias = int | float
 Default: TypeAlias = int | float | tuple[int, ...] | None
 """Of a one-of: the candidate's index. Of a subset or an order: a tuple of indices. Of a range: the number

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from symnas._typing import Value
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.relaxed_points import KINDS, Kind, Mix, RelaxedPoint, derive, owners
 from symnas.errors import AlgorithmError, nearest
 from symnas.tree.batch import Batch
-from symnas.tree.point import Value
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from symnas._typing import Label, Value
 from symnas.errors import AlgorithmError
-from symnas.tree.choices import Label, Value
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from symnas._typing import Value
 from symnas.export import generated_module
 from symnas.frontend.execution import guarded, needs_source, running
 from symnas.frontend.protocols import ProgramView
 from symnas.frontend.run import Run
-from symnas.frontend.sites import Value
 
 
 def build(program: ProgramView, values: Mapping[str, Value], *, strict: bool = True) -> Any:

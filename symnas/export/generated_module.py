@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from symnas.errors import BuildError
 
 if TYPE_CHECKING:
+    from symnas._typing import Value
     from symnas.frontend.protocols import ProgramView
-    from symnas.frontend.sites import Value
 
 PREFIX = "symnas_generated_"
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from symnas._typing import Value
 from symnas.export.invocations import Invocation, Picked, Turns
 from symnas.export.text_edits import bracketed
 from symnas.export.variants import CONSTRUCTORS
 from symnas.frontend.run import Arrival, Frame, Position, Run
-from symnas.frontend.sites import CallSite, Function, Value
+from symnas.frontend.sites import CallSite, Function
 
 
 class RecordingRun(Run):

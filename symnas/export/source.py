@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING
 
+from symnas._typing import Value
 from symnas.errors import ProgramError
 from symnas.export.invocations import Invocation
 from symnas.export.module_slice import completed, hoisted, sliced
@@ -23,7 +24,7 @@ from symnas.export.variants import Body, ClassBody, Variants, used_by
 from symnas.export.visibility import Visibility
 from symnas.export.writing import BodyWriter, Names, own_name, parents_of
 from symnas.frontend.execution import execute
-from symnas.frontend.sites import Function, Value
+from symnas.frontend.sites import Function
 from symnas.frontend.sources import file_of
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
+from symnas._typing import Label
 from symnas.errors import ProgramError
 from symnas.frontend.run import RUN
-from symnas.frontend.sites import Label, Spec
+from symnas.frontend.sites import Spec
 
 
 def oneof(

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from symnas._typing import Value
 from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.frontend.code_objects import compile_module
 from symnas.frontend.code_swapping import swapped
 from symnas.frontend.coverage import Coverage, Transform
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import RUN, Arrival, Run
-from symnas.frontend.sites import Value
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

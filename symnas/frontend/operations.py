@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
+from symnas._typing import Label
 from symnas.errors import DecisionError, ProgramError
 from symnas.frontend import choice_calls
 from symnas.frontend.run import RUN, UNDECIDED, Arrival, Frame, set_value
-from symnas.frontend.sites import CallSite, Function, Label, Loop, Site, Spec
+from symnas.frontend.sites import CallSite, Function, Loop, Site, Spec
 from symnas.frontend.value_matching import alike
 from symnas.tree.choices import label_key
 

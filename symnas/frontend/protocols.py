@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
+from symnas._typing import Value
 from symnas.frontend.coverage import Coverage
-from symnas.tree.choices import Value
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
 

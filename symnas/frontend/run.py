@@ -13,8 +13,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from symnas._typing import Label, Value
 from symnas.errors import ProgramError, nearest
-from symnas.frontend.sites import CallSite, Choice, Function, Label, Loop, Site, Spec, Value
+from symnas.frontend.sites import CallSite, Choice, Function, Loop, Site, Spec
 
 RUN: ContextVar[Run | None] = ContextVar("symnas_run", default=None)
 """The run that instrumented code belongs to in this thread and context; the only ambient state there is."""

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from symnas._typing import Label, Value
 from symnas.errors import Location, ProgramError, SpaceError
 from symnas.grammar.attachment.annotation import Annotation, Role
 from symnas.grammar.domains import model as grammar
 from symnas.tree import choices
 
-Label: TypeAlias = str | int | float | bool | None
-Value: TypeAlias = Label | tuple[Label, ...]
 Kind: TypeAlias = Literal["oneof", "manyof", "permutation", "int", "float", "tied"]
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 

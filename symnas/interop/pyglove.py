@@ -15,19 +15,9 @@ from typing import Any
 import pyglove as pg
 from pyglove.core import geno
 
+from symnas._typing import Label, Value
 from symnas.errors import DecisionError, ProgramError, SpaceError
-from symnas.tree.choices import (
-    Branch,
-    FloatRange,
-    Label,
-    ManyOf,
-    OneOf,
-    Permutation,
-    Point,
-    Tied,
-    Value,
-    show,
-)
+from symnas.tree.choices import Branch, FloatRange, ManyOf, OneOf, Permutation, Point, Tied, show
 from symnas.tree.decision import Decision
 from symnas.tree.serialization import point_to_json
 from symnas.tree.space import Space

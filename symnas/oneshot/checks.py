@@ -15,8 +15,9 @@ from symnas.training.loop import Recipe, forward
 from symnas.tree.covering import covering
 
 if TYPE_CHECKING:
+    from symnas._typing import Value
     from symnas.supernet.supernet import Supernet
-    from symnas.tree.choices import Point, Value
+    from symnas.tree.choices import Point
     from symnas.tree.decision import Decision
 
 EXAMPLES = 2

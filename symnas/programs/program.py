@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from symnas._typing import Value
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.frontend import execution
 from symnas.frontend.coverage import Coverage
@@ -18,7 +19,6 @@ from symnas.frontend.protocols import ProgramLike
 from symnas.frontend.sources import as_module, file_of, load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.programs.references import Reference, reference_of
-from symnas.tree.choices import Value
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from symnas._typing import Value
 from symnas.errors import ProgramError, SymnasError
 from symnas.relaxed.mixing import Place
 from symnas.supernet.superposition import Superposition, openable, superposed
-from symnas.tree.point import Point, Value
+from symnas.tree.point import Point
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from symnas._typing import Value
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import RUN, Arrival, Run, set_value
-from symnas.frontend.sites import Site, Value
+from symnas.frontend.sites import Site
 from symnas.relaxed.mixing import mixed
 from symnas.supernet.superposition import Choice, Superposition
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from symnas._typing import Label
 from symnas.contracts.relaxed_points import Mix
 from symnas.errors import BuildError
-from symnas.frontend.sites import Label
 
 
 @dataclass(frozen=True, slots=True)

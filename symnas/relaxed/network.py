@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from symnas._typing import Value
 from symnas.contracts.relaxed_points import Mix, RelaxedPoint
 from symnas.errors import BuildError, DecisionError, ProgramError, nearest
 from symnas.frontend import execution
@@ -33,7 +34,6 @@ from symnas.relaxed.step import Scaling, Step, Used
 from symnas.supernet.parameter_keys import birth
 from symnas.supernet.superposition import superposed
 from symnas.tree.decision import Decision
-from symnas.tree.point import Value
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from symnas._typing import Value
 from symnas.contracts.relaxed_points import RelaxedPoint
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.relaxed.depth import Depth, find_depths
@@ -17,7 +18,7 @@ from symnas.relaxed.size_discovery import find_sizes
 from symnas.relaxed.sizes import Sizes
 from symnas.supernet.superposition import Superposition, superposed
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
-from symnas.tree.point import Point, Value
+from symnas.tree.point import Point
 from symnas.tree.space import Space
 
 if TYPE_CHECKING:

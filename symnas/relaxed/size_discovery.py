@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from symnas._typing import Value
 from symnas.contracts.relaxed_points import RelaxedPoint
 from symnas.errors import BuildError
 from symnas.features.alignment import Index, Shared
@@ -23,7 +24,6 @@ from symnas.relaxed.sizes import Mask, Sizes
 from symnas.supernet.child import Plan, planned
 from symnas.supernet.superposition import Choice, superposed
 from symnas.tree.choices import IntRange, OneOf
-from symnas.tree.point import Value
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

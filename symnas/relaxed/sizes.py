@@ -24,8 +24,8 @@ from typing import Any
 
 import torch
 
+from symnas._typing import Value
 from symnas.contracts.relaxed_points import Mix, RelaxedPoint
-from symnas.tree.point import Value
 
 Weights = Mapping[str, torch.Tensor]
 

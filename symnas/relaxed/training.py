@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from symnas._typing import Value
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
 from symnas.contracts.relaxed_points import Mix, expected_cost, skip_share
 from symnas.errors import EvaluatorError
@@ -20,7 +21,6 @@ from symnas.relaxed.epochs import WINDOW, Epoch, entropy, epochs_back
 from symnas.training.data import Batches, Example, Inputs
 from symnas.training.random_state import RandomStream
 from symnas.training.split import part
-from symnas.tree.point import Value
 
 if TYPE_CHECKING:
     from symnas.relaxed.costs import Metric

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from symnas._typing import Value
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.objectives import Objectives, undefined
 from symnas.contracts.outcome import Status
@@ -14,7 +15,6 @@ from symnas.errors import DecisionError, EvaluatorError, StudyError
 from symnas.study.state import comparable, remembered
 from symnas.study.store.base import TRANSFER, Event
 from symnas.study.study import Study, load_study
-from symnas.tree.choices import Value
 from symnas.tree.decision import Decision, build
 from symnas.tree.layout import REAL
 from symnas.tree.serialization import flatten

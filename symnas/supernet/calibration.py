@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from symnas._typing import Value
 from symnas.supernet.supernet import Supernet
 from symnas.tree.decision import Decision
-from symnas.tree.point import Value
 
 
 def recalibrate(

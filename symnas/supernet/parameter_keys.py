@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from symnas._typing import Value
 from symnas.errors import BuildError
 from symnas.frontend import execution
 from symnas.frontend.run import Arrival, Frame, Run
-from symnas.frontend.sites import CallSite, Function, Loop, Site, Value
+from symnas.frontend.sites import CallSite, Function, Loop, Site
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
+from symnas._typing import Value
 from symnas.errors import BuildError
 from symnas.supernet.child import Part, Plan, narrow, place, plan, write
 from symnas.supernet.kernel_transforms import Kernels, transformed
@@ -24,7 +25,6 @@ from symnas.supernet.shared_tensors import SharedTensors
 from symnas.supernet.switching import Board, Boards
 from symnas.tree.covering import covering
 from symnas.tree.decision import Decision
-from symnas.tree.point import Value
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from symnas._typing import Label, Value
 from symnas.errors import BuildError
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import Arrival, Frame, set_value
-from symnas.frontend.sites import CallSite, Label, Site, Value
+from symnas.frontend.sites import CallSite, Site
 from symnas.supernet.parameter_keys import Birth, BirthRun, birth_of
 
 if TYPE_CHECKING:

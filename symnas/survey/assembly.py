@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from symnas.errors import ProgramError
-from symnas.survey.knowledge import INACTIVE, Code, Knowledge, Step
+from symnas.survey.knowledge import Code, Knowledge, Step
 from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, Permutation, Point
 from symnas.tree.space import Space
+from symnas.tree.subsets import INACTIVE
 
 Clause = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
 """Points and the rows of their codes that are allowed."""

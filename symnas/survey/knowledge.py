@@ -17,7 +17,6 @@ Code = Hashable
 Row = Mapping[int, Code]
 Step = tuple[Hashable, Hashable]
 """A condition and its outcome."""
-INACTIVE = -1
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from symnas._typing import Value
 from symnas.errors import BuildError, SymnasError
 from symnas.frontend import execution
 from symnas.frontend.code_objects import RESERVED
 from symnas.frontend.coverage import Transform
 from symnas.frontend.run import UNDECIDED, Arrival, Run
-from symnas.frontend.sites import Function, Value
+from symnas.frontend.sites import Function
 from symnas.survey.dependence.calls import call as tracked_call
 from symnas.survey.dependence.frame import Frame, Pair
 from symnas.survey.dependence.heap import is_atom

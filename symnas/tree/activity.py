@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Mask, Reals
 from symnas.tree.choices import Guard, Permutation
 from symnas.tree.layout import REAL, SLOTS, Entry, Layout
 from symnas.tree.subsets import INACTIVE, UNUSED
 
 MAX_LOOKUP = 1 << 20
 
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 Test = Callable[[Codes], Mask]
 
 

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Reals, Value
 from symnas.errors import DecisionError
-from symnas.tree.choices import Value
 from symnas.tree.decision import KEY_BYTES, Decision
 from symnas.tree.layout import REAL
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
-
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
 
 
 class Batch(Sequence[Decision]):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from symnas._typing import Code, Label, Value
 from symnas.errors import DecisionError, SpaceError
-from symnas.tree.point import UNSET, Branch, Code, Guard, Label, Point, Value, identity, label_key, show
+from symnas.tree.point import UNSET, Branch, Guard, Point, identity, label_key, show
 from symnas.tree.ranges import FloatRange, IntRange
 from symnas.tree.subsets import Subsets
 

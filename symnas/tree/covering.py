@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from symnas._typing import Value
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.tree.decision import Decision
 from symnas.tree.layout import Entry
-from symnas.tree.point import Value, identity
+from symnas.tree.point import identity
 from symnas.tree.space import Space
 
 MOST_VALUES = 12

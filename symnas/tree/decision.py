@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from symnas._typing import Value
 from symnas.errors import DecisionError, nearest
-from symnas.tree.choices import FloatRange, Value, identity, show
+from symnas.tree.choices import FloatRange, identity, show
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
 from symnas.tree.subsets import INACTIVE, UNUSED
 

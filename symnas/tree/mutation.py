@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Ints, Reals
 from symnas.errors import DecisionError
 from symnas.tree.batch import Batch
 from symnas.tree.layout import REAL, SINGLE, Entry
@@ -15,10 +16,6 @@ from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
-
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
-Places = NDArray[np.intp]
 
 TRIES = 4
 REDRAWS = 64
@@ -65,7 +62,7 @@ class Mutator:
 
     # ------------------------------------------------------------ which point
 
-    def exists(self, codes: Codes, reals: Reals, numbers: Places, rows: Places) -> NDArray[np.bool_]:
+    def exists(self, codes: Codes, reals: Reals, numbers: Ints, rows: Ints) -> NDArray[np.bool_]:
         """Tell for pairs of a point number and a row whether that point exists there."""
         columns = self.column[numbers]
         if not self.any_real:
@@ -77,7 +74,7 @@ class Mutator:
         held[real] = ~np.isnan(reals[columns[real], rows[real]])
         return held
 
-    def pick(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> Places:
+    def pick(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> Ints:
         """Choose uniformly one existing point that can change in every row, -1 where there is none."""
         rows: int = codes.shape[1]
         picked = self.numbers[(rng.random(rows) * len(self.numbers)).astype(np.intp)]
@@ -95,7 +92,7 @@ class Mutator:
             picked[piece] = self._pick_exactly(codes, reals, piece, rng)
         return picked
 
-    def _pick_exactly(self, codes: Codes, reals: Reals, rows: Places, rng: np.random.Generator) -> Places:
+    def _pick_exactly(self, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator) -> Ints:
         if not len(rows):
             return rows
         numbers = np.repeat(self.numbers, len(rows))
@@ -108,7 +105,7 @@ class Mutator:
 
     # ------------------------------------------------------------ which value
 
-    def redraw(self, codes: Codes, reals: Reals, picked: Places, rng: np.random.Generator) -> None:
+    def redraw(self, codes: Codes, reals: Reals, picked: Ints, rng: np.random.Generator) -> None:
         """Give every row's picked point another value, in place."""
         plain = np.flatnonzero((picked >= 0) & self.plain[picked])
         if len(plain):
@@ -128,7 +125,7 @@ class Mutator:
                 self._redraw_special(entry, codes, reals, order[left:right], rng)
 
     def _redraw_special(
-        self, entry: Entry, codes: Codes, reals: Reals, rows: Places, rng: np.random.Generator
+        self, entry: Entry, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator
     ) -> None:
         if entry.shape == SINGLE:
             weights = self.space.sampler.weights[entry.number] or ()
@@ -150,7 +147,7 @@ class Mutator:
 
     # ------------------------------------------------------------ what follows
 
-    def settle(self, codes: Codes, reals: Reals, rows: Places, rng: np.random.Generator) -> None:
+    def settle(self, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator) -> None:
         """Draw, in place, what came into being in these rows, and empty what ceased to exist."""
         kept, kept_reals = codes[:, rows], reals[:, rows]
         self.complete(kept, kept_reals, rng)

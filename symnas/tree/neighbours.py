@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Ints
 from symnas.tree.batch import Batch
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
@@ -16,9 +17,6 @@ from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
-
-Codes = NDArray[np.signedinteger]
-Places = NDArray[np.intp]
 
 SPREAD = 0.2
 
@@ -84,9 +82,7 @@ class Neighbourhood:
             everything[entry.column : entry.column + entry.width] = row
         self.defaults, self.real_defaults = everything[:, None], reals[:, None]
 
-    def of(
-        self, batch: Batch, rng: np.random.Generator | None = None, reals: int = 4
-    ) -> tuple[Batch, Places]:
+    def of(self, batch: Batch, rng: np.random.Generator | None = None, reals: int = 4) -> tuple[Batch, Ints]:
         """Return all neighbours of all rows, and the row that each is a neighbour of, in its order."""
         codes, floats = np.ascontiguousarray(batch.codes), np.ascontiguousarray(batch.reals)
         parts = [self._single(codes, floats)]
@@ -106,7 +102,7 @@ class Neighbourhood:
 
     def _single(
         self, codes: Codes, floats: NDArray[np.float64]
-    ) -> tuple[Places, Places, Codes, NDArray[np.float64]]:
+    ) -> tuple[Ints, Ints, Codes, NDArray[np.float64]]:
         old = codes[:, self.columns]
         rows, place = np.nonzero(old != INACTIVE)
         new = codes[rows]
@@ -116,7 +112,7 @@ class Neighbourhood:
 
     def _slots(
         self, entry: Entry, codes: Codes, floats: NDArray[np.float64]
-    ) -> tuple[Places, Places, Codes, NDArray[np.float64]]:
+    ) -> tuple[Ints, Ints, Codes, NDArray[np.float64]]:
         columns = slice(entry.column, entry.column + entry.width)
         held = np.flatnonzero(codes[:, entry.column] != INACTIVE)
         distinct, which = np.unique(codes[held, columns], axis=0, return_inverse=True)
@@ -141,7 +137,7 @@ class Neighbourhood:
         floats: NDArray[np.float64],
         rng: np.random.Generator | None,
         count: int,
-    ) -> tuple[Places, Places, Codes, NDArray[np.float64]]:
+    ) -> tuple[Ints, Ints, Codes, NDArray[np.float64]]:
         domain = entry.domain
         assert isinstance(domain, FloatRange)
         rows = np.repeat(np.flatnonzero(~np.isnan(floats[:, entry.column])), count)
@@ -162,7 +158,7 @@ class Neighbourhood:
         return rows, np.full(len(rows), entry.number), codes[rows], moved
 
     def settle(
-        self, codes: Codes, floats: NDArray[np.float64], rows: Places, rng: np.random.Generator | None
+        self, codes: Codes, floats: NDArray[np.float64], rows: Ints, rng: np.random.Generator | None
     ) -> None:
         """Give what came into being its default, or a draw, and empty what ceased to exist."""
         some, some_floats = codes[rows].T.copy(), floats[rows].T.copy()

@@ -10,18 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from symnas.tree.choices import (
-    Branch,
-    FloatRange,
-    IntRange,
-    ManyOf,
-    OneOf,
-    Permutation,
-    Point,
-    Tied,
-    Value,
-    show,
-)
+from symnas._typing import Value
+from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation, Point, Tied, show
 from symnas.tree.serialization import join, point_to_json, segments
 
 if TYPE_CHECKING:

@@ -8,11 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from symnas._typing import Code, Value
 from symnas.errors import DecisionError, SpaceError
-
-Label = str | int | float | bool | None
-Value = Label | tuple[Label, ...]
-Code = int | tuple[int, ...]
 
 UNSET: Any = object()
 

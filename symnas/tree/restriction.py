@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
 from symnas.tree.choices import (
     Branch,
@@ -19,7 +20,6 @@ from symnas.tree.choices import (
     Permutation,
     Point,
     Tied,
-    Value,
     identity,
 )
 from symnas.tree.layout import REAL, Layout

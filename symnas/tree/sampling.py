@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Reals
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout, scale_bounds
 from symnas.tree.subsets import Subsets, Weights
-
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
 
 CHUNK = 1 << 18
 

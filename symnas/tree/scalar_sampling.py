@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symnas.tree.choices import FloatRange, Value
+from symnas._typing import Value
+from symnas.tree.choices import FloatRange
 from symnas.tree.decision import Decision, holds, pack_row
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.sampling import thresholds

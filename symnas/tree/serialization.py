@@ -8,19 +8,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
-from symnas.tree.choices import (
-    Branch,
-    FloatRange,
-    Guard,
-    IntRange,
-    ManyOf,
-    OneOf,
-    Permutation,
-    Point,
-    Tied,
-    Value,
-)
+from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Point, Tied
 
 OWN = "="
 

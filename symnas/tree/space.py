@@ -11,12 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Value
 from symnas.errors import SpaceError, nearest
 from symnas.tree import address_patterns, mutation, restriction, sampling, serialization
 from symnas.tree import decision as decisions
 from symnas.tree.activity import Activity
 from symnas.tree.batch import Batch
-from symnas.tree.choices import Point, Value
+from symnas.tree.choices import Point
 from symnas.tree.counting import Counter
 from symnas.tree.decision import Decision
 from symnas.tree.encoding import Array, Encoder, View

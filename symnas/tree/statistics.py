@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Floats
 from symnas.tree.choices import FloatRange, IntRange, show
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.subsets import INACTIVE
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 LISTED = 12
 BINS = 6
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-INACTIVE = -1
-UNUSED = -2
+from symnas._typing import Codes
+
+# The two codes that are no value. They order as INACTIVE > UNUSED, and no code is below UNUSED.
+INACTIVE = -1  # the point does not exist in this row; a selection has it in its first slot, and in all
+UNUSED = -2  # the selection has fewer candidates than slots
 MAX_TABLE = 1 << 16
 
-Codes = NDArray[np.signedinteger]
 Weights = tuple[float, ...] | None
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Reals
 from symnas.tree.counting import Counter, Selections
 from symnas.tree.coupled_counting import draw_by_counts
 from symnas.tree.layout import SINGLE, Entry, Layout
 from symnas.tree.sampling import Sampler
 from symnas.tree.subsets import UNUSED, Weights
-
-Codes = NDArray[np.signedinteger]
-Reals = NDArray[np.float64]
 
 
 class UniformSampler:

@@ -9,18 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from symnas.tree.choices import (
-    Branch,
-    FloatRange,
-    Guard,
-    IntRange,
-    Label,
-    ManyOf,
-    OneOf,
-    Permutation,
-    Point,
-    Tied,
-)
+from symnas._typing import Label
+from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Point, Tied
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
 

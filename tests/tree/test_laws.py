@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import decisions, spaces
 
+from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
 from symnas.tree.batch import Batch
-from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, OneOf, Permutation, Point, Tied, Value
+from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, OneOf, Permutation, Point, Tied
 from symnas.tree.decision import Decision
 from symnas.tree.layout import walk
 from symnas.tree.space import Space

@@ -28,8 +28,9 @@ from typing import Any, Protocol
 import optuna.distributions as others
 from optuna.distributions import BaseDistribution
 
+from symnas._typing import Label
 from symnas.errors import SpaceError
-from symnas.tree.choices import FloatRange, IntRange, Label, ManyOf, OneOf, Permutation
+from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.tree.decision import Decision, holds, pack_row, unpack_row
 from symnas.tree.layout import REAL, SLOTS, Entry
 from symnas.tree.space import Space

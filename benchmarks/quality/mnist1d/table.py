@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import symnas
-from benchmarks.quality.problem import Floats, Problem
+from benchmarks.quality.problem import Problem
+from symnas._typing import Floats
 from symnas.tree.batch import Batch
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space

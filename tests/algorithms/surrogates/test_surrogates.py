@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from strategies import spaces
 
+from symnas._typing import Floats
 from symnas.algorithms.bayesian.target_transforms import TARGETS, Targets
 from symnas.algorithms.surrogates.base import SURROGATES, Believed, make
 from symnas.algorithms.surrogates.embedding import Embedding
@@ -25,8 +25,6 @@ from symnas.testing.contract import random_space
 from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.tree.space import Space
-
-Floats = NDArray[np.float64]
 
 
 def mixed() -> Space:
