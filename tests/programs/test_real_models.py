@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import pickle
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -66,14 +65,10 @@ def assert_same(model: Any, other: Any, name: str) -> None:
 
 
 @each_model
-def test_the_space_is_found_in_seconds(name):
-    program = program_of(name)
-    started = time.process_time()
-    space = program.space
-    seconds = time.process_time() - started
+def test_the_space_is_found(name):
+    space = program_of(name).space
     assert len(space.addresses) == CASES[name].points, "\n".join(space.addresses)
     assert space.leaves == CASES[name].size
-    assert seconds < 20
 
 
 @each_model

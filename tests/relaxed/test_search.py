@@ -221,10 +221,10 @@ def test_an_interrupted_search_goes_on_from_its_last_epoch(tmp_path: Path) -> No
     def stop(done: Any) -> None:
         epochs.append(done.epoch)
         if done.epoch == 2:
-            raise StopError
+            raise StopError("after two epochs")
 
     seed = int(np.random.default_rng([0, 0]).integers(2**31))
-    with pytest.raises(StopError):
+    with pytest.raises(StopError, match="after two epochs"):
         relax(scope["program"], scope["task"], options=scope["options"], seed=seed, file=file, on_epoch=stop)
     found = relax(scope["program"], scope["task"], options=scope["options"], seed=seed, file=file)
     alone = relax(scope["program"], scope["task"], options=scope["options"], seed=seed)

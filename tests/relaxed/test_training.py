@@ -116,9 +116,9 @@ def test_a_search_that_was_killed_goes_on_bit_for_bit(
 
     def kill(_: Epoch) -> None:
         if next(calls) == stop_after:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("killed")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="killed"):
         search(algorithm, seed=2, file=file, on_epoch=kill)
     assert file.is_file()
     epochs: list[int] = []

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import time
 
 import pytest
 
@@ -99,21 +98,6 @@ def test_what_an_evaluator_prints_stays_on_a_piped_output(capsys: pytest.Capture
         print("from the evaluator")
     assert capsys.readouterr().out == "from the evaluator\n"
     assert "from the evaluator" not in stream.getvalue()
-
-
-def test_an_update_costs_less_than_a_hundredth_of_a_fast_trial() -> None:
-    line = Display("plain", io.StringIO()).line("random on space")
-    line.update(lambda: FULL)
-    calls = 20_000
-    best = min(_time(line, calls) for _ in range(5)) / calls
-    assert best < 0.01 / 5000
-
-
-def _time(line: Line, calls: int) -> float:
-    start = time.perf_counter()
-    for _ in range(calls):
-        line.update(lambda: FULL)
-    return time.perf_counter() - start
 
 
 def test_an_unknown_mode_is_told_with_the_nearest() -> None:

@@ -8,7 +8,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -476,19 +475,3 @@ def test_codes_widen_with_the_number_of_values(count: int) -> None:
         d["n"] != count or d["b"] != 1
         for d in space.mutate(space.batch([last] * 50), np.random.default_rng(1))
     )
-
-
-def test_cost_grows_with_the_number_of_points() -> None:
-    def spent(points: int) -> float:
-        start = time.process_time()
-        space = wide(points)
-        rng = np.random.default_rng(0)
-        batch = space.sample(20, rng)
-        space.encode(space.mutate(batch, rng))
-        space.sample(1, rng)[0].key  # noqa: B018
-        return time.process_time() - start
-
-    spent(50)
-    # The least of a few: other work on the machine only adds.
-    large, small = (min(spent(points) for _ in range(4)) for points in (4000, 400))
-    assert large < 60 * max(small, 0.01)

@@ -296,7 +296,7 @@ def test_an_interrupt_in_the_middle_of_a_commit(tmp_path: Path, times: int) -> N
 
     sa.event.listen(store._engine, "commit", interrupt, once=True)
     handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         store.append(row.key, 0, [Event("propose", 0, 1.0, {})])
     assert signal.getsignal(signal.SIGINT) is handler
     # Held back, the commit was whole; insisted on, it was cut off, and either way the store goes on.
@@ -312,9 +312,9 @@ def test_an_interrupt_while_the_lock_is_taken(tmp_path: Path, monkeypatch: pytes
     def lock_and_stop(*arguments: Any) -> bool:
         monkeypatch.setattr(SqlStore, "lock", lock)
         lock(*arguments)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("locked")
 
     monkeypatch.setattr(SqlStore, "lock", lock_and_stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="locked"):
         run(tmp_path / "s.db")
     assert len(run(tmp_path / "s.db").trials) == 5

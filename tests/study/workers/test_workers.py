@@ -84,7 +84,7 @@ def test_a_trial_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     assert study.counts == {Status.TIMEOUT: 2, Status.DONE: 14}
     assert study.trials[0].error == "took longer than 0.5 s"
     for file in tmp_path.glob("*.pid"):
-        with pytest.raises(ProcessLookupError):
+        with pytest.raises(ProcessLookupError, match="No such process"):
             os.kill(int(file.stem), 0)
 
 
