@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "algorithms.md"
 
 
@@ -16,6 +18,7 @@ def listings() -> dict[str, str]:
     return dict(blocks)
 
 
+@pytest.mark.slow
 def test_the_example_passes_the_contract_in_a_folder_of_its_own(tmp_path: Path) -> None:
     files = listings()
     assert sorted(files) == ["climb.py", "test_climb.py"]

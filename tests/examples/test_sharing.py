@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SHARING = Path(__file__).resolve().parents[2] / "examples" / "sharing"
 
 TINY = """
@@ -36,6 +38,7 @@ def printed(code: str, given: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_words_of_three_kinds_search_and_what_they_find_is_trained_by_itself() -> None:
     assert "symnas" not in (SHARING / "net.py").read_text()
     chance, *others = json.loads(printed(TINY))

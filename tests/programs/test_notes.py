@@ -120,6 +120,7 @@ def finds(place: Path) -> str:
     return source
 
 
+@pytest.mark.slow
 def test_a_killed_search_of_the_command_line_is_exported_from_another_folder(place: Path) -> None:
     killed_by_cli(place)
     source = finds(place)
@@ -128,6 +129,7 @@ def test_a_killed_search_of_the_command_line_is_exported_from_another_folder(pla
     assert json.loads(shown.stdout)[0]["source"] == source
 
 
+@pytest.mark.slow
 def test_a_killed_search_of_an_imported_class_is_exported_from_another_folder(place: Path) -> None:
     done = python("library.py", cwd=place)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -143,6 +145,7 @@ def test_a_killed_search_of_an_imported_class_is_exported_from_another_folder(pl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guard", ['if __name__ == "__main__":', "if True:"])
 def test_a_killed_script_is_found_and_never_run_again(place: Path, guard: str) -> None:
     (place / "script.py").write_text(SCRIPT.replace("GUARD", guard))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from real_models import CASES, MODELS, program_of
+from real_models import CASES, MODELS, each_case, program_of
 
 import symnas
 from symnas.frontend.execution import execute
@@ -25,7 +25,7 @@ def drawn(name: str) -> tuple[Any, ...]:
     return (space.default, *space.sample(30, np.random.default_rng(7)))
 
 
-each_model = pytest.mark.parametrize("name", list(CASES))
+each_model = pytest.mark.parametrize("name", each_case)
 
 
 def plain(name: str) -> Any:

@@ -84,6 +84,7 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_twenty_kills_change_nothing_with_one_worker(script: Path, tmp_path: Path) -> None:
     trials = 1000
     undisturbed = finish(script, tmp_path / "calm.db", 1, trials)
@@ -99,6 +100,7 @@ def test_twenty_kills_change_nothing_with_one_worker(script: Path, tmp_path: Pat
     ends_once(tmp_path / "killed.db", trials)
 
 
+@pytest.mark.slow
 def test_kills_with_two_workers_lose_nothing(script: Path, tmp_path: Path) -> None:
     trials = 300
     assert kill_often(script, tmp_path / "killed.db", 2, trials, 6, 0.04) == 6

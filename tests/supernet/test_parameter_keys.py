@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from real_models import CASES, program_of
+from real_models import each_case, program_of
 
 import symnas
 from symnas.errors import BuildError
 from symnas.supernet.parameter_keys import birth
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", each_case)
 def test_every_parameter_has_a_key_and_every_key_a_parameter(name: str) -> None:
     program = program_of(name)
     kinds: dict[str, tuple[str, str]] = {}

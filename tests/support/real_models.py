@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 import symnas
@@ -71,6 +72,10 @@ CASES = {
     "factories": Case("factories.py:build_backbone", images, 4 * 3 * 2 * 3**5, 9),
     "mixins": Case("mixins.py:Net", lambda: numbers(3, 4), 8 * (8 + 2 + 1), 8),
 }
+
+# These take seconds each to survey.
+BIG = {"densenet", "gpt"}
+each_case = [pytest.param(name, marks=pytest.mark.slow if name in BIG else ()) for name in CASES]
 
 
 @functools.cache

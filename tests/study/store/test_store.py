@@ -173,6 +173,7 @@ def test_a_damaged_store_is_left_as_it_was(tmp_path: Path) -> None:
     assert path.read_bytes()[: len(data)] == bytes(data)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_search_and_keeps_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     store = SqlStore(path)
