@@ -19,7 +19,7 @@ import numpy as np
 
 from symnas.constraints.clauses import COSTS, Clause, Verdict
 from symnas.errors import BuildError, RequirementError
-from symnas.frontend.run import Arrival, Run
+from symnas.frontend.run import Run, Visit
 
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
@@ -62,16 +62,16 @@ class CheckedRun(Run):
         super().__init__(values, strict=True)
         self.met: Met = []
 
-    def left(self, arrival: Arrival, result: object) -> object:
+    def left(self, visit: Visit, result: object) -> object:
         """Note the clauses of the annotation at a point, with the chosen value under the assigned name."""
-        site = arrival.site
+        site = visit.site
         if site.requires:
-            scope = dict(sys._getframe(2).f_locals)  # left <- Runtime.leave <- the user's function
+            scope = dict(sys._getframe(2).f_locals)  # left <- Hooks.leave <- the user's function
             statement = site.annotation.statement if site.annotation is not None else None
             if isinstance(statement, ast.Assign) and statement.value is site.node:
                 scope |= {target.id: result for target in statement.targets if isinstance(target, ast.Name)}
             self.met += [(Clause(text, site.origin), scope) for text in site.requires]
-        return super().left(arrival, result)
+        return super().left(visit, result)
 
 
 @dataclass(frozen=True)

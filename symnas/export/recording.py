@@ -11,7 +11,7 @@ from symnas._typing import Value
 from symnas.export.invocations import Invocation, Picked, Turns
 from symnas.export.text_edits import bracketed
 from symnas.export.variants import CONSTRUCTORS
-from symnas.frontend.run import Arrival, Frame, Position, Run
+from symnas.frontend.run import Frame, Position, Run, Visit
 from symnas.frontend.sites import CallSite, Function
 
 
@@ -22,7 +22,7 @@ class RecordingRun(Run):
         super().__init__(values, strict=strict)
         self.callees: dict[Position, object] = {}
         self.turns: dict[Position, Turns] = {}
-        self.results: dict[Arrival, object] = {}
+        self.results: dict[Visit, object] = {}
 
     def called(
         self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -33,27 +33,27 @@ class RecordingRun(Run):
         self.turns[self.position] = self._call_turns(self.position)
         return super().called(frame, call, function, args, kwargs)
 
-    def left(self, arrival: Arrival, result: object) -> object:
+    def left(self, visit: Visit, result: object) -> object:
         """Remember what a choice known only at run time evaluated to."""
-        if arrival.site.dynamic is not None:
-            self.results[arrival] = result
-        return super().left(arrival, result)
+        if visit.site.dynamic is not None:
+            self.results[visit] = result
+        return super().left(visit, result)
 
     def _call_turns(self, position: Position) -> Turns:
-        arrival = position.arrival
-        if arrival is None:
+        visit = position.visit
+        if visit is None:
             return position.turns
-        return _below(arrival, arrival.branch) + position.turns[len(arrival.turns) :]
+        return _below(visit, visit.branch) + position.turns[len(visit.turns) :]
 
 
-def turns_of(arrival: Arrival) -> Turns:
-    """Return the turns of an arrival, with the occurrences of the repeated candidates that it is inside."""
-    if arrival.parent is None:
-        return arrival.turns
-    return _below(arrival.parent, arrival.parent_branch) + arrival.turns[len(arrival.parent.turns) :]
+def turns_of(visit: Visit) -> Turns:
+    """Return the turns of a visit, with the occurrences of the repeated candidates that it is inside."""
+    if visit.parent is None:
+        return visit.turns
+    return _below(visit.parent, visit.parent_branch) + visit.turns[len(visit.parent.turns) :]
 
 
-def _below(parent: Arrival, branch: str) -> Turns:
+def _below(parent: Visit, branch: str) -> Turns:
     """Return the turns that everything inside one occurrence of a candidate begins with."""
     if parent.spec.kind not in ("manyof", "permutation"):
         return turns_of(parent)
@@ -88,10 +88,10 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
             above.calls.setdefault(position.call, {}).setdefault(run.turns[position], []).append(invocation)
         else:
             above.unplaced.append(invocation)
-    for arrival in run.trace:
-        holder = root if arrival.site.definition else made.get(arrival.frame)
-        if holder is not None and arrival.site.function is not None and id(arrival.site.function) in own:
-            holder.picked.setdefault(arrival.site, {})[turns_of(arrival)] = _picked(run, arrival)
+    for visit in run.trace:
+        holder = root if visit.site.definition else made.get(visit.frame)
+        if holder is not None and visit.site.function is not None and id(visit.site.function) in own:
+            holder.picked.setdefault(visit.site, {})[turns_of(visit)] = _picked(run, visit)
     return root
 
 
@@ -110,9 +110,9 @@ def _is_direct(callee: object, frame: Frame) -> bool:
     return code is not None and code.co_name == name and code.co_firstlineno == frame.function.line
 
 
-def _picked(run: RecordingRun, arrival: Arrival) -> Picked:
-    site, value, code = arrival.site, arrival.value, arrival.code
-    kind = arrival.spec.kind
+def _picked(run: RecordingRun, visit: Visit) -> Picked:
+    site, value, code = visit.site, visit.value, visit.code
+    kind = visit.spec.kind
     if kind == "tied":
         return Picked(number=value) if _is_number(value) else Picked(text=repr(value))  # type: ignore[arg-type]
     if kind in ("int", "float"):
@@ -120,7 +120,7 @@ def _picked(run: RecordingRun, arrival: Arrival) -> Picked:
     codes = code if isinstance(code, tuple) else (code,)
     if site.dynamic is None:
         return Picked(branches=codes)
-    literal = _literal(run.results.get(arrival))
+    literal = _literal(run.results.get(visit))
     if literal is not None:
         return Picked(text=literal)
     given = site.dynamic.argument("candidates") or site.dynamic.arguments[0][1]

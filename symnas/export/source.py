@@ -43,22 +43,22 @@ def source(program: ProgramView, values: Mapping[str, Value]) -> str:
     Raises:
         ProgramError: the choices cannot be told apart in one text; the message says where.
     """
-    unit = program.coverage.units[file_of(program.target)]
+    own = program.source_set.files[file_of(program.target)]
     run = _recorded(program, values)
-    for arrival in run.trace:
-        if arrival.site.location.file != unit.file:
+    for visit in run.trace:
+        if visit.site.location.file != own.file:
             raise ProgramError(
-                f"standalone source is one file, and {arrival.address!r} is chosen in {arrival.site.origin}; "
+                f"standalone source is one file, and {visit.address!r} is chosen in {visit.site.origin}; "
                 "move the code into the model's file to get its source"
             )
-    text = specialise(SourceText(unit.text), unit.root, invocations(run, unit.root))
+    text = specialise(SourceText(own.text), own.root, invocations(run, own.root))
     target = program.target
     if "<locals>" in target.__qualname__:
         closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
-        return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(unit.module), **closure}))
+        return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(own.module), **closure}))
     name = target.__qualname__.partition(".")[0]
-    if unit.module.__name__ == "__main__" or not unit.file.endswith(".py"):
-        return without_symnas(completed(sliced(text, [name]), vars(unit.module)))
+    if own.module.__name__ == "__main__" or not own.file.endswith(".py"):
+        return without_symnas(completed(sliced(text, [name]), vars(own.module)))
     try:
         return without_symnas(text)
     except ProgramError:

@@ -1,12 +1,12 @@
 """The user's code: found, read, placed, instrumented, and run under a decision.
 
-To read in this order: `sources` (files, cells, functions), `coverage` (which code belongs to a program),
+To read in this order: `sources` (files, cells, functions), `source_set` (which code belongs to a program),
 `reachability` and `call_resolution` (which of it can be reached), `sites` and `addressing` (the places of
 choices and their names), `choice_calls` (`oneof` and its kind), `instrumentation`, `code_objects`,
 `code_swapping` (code that reports), `operations` (what instrumented code calls), `run` (one run under a
 decision), `execution` (running targets).
 
-Laws, in `tests/frontend`: addresses do not depend on the order of arrival; the user's lines survive.
+Laws, in `tests/frontend`: addresses do not depend on the order of visits; the user's lines survive.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An address is the prefix of a function's invocation, the turns of the loops around the point, and a path that
 depends on the text alone: the name that the statement gives, the positions of the calls around the point,
 and the parameter it fills. This module computes the paths; a run adds prefixes and turns. Nothing here counts
-arrivals, so an address moves only when the code around its point moves.
+visits, so an address moves only when the code around its point moves.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ CALLED = ("forward", "__call__")
 _CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__init_subclass__")
 
 
-class Callees:
+class CallResolution:
     """The resolver of one module's names.
 
     Args:
@@ -160,7 +160,9 @@ class Callees:
         )
 
 
-def fixpoint(trees: Iterable[ast.Module], sites: Mapping[int, Site]) -> tuple[frozenset[str], frozenset[str]]:
+def reaching_names(
+    trees: Iterable[ast.Module], sites: Mapping[int, Site]
+) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names that may reach a point, and the names of attributes that the code stores.
 
     Args:

@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any, TypeVar
 
 from symnas.errors import ProgramError
-from symnas.frontend.operations import RUNTIME
+from symnas.frontend.operations import HOOKS
 from symnas.frontend.sites import Function, FunctionNode
 
 RESERVED = "__symnas__"
@@ -90,7 +90,7 @@ def compile_function(
 
 def _lower(node: Any, references: References) -> Any:
     """Replace the reserved name by the constant that becomes the runtime."""
-    marker = references.marker(RUNTIME)
+    marker = references.marker(HOOKS)
 
     class Lower(ast.NodeTransformer):
         def visit_Name(self, name: ast.Name) -> ast.expr:

@@ -44,7 +44,7 @@ class _Rewriter(ast.NodeTransformer):
 
 
 def _chain(value: ast.expr) -> tuple[ast.expr, list[ast.expr], bool] | None:
-    """Take a choice apart: its arrival, its candidates, and whether the last is the code's own expression."""
+    """Take a choice apart: its visit, its candidates, and whether the last is the code's own expression."""
     enter: ast.expr | None = None
     values: list[ast.expr] = []
     while isinstance(value, ast.IfExp) and isinstance(value.test, ast.Compare):

@@ -12,9 +12,9 @@ from symnas._typing import Value
 from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.frontend.code_objects import compile_module
 from symnas.frontend.code_swapping import swapped
-from symnas.frontend.coverage import Coverage, Transform
 from symnas.frontend.instrumentation import FRAME
-from symnas.frontend.run import RUN, Arrival, Run
+from symnas.frontend.run import RUN, Run, Visit
+from symnas.frontend.source_set import SourceSet, Transform
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -37,7 +37,7 @@ def execute(
     Returns:
         What the target returned.
     """
-    with running(program.coverage, run, transform), _device(device):
+    with running(program.source_set, run, transform), _device(device):
         result = construct(program, transform)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
@@ -46,15 +46,15 @@ def execute(
 
 def construct(program: ProgramView, transform: Transform | None = None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
-    coverage = program.coverage
-    target = fresh_target(coverage, transform) if coverage.definitions else program.target
+    source_set = program.source_set
+    target = fresh_target(source_set, transform) if source_set.definitions else program.target
     return target(*program.args, **program.kwargs)
 
 
 @contextlib.contextmanager
-def running(coverage: Coverage, run: Run, transform: Transform | None = None) -> Iterator[None]:
+def running(source_set: SourceSet, run: Run, transform: Transform | None = None) -> Iterator[None]:
     """Instrument the covered functions and make `run` the current one, for the length of a `with`."""
-    swaps = coverage.swaps(transform)
+    swaps = source_set.swaps(transform)
     with swapped(swaps):
         token = RUN.set(run)
         try:
@@ -62,13 +62,13 @@ def running(coverage: Coverage, run: Run, transform: Transform | None = None) ->
         finally:
             RUN.reset(token)
             for function, record in run.made:
-                plain = coverage.plain_code(record)
+                plain = source_set.plain_code(record)
                 if plain is not None and plain.co_freevars == function.__code__.co_freevars:
                     function.__code__ = plain
             run.made.clear()
 
 
-def fresh_target(coverage: Coverage, transform: Transform | None = None) -> Any:
+def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> Any:
     """Execute the target's module anew, instrumented, and return the target in it.
 
     Choices in class bodies and module statements are made when those are executed, so a run executes them
@@ -77,9 +77,9 @@ def fresh_target(coverage: Coverage, transform: Transform | None = None) -> Any:
     Raises:
         ProgramError: the target was made inside a function.
     """
-    target = coverage.target
+    target = source_set.target
     if "<locals>" in target.__qualname__:
-        site = coverage.definitions[0]
+        site = source_set.definitions[0]
         raise ProgramError(
             f"{site.location}\na class body or module that holds a choice is executed for every "
             f"build, and {target.__qualname__!r} "
@@ -88,36 +88,41 @@ def fresh_target(coverage: Coverage, transform: Transform | None = None) -> Any:
     made: dict[str, ModuleType] = {}
     saved: dict[str, ModuleType | None] = {}
     try:
-        for unit in sorted(coverage.units.values(), key=lambda unit: unit.module is coverage.modules[0]):
-            own = getattr(unit.module, "__file__", None) == unit.file
-            if not unit.definitions and unit.module is not coverage.modules[0]:
+        for source in sorted(
+            source_set.files.values(), key=lambda source: source.module is source_set.modules[0]
+        ):
+            own = getattr(source.module, "__file__", None) == source.file
+            if not source.definitions and source.module is not source_set.modules[0]:
                 continue
-            name = unit.module.__name__
+            name = source.module.__name__
             module = made.get(name)
             if module is None:
                 module = made[name] = ModuleType(name)
                 keep = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
                 kept = (
-                    vars(unit.module)
+                    vars(source.module)
                     if not own
-                    else {k: v for k, v in vars(unit.module).items() if k in keep}
+                    else {k: v for k, v in vars(source.module).items() if k in keep}
                 )
                 vars(module).update(kept)
                 saved[name] = sys.modules.get(name)
                 sys.modules[name] = module
-            if id(transform) not in unit.compiled:
-                tree = unit.instrumenter.module(unit.root, whole=own)
+            if id(transform) not in source.compiled:
+                tree = source.instrumenter.module(source.root, whole=own)
                 if transform is not None:
-                    tree = transform(unit.root, tree)
-                unit.compiled[id(transform)] = transform, compile_module(tree, unit.file, coverage.references)
-            exec(unit.compiled[id(transform)][1], vars(module))
+                    tree = transform(source.root, tree)
+                source.compiled[id(transform)] = (
+                    transform,
+                    compile_module(tree, source.file, source_set.references),
+                )
+            exec(source.compiled[id(transform)][1], vars(module))
     finally:
         for name, before in saved.items():
             if before is None:
                 sys.modules.pop(name, None)
             else:
                 sys.modules[name] = before
-    found: Any = made[coverage.modules[0].__name__]
+    found: Any = made[source_set.modules[0].__name__]
     for part in target.__qualname__.split("."):
         found = getattr(found, part)
     return found
@@ -176,20 +181,20 @@ def guarded(
             f"under {_few(values)}"
         ) from _cleaned(error)
     except Exception as error:
-        where, arrival = _place(program, error)
+        where, visit = _place(program, error)
         what = f"building {program.name} failed at {where}"
-        if arrival is not None:
-            what += f" while {arrival.address!r} was {_chosen(arrival)}"
+        if visit is not None:
+            what += f" while {visit.address!r} was {_chosen(visit)}"
         raise BuildError(f"{what}: {type(error).__name__}: {error}\ndecision: {_few(values)}") from _cleaned(
             error
         )
 
 
-def needs_source(coverage: Coverage) -> bool:
+def needs_source(source_set: SourceSet) -> bool:
     """Whether a choice is made where the class itself, or what runs after the build, must differ."""
-    if coverage.by_source is None:
-        coverage.by_source = bool(coverage.definitions) or bool(coverage.when_called)
-    return coverage.by_source
+    if source_set.by_source is None:
+        source_set.by_source = bool(source_set.definitions) or bool(source_set.when_called)
+    return source_set.by_source
 
 
 def is_module(value: object) -> bool:
@@ -218,26 +223,26 @@ def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
     return found
 
 
-def _place(program: ProgramView, error: BaseException) -> tuple[str, Arrival | None]:
+def _place(program: ProgramView, error: BaseException) -> tuple[str, Visit | None]:
     """Return the innermost line of the user's, and the point whose candidate was being evaluated, if any."""
     where = program.name
-    arrival: Arrival | None = None
+    visit: Visit | None = None
     for frame, line in reversed(_frames(error)):
-        if frame.f_code.co_filename not in program.coverage.units:
+        if frame.f_code.co_filename not in program.source_set.files:
             continue
         if where == program.name:
             where = f"{frame.f_code.co_filename}:{line}"
         record = frame.f_locals.get(FRAME)
         if record is not None and record.open:
-            arrival = record.open[-1]
+            visit = record.open[-1]
             break
-    return where, arrival
+    return where, visit
 
 
 def _deepest(program: ProgramView, error: BaseException) -> str:
     counts: dict[tuple[str, int], int] = {}
     for frame, line in _frames(error):
-        if frame.f_code.co_filename in program.coverage.units:
+        if frame.f_code.co_filename in program.source_set.files:
             key = (frame.f_code.co_filename, line)
             counts[key] = counts.get(key, 0) + 1
     if not counts:
@@ -246,11 +251,11 @@ def _deepest(program: ProgramView, error: BaseException) -> str:
     return f"{file}:{line}"
 
 
-def _chosen(arrival: Arrival) -> str:
-    code = arrival.code
-    if isinstance(code, int) and code >= 0 and arrival.site.choices:
-        return f"`{arrival.site.choices[code].text}` ({arrival.site.origin})"
-    return f"{arrival.value!r} ({arrival.site.origin})"
+def _chosen(visit: Visit) -> str:
+    code = visit.code
+    if isinstance(code, int) and code >= 0 and visit.site.choices:
+        return f"`{visit.site.choices[code].text}` ({visit.site.origin})"
+    return f"{visit.value!r} ({visit.site.origin})"
 
 
 def _few(values: Mapping[str, Value]) -> str:

@@ -277,7 +277,7 @@ class Instrumenter:
             test = place_at(ast.Compare(asked, [ast.Eq()], [_const(node, index)]), node)
             result = place_at(ast.IfExp(test, values[index], result), node)
         if len(values) == 1:
-            # A single candidate still arrives: `(enter(…), a)[1]`.
+            # A single candidate is still visited: `(enter(…), a)[1]`.
             pair = place_at(ast.Tuple([first, values[0]], ast.Load()), node)
             result = place_at(ast.Subscript(pair, _const(node, 1), ast.Load()), node)
         return result

@@ -10,9 +10,9 @@ from typing import Any
 from symnas._typing import Label
 from symnas.errors import DecisionError, ProgramError
 from symnas.frontend import choice_calls
-from symnas.frontend.run import RUN, UNDECIDED, Arrival, Frame, set_value
+from symnas.frontend.run import RUN, UNDECIDED, Frame, Visit, set_value
 from symnas.frontend.sites import CallSite, Function, Loop, Site, Spec
-from symnas.frontend.value_matching import alike
+from symnas.frontend.value_matching import same_choice
 from symnas.tree.choices import label_key
 
 
@@ -25,14 +25,7 @@ class Missing:
         self.original = original
 
 
-class Unequal:
-    """Stands for a candidate that cannot be compared (it holds choices); equals nothing."""
-
-
-UNEQUAL = Unequal()
-
-
-class Runtime:
+class Hooks:
     """The single, stateless object through which instrumented code reaches the current run."""
 
     def frame(self, function: Function, owner: object = None) -> Frame | None:
@@ -56,21 +49,21 @@ class Runtime:
     # -- choices --------------------------------------------------------------------------------
 
     def enter(self, frame: Frame | None, site: Site) -> int:
-        """Arrive at a choice: the index of the candidate to evaluate, or -1 for the code's own expression."""
+        """Visit a choice: the index of the candidate to evaluate, or -1 for the code's own expression."""
         if frame is None:
             return site.plain_index
         assert site.spec is not None
-        arrival = frame.run.arrive(frame, site, site.spec)
-        if arrival.value is UNDECIDED:
+        visit = frame.run.visit(frame, site, site.spec)
+        if visit.value is UNDECIDED:
             return -1
         if site.spec.kind == "oneof":
-            assert isinstance(arrival.code, int)
-            arrival.branch = _branch(site.spec.labels[arrival.code])
-            return arrival.code
+            assert isinstance(visit.code, int)
+            visit.branch = _branch(site.spec.labels[visit.code])
+            return visit.code
         return 0
 
     def taken(self, frame: Frame | None, site: Site) -> int:
-        """Return the index that `enter` returned for this arrival."""
+        """Return the index that `enter` returned for this visit."""
         if frame is None:
             return site.plain_index
         code = frame.open[-1].code
@@ -78,13 +71,13 @@ class Runtime:
 
     def each(self, frame: Frame, site: Site) -> Iterator[int]:  # noqa: ARG002
         """Yield the indices of the chosen candidates of a subset or an order."""
-        arrival = frame.open[-1]
-        assert isinstance(arrival.code, tuple)
+        visit = frame.open[-1]
+        assert isinstance(visit.code, tuple)
         seen: dict[int, int] = {}
-        for code in arrival.code:
+        for code in visit.code:
             again = seen.get(code, 0)
             seen[code] = again + 1
-            arrival.branch = _branch(arrival.spec.labels[code]) + (f"[{again}]" if again else "")
+            visit.branch = _branch(visit.spec.labels[code]) + (f"[{again}]" if again else "")
             yield code
 
     def value(self, frame: Frame, site: Site) -> Any:  # noqa: ARG002
@@ -96,74 +89,74 @@ class Runtime:
         """Recognise the value that the code computed among the candidates, and make it the default."""
         if frame is None:
             return value
-        arrival = frame.open[-1]
-        spec = arrival.spec
+        visit = frame.open[-1]
+        spec = visit.spec
         if spec.kind in ("int", "float"):
-            _adopt(arrival, value, value)
+            _adopt(visit, value, value)
         elif spec.kind == "oneof":
             index = _find(value, candidates)
-            _adopt(arrival, None if index is None else spec.labels[index], value)
+            _adopt(visit, None if index is None else spec.labels[index], value)
         else:
             items = list(value)
             found = [_find(item, candidates) for item in items]
             known = None not in found
             labels = tuple(spec.labels[index] for index in found if index is not None)
-            _adopt(arrival, labels if known else UNDECIDED, value)
+            _adopt(visit, labels if known else UNDECIDED, value)
         return value
 
     def leave(self, frame: Frame | None, site: Site, result: Any) -> Any:
         """Finish a choice; returns what the expression evaluates to."""
         if frame is None:
             return result
-        arrival = frame.open.pop()
-        if isinstance(arrival.code, tuple):
+        visit = frame.open.pop()
+        if isinstance(visit.code, tuple):
             if type(result) is list and site.container != "list":
                 result = tuple(result) if site.container == "tuple" else set(result)
-            assert isinstance(arrival.value, tuple)
-            frame.run.subsets[id(result)] = (result, arrival.value)
-        return frame.run.left(arrival, result)
+            assert isinstance(visit.value, tuple)
+            frame.run.subsets[id(result)] = (result, visit.value)
+        return frame.run.left(visit, result)
 
     def offered(self, frame: Frame | None, site: Site, index: int) -> bool:
         """Whether to evaluate a candidate (-1: the code's own expression), where several of one may be."""
         if frame is None:
             return index == site.plain_index
-        arrival = frame.unwind(site)
-        assert arrival is not None
-        offers = frame.run.offers(arrival)
+        visit = frame.unwind(site)
+        assert visit is not None
+        offers = frame.run.offers(visit)
         if offers is None:
-            return index == (-1 if arrival.value is UNDECIDED else arrival.code)
+            return index == (-1 if visit.value is UNDECIDED else visit.code)
         if index in offers:
-            arrival.branch = _branch(arrival.spec.labels[index])
+            visit.branch = _branch(visit.spec.labels[index])
         return index in offers
 
     def together(self, frame: Frame | None, site: Site, code: int, *values: Any) -> Any:
         """Return what a choice evaluates to, of the values of those candidates that were offered."""
         if frame is None:
             return values[code]
-        arrival = frame.unwind(site)
-        assert arrival is not None
-        offers = frame.run.offers(arrival)
+        visit = frame.unwind(site)
+        assert visit is not None
+        offers = frame.run.offers(visit)
         if offers is None:
             return values[code]
-        return frame.run.together(arrival, {index: values[index] for index in offers})
+        return frame.run.together(visit, {index: values[index] for index in offers})
 
     def dynamic(self, frame: Frame | None, site: Site, kind: str, /, *args: Any, **kwargs: Any) -> Any:
         """Make a choice whose candidates or bounds are known only now."""
         if frame is None:
             return getattr(choice_calls, kind)(*args, **kwargs)
         spec, candidates = choice_calls.describe(kind, *args, **kwargs)
-        arrival = frame.run.arrive(frame, site, spec)
-        code, offers = arrival.code, frame.run.offers(arrival)
+        visit = frame.run.visit(frame, site, spec)
+        code, offers = visit.code, frame.run.offers(visit)
         if spec.kind == "oneof" and offers is not None:
             return frame.run.together(
-                arrival, {index: choice_calls.made(candidates[index]) for index in offers}
+                visit, {index: choice_calls.made(candidates[index]) for index in offers}
             )
         if spec.kind == "oneof":
             assert isinstance(code, int)
             return choice_calls.made(candidates[code])
         if isinstance(code, tuple):
             return [choice_calls.made(candidates[index]) for index in code]
-        return arrival.value
+        return visit.value
 
     def idle(self, frame: Frame | None, function: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         """Make the default of a choice (`oneof(…)`) that is no point of the program."""
@@ -261,13 +254,13 @@ class Runtime:
         return True
 
 
-RUNTIME = Runtime()
+HOOKS = Hooks()
 
 
 def _bound(frame: Frame, loop: Loop, turn: int) -> None:
     limit = frame.run.max_turns * (1 if loop.counted else 100)
     if turn >= limit:
-        chosen = {arrival.address: arrival.value for arrival in frame.run.trace[:8]}
+        chosen = {visit.address: visit.value for visit in frame.run.trace[:8]}
         raise ProgramError(
             f"{loop.file}:{loop.line}: a loop that depends on choices must end; this one turned {limit} "
             f"times, with {chosen} chosen before; look at what should end it, or bound it"
@@ -291,22 +284,22 @@ def _distinct(labels: tuple[Label, ...]) -> list[Label]:
 def _find(value: object, candidates: tuple[Any, ...]) -> int | None:
     for index, candidate in enumerate(candidates):
         thunk = type(candidate) is FunctionType and candidate.__name__ == "<lambda>"
-        if alike(candidate() if thunk else candidate, value):
+        if same_choice(candidate() if thunk else candidate, value):
             return index
     return None
 
 
-def _adopt(arrival: Arrival, value: Any, given: object) -> None:
+def _adopt(visit: Visit, value: Any, given: object) -> None:
     try:
-        if value is UNDECIDED or (value is None and None not in arrival.spec.labels):
+        if value is UNDECIDED or (value is None and None not in visit.spec.labels):
             raise DecisionError("")
-        set_value(arrival, value)
+        set_value(visit, value)
     except DecisionError:
-        listed = ", ".join(choice.text for choice in arrival.site.choices)
-        spec: Spec = arrival.spec
+        listed = ", ".join(choice.text for choice in visit.site.choices)
+        spec: Spec = visit.spec
         domain = f"{{{listed}}}" if listed else f"{spec.low}..{spec.high}"
         raise ProgramError(
-            f"{arrival.site.location}\nwhat the code computes there is the default, so it must be a "
+            f"{visit.site.location}\nwhat the code computes there is the default, so it must be a "
             "value of the choice; it "
             f"computed {given!r}, and the choice is {domain}; add it, or change the code"
         ) from None

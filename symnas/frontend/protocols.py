@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 from symnas._typing import Value
-from symnas.frontend.coverage import Coverage
+from symnas.frontend.source_set import SourceSet
 from symnas.tree.decision import Decision
 from symnas.tree.space import Space
 
@@ -53,11 +53,11 @@ class ProgramView(Protocol):
     name: str
 
     @property
-    def coverage(self) -> Coverage:
+    def source_set(self) -> SourceSet:
         """All code that belongs to the program, read and placed."""
 
     @property
-    def whole_coverage(self) -> Coverage:
+    def whole_source_set(self) -> SourceSet:
         """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
 
     @property

@@ -28,8 +28,8 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
 
-class Source:
-    """One source of a program, as far as reach needs it.
+class SourceOutline:
+    """One source of a program, as far as reachability needs it.
 
     Args:
         file: its name, as code objects carry it.
@@ -55,7 +55,7 @@ class Source:
 class Statement:
     """A statement of a module: what it binds, and what the code in it refers to."""
 
-    def __init__(self, source: Source, node: ast.stmt, sites: Iterable[Site]) -> None:
+    def __init__(self, source: SourceOutline, node: ast.stmt, sites: Iterable[Site]) -> None:
         self.source, self.node = source, node
         # A bare call on a module (torch.manual_seed(0)) defines nothing.
         self.binds = binds(node) - (set(source.imported) if isinstance(node, ast.Expr) else set())
@@ -90,7 +90,7 @@ class Statement:
         return isinstance(self.node, ast.If) and "__name__" in _loaded(self.node.test)
 
 
-class Reach:
+class Reachability:
     """What a program's target reaches.
 
     Args:
@@ -99,7 +99,7 @@ class Reach:
         given: what it is called with; classes and functions among it are reached too.
     """
 
-    def __init__(self, sources: Iterable[Source], target: Any, given: Iterable[Any] = ()) -> None:
+    def __init__(self, sources: Iterable[SourceOutline], target: Any, given: Iterable[Any] = ()) -> None:
         self.statements = [s for source in sources for s in source.statements]
         self.modules = {s.source.module.rpartition(".")[2] for s in self.statements}
         self._by_name: dict[str, list[Statement]] = {}

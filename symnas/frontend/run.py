@@ -1,6 +1,6 @@
 """What instrumented code talks to while a program runs under a decision.
 
-Instrumented code holds one stateless `Runtime` among its constants and asks it for an invocation record
+Instrumented code holds one stateless `Hooks` among its constants and asks it for an invocation record
 (`Frame`) at the start of every call. Outside a run there is none, and every operation then does what the
 plain code does; so another thread that constructs the same class during a run is not affected.
 """
@@ -34,7 +34,7 @@ class Position:
     call: CallSite
     prefix: str
     turns: tuple[int, ...]
-    arrival: Arrival | None = None
+    visit: Visit | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -55,7 +55,7 @@ class Frame:
     forward: bool
     turns: dict[Loop, int] = field(default_factory=dict)
     labels: dict[Loop, Label] = field(default_factory=dict)
-    open: list[Arrival] = field(default_factory=list)
+    open: list[Visit] = field(default_factory=list)
     counts: dict[tuple[Loop, tuple[int, ...]], int] = field(default_factory=dict)
     """How often each loop turned, by the turns around it."""
 
@@ -76,15 +76,15 @@ class Frame:
         parts.append(path)
         return "".join(parts)
 
-    def unwind(self, parent: Site | None) -> Arrival | None:
-        """Forget arrivals whose candidate raised and was caught, and return the enclosing one."""
+    def unwind(self, parent: Site | None) -> Visit | None:
+        """Forget visits whose candidate raised and was caught, and return the enclosing one."""
         while self.open and self.open[-1].site is not parent:
             self.open.pop()
         return self.open[-1] if self.open else None
 
 
 @dataclass(eq=False, slots=True)
-class Arrival:
+class Visit:
     """One point met by a run: a site, where it was met, and what it was given.
 
     Args:
@@ -92,7 +92,7 @@ class Arrival:
         code: position of the value: an index, a tuple of indices, or -1 (ranges, ties, not yet known).
         decided: whether the value came from the decision (or the policy) rather than from the default.
         turns: of the loops around the site.
-        parent: the arrival whose candidate (`branch`, a text as in addresses) holds the site.
+        parent: the visit whose candidate (`branch`, a text as in addresses) holds the site.
     """
 
     site: Site
@@ -100,20 +100,20 @@ class Arrival:
     frame: Frame
     address: str
     turns: tuple[int, ...]
-    parent: Arrival | None
+    parent: Visit | None
     branch: str = ""
     value: Value = UNDECIDED
     code: int | tuple[int, ...] = -1
     decided: bool = False
     first: bool = True
     parent_branch: str = ""
-    """Of the parent's candidates, the one (as spelled in the address) that this arrival is inside."""
+    """Of the parent's candidates, the one (as spelled in the address) that this visit is inside."""
     result: object = None
     """What the expression evaluated to; kept only where the run keeps results."""
 
     @property
     def point(self) -> Any:
-        """The tree node of this arrival, without branches and guards."""
+        """The tree node of this visit, without branches and guards."""
         value = None if self.value is UNDECIDED else self.value
         return self.spec.point(self.address, value, self.site.origin)
 
@@ -138,9 +138,9 @@ class Run:
         self.values: Mapping[str, Value] = {} if values is None else values
         self.strict = strict
         self.max_turns = max_turns
-        self.trace: list[Arrival] = []
+        self.trace: list[Visit] = []
         self.frames: list[Frame] = []
-        self.arrivals: dict[str, Arrival] = {}
+        self.visits: dict[str, Visit] = {}
         self.position: Position | None = None
         self.forward = False
         self.paths: dict[int, str] = {}
@@ -150,28 +150,28 @@ class Run:
 
     # -- hooks ----------------------------------------------------------------------------------
 
-    def decide(self, arrival: Arrival) -> Value:
+    def decide(self, visit: Visit) -> Value:
         """Return the value of a point that the mapping lacks, or UNDECIDED for its default."""
         if self.strict:
-            hint = nearest(arrival.address, self.values)
+            hint = nearest(visit.address, self.values)
             raise ProgramError(
                 f"a run under a complete decision meets only points that it decides; it met "
-                f"{arrival.address!r} ({arrival.site.origin}){hint}"
+                f"{visit.address!r} ({visit.site.origin}){hint}"
             )
         undecided: Value = UNDECIDED
         return undecided
 
-    def left(self, arrival: Arrival, result: object) -> object:  # noqa: ARG002
+    def left(self, visit: Visit, result: object) -> object:  # noqa: ARG002
         """Return what the choice expression evaluates to; the default is `result` itself."""
         return result
 
-    def offers(self, arrival: Arrival) -> Collection[int] | None:  # noqa: ARG002
+    def offers(self, visit: Visit) -> Collection[int] | None:  # noqa: ARG002
         """Return which candidates of a choice are all evaluated; None, the default, for the chosen alone."""
         return None
 
-    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+    def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return what a choice evaluates to of which several candidates were evaluated, by their codes."""
-        raise NotImplementedError(f"{type(self).__name__} offers candidates of {arrival.address}: {values}")
+        raise NotImplementedError(f"{type(self).__name__} offers candidates of {visit.address}: {values}")
 
     def turned(self, frame: Frame, loop: Loop, iterable: Iterable[Any]) -> Iterable[Any]:  # noqa: ARG002
         """Return what a counted loop goes over; the default is `iterable` itself."""
@@ -208,17 +208,17 @@ class Run:
         self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Call with the position of `call` as the callee's prefix."""
-        arrival = frame.unwind(call.parent) if call.parent is not None else None
-        if arrival is not None:
+        visit = frame.unwind(call.parent) if call.parent is not None else None
+        if visit is not None:
             tail = call.path if not call.path or call.path.startswith("[") else f".{call.path}"
             extra = "".join(
-                f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(call, arrival.site)
+                f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(call, visit.site)
             )
-            prefix = f"{arrival.address}:{arrival.branch}{tail}.{extra}"
+            prefix = f"{visit.address}:{visit.branch}{tail}.{extra}"
         else:
             prefix = frame.relative(call.loops, call.path) + "."
         before = self.position
-        self.position = Position(frame, call, prefix, frame.turns_of(call.loops), arrival)
+        self.position = Position(frame, call, prefix, frame.turns_of(call.loops), visit)
         try:
             return self.called(frame, call, function, args, kwargs)
         finally:
@@ -226,17 +226,17 @@ class Run:
 
     # -- points ---------------------------------------------------------------------------------
 
-    def arrive(self, frame: Frame, site: Site, spec: Spec) -> Arrival:
+    def visit(self, frame: Frame, site: Site, spec: Spec) -> Visit:
         """Open the record of a point and decide it."""
         parent = frame.unwind(site.parent)
-        arrival = Arrival(
+        visit = Visit(
             site, spec, frame, self.address(frame, site, parent), frame.turns_of(site.loops), parent
         )
         if parent is not None:
-            arrival.parent_branch = parent.branch
-        earlier = self.arrivals.get(arrival.address)
+            visit.parent_branch = parent.branch
+        earlier = self.visits.get(visit.address)
         if earlier is not None:
-            self._again(arrival, earlier)
+            self._again(visit, earlier)
         else:
             if site.function is not None and site.function.name == "forward" and not frame.forward:
                 raise ProgramError(
@@ -246,13 +246,13 @@ class Run:
                     "the choice into the "
                     "constructor"
                 )
-            self.arrivals[arrival.address] = arrival
-            self._decide(arrival)
-        self.trace.append(arrival)
-        frame.open.append(arrival)
-        return arrival
+            self.visits[visit.address] = visit
+            self._decide(visit)
+        self.trace.append(visit)
+        frame.open.append(visit)
+        return visit
 
-    def address(self, frame: Frame, site: Site, parent: Arrival | None) -> str:
+    def address(self, frame: Frame, site: Site, parent: Visit | None) -> str:
         """Return the address of a site met in a frame."""
         if parent is not None:
             extra = "".join(
@@ -264,62 +264,62 @@ class Run:
             return site.path if not site.loops else Frame.relative(frame, site.loops, site.path)
         return frame.relative(site.loops, site.path, site.shared)
 
-    def _again(self, arrival: Arrival, earlier: Arrival) -> None:
-        site = arrival.site
+    def _again(self, visit: Visit, earlier: Visit) -> None:
+        site = visit.site
         same = earlier.site is site and (
             site.shared
             or site.definition
-            or arrival.frame.forward
-            or (arrival.parent is not None and not arrival.parent.first)
+            or visit.frame.forward
+            or (visit.parent is not None and not visit.parent.first)
         )
         if not same:
             where = "at two places" if earlier.site is not site else "twice"
             raise ProgramError(
-                f"{site.location}\nevery point has an address of its own, and {arrival.address!r} was "
+                f"{site.location}\nevery point has an address of its own, and {visit.address!r} was "
                 f"reached {where} in one "
                 f"run (before: {earlier.site.origin}); name this point with `as NAME`, or call what "
                 "holds it from a loop, a "
                 "comprehension or an assignment of its own, or write `shared` if it is one decision"
             )
-        arrival.first, arrival.value, arrival.code, arrival.decided = (
+        visit.first, visit.value, visit.code, visit.decided = (
             False,
             earlier.value,
             earlier.code,
             earlier.decided,
         )
 
-    def _decide(self, arrival: Arrival) -> None:
-        spec = arrival.spec
-        value = self.values.get(arrival.address, UNDECIDED)
+    def _decide(self, visit: Visit) -> None:
+        spec = visit.spec
+        value = self.values.get(visit.address, UNDECIDED)
         if spec.kind == "tied":
-            arrival.value = self._tied(arrival)
+            visit.value = self._tied(visit)
             return
         if value is UNDECIDED:
-            value = self.decide(arrival)
-        arrival.decided = value is not UNDECIDED
+            value = self.decide(visit)
+        visit.decided = value is not UNDECIDED
         if value is UNDECIDED and spec.known:
             value = spec.default
         if value is not UNDECIDED:
-            set_value(arrival, value)
+            set_value(visit, value)
 
-    def _tied(self, arrival: Arrival) -> Value:
-        target = arrival.spec.target
-        scope = arrival.address
+    def _tied(self, visit: Visit) -> Value:
+        target = visit.spec.target
+        scope = visit.address
         while True:
             scope = scope.rpartition(".")[0]
-            found = self.arrivals.get(f"{scope}.{target}" if scope else target)
+            found = self.visits.get(f"{scope}.{target}" if scope else target)
             if found is not None:
                 break
             if not scope:
                 raise ProgramError(
-                    f"{arrival.site.location}\na tie follows a point that was met before it, and "
+                    f"{visit.site.location}\na tie follows a point that was met before it, and "
                     f"{target!r} was not"
-                    f"{nearest(target, self.arrivals)}"
+                    f"{nearest(target, self.visits)}"
                 )
-        arrival.spec = Spec("tied", target=found.address)
+        visit.spec = Spec("tied", target=found.address)
         if not all(_literal(choice) for choice in found.site.choices):
             raise ProgramError(
-                f"{arrival.site.location}\na tie takes the value of a point whose candidates are "
+                f"{visit.site.location}\na tie takes the value of a point whose candidates are "
                 "literals or a range, and "
                 f"{found.address!r} builds things; choose a literal once and build from it at both places"
             )
@@ -337,25 +337,25 @@ def _inner_loops(place: Site | CallSite, parent: Site) -> tuple[Loop, ...]:
     return place.loops[len(parent.loops) :]
 
 
-def set_value(arrival: Arrival, value: Value) -> None:
-    """Give an arrival its value, after checking it against the domain.
+def set_value(visit: Visit, value: Value) -> None:
+    """Give a visit its value, after checking it against the domain.
 
     Raises:
         DecisionError: the value is not one of the point's.
     """
-    spec = arrival.spec
+    spec = visit.spec
     if spec.kind == "oneof":
         index = spec.index(value)
         if index is None:
-            raise spec.point(arrival.address, spec.labels[0]).refuse(value)
-        arrival.code = index
+            raise spec.point(visit.address, spec.labels[0]).refuse(value)
+        visit.code = index
     elif not spec.known or value is not spec.default or spec.kind in ("manyof", "permutation"):
-        point: Any = spec.point(arrival.address, value)
+        point: Any = spec.point(visit.address, value)
         if spec.kind in ("manyof", "permutation"):
-            arrival.code = point.code(value)
-            value = point.value(arrival.code)
+            visit.code = point.code(value)
+            value = point.value(visit.code)
         elif spec.kind == "int":
             point.code(value)
         else:
             value = point.real(value) if spec.step is None else point.value(point.code(value))
-    arrival.value = value
+    visit.value = value

@@ -158,7 +158,7 @@ class Function:
 
 @dataclass(eq=False)
 class Site:
-    """A choice as it stands in the text; each arrival there is a point with an address of its own.
+    """A choice as it stands in the text; each visit there is a point with an address of its own.
 
     `path` is relative to the invocation of `function` and the turns of `loops`; of a site nested in a
     candidate, to candidate `branch` of `parent`. A `definition` is one point per definition, and its path is

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def alike(one: object, other: object) -> bool:
+def same_choice(one: object, other: object) -> bool:
     """Tell whether two values are the same choice."""
     if one is other:
         return True
@@ -38,7 +38,7 @@ def _same(one: object, other: object, seen: set[tuple[int, int]]) -> bool:
         seen.add((id(one), id(other)))
         return _same(vars(one), vars(other), seen)
     form, theirs = ((getattr(x, "shape", None), getattr(x, "dtype", None)) for x in (one, other))
-    return form == theirs if form[0] is not None else alike(one, other)
+    return form == theirs if form[0] is not None else same_choice(one, other)
 
 
 def _is_module(value: object) -> bool:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from symnas._typing import Value
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.frontend import execution
-from symnas.frontend.coverage import Coverage
 from symnas.frontend.protocols import ProgramLike
+from symnas.frontend.source_set import SourceSet
 from symnas.frontend.sources import as_module, file_of, load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.programs.references import Reference, reference_of
@@ -67,27 +67,27 @@ class Program:
         return f"<symnas.Program {self.name}>"
 
     @functools.cached_property
-    def coverage(self) -> Coverage:
+    def source_set(self) -> SourceSet:
         """All code that belongs to the program, read and placed."""
         return self._cover(everywhere=False)
 
     @functools.cached_property
-    def whole_coverage(self) -> Coverage:
+    def whole_source_set(self) -> SourceSet:
         """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
         return self._cover(everywhere=True)
 
-    def _cover(self, everywhere: bool) -> Coverage:
+    def _cover(self, everywhere: bool) -> SourceSet:
         plain = unwrap(self.target)
         home = sys.modules.get(plain.__module__) or _module_of(plain)
         modules = [home, *(as_module(item) for item in self._include)]
         given = (self.target, self.args, self.kwargs)
-        return Coverage(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
+        return SourceSet(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
 
     @functools.cached_property
     def space(self) -> Space:
         """The tree of decision points, complete under every decision; surveyed at the first use."""
         if self.inputs is None:
-            functions = self.coverage.when_called
+            functions = self.source_set.when_called
             if functions:
                 first = functions[0]
                 raise ProgramError(
@@ -102,19 +102,19 @@ class Program:
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """All annotations of its sources."""
-        return self.coverage.annotations
+        return self.source_set.annotations
 
     @property
     def requires(self) -> tuple[str, ...]:
         """The texts of its `require` clauses."""
-        return self.coverage.requires
+        return self.source_set.requires
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """A hash of its code (not its layout or comments), its arguments and its space."""
         digest = hashlib.blake2b(digest_size=16)
-        for unit in self.coverage.units.values():
-            digest.update(ast.unparse(ast.Module(unit.definitions_only(), [])).encode())
+        for source in self.source_set.files.values():
+            digest.update(ast.unparse(ast.Module(source.definitions_only(), [])).encode())
         for value in (self.args, sorted(self.kwargs.items()), self.requires):
             digest.update(_stable(value).encode())
         digest.update(self.space.fingerprint.encode())
@@ -171,16 +171,16 @@ class Program:
     @property
     def local_requires(self) -> tuple[str, ...]:
         """The texts of the `require` clauses at choices, where a run sees variables in scope."""
-        return self.coverage.local_requires
+        return self.source_set.local_requires
 
     def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
         """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
         from symnas.constraints.checking import CheckedRun
 
-        if execution.needs_source(self.coverage):
+        if execution.needs_source(self.source_set):
             return self.build(decision), []
         run = CheckedRun(decision)
-        with execution.running(self.coverage, run):
+        with execution.running(self.source_set, run):
             return self.target(*self.args, **self.kwargs), run.met
 
     def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -74,19 +74,21 @@ def reference_of(program: Program) -> Reference:
             "inside a function; define it at the "
             "top level of a module or a notebook cell"
         )
-    module = program.coverage.modules[0]
-    include = tuple(spelled(item) for item in program.coverage.modules[1:])
+    module = program.source_set.modules[0]
+    include = tuple(spelled(item) for item in program.source_set.modules[1:])
     texts: tuple[tuple[str, str], ...] = ()
     names: dict[str, Any] = {}
     if module.__name__ == "__main__" or module.__name__.startswith("symnas_interactive_"):
         file = getattr(module, "__file__", None)
-        own = program.coverage.units
+        own = program.source_set.files
         if file is not None and file in own and module.__name__ == "__main__":
             where = f"{file}:{target.__qualname__}"
         else:
             where = target.__qualname__
             texts = tuple(
-                (unit.file, unit.text_of_definitions()) for unit in own.values() if unit.module is module
+                (source.file, source.text_of_definitions())
+                for source in own.values()
+                if source.module is module
             )
             names = _names(program, module)
     else:
@@ -116,12 +118,12 @@ def spelled(module: ModuleType) -> str:
 def _names(program: Program, module: ModuleType) -> dict[str, Any]:
     """Keep what interactive sources refer to and do not define themselves."""
     used: set[str] = set()
-    for unit in program.coverage.units.values():
-        if unit.module is module:
-            used |= _used(compile(unit.text_of_definitions(), unit.file, "exec", dont_inherit=True))
-            for site in unit.sites:
+    for source in program.source_set.files.values():
+        if source.module is module:
+            used |= _used(compile(source.text_of_definitions(), source.file, "exec", dont_inherit=True))
+            for site in source.sites:
                 for choice in site.choices:
-                    used |= _used(compile(_expression(choice.expr), unit.file, "eval"))
+                    used |= _used(compile(_expression(choice.expr), source.file, "eval"))
     kept = {}
     for name in sorted(used & set(vars(module))):
         saved = None if name.startswith("__") else _save(vars(module)[name])

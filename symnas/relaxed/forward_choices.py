@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from symnas._typing import Value
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
-from symnas.frontend.run import RUN, Arrival, Run, set_value
+from symnas.frontend.run import RUN, Run, Visit, set_value
 from symnas.frontend.sites import Site
 from symnas.relaxed.mixing import mixed
 from symnas.supernet.superposition import Choice, Superposition
@@ -46,17 +46,17 @@ class Call(Run):
         self.opened, self.step = opened, step
         self.forward = True
 
-    def offers(self, arrival: Arrival) -> Collection[int] | None:
+    def offers(self, visit: Visit) -> Collection[int] | None:
         """Return the codes of the candidates that the step runs."""
-        if arrival.address not in self.opened or self.step.mixes is None:
+        if visit.address not in self.opened or self.step.mixes is None:
             return None
-        active = self.step.mixes[arrival.address].active
-        return range(len(arrival.spec.labels)) if active is None else active
+        active = self.step.mixes[visit.address].active
+        return range(len(visit.spec.labels)) if active is None else active
 
-    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+    def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return the weighted sum, or what computes it when called."""
         assert self.step.mixes is not None
-        address = arrival.address
+        address = visit.address
         place, mix, factors = self.step.places[address], self.step.mixes[address], self.step.factors[address]
         if not all(map(callable, values.values())):
             return mixed(place, mix, factors, values)
@@ -76,7 +76,7 @@ def calling(program: ProgramView, model: nn.Module, run: Run) -> Iterator[None]:
         return
     for module, path, _ in _walk(model, "", None, {}):
         run.paths.setdefault(id(module), path)
-    with execution.running(program.coverage, run, all_evaluated):
+    with execution.running(program.source_set, run, all_evaluated):
         yield
 
 
@@ -98,7 +98,7 @@ class Caller:
 
     def run(self, step: Step) -> AbstractContextManager[None]:
         """Return a context in which the model may be called."""
-        if not self.opened and not self.program.coverage.when_called:
+        if not self.opened and not self.program.source_set.when_called:
             return nullcontext()
         return calling(self.program, self.model, Call(self.values, self.opened, step))
 
@@ -117,29 +117,29 @@ class Probe(Run):
         """Addresses of the choices that can be added up, and what they stand below."""
         self.unfit: set[str] = set()
 
-    def offers(self, arrival: Arrival) -> Collection[int] | None:
+    def offers(self, visit: Visit) -> Collection[int] | None:
         """Return all codes."""
-        return range(len(arrival.spec.labels)) if arrival.spec.kind == "oneof" else None
+        return range(len(visit.spec.labels)) if visit.spec.kind == "oneof" else None
 
-    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+    def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Note whether they can be added up, and go on with the chosen one."""
-        set_value(arrival, arrival.value if arrival.decided else arrival.spec.labels[0])
+        set_value(visit, visit.value if visit.decided else visit.spec.labels[0])
         fit = all(map(_addable, values.values())) or all(map(callable, values.values()))
-        if arrival.address in self.values or not fit:
-            self.unfit.add(arrival.address)
+        if visit.address in self.values or not fit:
+            self.unfit.add(visit.address)
         else:
-            self.fit.setdefault(arrival.address, self._above(arrival))
-        assert isinstance(arrival.code, int)
-        return values[arrival.code]
+            self.fit.setdefault(visit.address, self._above(visit))
+        assert isinstance(visit.code, int)
+        return values[visit.code]
 
-    def _above(self, arrival: Arrival) -> Above | None:
-        parent = arrival.parent
+    def _above(self, visit: Visit) -> Above | None:
+        parent = visit.parent
         while parent is not None:
             if parent.address in self.fit or parent.address not in self.values:
                 codes = [code for code, label in enumerate(parent.spec.labels) if str(label) == parent.branch]
                 return parent.address, codes[0]
             parent = parent.parent
-        return self.above.get(id(arrival.frame.owner))
+        return self.above.get(id(visit.frame.owner))
 
 
 def found_in_forward(
@@ -174,7 +174,7 @@ def found_in_forward(
             if device is None:
                 raise
             continue
-        sites = {address: arrival.site for address, arrival in probe.arrivals.items()}
+        sites = {address: visit.site for address, visit in probe.visits.items()}
         return {a: above for a, above in probe.fit.items() if a not in probe.unfit}, sites
     raise AssertionError("one of the two devices returns or raises")
 

@@ -286,7 +286,7 @@ class Relaxed(nn.Module):
         decision = self.decision(decision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            if execution.needs_source(self.program.coverage):
+            if execution.needs_source(self.program.source_set):
                 born, child = birth(self.program, decision), self.program.build(decision)
             else:
                 born = birth(self.program, decision, None)

@@ -81,7 +81,7 @@ def plan(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> Plan
     points = [_point(known[address], made) for address in met]
     sites = dict(made.sites)
     forward: dict[str, Above | None] = {}
-    if program.coverage.when_called:
+    if program.source_set.when_called:
         build = functools.partial(_made, program, deepest, opened)
         found, more = found_in_forward(program, deepest, build, inputs)
         forward = {address: above for address, above in found.items() if address in known}

@@ -227,7 +227,7 @@ def planned(program: ProgramView, decision: Decision, made: Birth) -> Plan:
 
 def _build(program: ProgramView, decision: Decision, device: str | None) -> Birth:
     made = birth(program, decision, device)
-    if not execution.needs_source(program.coverage):
+    if not execution.needs_source(program.source_set):
         return made
     with nullcontext() if device is None else torch.device(device):
         child = program.build(decision)

@@ -2,7 +2,7 @@
 
 A key is the place of the construction and nothing else: the calls that led there, each by its place in the
 text with the turns of the loops around it and the candidate that holds it, and below the last one the name
-inside what the call made. It is never a count of arrivals, so an optional layer in front changes no other
+inside what the call made. It is never a count of visits, so an optional layer in front changes no other
 key; and it does not tell which decision was made, so that children under different decisions meet at it.
 
 The spelling is that of addresses: `stage[1].block[0].layers.weight` is the weight of what the call that feeds
@@ -25,7 +25,7 @@ from torch import nn
 from symnas._typing import Value
 from symnas.errors import BuildError
 from symnas.frontend import execution
-from symnas.frontend.run import Arrival, Frame, Run
+from symnas.frontend.run import Frame, Run, Visit
 from symnas.frontend.sites import CallSite, Function, Loop, Site
 
 if TYPE_CHECKING:
@@ -100,20 +100,20 @@ class BirthRun(Run):
     def _place(self, frame: Frame, call: CallSite) -> str:
         if call.parent is None:
             return _joined(self._places[frame], _turns(frame, call.loops), call.path)
-        arrival = frame.unwind(call.parent)
-        if arrival is None:  # the default of a parameter, evaluated where it was left out
+        visit = frame.unwind(call.parent)
+        if visit is None:  # the default of a parameter, evaluated where it was left out
             return _joined(self._places[frame], "", f"{call.parent.path}:{call.branch}.{call.path}")
-        inner = _turns(frame, call.loops[len(arrival.site.loops) :])
-        return _joined(f"{self._of(arrival)}:{arrival.branch}", inner, call.path)
+        inner = _turns(frame, call.loops[len(visit.site.loops) :])
+        return _joined(f"{self._of(visit)}:{visit.branch}", inner, call.path)
 
-    def _of(self, arrival: Arrival) -> str:
-        site: Site = arrival.site
-        if arrival.parent is not None:
-            inner = _turns(arrival.frame, site.loops[len(arrival.parent.site.loops) :])
-            return _joined(f"{self._of(arrival.parent)}:{arrival.parent_branch}", inner, site.path)
+    def _of(self, visit: Visit) -> str:
+        site: Site = visit.site
+        if visit.parent is not None:
+            inner = _turns(visit.frame, site.loops[len(visit.parent.site.loops) :])
+            return _joined(f"{self._of(visit.parent)}:{visit.parent_branch}", inner, site.path)
         if site.definition:
             return site.path
-        return _joined(self._places[arrival.frame], _turns(arrival.frame, site.loops), site.path)
+        return _joined(self._places[visit.frame], _turns(visit.frame, site.loops), site.path)
 
     # -- what was made --------------------------------------------------------------------------
 
@@ -154,10 +154,10 @@ def birth(program: ProgramView, values: Mapping[str, Value], device: str | None 
     """
 
     def build(run: BirthRun) -> Birth:
-        coverage = program.whole_coverage
+        source_set = program.whole_source_set
         place = nullcontext() if device is None else torch.device(device)
-        with execution.running(coverage, run), place:
-            target = execution.fresh_target(coverage) if coverage.definitions else program.target
+        with execution.running(source_set, run), place:
+            target = execution.fresh_target(source_set) if source_set.definitions else program.target
             child = target(*program.args, **program.kwargs)
         return birth_of(program, run, child)
 

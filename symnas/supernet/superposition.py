@@ -33,7 +33,7 @@ from symnas.errors import BuildError
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.instrumentation import FRAME
-from symnas.frontend.run import Arrival, Frame, set_value
+from symnas.frontend.run import Frame, Visit, set_value
 from symnas.frontend.sites import CallSite, Site
 from symnas.supernet.parameter_keys import Birth, BirthRun, birth_of
 
@@ -100,8 +100,8 @@ class Choice(nn.Module):
 class Maker:
     """Stands for a choice among classes or functions while a program constructs what they make."""
 
-    def __init__(self, run: SuperposedRun, arrival: Arrival, candidates: Mapping[int, Any]) -> None:
-        self.run, self.arrival, self.candidates = run, arrival, candidates
+    def __init__(self, run: SuperposedRun, visit: Visit, candidates: Mapping[int, Any]) -> None:
+        self.run, self.visit, self.candidates = run, visit, candidates
         self.called = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
@@ -183,10 +183,10 @@ def openable(
             _run(program, probe, "meta")
         except Exception as error:
             # A candidate that cannot be made here (a width that does not fit, say) closes its choice.
-            arrival = next((found for found in probe.evaluating(error) if found.address not in closed), None)
-            if arrival is None:
+            visit = next((found for found in probe.evaluating(error) if found.address not in closed), None)
+            if visit is None:
                 return _openable_for_real(program, given, subsets)
-            closed.add(arrival.address)
+            closed.add(visit.address)
             continue
         if probe.unfit <= closed:
             return frozenset(probe.met - closed)
@@ -207,9 +207,9 @@ def _construct(
     def build(run: SuperposedRun) -> Superposition:
         made = birth_of(program, run, _run(program, run, device))
         choices = {address: tuple(each) for address, each in run.choices.items()}
-        met = {a: arrival.value for a, arrival in run.arrivals.items() if a not in opened}
+        met = {a: visit.value for a, visit in run.visits.items() if a not in opened}
         subsets = {address: tuple(each) for address, each in run.subsets_met.items()}
-        sites = {address: arrival.site for address, arrival in run.arrivals.items()}
+        sites = {address: visit.site for address, visit in run.visits.items()}
         return Superposition(
             made.child,
             made.parameters,
@@ -226,10 +226,12 @@ def _construct(
 
 
 def _run(program: ProgramView, run: SuperposedRun, device: str | None) -> Any:
-    coverage = program.whole_coverage
+    source_set = program.whole_source_set
     place = nullcontext() if device is None else torch.device(device)
-    with execution.running(coverage, run, all_evaluated), place:
-        target = execution.fresh_target(coverage, all_evaluated) if coverage.definitions else program.target
+    with execution.running(source_set, run, all_evaluated), place:
+        target = (
+            execution.fresh_target(source_set, all_evaluated) if source_set.definitions else program.target
+        )
         return target(*program.args, **program.kwargs)
 
 
@@ -251,41 +253,41 @@ class SuperposedRun(BirthRun):
         self._modules: dict[int, tuple[str, nn.Module]] = {}
         self._making: list[tuple[str, int, int]] = []
 
-    def opens(self, arrival: Arrival) -> bool:
+    def opens(self, visit: Visit) -> bool:
         """Whether all candidates of a choice are evaluated."""
-        return arrival.address in self.opened
+        return visit.address in self.opened
 
-    def offers(self, arrival: Arrival) -> Collection[int] | None:
+    def offers(self, visit: Visit) -> Collection[int] | None:
         """Return all codes of a choice that is open."""
-        opened = arrival.spec.kind == "oneof" and self.opens(arrival)
-        return range(len(arrival.spec.labels)) if opened else None
+        opened = visit.spec.kind == "oneof" and self.opens(visit)
+        return range(len(visit.spec.labels)) if opened else None
 
-    def _decide(self, arrival: Arrival) -> None:
+    def _decide(self, visit: Visit) -> None:
         """Give an open choice some value, which nothing looks at; and one of several all its candidates."""
-        above = self._above(arrival)
+        above = self._above(visit)
         if above is not None:
-            self.under[arrival.address] = above
-        if not self.opens(arrival):
-            super()._decide(arrival)
-        elif arrival.spec.kind == "manyof":
-            arrival.value, arrival.code = arrival.spec.labels, tuple(range(len(arrival.spec.labels)))
+            self.under[visit.address] = above
+        if not self.opens(visit):
+            super()._decide(visit)
+        elif visit.spec.kind == "manyof":
+            visit.value, visit.code = visit.spec.labels, tuple(range(len(visit.spec.labels)))
         else:
-            arrival.value, arrival.code = arrival.spec.labels[0], 0
+            visit.value, visit.code = visit.spec.labels[0], 0
 
-    def left(self, arrival: Arrival, result: object) -> object:
+    def left(self, visit: Visit, result: object) -> object:
         """Note the candidates of a choice of several."""
-        if arrival.spec.kind == "manyof" and self.opens(arrival):
+        if visit.spec.kind == "manyof" and self.opens(visit):
             pairs = enumerate(result)  # type: ignore[arg-type,var-annotated]
-            modules = tuple(_module(arrival, code, value) for code, value in pairs)
-            self.subsets_met.setdefault(arrival.address, []).append(modules)
+            modules = tuple(_module(visit, code, value) for code, value in pairs)
+            self.subsets_met.setdefault(visit.address, []).append(modules)
         return result
 
-    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+    def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates, or what will make one of what they make."""
         if _makers(values.values()):
-            self.makers.append(Maker(self, arrival, values))
+            self.makers.append(Maker(self, visit, values))
             return self.makers[-1]
-        return self.choice(arrival, values)
+        return self.choice(visit, values)
 
     def call(
         self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -312,12 +314,12 @@ class SuperposedRun(BirthRun):
         maker.called = True
         made = {}
         for code, candidate in maker.candidates.items():
-            self._making.append((maker.arrival.address, code, len(self.trace)))
+            self._making.append((maker.visit.address, code, len(self.trace)))
             try:
                 made[code] = called(candidate)
             finally:
                 self._making.pop()
-        return self.choice(maker.arrival, made)
+        return self.choice(maker.visit, made)
 
     def asked(self, maker: Maker, name: str) -> object:
         """Return an attribute of the candidates of a choice, on which they agree.
@@ -329,28 +331,28 @@ class SuperposedRun(BirthRun):
         first, *others = (getattr(candidate, name) for candidate in maker.candidates.values())
         if all(type(other) is type(first) and other == first for other in others):
             return first
-        return self.unlike(maker.arrival, name)
+        return self.unlike(maker.visit, name)
 
-    def unlike(self, arrival: Arrival, name: str) -> object:
+    def unlike(self, visit: Visit, name: str) -> object:
         """Refuse an attribute in which candidates differ."""
         raise BuildError(
-            f"{arrival.site.location}\nwhat makes modules stays an open choice where it is called and "
-            f"nothing else; this program asks {arrival.address!r} for {name!r}, in which candidates differ"
+            f"{visit.site.location}\nwhat makes modules stays an open choice where it is called and "
+            f"nothing else; this program asks {visit.address!r} for {name!r}, in which candidates differ"
         )
 
-    def choice(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+    def choice(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates."""
-        candidates = [_module(arrival, code, value) for code, value in values.items()]
-        default = arrival.spec.index(arrival.spec.default) if arrival.spec.known else None
-        choice = Choice(arrival.address, arrival.spec.labels, candidates, arrival.site.origin, default or 0)
-        found = self.choices.setdefault(arrival.address, [])
-        self._modules[id(choice)] = f"{arrival.address}:[{len(found)}]", choice
+        candidates = [_module(visit, code, value) for code, value in values.items()]
+        default = visit.spec.index(visit.spec.default) if visit.spec.known else None
+        choice = Choice(visit.address, visit.spec.labels, candidates, visit.site.origin, default or 0)
+        found = self.choices.setdefault(visit.address, [])
+        self._modules[id(choice)] = f"{visit.address}:[{len(found)}]", choice
         found.append(choice)
         return choice
 
-    def _above(self, arrival: Arrival) -> tuple[str, int] | None:
-        """Return the open choice that an arrival stands below, and the code of its candidate."""
-        above = next((each for each in _around(arrival) if self.opens(each)), None)
+    def _above(self, visit: Visit) -> tuple[str, int] | None:
+        """Return the open choice that a visit stands below, and the code of its candidate."""
+        above = next((each for each in _around(visit) if self.opens(each)), None)
         making = self._making[-1] if self._making else None
         if making is not None and (above is None or self.trace.index(above) < making[2]):
             return making[:2]
@@ -370,10 +372,10 @@ class _Probe(SuperposedRun):
         self.plain: set[str] = set()
         """Addresses of choices among other things than modules."""
 
-    def opens(self, arrival: Arrival) -> bool:
-        spec, site = arrival.spec, arrival.site
+    def opens(self, visit: Visit) -> bool:
+        spec, site = visit.spec, visit.site
         several = self.subsets_too and spec.kind == "manyof" and not (spec.ordered or spec.repeats)
-        if arrival.address in self.closed or not (spec.kind == "oneof" or (several and site.dynamic is None)):
+        if visit.address in self.closed or not (spec.kind == "oneof" or (several and site.dynamic is None)):
             return False
         written = [choice.expr for choice in site.choices]
         return site.dynamic is not None or not all(isinstance(expr, ast.Constant) for expr in written)
@@ -381,40 +383,40 @@ class _Probe(SuperposedRun):
     @property
     def unfit(self) -> set[str]:
         """Addresses of choices among other things, and among what nothing has called."""
-        called = {maker.arrival.address for maker in self.makers if maker.called}
-        return self.plain | {maker.arrival.address for maker in self.makers} - called
+        called = {maker.visit.address for maker in self.makers if maker.called}
+        return self.plain | {maker.visit.address for maker in self.makers} - called
 
-    def together(self, arrival: Arrival, values: Mapping[int, object]) -> object:
-        self.met.add(arrival.address)
-        return super().together(arrival, values)
+    def together(self, visit: Visit, values: Mapping[int, object]) -> object:
+        self.met.add(visit.address)
+        return super().together(visit, values)
 
-    def choice(self, arrival: Arrival, values: Mapping[int, object]) -> object:
+    def choice(self, visit: Visit, values: Mapping[int, object]) -> object:
         if all(isinstance(value, nn.Module) for value in values.values()):
-            return super().choice(arrival, values)
-        self.plain.add(arrival.address)
-        return values[self._chosen(arrival)]
+            return super().choice(visit, values)
+        self.plain.add(visit.address)
+        return values[self._chosen(visit)]
 
-    def _chosen(self, arrival: Arrival) -> int:
+    def _chosen(self, visit: Visit) -> int:
         """Settle a choice that cannot be open, and return the code of its candidate."""
-        chosen = self.values.get(arrival.address, arrival.spec.default if arrival.spec.known else None)
-        set_value(arrival, arrival.spec.labels[0] if chosen is None else chosen)
-        return arrival.code if isinstance(arrival.code, int) else 0
+        chosen = self.values.get(visit.address, visit.spec.default if visit.spec.known else None)
+        set_value(visit, visit.spec.labels[0] if chosen is None else chosen)
+        return visit.code if isinstance(visit.code, int) else 0
 
-    def unlike(self, arrival: Arrival, name: str) -> object:
-        self.plain.add(arrival.address)
-        maker = next(maker for maker in reversed(self.makers) if maker.arrival is arrival)
-        return getattr(maker.candidates[self._chosen(arrival)], name)
+    def unlike(self, visit: Visit, name: str) -> object:
+        self.plain.add(visit.address)
+        maker = next(maker for maker in reversed(self.makers) if maker.visit is visit)
+        return getattr(maker.candidates[self._chosen(visit)], name)
 
-    def left(self, arrival: Arrival, result: object) -> object:
-        if arrival.spec.kind == "manyof" and self.opens(arrival):
-            self.met.add(arrival.address)
+    def left(self, visit: Visit, result: object) -> object:
+        if visit.spec.kind == "manyof" and self.opens(visit):
+            self.met.add(visit.address)
             if not all(isinstance(value, nn.Module) for value in result):  # type: ignore[attr-defined]
-                self.plain.add(arrival.address)
+                self.plain.add(visit.address)
         return result
 
-    def evaluating(self, error: BaseException) -> Iterator[Arrival]:
+    def evaluating(self, error: BaseException) -> Iterator[Visit]:
         """Yield the open choices of which a candidate was being evaluated when an error was raised."""
-        trace, found = error.__traceback__, list[Arrival]()
+        trace, found = error.__traceback__, list[Visit]()
         while trace is not None:
             record = trace.tb_frame.f_locals.get(FRAME)
             found += [] if record is None else [each for each in record.open if self.opens(each)]
@@ -422,27 +424,27 @@ class _Probe(SuperposedRun):
         yield from reversed(found)
 
 
-def _around(arrival: Arrival) -> Iterator[Arrival]:
-    """Yield the arrivals of which a candidate is being evaluated, from the innermost out."""
-    parent, position = arrival.parent, arrival.frame.position
+def _around(visit: Visit) -> Iterator[Visit]:
+    """Yield the visits of which a candidate is being evaluated, from the innermost out."""
+    parent, position = visit.parent, visit.frame.position
     while parent is not None or position is not None:
         if parent is not None:
             inner = parent
             yield inner
             parent, position = inner.parent, inner.frame.position
         elif position is not None:
-            parent, position = position.arrival, position.frame.position
+            parent, position = position.visit, position.frame.position
 
 
 def _makers(values: Iterable[object]) -> bool:
     return all(callable(value) and not isinstance(value, nn.Module) for value in values)
 
 
-def _module(arrival: Arrival, code: int, value: object) -> nn.Module:
+def _module(visit: Visit, code: int, value: object) -> nn.Module:
     if isinstance(value, nn.Module):
         return value
     raise BuildError(
-        f"{arrival.site.location}\na choice among modules stays open where all its candidates are modules, "
-        f"and candidate {arrival.spec.labels[code]!r} of {arrival.address!r} is a "
+        f"{visit.site.location}\na choice among modules stays open where all its candidates are modules, "
+        f"and candidate {visit.spec.labels[code]!r} of {visit.address!r} is a "
         f"{type(value).__name__!r} here"
     )

@@ -256,7 +256,7 @@ class Boards:
             program, own = net.program, net.program.space.layout.own
             self._opened = frozenset()
             if any(isinstance(each.point, OneOf) for each in own) and not execution.needs_source(
-                program.coverage
+                program.source_set
             ):
                 try:
                     self._opened = openable(program)

@@ -13,9 +13,9 @@ from symnas._typing import Value
 from symnas.errors import BuildError, SymnasError
 from symnas.frontend import execution
 from symnas.frontend.code_objects import RESERVED
-from symnas.frontend.coverage import Transform
-from symnas.frontend.run import UNDECIDED, Arrival, Run
+from symnas.frontend.run import UNDECIDED, Run, Visit
 from symnas.frontend.sites import Function
+from symnas.frontend.source_set import Transform
 from symnas.survey.dependence.calls import call as tracked_call
 from symnas.survey.dependence.frame import Frame, Pair
 from symnas.survey.dependence.heap import is_atom
@@ -53,12 +53,12 @@ class SurveyRun(Run):
         self.defaults = defaults
         self.tracked: Callable[[], Any] | None = None
 
-    def decide(self, arrival: Arrival) -> Value:
+    def decide(self, visit: Visit) -> Value:
         """Ask the survey; a default that only the code knows is left to the code the first time."""
-        if not arrival.spec.known and arrival.address not in self.defaults:
+        if not visit.spec.known and visit.address not in self.defaults:
             undecided: Value = UNDECIDED
             return undecided
-        point = pointed(arrival, self.defaults)
+        point = pointed(visit, self.defaults)
         return decoded(point, self.choose(point))
 
     def called(
@@ -77,12 +77,12 @@ class SurveyRun(Run):
 Pairs = tuple[Pair, ...]
 
 
-def pointed(arrival: Arrival, defaults: Mapping[str, Value]) -> Point:
-    """Return the tree node of an arrival; a default that only the code knows is looked up."""
-    if arrival.spec.known or arrival.spec.kind == "tied":
-        point: Point = arrival.point
+def pointed(visit: Visit, defaults: Mapping[str, Value]) -> Point:
+    """Return the tree node of a visit; a default that only the code knows is looked up."""
+    if visit.spec.known or visit.spec.kind == "tied":
+        point: Point = visit.point
         return point
-    return arrival.spec.point(arrival.address, defaults[arrival.address], arrival.site.origin)
+    return visit.spec.point(visit.address, defaults[visit.address], visit.site.origin)
 
 
 def decoded(point: Point, code: Code) -> Value:
@@ -110,11 +110,11 @@ class ProgramRunner:
         self.tracker.operations = self._operate
         self.device: str | None = "meta" if "torch" in sys.modules else None
         self._transform: Transform = self._rewrite
-        self._marker = program.coverage.references.marker(self.tracker)
+        self._marker = program.source_set.references.marker(self.tracker)
         self._first = 0
         self._run: SurveyRun
         self._knowledge: Knowledge
-        self._met: list[tuple[Arrival, tuple[tuple[Any, Any], ...]]]
+        self._met: list[tuple[Visit, tuple[tuple[Any, Any], ...]]]
         self._kept: dict[tuple[Any, str], int]
         self._named: dict[int, int]
 
@@ -158,10 +158,10 @@ class ProgramRunner:
         try:
             with (
                 _undisturbed(),
-                execution.running(program.coverage, self._run, self._transform),
+                execution.running(program.source_set, self._run, self._transform),
                 execution._device(device),
             ):
-                tracker.codes.update(binding.function.__code__ for binding in program.coverage.bindings)
+                tracker.codes.update(binding.function.__code__ for binding in program.source_set.bindings)
                 self._call(device)
         except Exception as failure:
             error = failure
@@ -169,28 +169,28 @@ class ProgramRunner:
             sys.setrecursionlimit(limit)
         if isinstance(error, SymnasError):
             raise error
-        for arrival, _ in self._met:
-            if not arrival.spec.known and arrival.value is not UNDECIDED:
-                self.defaults.setdefault(arrival.address, arrival.value)
+        for visit, _ in self._met:
+            if not visit.spec.known and visit.value is not UNDECIDED:
+                self.defaults.setdefault(visit.address, visit.value)
         points = tuple(
-            Met(pointed(arrival, self.defaults), _code(arrival), around, 0)
-            for arrival, around in self._met
-            if arrival.value is not UNDECIDED
+            Met(pointed(visit, self.defaults), _code(visit), around, 0)
+            for visit, around in self._met
+            if visit.value is not UNDECIDED
         )
         return Trace({}, points, decided(tracker), error)
 
     def _call(self, device: str | None) -> None:
         program, frame = self.program, self.tracker.top
         target = program.target
-        if program.coverage.definitions:
-            target = execution.fresh_target(program.coverage, self._transform)
+        if program.source_set.definitions:
+            target = execution.fresh_target(program.source_set, self._transform)
             self.tracker.top = frame
         args = tuple((value, 0) for value in program.args)
         keywords = tuple((name, (value, 0)) for name, value in program.kwargs.items())
         result, _ = tracked_call(frame, -1, (target, 0), args, keywords)
         # Without choices in it, a forward pass can add no point; it would only tie conditions
         # to all of the model.
-        if program.inputs is not None and program.coverage.when_called and execution.is_module(result):
+        if program.inputs is not None and program.source_set.when_called and execution.is_module(result):
             frame.site = -2
             self.tracker.top = frame
             execution.call_model(program, self._run, _Tracked(frame, result), device)
@@ -223,15 +223,15 @@ class ProgramRunner:
         frame: Frame,
         site: int,
         name: str,
-        runtime: Any,
+        hooks: Any,
         args: tuple[Pair, ...],
         keywords: tuple[Any, ...],
     ) -> Pair:
         special = getattr(self, f"_do_{name}", None)
         if special is not None:
-            result: Pair = special(frame, site, runtime, args, keywords)
+            result: Pair = special(frame, site, hooks, args, keywords)
             return result
-        value = getattr(runtime, name)(*(value for value, _ in args), **{k: v for k, (v, _) in keywords})
+        value = getattr(hooks, name)(*(value for value, _ in args), **{k: v for k, (v, _) in keywords})
         if name in ("frame", "known", "start", "again", "made"):
             return value, 0
         labels = 0
@@ -239,12 +239,12 @@ class ProgramRunner:
             labels |= own
         return value, labels
 
-    def _bit(self, arrival: Arrival) -> int:
-        spec = arrival.spec
-        address = spec.target if spec.kind == "tied" else arrival.address
-        return self.tracker.label(self._knowledge.number(address)) | self._named.get(id(arrival), 0)
+    def _bit(self, visit: Visit) -> int:
+        spec = visit.spec
+        address = spec.target if spec.kind == "tied" else visit.address
+        return self.tracker.label(self._knowledge.number(address)) | self._named.get(id(visit), 0)
 
-    def _arrived(self, frame: Frame, site: int, arrival: Arrival) -> int:
+    def _visited(self, frame: Frame, site: int, visit: Visit) -> int:
         context = self.tracker.context((site, frame.path))
         # Under a loop over a chosen subset, which point is met in a turn depends on the subset.
         named = 0
@@ -257,48 +257,44 @@ class ProgramRunner:
                 and outcome[1] is not None
             ):
                 named |= node.labels
-        self._named[id(arrival)] = named
+        self._named[id(visit)] = named
         around = tuple((node.key, node.outcome) for node in context)
-        self._met.append((arrival, around))
-        return self._bit(arrival)
+        self._met.append((visit, around))
+        return self._bit(visit)
 
-    def _do_enter(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:
+    def _do_enter(self, frame: Frame, site: int, hooks: Any, args: tuple[Pair, ...], _: Any) -> Pair:
         before = len(self._run.trace)
-        code = runtime.enter(args[0][0], args[1][0])
-        return code, self._arrived(frame, site, self._run.trace[before])
+        code = hooks.enter(args[0][0], args[1][0])
+        return code, self._visited(frame, site, self._run.trace[before])
 
-    def _do_taken(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return runtime.taken(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
+    def _do_taken(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+        return hooks.taken(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
-    def _do_value(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return runtime.value(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
+    def _do_value(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+        return hooks.value(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
-    def _do_each(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return runtime.each(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
+    def _do_each(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+        return hooks.each(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
 
-    def _do_dynamic(
-        self, frame: Frame, site: int, runtime: Any, args: tuple[Any, ...], keywords: Any
-    ) -> Pair:
+    def _do_dynamic(self, frame: Frame, site: int, hooks: Any, args: tuple[Any, ...], keywords: Any) -> Pair:
         before = len(self._run.trace)
         pairs = [pair for arg in args for pair in ([arg] if isinstance(arg, tuple) else arg.pairs)]
         labels = 0
         for value, own in [*pairs[1:], *(pair for _, pair in keywords)]:
             labels |= own | self.tracker.heap.deep(value)
         named = {name: value for name, (value, _) in keywords}
-        value, extra = frame.natively(
-            lambda: runtime.dynamic(*(value for value, _ in pairs), **named), labels
-        )
-        return value, labels | extra | self._arrived(frame, site, self._run.trace[before])
+        value, extra = frame.natively(lambda: hooks.dynamic(*(value for value, _ in pairs), **named), labels)
+        return value, labels | extra | self._visited(frame, site, self._run.trace[before])
 
-    def _do_idle(self, frame: Frame, site: int, runtime: Any, args: Any, keywords: Any) -> Pair:  # noqa: ARG002
+    def _do_idle(self, frame: Frame, site: int, hooks: Any, args: Any, keywords: Any) -> Pair:  # noqa: ARG002
         pairs = [pair for arg in args for pair in ([arg] if isinstance(arg, tuple) else arg.pairs)]
-        return runtime.idle(*(value for value, _ in pairs), **{k: v for k, (v, _) in keywords}), 0
+        return hooks.idle(*(value for value, _ in pairs), **{k: v for k, (v, _) in keywords}), 0
 
-    def _do_leave(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:
+    def _do_leave(self, frame: Frame, site: int, hooks: Any, args: tuple[Pair, ...], _: Any) -> Pair:
         place, (value, labels) = args[1][0], args[2]
         labels |= self._bit(args[0][0].open[-1])
         source = self.tracker.heap.get(value)
-        result = runtime.leave(args[0][0], place, value)
+        result = hooks.leave(args[0][0], place, value)
         if result is not value and source is not None and not is_atom(result):
             self.tracker.heap.record(result, frame.key(site)).rest |= source.every()
         if place.role == "turns" and not is_atom(result) and isinstance(result, (range, list)):
@@ -306,9 +302,9 @@ class ProgramRunner:
             return result, 0
         return result, labels
 
-    def _do_count(self, frame: Frame, site: int, runtime: Any, args: tuple[Pair, ...], _: Any) -> Pair:
+    def _do_count(self, frame: Frame, site: int, hooks: Any, args: tuple[Pair, ...], _: Any) -> Pair:
         value, labels = args[2]
-        result = runtime.count(args[0][0], args[1][0], value)
+        result = hooks.count(args[0][0], args[1][0], value)
         source = self.tracker.heap.get(value)
         inside = labels | (
             source.rest if source and isinstance(value, range) else self.tracker.heap.deep(value)
@@ -317,29 +313,29 @@ class ProgramRunner:
             self.tracker.heap.record(result, frame.key(site)).rest |= inside
         return result, self._bit(args[0][0].open[-1])
 
-    def _do_keep(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+    def _do_keep(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         function, name, (value, labels) = args[1][0], args[2][0], args[3]
         self._kept[function, name] = labels
-        return runtime.keep(args[0][0], function, name, value), labels
+        return hooks.keep(args[0][0], function, name, value), labels
 
-    def _do_recall(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+    def _do_recall(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         function, name = args[1][0], args[2][0]
-        value = runtime.recall(args[0][0], function, name, args[3][0])
+        value = hooks.recall(args[0][0], function, name, args[3][0])
         return value, self._kept.get((function, name), 0)
 
-    def _do_look(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return runtime.look(args[0][0], args[1][0], args[2][0]), args[2][1]
+    def _do_look(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+        return hooks.look(args[0][0], args[1][0], args[2][0]), args[2][1]
 
-    def _do_turns(self, frame: Frame, site: int, runtime: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
+    def _do_turns(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
         own, loop, (value, labels) = args[0][0], args[1][0], args[2]
-        result = runtime.turns(own, loop, value)
+        result = hooks.turns(own, loop, value)
         if result is not value:
             record = self.tracker.heap.record(result)
             record.source = (value,)
             record.outcome = lambda: own.labels.get(loop)
         return result, labels
 
-    def _do_call(self, frame: Frame, site: int, runtime: Any, args: tuple[Any, ...], keywords: Any) -> Pair:
+    def _do_call(self, frame: Frame, site: int, hooks: Any, args: tuple[Any, ...], keywords: Any) -> Pair:
         found: list[Pair] = []
 
         def tracked() -> Any:
@@ -347,7 +343,7 @@ class ProgramRunner:
             return found[-1][0]
 
         self._run.tracked = tracked
-        runtime.call(args[0][0], args[1][0], args[2][0])
+        hooks.call(args[0][0], args[1][0], args[2][0])
         return found[-1]
 
 
@@ -366,8 +362,8 @@ class _Tracked:
         return getattr(self._model, name)
 
 
-def _code(arrival: Arrival) -> Code:
-    point, value = arrival.point, arrival.value
+def _code(visit: Visit) -> Code:
+    point, value = visit.point, visit.value
     if point.kind == "tied":
         return 0
     if isinstance(point, FloatRange) and point.step is None:
@@ -406,7 +402,7 @@ def explain(program: ProgramView, values: Mapping[str, Value], error: Exception)
     """Return the error to show for a program that fails under every decision tried."""
 
     def constructed(run: Run) -> Any:
-        with execution.running(program.coverage, run):
+        with execution.running(program.source_set, run):
             return execution.construct(program)
 
     try:

@@ -360,8 +360,8 @@ def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_
 
     constants = {
         float(node.value)
-        for unit in program.coverage.units.values()
-        for node in ast.walk(unit.parsed.tree)
+        for source in program.source_set.files.values()
+        for node in ast.walk(source.parsed.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
     }
     made = Survey(ProgramRunner(program), joint_limit, max_runs, constants=sorted(constants))

@@ -28,8 +28,8 @@ class RandomRun(Run):
         super().__init__({})
         self.rng = random.Random(seed)
 
-    def decide(self, arrival):
-        spec, rng = arrival.spec, self.rng
+    def decide(self, visit):
+        spec, rng = visit.spec, self.rng
         if spec.kind == "oneof":
             return rng.choice(spec.labels)
         if spec.kind == "int":

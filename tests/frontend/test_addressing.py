@@ -53,7 +53,7 @@ def written(folder: Path, text: str, name: str = "written.py") -> str:
 def addresses(made: Program, values: dict[str, Any] | None = None) -> list[str]:
     run = Run(values or {})
     execution.execute(made, run)
-    return [arrival.address for arrival in run.trace]
+    return [visit.address for visit in run.trace]
 
 
 def test_the_tour(tmp_path):
@@ -175,7 +175,7 @@ def test_points_in_forward_belong_to_their_module(tmp_path):
     made = program(written(tmp_path, FORWARD) + ":Net", inputs=torch.zeros(2, 4))
     run = Run({"layers[1].skip": False})
     execution.execute(made, run)
-    assert list(run.arrivals) == ["depth", "layers[0].y", "layers[0].skip", "layers[1].y", "layers[1].skip"]
+    assert list(run.visits) == ["depth", "layers[0].y", "layers[0].skip", "layers[1].y", "layers[1].skip"]
     child = made.build({"layers[1].skip": False, "depth": 2})
     x = torch.randn(3, 4)
     first, second = child.layers

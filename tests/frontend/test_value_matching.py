@@ -11,7 +11,7 @@ from torch import nn
 
 import symnas
 from symnas.errors import ProgramError
-from symnas.frontend.value_matching import alike
+from symnas.frontend.value_matching import same_choice
 
 
 class Scale(nn.Module):
@@ -63,7 +63,7 @@ class Loop(nn.Module):
     ],
 )
 def test_alike_means_built_alike(one: object, other: object, expected: bool) -> None:
-    assert alike(one, other) is alike(other, one) is expected
+    assert same_choice(one, other) is same_choice(other, one) is expected
 
 
 TEXT = """

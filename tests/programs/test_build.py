@@ -34,7 +34,7 @@ def run(target: Any, values: Mapping[str, Any] | None = None, *args: Any, **kwar
 
 
 def met(target: Any, values: Mapping[str, Any] | None = None, *args: Any) -> dict[str, Any]:
-    return {arrival.address: arrival.value for arrival in run(target, values, *args)[1].trace}
+    return {visit.address: visit.value for visit in run(target, values, *args)[1].trace}
 
 
 def alike(child: nn.Module, hand: Callable[[], nn.Module], x: torch.Tensor, seed: int = 3) -> None:
@@ -150,7 +150,7 @@ class Fails(nn.Module):
 def test_errors_name_the_place_and_everything_is_restored():
     code = Fails.__init__.__code__
     program = Program(Fails)
-    first, second = next(site for site in program.coverage.sites if site.path == "layer").spec.labels
+    first, second = next(site for site in program.source_set.sites if site.path == "layer").spec.labels
     with pytest.raises(
         BuildError, match=r"'layer' was `nn.Linear\(2, undefined_name\)`.*NameError"
     ) as caught:
@@ -206,7 +206,7 @@ def test_runs_nest():
 
     child, made = run(Outer, {"a": 2, "b": 2})
     assert (child.a, child.inner.k, child.b) == (2, 5, 2)
-    assert [arrival.address for arrival in made.trace] == ["a", "b"]
+    assert [visit.address for visit in made.trace] == ["a", "b"]
 
 
 def helper(width):
@@ -468,5 +468,5 @@ def test_source_not_available():
     namespace: dict[str, Any] = {"__name__": __name__}
     exec("class Lost_:\n    def __init__(self):\n        self.k = 3  # search: {1, 3}\n", namespace)
     with pytest.raises(ProgramError, match="is not available"):
-        _ = Program(namespace["Lost_"]).coverage
+        _ = Program(namespace["Lost_"]).source_set
     assert next(itertools.count()) == 0

@@ -85,7 +85,7 @@ def test_random_decisions_build_and_meet_their_points(name):
     for decision in drawn(name):
         run = Run(dict(decision))
         model = execute(program, run)
-        assert {arrival.address for arrival in run.trace} == set(decision)
+        assert {visit.address for visit in run.trace} == set(decision)
         if not CASES[name].inputs:
             model = program.build(decision)
         assert all(torch.isfinite(out).all() for out in outputs(model, name))

@@ -120,7 +120,7 @@ def agrees(found: Program, rows: int = 40) -> None:
     for decision in found.space.sample(rows, np.random.default_rng(0)):
         run = Run(dict(decision), strict=True)
         execution.execute(found, run)
-        assert set(run.arrivals) == set(decision)
+        assert set(run.visits) == set(decision)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -363,7 +363,7 @@ def test_defaults_that_the_code_computes_are_varied(name: str, tmp_path: Path) -
     path = tmp_path / "by_value.py"
     path.write_text(text)
     net = program(f"{path}:net")
-    assert any(site.by_value for site in net.coverage.sites)
+    assert any(site.by_value for site in net.source_set.sites)
     assert net.space.size == size
     assert dict(net.space.default) == default
     if name == "behind a choice":
@@ -372,4 +372,4 @@ def test_defaults_that_the_code_computes_are_varied(name: str, tmp_path: Path) -
     for decision in net.space.enumerate():
         run = Run(decision, strict=True)
         execution.execute(net, run)
-        assert {arrival.address for arrival in run.trace} == set(decision)
+        assert {visit.address for visit in run.trace} == set(decision)

@@ -26,11 +26,11 @@ class Frame(Values):
         return run_call(self, site, function, args, keywords)
 
     def operate(
-        self, site: int, name: str, runtime: Any, args: tuple[Any, ...], keywords: tuple[Any, ...]
+        self, site: int, name: str, hooks: Any, args: tuple[Any, ...], keywords: tuple[Any, ...]
     ) -> Pair:
         """Run an operation of a choice point."""
         self.site = site
-        return self.rt.operations(self, site, name, runtime, args, keywords)
+        return self.rt.operations(self, site, name, hooks, args, keywords)
 
     def d(self, pair: Pair) -> Any:
         """Note the labels of a parameter's default."""

@@ -61,7 +61,7 @@ class Tracker:
 
     intrinsics: dict[int, Callable[..., tuple[Any, int]]] = field(default_factory=dict)
     operations: Callable[..., tuple[Any, int]] = field(default=lambda *_: (None, 0))
-    """Runs the operations of choice points: `(frame, place, name, runtime, args, keywords)` gives a pair."""
+    """Runs the operations of choice points: `(frame, place, name, hooks, args, keywords)` gives a pair."""
     places: dict[int, Place] = field(default_factory=dict)
     paths: Paths = field(default_factory=Paths)
     known_effects: dict[Hashable, set[tuple[Hashable, Any]]] = field(default_factory=dict)

@@ -13,12 +13,12 @@ from typing import Any
 
 from symnas.errors import AnnotationError, ProgramError
 from symnas.frontend.addressing import Walker
-from symnas.frontend.call_resolution import CALLED, Callees, fixpoint
+from symnas.frontend.call_resolution import CALLED, CallResolution, reaching_names
 from symnas.frontend.code_objects import References, compile_function, find_code
 from symnas.frontend.code_swapping import Swap
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
-from symnas.frontend.reachability import Reach, Source, evaluated
+from symnas.frontend.reachability import Reachability, SourceOutline, evaluated
 from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import functions_of, source_of
 from symnas.grammar.attachment.annotation import Annotation
@@ -29,7 +29,7 @@ Transform = Callable[[Function, Any], Any]
 
 
 @dataclass(eq=False)
-class Unit:
+class SourceFile:
     """One source of a program: a file, or a notebook's cell.
 
     Args:
@@ -78,12 +78,12 @@ class Unit:
 
 
 @dataclass(eq=False)
-class Binding:
+class FunctionBinding:
     """A function of the user's, its place in the text and its own code."""
 
     function: FunctionType
     record: Function
-    unit: Unit
+    source: SourceFile
     original: CodeType
     _compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
 
@@ -91,7 +91,7 @@ class Binding:
         """Return the exchange of its code for the instrumented one (compiled once for each transform)."""
         key = id(transform)
         if key not in self._compiled:
-            node = self.unit.instrumenter.function(self.record)
+            node = self.source.instrumenter.function(self.record)
             if transform is not None:
                 node = transform(self.record, node)
             code = compile_function(self.record, node, self.original, references)
@@ -114,7 +114,7 @@ class Binding:
         return defaults or None, kwdefaults
 
 
-class Coverage:
+class SourceSet:
     """Everything static about a program's code.
 
     Args:
@@ -143,7 +143,7 @@ class Coverage:
         self.modules = tuple(modules)
         self.references = References()
         functions = functions_of(target, self.modules)
-        self.units = self._units(functions, file)
+        self.files = self._read(functions, file)
         self._watch_constructors()
         self.bindings = [binding for function in functions for binding in self._bind(function)]
         self.by_source: bool | None = None
@@ -153,12 +153,12 @@ class Coverage:
     @property
     def sites(self) -> list[Site]:
         """All sites of all sources, those inside candidates included."""
-        return [site for unit in self.units.values() for site in unit.sites]
+        return [site for source in self.files.values() for site in source.sites]
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """All annotations of all sources."""
-        return tuple(annotation for unit in self.units.values() for annotation in unit.parsed.annotations)
+        return tuple(annotation for source in self.files.values() for annotation in source.parsed.annotations)
 
     @property
     def local_requires(self) -> tuple[str, ...]:
@@ -169,26 +169,26 @@ class Coverage:
     def requires(self) -> tuple[str, ...]:
         """The texts of all `require` clauses, but those at choices that are never met."""
         texts: dict[str, None] = {}
-        for unit in self.units.values():
-            for site in unit.sites:
+        for source in self.files.values():
+            for site in source.sites:
                 texts.update(dict.fromkeys(site.requires))
-            for requirement in unit.parsed.requirements:
+            for requirement in source.parsed.requirements:
                 texts.update(dict.fromkeys(requirement.expressions))
         return tuple(texts)
 
     @functools.cached_property
     def definitions(self) -> list[Site]:
         """Sites in class bodies and module statements."""
-        return [site for unit in self.units.values() for site in unit.definitions]
+        return [site for source in self.files.values() for site in source.definitions]
 
     @functools.cached_property
     def when_called(self) -> list[Function]:
         """Functions with choices that may run when a built model is called."""
         records = [
             record
-            for unit in self.units.values()
-            for record in unit.walker.functions.values()
-            if id(record.node) not in unit.unreached
+            for source in self.files.values()
+            for record in source.walker.functions.values()
+            if id(record.node) not in source.unreached
         ]
         named: dict[str, list[Function]] = {}
         for record in records:
@@ -222,13 +222,13 @@ class Coverage:
     def _watch_constructors(self) -> None:
         """Record where instances are made, if what they do when called holds choices."""
         if self.when_called:
-            for unit in self.units.values():
-                for record in unit.walker.functions.values():
+            for source in self.files.values():
+                for record in source.walker.functions.values():
                     record.watched = record.owner is not None and record.name in ("__init__", "__post_init__")
 
     # -- reading --------------------------------------------------------------------------------
 
-    def _units(self, functions: list[FunctionType], file: str) -> dict[str, Unit]:
+    def _read(self, functions: list[FunctionType], file: str) -> dict[str, SourceFile]:
         files: dict[str, ModuleType] = {}
         for module in self.modules:
             own = getattr(module, "__file__", None)
@@ -245,8 +245,8 @@ class Coverage:
         parsed = {name: self._parse(text, name, files[name]) for name, text in texts.items()}
         _raise(error for one in parsed.values() for error in one.errors)
         tops = {name: [site_of(annotation) for annotation in one.annotations] for name, one in parsed.items()}
-        reach = Reach(
-            [Source(name, files[name].__name__, one.tree, tops[name]) for name, one in parsed.items()],
+        reachability = Reachability(
+            [SourceOutline(name, files[name].__name__, one.tree, tops[name]) for name, one in parsed.items()],
             self.target,
             self.given,
         )
@@ -254,55 +254,55 @@ class Coverage:
         idle: dict[str, set[int]] = {}
         for name in parsed:
             # A choice in a definition that is not reached would be a point for nothing: it stays code.
-            apart = {id(node) for statement in reach.unreached(name) for node in evaluated(statement)}
+            apart = {id(node) for statement in reachability.unreached(name) for node in evaluated(statement)}
             met = [top for top in tops[name] if id(top.node) not in apart]
             sites[name] = {id(site.node): site for top in met for site in top.walk()}
             idle[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart
         everything = {key: site for group in sites.values() for key, site in group.items()}
-        reaching, stored = fixpoint([one.tree for one in parsed.values()], everything)
-        units = {}
+        reaching, stored = reaching_names([one.tree for one in parsed.values()], everything)
+        read = {}
         for name, one in parsed.items():
             module = files[name]
-            resolver = Callees(one.tree, vars(module), reaching, stored)
+            resolver = CallResolution(one.tree, vars(module), reaching, stored)
             walker = Walker(name, sites[name], resolver, self.everywhere)
             root = walker.module(one.tree)
             maker = Instrumenter(
                 sites[name], walker.functions, walker.loops, walker.calls, self.references, idle[name]
             )
-            apart = {id(node) for statement in reach.unreached(name) for node in ast.walk(statement)}
-            units[name] = Unit(
+            apart = {id(node) for statement in reachability.unreached(name) for node in ast.walk(statement)}
+            read[name] = SourceFile(
                 name, texts[name], one, module, list(sites[name].values()), root, walker, maker,
                 frozenset(apart),
             )  # fmt: skip
-        _tell_apart(units.values())
-        return units
+        _tell_apart(read.values())
+        return read
 
     def _parse(self, text: str, name: str, module: ModuleType) -> ParsedModule:
         return parse_module(text, name, imports=_imports(vars(module)))
 
-    def _bind(self, function: FunctionType) -> list[Binding]:
-        unit = self.units.get(function.__code__.co_filename)
-        if unit is None:
+    def _bind(self, function: FunctionType) -> list[FunctionBinding]:
+        source = self.files.get(function.__code__.co_filename)
+        if source is None:
             return []
         code = function.__code__
         matches = [
             record
-            for record in unit.walker.functions.values()
+            for record in source.walker.functions.values()
             if record.line == code.co_firstlineno and record.name == code.co_name
         ]
         if len(matches) > 1:
             matches = [record for record in matches if _stands_at(code, record.node)] or matches
         if len(matches) == 1:
-            return [Binding(function, matches[0], unit, code)]
+            return [FunctionBinding(function, matches[0], source, code)]
         if any(record.touched for record in matches):
             raise ProgramError(
-                f"{unit.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin "
+                f"{source.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin "
                 "on this line, and one holds a "
                 "choice; put each on a line of its own"
             )
-        if not matches and unit.sites and code.co_name != "<lambda>":
+        if not matches and source.sites and code.co_name != "<lambda>":
             raise ProgramError(
-                f"{unit.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source "
+                f"{source.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source "
                 "that has changed since; load it again"
             )
         return []
@@ -351,15 +351,15 @@ def _imports(namespace: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _tell_apart(units: Iterable[Unit]) -> None:
+def _tell_apart(files: Iterable[SourceFile]) -> None:
     """Prefix definition-level paths of included modules that another module uses too."""
-    taken: dict[str, Unit] = {}
-    for unit in units:
-        for site in unit.sites:
+    taken: dict[str, SourceFile] = {}
+    for source in files:
+        for site in source.sites:
             if not site.definition or site.parent is not None:
                 continue
-            if taken.setdefault(site.path, unit) is not unit:
-                site.path = f"{unit.module.__name__.rpartition('.')[2]}.{site.path}"
+            if taken.setdefault(site.path, source) is not source:
+                site.path = f"{source.module.__name__.rpartition('.')[2]}.{site.path}"
 
 
 def _called_names(module: ast.AST) -> set[str]:
