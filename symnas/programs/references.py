@@ -11,12 +11,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symnas.errors import ProgramError
-
-if TYPE_CHECKING:
-    from symnas.programs.program import Program
+from symnas.frontend.protocols import ProgramView
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Reference:
     Args:
         target: `file.py:Name` or `package.module:Name`; for interactive code, the name alone.
         texts: for interactive code, its sources (file name, text).
-        names: for interactive code, what the sources take from around them: (module, attribute) or a pickled
-        value.
+        names: for interactive code, what the sources take from around them: (module, attribute) or a
+            pickled value.
     """
 
     target: str
@@ -61,7 +59,7 @@ class Reference:
         return found
 
 
-def reference_of(program: Program) -> Reference:
+def reference_of(program: ProgramView) -> Reference:
     """Return the reference of a program.
 
     Raises:
@@ -70,9 +68,8 @@ def reference_of(program: Program) -> Reference:
     target = program.target
     if "<locals>" in target.__qualname__:
         raise ProgramError(
-            f"another process finds a program by its module, and {target.__qualname__!r} was made "
-            "inside a function; define it at the "
-            "top level of a module or a notebook cell"
+            f"another process finds a program by its module, and {target.__qualname__!r} was made inside a "
+            "function; define it at the top level of a module or a notebook cell"
         )
     module = program.source_set.modules[0]
     include = tuple(spelled(item) for item in program.source_set.modules[1:])
@@ -115,7 +112,7 @@ def spelled(module: ModuleType) -> str:
     return module.__name__
 
 
-def _names(program: Program, module: ModuleType) -> dict[str, Any]:
+def _names(program: ProgramView, module: ModuleType) -> dict[str, Any]:
     """Keep what interactive sources refer to and do not define themselves."""
     used: set[str] = set()
     for source in program.source_set.files.values():
