@@ -195,10 +195,10 @@ def program_of(study: Study, target: str | None) -> Any:
     if target is not None:
         if study.note is None:
             return load_program(target, (), (), ())
-        from symnas.programs.notes import recall
+        from symnas.programs.locator import locate
 
         sys.path.insert(0, str(Path.cwd()))
-        return recall(study.note, at=target)
+        return locate(study.note, at=target)
     found = study.program
     if not hasattr(found, "build"):
         raise StudyError(f"a child is built by a program, and study {study.name!r} searched a bare space")

@@ -1,6 +1,6 @@
 """`Program`, the object that users hold: it builds, surveys, exports and relaxes by calling the layers below.
 
-`program` has the class; `references` names a program for another process; `notes` finds it again from a
+`program` has the class; `references` names a program for another process; `locator` finds it again from a
 store.
 
 Laws, in `tests/programs`: build, source and supernet agree; a program is found again in another process.

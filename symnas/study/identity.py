@@ -158,9 +158,9 @@ def _fingerprints(
 def _note(target: Any) -> dict[str, Any] | None:
     if isinstance(target, Space):
         return None
-    from symnas.programs.notes import note_of
+    from symnas.programs.locator import locator_of
 
-    return note_of(target)
+    return locator_of(target)
 
 
 def _evaluator(evaluate: Callable[..., Any], context: Any) -> str:

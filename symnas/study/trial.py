@@ -173,9 +173,9 @@ class Trial:
 
 
 def _recalled(note: Mapping[str, Any]) -> Any:
-    from symnas.programs.notes import recall
+    from symnas.programs.locator import locate
     from symnas.study.trial_context import loading
 
     # A script without a guard would go on with its search while it is imported.
     with loading():
-        return recall(note)
+        return locate(note)

@@ -1,4 +1,9 @@
-"""Notes of programs: plain data in a study from which a later process, anywhere, makes the program again."""
+"""Locators of programs: plain data from which a later process, anywhere, makes the program of a study again.
+
+A pickle would not do: a study outlives versions of Python and of the program's own classes, and is read by
+people. So a locator is what JSON has: names of modules with the files they lay in, arguments spelled out, and
+of interactive code the text itself.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +23,18 @@ from symnas.frontend.sources import load
 from symnas.programs.program import program
 from symnas.programs.references import Reference, spelled
 
-Note = dict[str, Any]
+ProgramLocator = dict[str, Any]
+"""Where a program is found again, as JSON has it: `target`, `args`, `kwargs`, `modules` (name -> file), …"""
 
 
 class _UnwritableError(Exception):
     """A value that plain data cannot say."""
 
 
-def note_of(target: Any) -> Note | None:
+def locator_of(target: Any) -> ProgramLocator | None:
     """Return what finds a program again, as JSON has it; None where only this very process can build it.
 
-    Example inputs are noted by shape and type alone, since a space is derived from no more than these.
+    Of example inputs it keeps shape and type alone, since a space is derived from no more than these.
 
     Args:
         target: a program, or anything that a search takes.
@@ -36,7 +42,7 @@ def note_of(target: Any) -> Note | None:
     try:
         reference = getattr(target, "reference", None)
         if isinstance(reference, Reference):
-            return _noted(reference)
+            return _located(reference)
     except (ProgramError, _UnwritableError):
         return None
     if reference is not None and type(reference).__name__ == "TemplateReference":
@@ -44,40 +50,40 @@ def note_of(target: Any) -> Note | None:
     return None
 
 
-def recall(note: Mapping[str, Any], at: str | None = None) -> Any:
-    """Return the program that a note tells of; its module is imported if it is not yet.
+def locate(locator: Mapping[str, Any], at: str | None = None) -> Any:
+    """Return the program that a locator leads to; its module is imported if it is not yet.
 
     Args:
-        note: from `note_of`.
+        locator: from `locator_of`.
         at: where the target is now, as `file.py:Name` or `package.module:Name`, if not where it was.
 
     Raises:
         ProgramError: it is not where it was.
     """
-    if "template" in note:
+    if "template" in locator:
         from symnas.interop.pyglove import TemplateReference
 
-        return program(TemplateReference(note["template"], note["name"]))
-    target = at or note["target"]
-    old = note["target"].rpartition(":")[0]
-    with _roots({name: file for name, file in note["modules"].items() if at is None or name != old}):
-        if at is not None or not note["texts"]:
+        return program(TemplateReference(locator["template"], locator["name"]))
+    target = at or locator["target"]
+    old = locator["target"].rpartition(":")[0]
+    with _roots({name: file for name, file in locator["modules"].items() if at is None or name != old}):
+        if at is not None or not locator["texts"]:
             load(target)
         return program(
             Reference(
                 target,
-                note["name"],
-                tuple(_read(note["args"])),
-                _read(note["kwargs"]),
-                tuple(note["include"]),
-                _read(note["inputs"]),
-                tuple((file, text) for file, text in note["texts"] if at is None),
-                {name: _kept_again(kept) for name, kept in note["names"].items()},
+                locator["name"],
+                tuple(_read(locator["args"])),
+                _read(locator["kwargs"]),
+                tuple(locator["include"]),
+                _read(locator["inputs"]),
+                tuple((file, text) for file, text in locator["texts"] if at is None),
+                {name: _kept_again(kept) for name, kept in locator["names"].items()},
             )
         )
 
 
-def _noted(reference: Reference) -> Note:
+def _located(reference: Reference) -> ProgramLocator:
     modules: dict[str, str] = {}
     if not reference.texts:
         _place(reference.target.rpartition(":")[0], modules)
@@ -104,7 +110,7 @@ def _noted(reference: Reference) -> Note:
 
 
 def _place(place: str, modules: dict[str, str]) -> None:
-    """Note where a module's file lies, for processes that start elsewhere; libraries need no note."""
+    """Keep where a module's file lies, for processes that start elsewhere; libraries are found anyway."""
     file = getattr(sys.modules.get(place), "__file__", None)
     if place.endswith(".py") or file is None:
         return
@@ -115,7 +121,7 @@ def _place(place: str, modules: dict[str, str]) -> None:
 
 @contextmanager
 def _roots(modules: Mapping[str, str]) -> Iterator[None]:
-    """Import noted modules from where they lay, those that this process would not find by itself."""
+    """Import modules from where they lay, those that this process would not find by itself."""
     added = []
     for name, file in modules.items():
         path = Path(file)
