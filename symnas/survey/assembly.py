@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from symnas.errors import ProgramError
-from symnas.survey.knowledge import Code, Knowledge, Step
+from symnas.survey.knowledge import Code, Conjunction, Fact, Knowledge
 from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, Permutation, Point
 from symnas.tree.space import Space
 from symnas.tree.subsets import INACTIVE
@@ -49,7 +49,7 @@ class _Assembly:
         self.implied: dict[int, dict[tuple[int, ...], frozenset[tuple[int, ...]]]] = {}
         self.placed: dict[int, _Placed] = {}
         self.roots: list[int] = []
-        self._tables: dict[tuple[Step, ...], list[Clause]] = {}
+        self._tables: dict[Conjunction, list[Clause]] = {}
 
     def space(self, requires: tuple[str, ...]) -> Space:
         for number in self._ordered():
@@ -77,47 +77,47 @@ class _Assembly:
     # -- conditions of one point ---------------------------------------------------------------
 
     def _conditions(self, number: int) -> list[Clause]:
-        shapes = [self._closed(shape) for shape in self.knowledge.around[number]]
-        shared = [step for step in shapes[0] if all(step in shape for shape in shapes[1:])]
-        rest = [tuple(step for step in shape if step not in shared) for shape in shapes]
+        conjunctions = [self._closed(conjunction) for conjunction in self.knowledge.around[number]]
+        shared = [fact for fact in conjunctions[0] if all(fact in other for other in conjunctions[1:])]
+        rest = [tuple(fact for fact in conjunction if fact not in shared) for conjunction in conjunctions]
         merged: dict[tuple[int, ...], frozenset[tuple[int, ...]]] = {}
-        for step in shared:
-            for variables, rows in self._clauses([(step,)], number):
+        for fact in shared:
+            for variables, rows in self._clauses([(fact,)], number):
                 merged[variables] = merged[variables] & rows if variables in merged else rows
         if all(rest):
             for variables, rows in self._clauses(rest, number):
                 merged[variables] = merged[variables] & rows if variables in merged else rows
         return list(merged.items())
 
-    def _closed(self, shape: tuple[Step, ...]) -> tuple[Step, ...]:
+    def _closed(self, conjunction: Conjunction) -> Conjunction:
         """Add what has to hold for a conjunction's conditions to be met at all: earlier turns of a loop."""
-        steps: dict[Step, None] = {}
-        pending = list(reversed(shape))
+        facts: dict[Fact, None] = {}
+        pending = list(reversed(conjunction))
         while pending:
-            step = pending.pop()
-            if step not in steps:
-                steps[step] = None
-                first, *others = self.knowledge.tables[step[0]].around
+            fact = pending.pop()
+            if fact not in facts:
+                facts[fact] = None
+                first, *others = self.knowledge.tables[fact[0]].around
                 pending.extend(outer for outer in first if all(outer in other for other in others))
-        return tuple(steps)
+        return tuple(facts)
 
-    def _clauses(self, shapes: list[tuple[Step, ...]], number: int) -> list[Clause]:
-        key = shapes[0] if len(shapes) == 1 else None
+    def _clauses(self, conjunctions: list[Conjunction], number: int) -> list[Clause]:
+        key = conjunctions[0] if len(conjunctions) == 1 else None
         if key is not None and key in self._tables:
             return self._tables[key]
-        found = self._clause(shapes, number)
+        found = self._clause(conjunctions, number)
         result = [found] if found is not None else []
         if key is not None:
             self._tables[key] = result
         return result
 
-    def _clause(self, shapes: list[tuple[Step, ...]], number: int) -> Clause | None:
+    def _clause(self, conjunctions: list[Conjunction], number: int) -> Clause | None:
         knowledge = self.knowledge
         point = knowledge.points[number]
-        held, refuted = knowledge.tabulate(shapes, str(point.origin))
+        held, refuted = knowledge.tabulate(conjunctions, str(point.origin))
         variables = sorted({v for row in [*held, *refuted] for v in row}, key=knowledge.rank)
         if not refuted:
-            return self._always(shapes)
+            return self._always(conjunctions)
         self._refuse_real(variables, held, refuted, point)
         finite = [v for v in variables if not _is_real(knowledge.points[v])]
         allowed, excluded = self._expand(held, finite, point), self._expand(refuted, finite, point)
@@ -132,11 +132,11 @@ class _Assembly:
                 finite.remove(variable)
         return (tuple(finite), frozenset(allowed)) if finite else None
 
-    def _always(self, shapes: list[tuple[Step, ...]]) -> Clause | None:
+    def _always(self, conjunctions: list[Conjunction]) -> Clause | None:
         """Return a condition that always holds, but says where a point belongs (a loop's first turn)."""
-        if len(shapes) != 1 or len(shapes[0]) != 1:
+        if len(conjunctions) != 1 or len(conjunctions[0]) != 1:
             return None
-        named = [{v for v, _ in row} for row in self.knowledge.tables[shapes[0][0][0]].rows]
+        named = [{v for v, _ in row} for row in self.knowledge.tables[conjunctions[0][0][0]].rows]
         if any(len(variables) != 1 or variables != named[0] for variables in named):
             return None
         (variable,) = named[0]
@@ -164,7 +164,7 @@ class _Assembly:
             raise ProgramError(
                 f"{point.origin}: which points exist cannot hang on a real number; "
                 f"{point.address!r} exists for some values of {names} and not for others; make that "
-                "decision a {True, False} choice, or give the range a step"
+                "decision a {True, False} choice, or give the range a fact"
             )
 
     def _expand(

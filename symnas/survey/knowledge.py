@@ -15,40 +15,42 @@ from symnas.tree.choices import Point
 
 Code = Hashable
 Row = Mapping[int, Code]
-Step = tuple[Hashable, Hashable]
+Fact = tuple[Hashable, Hashable]
 """A condition and its outcome."""
+Conjunction = tuple[Fact, ...]
+"""Facts that hold together, outermost first: what lies around a place in a run."""
 
 
 @dataclass(frozen=True)
-class Met:
+class PointSeen:
     """A point met by a run: its node, its code (a rank, or a real number), and the conditions around it."""
 
     point: Point
     code: Code
-    around: tuple[Step, ...]
+    around: Conjunction
     labels: int
 
 
 @dataclass(frozen=True)
-class Decided:
+class ConditionSeen:
     """A condition met by a run."""
 
     key: Hashable
     labels: int
     outcome: Hashable
-    around: tuple[Step, ...]
+    around: Conjunction
     may: bool
     effects: bool
     line: str
 
 
 @dataclass(frozen=True)
-class Trace:
+class RunSeen:
     """One run: what was asked for, points and conditions in order, and how it failed if it did."""
 
     asked: Mapping[str, Code]
-    points: tuple[Met, ...]
-    conditions: tuple[Decided, ...]
+    points: tuple[PointSeen, ...]
+    conditions: tuple[ConditionSeen, ...]
     error: Exception | None = None
 
 
@@ -61,7 +63,7 @@ class Table:
     may: bool = False
     effects: bool = False
     rows: dict[frozenset[tuple[int, Code]], Hashable] = field(default_factory=dict)
-    around: dict[tuple[Step, ...], None] = field(default_factory=dict)
+    around: dict[Conjunction, None] = field(default_factory=dict)
     dead: set[frozenset[tuple[int, Code]]] = field(default_factory=set)
 
     @property
@@ -90,7 +92,7 @@ class Knowledge:
     addresses: list[str] = field(default_factory=list)
     points: dict[int, Point] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
-    around: dict[int, dict[tuple[Step, ...], None]] = field(default_factory=dict)
+    around: dict[int, dict[Conjunction, None]] = field(default_factory=dict)
     tables: dict[Hashable, Table] = field(default_factory=dict)
     codes: dict[int, dict[Code, None]] = field(default_factory=dict)
     """Codes seen, of every point."""
@@ -106,7 +108,7 @@ class Knowledge:
             self.addresses.append(address)
         return found
 
-    def learn(self, trace: Trace) -> None:
+    def learn(self, trace: RunSeen) -> None:
         """Take a run in."""
         values = {self.number(met.point.address): met.code for met in trace.points}
         previous: int | None = None
@@ -147,28 +149,28 @@ class Knowledge:
             )
 
     def tabulate(
-        self, shapes: Sequence[tuple[Step, ...]], what: str
+        self, conjunctions: Sequence[Conjunction], what: str
     ) -> tuple[list[dict[int, Code]], list[dict[int, Code]]]:
         """Return the assignments under which one of several conjunctions holds, and those where none does."""
         held: list[dict[int, Code]] = []
         refuted: list[dict[int, Code]] = []
-        for prefix, verdict in self._decide(shapes, {}, [0], what):
+        for prefix, verdict in self._decide(conjunctions, {}, [0], what):
             (held if verdict else refuted).append(prefix)
         return held, refuted
 
     def _decide(
-        self, shapes: Sequence[tuple[Step, ...]], prefix: dict[int, Code], count: list[int], what: str
+        self, conjunctions: Sequence[Conjunction], prefix: dict[int, Code], count: list[int], what: str
     ) -> Iterator[tuple[dict[int, Code], bool]]:
-        open_shapes, variables = [], set()
-        for shape in shapes:
-            verdict, free = self._evaluate(shape, prefix)
+        open_conjunctions, variables = [], set()
+        for conjunction in conjunctions:
+            verdict, free = self._evaluate(conjunction, prefix)
             if verdict is True:
                 yield prefix, True
                 return
             if verdict is None:
-                open_shapes.append(shape)
+                open_conjunctions.append(conjunction)
                 variables |= free
-        if not open_shapes:
+        if not open_conjunctions:
             yield prefix, False
             return
         count[0] += 1
@@ -176,11 +178,11 @@ class Knowledge:
             raise self.too_many(variables | set(prefix), what)
         variable = min(variables, key=self.rank)
         for code in self.domain(variable):
-            yield from self._decide(open_shapes, {**prefix, variable: code}, count, what)
+            yield from self._decide(open_conjunctions, {**prefix, variable: code}, count, what)
 
-    def _evaluate(self, shape: tuple[Step, ...], prefix: Row) -> tuple[bool | None, set[int]]:
+    def _evaluate(self, conjunction: Conjunction, prefix: Row) -> tuple[bool | None, set[int]]:
         free: set[int] = set()
-        for key, outcome in shape:
+        for key, outcome in conjunction:
             rows = self.tables[key].matching(prefix)
             if not any(found == outcome for _, found in rows):
                 return False, set()

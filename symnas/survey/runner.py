@@ -22,7 +22,7 @@ from symnas.survey.dependence.heap import is_atom
 from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
 from symnas.survey.dependence.tracker import Tracker, chain
-from symnas.survey.knowledge import Code, Decided, Knowledge, Met, Trace
+from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen
 from symnas.tree.choices import FloatRange, Point
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class ProgramRunner:
         grown, self.tracker.grown = self.tracker.grown, set()
         return not grown
 
-    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> Trace:
+    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         """Run the program once, on the CPU if `meta` does not do."""
         chosen: dict[str, Code] = {}
 
@@ -139,7 +139,7 @@ class ProgramRunner:
                 return plain
         return trace
 
-    def _decided(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> Trace:
+    def _decided(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> RunSeen:
         """Run until no default is new; the code that computes one is in no child, and tells no more."""
         while True:
             known = len(self.defaults)
@@ -147,7 +147,7 @@ class ProgramRunner:
             if len(self.defaults) == known:
                 return trace
 
-    def _once(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> Trace:
+    def _once(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> RunSeen:
         tracker, program = self.tracker, self.program
         tracker.begin()
         self._run, self._knowledge = SurveyRun(decide, self.max_turns, self.defaults), knowledge
@@ -173,11 +173,11 @@ class ProgramRunner:
             if not visit.spec.known and visit.value is not UNDECIDED:
                 self.defaults.setdefault(visit.address, visit.value)
         points = tuple(
-            Met(pointed(visit, self.defaults), _code(visit), around, 0)
+            PointSeen(pointed(visit, self.defaults), _code(visit), around, 0)
             for visit, around in self._met
             if visit.value is not UNDECIDED
         )
-        return Trace({}, points, decided(tracker), error)
+        return RunSeen({}, points, conditions_seen(tracker), error)
 
     def _call(self, device: str | None) -> None:
         program, frame = self.program, self.tracker.top
@@ -371,14 +371,14 @@ def _code(visit: Visit) -> Code:
     return int(point.rank(point.code(value)))
 
 
-def decided(tracker: Tracker) -> tuple[Decided, ...]:
+def conditions_seen(tracker: Tracker) -> tuple[ConditionSeen, ...]:
     """Return the conditions that a tracker has met."""
     result = []
     for item in tracker.conditions:
         around = tuple((node.key, node.outcome) for node in chain(item.around) if node.labels)[::-1]
         line = "" if item.place is None else f"line {item.place.line}: {item.place.text}"
         effects = item.place is None or item.place.effects
-        result.append(Decided(item.key, item.labels, item.outcome, around, item.may, effects, line))
+        result.append(ConditionSeen(item.key, item.labels, item.outcome, around, item.may, effects, line))
     return tuple(result)
 
 

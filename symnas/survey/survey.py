@@ -21,7 +21,7 @@ import numpy as np
 
 from symnas.errors import ProgramError, SpaceError
 from symnas.survey.assembly import assemble
-from symnas.survey.knowledge import Code, Knowledge, Row, Step, Table, Trace
+from symnas.survey.knowledge import Code, Fact, Knowledge, Row, RunSeen, Table
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Point
 from symnas.tree.space import Space
 
@@ -37,7 +37,7 @@ _PROBES = 5
 class Runner(Protocol):
     """Runs a program with tracking."""
 
-    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> Trace:
+    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         """Run the program once; `decide` gives the code (rank, or real number) of every point that is met."""
 
     def settled(self) -> bool:
@@ -110,7 +110,7 @@ class Survey:
 
     # -- running -------------------------------------------------------------------------------
 
-    def _run(self, assignment: dict[int, Code], policy: str, seed: int = 0, again: bool = False) -> Trace:
+    def _run(self, assignment: dict[int, Code], policy: str, seed: int = 0, again: bool = False) -> RunSeen:
         self.runs += 1
         if self.runs > self.max_runs:
             raise ProgramError(
@@ -135,7 +135,7 @@ class Survey:
         self._take(trace)
         return trace
 
-    def _take(self, trace: Trace) -> None:
+    def _take(self, trace: RunSeen) -> None:
         knowledge = self.knowledge
         knowledge.learn(trace)
         self.stale.update(knowledge.changed)
@@ -234,27 +234,27 @@ class Survey:
 
     def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code] | None:
         """Return an assignment that meets the condition under these codes, or None if none is known."""
-        shapes = list(table.around)
+        conjunctions = list(table.around)
         budget = [200]
-        for offset in range(len(shapes)):
-            shape = shapes[(attempt - 1 + offset) % len(shapes)]
-            found = self._satisfy(list(shape), dict(prefix), budget)
+        for offset in range(len(conjunctions)):
+            conjunction = conjunctions[(attempt - 1 + offset) % len(conjunctions)]
+            found = self._satisfy(list(conjunction), dict(prefix), budget)
             if found is not None:
                 return self._active(found, attempt)
         return self._active(dict(prefix), attempt) if budget[0] <= 0 else None
 
     def _satisfy(
-        self, steps: list[Step], assignment: dict[int, Code], budget: list[int]
+        self, facts: list[Fact], assignment: dict[int, Code], budget: list[int]
     ) -> dict[int, Code] | None:
-        if not steps:
+        if not facts:
             return assignment
-        key, outcome = steps[0]
+        key, outcome = facts[0]
         for row, found in self.knowledge.tables[key].rows.items():
             if found != outcome or budget[0] <= 0:
                 continue
             if all(assignment.get(v, c) == c for v, c in row):
                 budget[0] -= 1
-                result = self._satisfy(steps[1:], {**assignment, **dict(row)}, budget)
+                result = self._satisfy(facts[1:], {**assignment, **dict(row)}, budget)
                 if result is not None:
                     return result
         return None
@@ -268,10 +268,10 @@ class Survey:
             if number in done:
                 continue
             done.add(number)
-            shapes = list(self.knowledge.around.get(number, ()))
-            for offset in range(len(shapes)):
-                shape = shapes[(attempt - 1 + offset) % len(shapes)]
-                found = self._satisfy(list(shape), assignment, [50])
+            conjunctions = list(self.knowledge.around.get(number, ()))
+            for offset in range(len(conjunctions)):
+                conjunction = conjunctions[(attempt - 1 + offset) % len(conjunctions)]
+                found = self._satisfy(list(conjunction), assignment, [50])
                 if found is not None:
                     pending.extend(v for v in found if v not in assignment)
                     assignment = found
@@ -292,7 +292,7 @@ class Survey:
 
     # -- candidates that cannot be built -------------------------------------------------------
 
-    def _report_failures(self, first: Trace) -> None:
+    def _report_failures(self, first: RunSeen) -> None:
         """A candidate that failed wherever it was tried is an error; the original exception is the cause."""
         if first.error is not None and not self.worked:
             raise self.explain({}, first.error)

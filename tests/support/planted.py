@@ -12,7 +12,7 @@ from typing import Any
 
 from symnas.survey.dependence.rewrite import instrument
 from symnas.survey.dependence.tracker import Tracker, chain
-from symnas.survey.knowledge import Code, Decided, Knowledge, Met, Trace
+from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen
 from symnas.tree.choices import FloatRange, OneOf, Point
 
 
@@ -56,11 +56,11 @@ class PlantedRunner:
         grown, self.tracker.grown = self.tracker.grown, set()
         return not grown
 
-    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> Trace:
+    def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         tracker, met = self.tracker, {}
         tracker.begin()
         self.runs += 1
-        points: list[Met] = []
+        points: list[PointSeen] = []
 
         def handler(frame: Any, site: int, function: Any, pairs: Any, named: Any) -> Any:
             (name, extra), (candidates, inside) = pairs
@@ -71,7 +71,7 @@ class PlantedRunner:
             if name not in met:
                 met[name] = decide(point_of(name, candidates))
             around = tuple((node.key, node.outcome) for node in tracker.context((site, frame.path)))
-            points.append(Met(point_of(name, candidates), met[name], around, 0))
+            points.append(PointSeen(point_of(name, candidates), met[name], around, 0))
             frame.drop(saved, 0)
             bit = tracker.label(knowledge.number(name))
             value = candidates[met[name]] if isinstance(candidates, list) else met[name]
@@ -83,12 +83,12 @@ class PlantedRunner:
             exec(self.code, {"_tk": tracker, "choose": choose, "__name__": "planted"})
         except Exception as failure:
             error = failure
-        return Trace({}, tuple(points), decided(tracker), error)
+        return RunSeen({}, tuple(points), conditions_seen(tracker), error)
 
 
-def decided(tracker: Tracker) -> tuple[Decided, ...]:
+def conditions_seen(tracker: Tracker) -> tuple[ConditionSeen, ...]:
     return tuple(
-        Decided(c.key, c.labels, c.outcome,
+        ConditionSeen(c.key, c.labels, c.outcome,
                 tuple((n.key, n.outcome) for n in reversed(list(chain(c.around))) if n.labels), c.may,
                 c.place is None or c.place.effects, "" if c.place is None else f"line {c.place.line}: {c.place.text}")
         for c in tracker.conditions

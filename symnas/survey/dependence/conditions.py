@@ -23,14 +23,14 @@ class Paths:
         return found
 
 
-class Node:
+class Condition:
     """One condition around the code that runs: an immutable list, innermost first."""
 
     __slots__ = ("effect_key", "effects", "key", "kinds", "labels", "outcome", "parent")
 
     def __init__(
         self,
-        parent: Node | None,
+        parent: Condition | None,
         key: Hashable,
         labels: int,
         outcome: Hashable,
@@ -47,4 +47,4 @@ class Node:
 
     def __repr__(self) -> str:
         """Show what is needed to read a trace."""
-        return f"Node({self.key!r}, {self.labels:b}, {self.outcome!r})"
+        return f"Condition({self.key!r}, {self.labels:b}, {self.outcome!r})"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from symnas.survey.dependence.calls import call as run_call
-from symnas.survey.dependence.conditions import Node, Path
+from symnas.survey.dependence.conditions import Condition, Path
 from symnas.survey.dependence.loops import Attempt, Loop, Subject
 from symnas.survey.dependence.state import Pair
 from symnas.survey.dependence.values import Star, Values
@@ -145,7 +145,7 @@ class Frame(Values):
 
     # -- loops ---------------------------------------------------------------------------------
 
-    def save(self) -> tuple[Node | None, Path]:
+    def save(self) -> tuple[Condition | None, Path]:
         """Return the place to come back to."""
         return self.pc, self.path
 
@@ -178,17 +178,17 @@ class Frame(Values):
         """Go through a comprehension's iterable."""
         return iter(Loop(self, site, pair, ends=True))
 
-    def listc(self, site: int, saved: tuple[Node | None, Path], pairs: list[Pair]) -> Pair:
+    def listc(self, site: int, saved: tuple[Condition | None, Path], pairs: list[Pair]) -> Pair:
         """Make a list of a comprehension."""
         shape = self._gathered(saved)
         return self.made(site, [value for value, _ in pairs], pairs, shape), 0
 
-    def setc(self, site: int, saved: tuple[Node | None, Path], pairs: list[Pair]) -> Pair:
+    def setc(self, site: int, saved: tuple[Condition | None, Path], pairs: list[Pair]) -> Pair:
         """Make a set of a comprehension."""
         shape = self._gathered(saved)
         return self.made(site, {value for value, _ in pairs}, pairs, shape), 0
 
-    def dictc(self, site: int, saved: tuple[Node | None, Path], pairs: list[tuple[Pair, Pair]]) -> Pair:
+    def dictc(self, site: int, saved: tuple[Condition | None, Path], pairs: list[tuple[Pair, Pair]]) -> Pair:
         """Make a dictionary of a comprehension."""
         shape = self._gathered(saved)
         result, labels = self.mapping(site, tuple(pairs))
@@ -197,7 +197,7 @@ class Frame(Values):
         record.rest |= shape
         return result, labels
 
-    def _gathered(self, saved: tuple[Node | None, Path]) -> int:
+    def _gathered(self, saved: tuple[Condition | None, Path]) -> int:
         shape = self.drop(saved[0], 0)
         self.path = saved[1]
         return shape | self._taken()

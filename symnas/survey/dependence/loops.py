@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from symnas.survey.dependence.calls import Stepper
-from symnas.survey.dependence.conditions import Node
+from symnas.survey.dependence.conditions import Condition
 from symnas.survey.dependence.scopes import BREAK, RETURN
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Loop:
         self.reaches = reaches
         self.stepper = None if pair is None else Stepper(frame, pair)
         self.effect_key = ("loop", site, self.path)
-        self.last: Node | None = None
-        self.passed: list[Node] = []
+        self.last: Condition | None = None
+        self.passed: list[Condition] = []
         self.depth = len(frame.rt.attempts)
 
     def __iter__(self) -> Iterator[Pair]:
@@ -69,7 +69,7 @@ class Loop:
             node = node.parent
         frame.pc = self.base
         for item in reversed(kept):
-            again = Node(frame.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
+            again = Condition(frame.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
             again.effects = item.effects
             frame.pc = again
 
@@ -144,7 +144,7 @@ class Attempt:
         self.open = True
         self.labels = 0
         self.manager: object = None
-        self.node = Node(frame.pc, self.key, 0, None, 0, self.key)
+        self.node = Condition(frame.pc, self.key, 0, None, 0, self.key)
         frame.pc = self.node
 
     def manages(self, pair: Pair) -> None:
@@ -202,7 +202,7 @@ class Attempt:
             node = node.parent
         frame.pc = self.base
         for item in reversed(kept):
-            again = Node(frame.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
+            again = Condition(frame.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
             again.effects = item.effects
             frame.pc = again
 

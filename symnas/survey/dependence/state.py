@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
-from symnas.survey.dependence.conditions import Node, Path
+from symnas.survey.dependence.conditions import Condition, Path
 from symnas.survey.dependence.heap import REST, Record, is_atom, is_sequence
 from symnas.survey.dependence.scopes import BREAK, CONTINUE, RETURN
 
@@ -19,7 +19,7 @@ Pair = tuple[Any, int]
 class Conditions:
     """A running function: where it is (`path`), and the conditions around it (`pc`)."""
 
-    def __init__(self, tracker: Tracker, path: Path, pc: Node | None) -> None:
+    def __init__(self, tracker: Tracker, path: Path, pc: Condition | None) -> None:
         self.rt = tracker
         self.path = path
         self.pc = pc
@@ -50,20 +50,20 @@ class Conditions:
         number: int | None,
         kinds: int,
         effect_key: Hashable = None,
-        after: Node | None = None,
+        after: Condition | None = None,
         reaches: bool = True,
     ) -> None:
         """Go under a condition; `after` is one that must have held for it to be met at all."""
         self.rt.seen |= labels
         around = self.pc
         if after is not None:
-            around = Node(around, after.key, after.labels, after.outcome, 0, after.effect_key)
+            around = Condition(around, after.key, after.labels, after.outcome, 0, after.effect_key)
         key = self.rt.note(key, labels, outcome, around, number, reaches)
-        self.pc = Node(self.pc, key, labels, outcome, kinds, effect_key or key)
+        self.pc = Condition(self.pc, key, labels, outcome, kinds, effect_key or key)
 
-    def drop(self, until: Node | None, keep: int) -> int:
+    def drop(self, until: Condition | None, keep: int) -> int:
         """Leave the conditions met since `until`, but those whose early exits still matter; return labels."""
-        met: list[Node] = []
+        met: list[Condition] = []
         node = self.pc
         while node is not None and node is not until:
             met.append(node)
@@ -71,7 +71,7 @@ class Conditions:
         self.pc, total = until, 0
         for item in reversed(met):
             if item.kinds & keep:
-                kept = Node(self.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
+                kept = Condition(self.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
                 kept.effects = item.effects
                 self.pc = kept
             else:
@@ -108,7 +108,7 @@ class Conditions:
             self.push((site, self.path), labels, result, site, kinds)
         return result
 
-    def join(self, saved: Node | None) -> int:
+    def join(self, saved: Condition | None) -> int:
         """End an `if`: return the labels of what was assigned in it."""
         return self.drop(saved, RETURN | BREAK | CONTINUE)
 

@@ -17,22 +17,22 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from symnas.survey.dependence.conditions import Node, Paths
+from symnas.survey.dependence.conditions import Condition, Paths
 from symnas.survey.dependence.frame import Frame
 from symnas.survey.dependence.heap import Heap
 from symnas.survey.dependence.rewrite_expressions import Place
 
-__all__ = ["Condition", "Tracker"]
+__all__ = ["ConditionRecord", "Tracker"]
 
 
 @dataclass(frozen=True)
-class Condition:
+class ConditionRecord:
     """A condition met in a run: which one, what it depends on, its outcome, and what lies around it."""
 
     key: Hashable
     labels: int
     outcome: Hashable
-    around: Node | None
+    around: Condition | None
     place: Place | None
     may: bool
 
@@ -75,7 +75,7 @@ class Tracker:
     def begin(self) -> None:
         """Forget the last run; paths and effects are kept."""
         self.heap = Heap()
-        self.conditions: list[Condition] = []
+        self.conditions: list[ConditionRecord] = []
         self.global_labels: dict[tuple[int, str], int] = {}
         self.modules: dict[int, dict[str, Any]] = {}
         self.defaults: dict[int, tuple[int, ...]] = {}
@@ -147,7 +147,7 @@ class Tracker:
         self.heap.everything |= 1 << number
         return 1 << number
 
-    def context(self, place: Hashable = None) -> tuple[Node, ...]:
+    def context(self, place: Hashable = None) -> tuple[Condition, ...]:
         """Return the conditions around the code that runs now, outermost first.
 
         Inside a `try`, everything computed so far may have raised: that it did not is a condition
@@ -159,8 +159,8 @@ class Tracker:
         for attempt in reversed(self.attempts):
             if labels:
                 key = ("reach", attempt.key, place)
-                self.conditions.append(Condition(key, labels, True, attempt.base, None, True))
-                nodes.append(Node(None, key, labels, True, 0, None))
+                self.conditions.append(ConditionRecord(key, labels, True, attempt.base, None, True))
+                nodes.append(Condition(None, key, labels, True, 0, None))
             labels |= attempt.saved
         return tuple(nodes)
 
@@ -169,7 +169,7 @@ class Tracker:
         key: Hashable,
         labels: int,
         outcome: Hashable,
-        around: Node | None,
+        around: Condition | None,
         number: int | None,
         reaches: bool = True,
     ) -> Hashable:
@@ -182,10 +182,10 @@ class Tracker:
             key = (key, count)
         place = None if number is None else self.places.get(number)
         may = reaches and (place is None or place.may)
-        self.conditions.append(Condition(key, labels, outcome, around, place, may))
+        self.conditions.append(ConditionRecord(key, labels, outcome, around, place, may))
         return key
 
-    def touch(self, record: Any, name: Any, node: Node | None) -> None:
+    def touch(self, record: Any, name: Any, node: Condition | None) -> None:
         """Note that code under these conditions changed a field of an object."""
         while node is not None:
             if node.effects is None:
@@ -193,7 +193,7 @@ class Tracker:
             node.effects[(id(record), name)] = record
             node = node.parent
 
-    def settle(self, node: Node, labels: int) -> None:
+    def settle(self, node: Condition, labels: int) -> None:
         """Leave a condition: what was changed under it, in this run or another, depends on it."""
         known = self.known_effects.get(node.effect_key)
         if node.effects:
@@ -212,7 +212,7 @@ class Tracker:
                     found.add(name, labels)
 
 
-def chain(node: Node | None) -> Iterator[Node]:
+def chain(node: Condition | None) -> Iterator[Condition]:
     """Yield a condition and those around it, innermost first."""
     while node is not None:
         yield node

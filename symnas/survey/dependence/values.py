@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symnas.survey.dependence.access import gather, read_attribute, read_item
-from symnas.survey.dependence.conditions import Node
+from symnas.survey.dependence.conditions import Condition
 from symnas.survey.dependence.heap import REST, SHAPE, Record, is_atom, is_sequence
 from symnas.survey.dependence.state import Conditions, Pair
 
@@ -175,7 +175,7 @@ class Values(Conditions):
 
     def _elsewhere(self, site: int, record: Record, field: Any, labels: int) -> None:
         """A store through a reference that was chosen: the other objects were not stored to."""
-        node = Node(None, ("store", site, self.path), labels, True, 0, ("store", site, self.path))
+        node = Condition(None, ("store", site, self.path), labels, True, 0, ("store", site, self.path))
         node.effects = {(id(record), field): record}
         self.rt.settle(node, labels)
 
