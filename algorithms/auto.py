@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from symnas.algorithms.bayesian.smbo import SMBO
-from symnas.algorithms.common.hyperparameters import whole
 from symnas.algorithms.evolutionary.nsga2 import NSGA2
 from symnas.algorithms.evolutionary.regularized_evolution import RegularizedEvolution
 from symnas.contracts.algorithm import Algorithm, Capabilities, Prediction
+from symnas.contracts.hyperparameters import hyperparameter, whole, with_hyperparameters
 from symnas.contracts.outcome import RUNNING, Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WIDEST = 4000
 
 
+@with_hyperparameters(source="measured (docs/quality.md)")
 class Auto(Algorithm):
     """A model for as long as it pays, evolution after that, and NSGA-II for several objectives.
 
@@ -35,15 +36,11 @@ class Auto(Algorithm):
     All of them see all trials, so nothing is lost in a change. No rule looks at the budget: giving a study
     more trials later changes nothing about those that it had. The populations are half of the published ones
     or less, since those need hundreds of trials to begin. docs/quality.md has the measurements.
-
-    Args:
-        modelled: for how many trials a model proposes by itself.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True)
 
-    def __init__(self, *, modelled: int = 1000) -> None:
-        self.modelled = whole("modelled", modelled, 0)
+    modelled: int = hyperparameter(1000, whole(0), "for how many trials a model proposes by itself")
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import whole
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import hyperparameter, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome
 from symnas.tree.choices import Branch, FloatRange, OneOf, Point
 from symnas.tree.space import Space
@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 CHUNK = 64
 
 
+@with_hyperparameters()
 class Grid(Algorithm):
     """Every decision once, in the order of the tree: the last address turns fastest.
 
-    Args:
-        levels: how many values stand for a real range without a step: evenly spaced from end to end,
-            geometrically where the range is logarithmic; with 1, the middle.
+    Nothing is drawn, and results do not matter. Points below a choice turn only while it is taken. The search
+    ends when the last decision was handed out, after as many trials as the space, with `levels` values for
+    each real range, has decisions.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True)
 
-    def __init__(self, *, levels: int = 5) -> None:
-        self.levels = whole("levels", levels, 1)
+    levels: int = hyperparameter(
+        5,
+        whole(1),
+        "how many values stand for a real range without a step: evenly spaced from end to end, geometrically "
+        "where the range is logarithmic; with 1, the middle",
+    )
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from symnas.algorithms.bayesian.smbo import SMBO
+from symnas.contracts.hyperparameters import with_hyperparameters
 
 
+@with_hyperparameters(source="White et al. 2021", only=("initial", "pool", "parents", "targets"))
 class Bananas(SMBO):
     """SMBO with an ensemble of networks, independent Thompson sampling and mutations of the best.
 
-    White, Neiswanger, Savani: BANANAS: Bayesian Optimization with Neural Architectures for Neural
-    Architecture Search, AAAI 2021 (arXiv:1910.11858), with its 10 random founders and 100 mutated candidates.
-    A fit takes about a second.
+    Five networks are fitted to path encodings. Of `pool` mutations of the best `parents` decisions, each
+    gets one draw from the normal distribution that the ensemble has for it, independently of the others, and
+    the largest draw is tried. A fit takes about a second.
 
-    Args:
-        initial: how many decisions are tried before the networks are asked.
-        pool: how many mutated candidates are drawn per proposal.
-        parents: how many of the best they are mutated from.
-        targets: how values are scaled for the networks, as in `SMBO`.
+    White, Neiswanger, Savani: BANANAS: Bayesian Optimization with Neural Architectures for Neural
+    Architecture Search, AAAI 2021 (arXiv:1910.11858), with its 10 founders and 100 mutated candidates;
+    reference implementation github.com/naszilla/naszilla. Founders are random there, and far apart here.
     """
 
-    def __init__(
-        self, *, initial: int = 10, pool: int = 100, parents: int = 10, targets: str = "plain"
-    ) -> None:
-        super().__init__(
-            surrogate="networks",
-            acquisition="thompson",
-            targets=targets,
-            initial=initial,
-            pool=pool,
-            drawn=0.0,
-            parents=parents,
-            starts=0,
-        )
+    surrogate: str = "networks"
+    acquisition: str = "thompson"
+    targets: str = "plain"
+    initial: int = 10
+    pool: int = 100
+    drawn: float = 0.0
+    parents: int = 10
+    starts: int = 0

@@ -12,11 +12,18 @@ from symnas.algorithms.bayesian.acquisition import ACQUISITIONS, scores
 from symnas.algorithms.bayesian.acquisition_search import Candidates
 from symnas.algorithms.bayesian.target_transforms import TARGETS, Targets
 from symnas.algorithms.common.history import History
-from symnas.algorithms.common.hyperparameters import one_of, share, weight, whole
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.algorithms.surrogates.base import SURROGATES, Model, Surrogate, make
 from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.contracts.algorithm import Algorithm, Capabilities, Prediction
+from symnas.contracts.hyperparameters import (
+    SHARE,
+    WEIGHT,
+    hyperparameter,
+    one_of,
+    whole,
+    with_hyperparameters,
+)
 from symnas.contracts.outcome import Outcome
 from symnas.errors import AlgorithmError
 from symnas.tree.batch import Batch
@@ -33,67 +40,56 @@ MANY = 512
 ROUNDS = 6
 
 
+@with_hyperparameters(source="measured (docs/quality.md)")
 class SMBO(Algorithm):
     """Model what was observed, try what the model finds most promising, and model again.
 
     After `initial` founders, spread over the space, every proposal maximises an acquisition function of a
     surrogate over random decisions, mutations and recombinations of the best, and their neighbours in turn.
     Decisions that still run are taken to become what the model expects of them, so that others are proposed
-    meanwhile. Trials without a result count as worse than
-    all others. No decision comes twice.
+    meanwhile. Trials without a result count as worse than all others. No decision comes twice.
 
     Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
     2011, and Negrinho and Gordon: DeepArchitect, 2017 (arXiv:1704.08792), for the loop. What the defaults are
     and why is said, with measurements, in docs/algorithms.md.
-
-    Args:
-        surrogate: `"gp"`, a Gaussian process over trees in closed form; `"gpytorch"`, the same through
-            GPyTorch; `"forest"`, a random forest; `"ridge"`, Bayesian ridge on single values and on pairs;
-            `"ngrams"`, ridge on n-grams of the path as in DeepArchitect; `"networks"`, an ensemble of
-            networks on path encodings as in BANANAS.
-        acquisition: `"ei"`, expected improvement over the best that the model expects of anything tried;
-            `"ucb"`; `"thompson"`, independent draws.
-        kappa: how many standard deviations `"ucb"` adds to the mean.
-        targets: how values are scaled for the model: `"soft"`, logarithmically below the median; `"plain"`;
-            `"rank"`, by normal scores.
-        initial: how many decisions are tried before the model is asked.
-        pool: how many candidates are drawn per proposal.
-        drawn: the share of them drawn at random; the others stem from the best.
-        parents: how many of the best they stem from.
-        starts: from how many of them neighbours are climbed; 0 for none.
-        keep: how many trials the model holds at most, half of them the best, half spread over the rest; half
-            as many after 512 trials, so that a proposal gets cheaper where many are made.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(
-        self,
-        *,
-        surrogate: str = "gp",
-        acquisition: str = "ei",
-        kappa: float = 1.0,
-        targets: str = "soft",
-        initial: int = 5,
-        pool: int = 300,
-        drawn: float = 0.4,
-        parents: int = 8,
-        starts: int = 2,
-        keep: int = 192,
-    ) -> None:
-        one_of("surrogate", surrogate, tuple(SURROGATES))
-        one_of("acquisition", acquisition, ACQUISITIONS)
-        one_of("targets", targets, TARGETS)
-        self.surrogate = surrogate
-        self.acquisition = acquisition
-        self.kappa = weight("kappa", kappa)
-        self.targets = targets
-        self.initial = whole("initial", initial, 1)
-        self.pool = whole("pool", pool, 1)
-        self.drawn = share("drawn", drawn)
-        self.parents = whole("parents", parents, 1)
-        self.starts = whole("starts", starts, 0)
-        self.keep = whole("keep", keep, 2)
+    surrogate: str = hyperparameter(
+        "gp",
+        one_of(*SURROGATES),
+        '"gp", a Gaussian process over trees in closed form; "gpytorch", the same through GPyTorch; '
+        '"forest", a random forest; "ridge", Bayesian ridge on single values and on pairs; "ngrams", ridge '
+        'on n-grams of the path as in DeepArchitect; "networks", an ensemble of networks on path encodings '
+        "as in BANANAS",
+    )
+    acquisition: str = hyperparameter(
+        "ei",
+        one_of(*ACQUISITIONS),
+        '"ei", expected improvement over the best that the model expects of anything tried; "ucb", an upper '
+        'confidence bound; "thompson", independent draws',
+    )
+    kappa: float = hyperparameter(1.0, WEIGHT, 'how many standard deviations "ucb" adds to the mean')
+    targets: str = hyperparameter(
+        "soft",
+        one_of(*TARGETS),
+        'how values are scaled for the model: "soft", logarithmically below the median; "plain"; "rank", by '
+        "normal scores",
+    )
+    initial: int = hyperparameter(5, whole(1), "how many decisions are tried before the model is asked")
+    pool: int = hyperparameter(300, whole(1), "how many candidates are drawn per proposal")
+    drawn: float = hyperparameter(
+        0.4, SHARE, "the share of them drawn at random; the others stem from the best"
+    )
+    parents: int = hyperparameter(8, whole(1), "how many of the best they stem from")
+    starts: int = hyperparameter(2, whole(0), "from how many of them neighbours are climbed; 0 for none")
+    keep: int = hyperparameter(
+        192,
+        whole(2),
+        "how many trials the model holds at most, half of them the best, half spread over the rest; half as "
+        "many after 512 trials, so that a proposal gets cheaper where many are made",
+    )
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

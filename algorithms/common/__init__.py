@@ -1,1 +1,1 @@
-"""What algorithms share: history of outcomes, checks of hyperparameters, draws without replacement."""
+"""What algorithms share: history of outcomes, draws without replacement."""

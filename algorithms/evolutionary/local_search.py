@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import one_of, whole
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.algorithms.evolutionary.neighbourhoods import Surroundings
 from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import hyperparameter, one_of, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
 from symnas.tree.batch import Batch
 
@@ -66,6 +66,7 @@ class Climb:
         return Place(self.around[place : place + 1], best, values[best])
 
 
+@with_hyperparameters(source="naszilla")
 class LocalSearch(Algorithm):
     """Go from a decision to a better neighbour, until none is better; then start again elsewhere.
 
@@ -75,39 +76,39 @@ class LocalSearch(Algorithm):
     neighbours still run, those of the best one known so far are tried, or new starts.
 
     White, Nolen, Savani: Exploring the Loss Landscape in Neural Architecture Search, UAI 2021
-    (arXiv:2005.02960). Where paper and code (naszilla) differ, the defaults are the code's: the best of 10
-    random decisions is where a climb starts, and the first better neighbour is where it goes on. The paper's
-    theory is about `move="best"` and `starts=1`.
-
-    Args:
-        move: `"first"` goes to the first better neighbour, `"best"` tries all and goes to the best, the
-            earlier of equals.
-        starts: how many random decisions are tried before a climb, which starts from the best.
-        start: `"random"`, or `"default"` for a first climb that starts from the space's default instead.
-        restart: `"random"`, or `"near"` for climbs that start three mutations away from the best decision
-            known (iterated local search, Lourenço, Martin, Stützle 2003).
-        limit: how many neighbours of a decision are tried at most; out of more, that many are drawn.
+    (arXiv:2005.02960); reference implementation github.com/naszilla/naszilla. Where the two differ, the
+    defaults are the code's: the best of 10 random decisions is where a climb starts, and the first better
+    neighbour is where it goes on. The paper's theory is about `move="best"` and `starts=1`.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(
-        self,
-        *,
-        move: Literal["first", "best"] = "first",
-        starts: int = 10,
-        start: Literal["random", "default"] = "random",
-        restart: Literal["random", "near"] = "random",
-        limit: int = 1000,
-    ) -> None:
-        one_of("move", move, ("first", "best"))
-        one_of("start", start, ("random", "default"))
-        one_of("restart", restart, ("random", "near"))
-        self.move = move
-        self.starts = whole("starts", starts, 1)
-        self.start = start
-        self.restart = restart
-        self.limit = whole("limit", limit, 1)
+    move: Literal["first", "best"] = hyperparameter(
+        "first",
+        one_of("first", "best"),
+        '"first" goes to the first better neighbour, "best" tries all and goes to the best, the earlier of '
+        "equals",
+    )
+    starts: int = hyperparameter(
+        10, whole(1), "how many random decisions are tried before a climb, which starts from the best"
+    )
+    start: Literal["random", "default"] = hyperparameter(
+        "random",
+        one_of("random", "default"),
+        '"default" makes the first climb start from the space\'s default instead',
+    )
+    restart: Literal["random", "near"] = hyperparameter(
+        "random",
+        one_of("random", "near"),
+        '"near" makes later climbs start three mutations away from the best decision known (iterated local '
+        "search, Lourenço, Martin, Stützle 2003)",
+    )
+    limit: int = hyperparameter(
+        1000,
+        whole(1),
+        "how many neighbours of a decision are tried at most; out of more, that many are drawn",
+        source="",
+    )
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

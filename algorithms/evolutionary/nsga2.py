@@ -11,10 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.common.history import Running
-from symnas.algorithms.common.hyperparameters import flag, positive, share, whole
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.algorithms.evolutionary.variation import crossed, mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import (
+    FLAG,
+    POSITIVE,
+    SHARE,
+    hyperparameter,
+    whole,
+    with_hyperparameters,
+)
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.pareto import crowded_order
 from symnas.tree.batch import Batch
@@ -55,6 +62,7 @@ class Parents:
         return self.batch[winners]
 
 
+@with_hyperparameters(source="Deb et al. 2002")
 class NSGA2(Algorithm):
     """Keep the decisions that fewest others dominate and that stand furthest apart; breed from these.
 
@@ -70,25 +78,28 @@ class NSGA2(Algorithm):
     Transactions on Evolutionary Computation 2002, with its population, crossover and mutation rates. Like
     later implementations by its authors, and unlike the paper, it drops duplicates; `repeats` brings them
     back.
-
-    Args:
-        population: how many parents there are.
-        crossover: the share of children that have two parents; the others are copies of one before they
-            mutate.
-        mutations: how many mutations a child undergoes on average: each point mutates with that probability
-            divided by the number of points.
-        repeats: whether a decision may come again; without, children mutate on until they are new.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(multi_objective=True)
 
-    def __init__(
-        self, *, population: int = 100, crossover: float = 0.9, mutations: float = 1.0, repeats: bool = False
-    ) -> None:
-        self.population = whole("population", population, 2)
-        self.crossover = share("crossover", crossover)
-        self.mutations = positive("mutations", mutations)
-        self.repeats = flag("repeats", repeats)
+    population: int = hyperparameter(100, whole(2), "how many parents there are")
+    crossover: float = hyperparameter(
+        0.9,
+        SHARE,
+        "the share of children that have two parents; the others are copies of one before they mutate",
+    )
+    mutations: float = hyperparameter(
+        1.0,
+        POSITIVE,
+        "how many mutations a child undergoes on average: each point mutates with that probability divided "
+        "by the number of points",
+    )
+    repeats: bool = hyperparameter(
+        False,
+        FLAG,
+        "whether a decision may come again; without, children mutate on until they are new",
+        source="later implementations",
+    )
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.common.history import Running
-from symnas.algorithms.common.hyperparameters import flag, share, whole
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.algorithms.evolutionary.variation import Changes, Pursuit, crossed, mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import FLAG, SHARE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome
 from symnas.tree.batch import Batch
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 STRIDES = 3
 
 
+@with_hyperparameters(source="Real et al. 2019")
 class RegularizedEvolution(Algorithm):
     """Tournament selection and one mutation per child; the oldest member dies, however good it is.
 
@@ -31,41 +32,34 @@ class RegularizedEvolution(Algorithm):
     and others are drawn in their place until the population is full; while trials run, children come from
     the members there are. Decisions from elsewhere join like any other.
 
-    Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search, AAAI 2019
-    (arXiv:1802.01548), algorithm 1, with the published sizes. Crossover and the adaptive number of mutations
-    are not part of it, and off.
+    With `adaptive`, 1 to 3 mutations make a child, mostly as many as have paid best of late. A child counts
+    for the member that it differs least from, and pays when it is better (adaptive pursuit, Thierens 2005).
 
-    Args:
-        population: how many members live at a time.
-        tournament: how many of them compete to be a parent.
-        repeats: whether a decision may come again, as published; without, children mutate on until they are
-            new.
-        crossover: the share of children that take every point, by address, from one of two parents, each the
-            winner of a tournament, and are not mutated; one that equals a parent is mutated after all.
-        mutations: how many mutations make a child.
-        adaptive: whether 1 to 3 mutations make a child, mostly as many as have paid best of late. A child
-            counts for the member that it differs least from, and pays when it is better (adaptive pursuit,
-            Thierens 2005); `mutations` then has no say.
+    Real, Aggarwal, Huang, Le: Regularized Evolution for Image Classifier Architecture Search, AAAI 2019
+    (arXiv:1802.01548), algorithm 1, with the published sizes; reference implementation
+    github.com/google-research/google-research, evolution/regularized_evolution_algorithm. Crossover and the
+    adaptive number of mutations are not part of it, and off.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(
-        self,
-        *,
-        population: int = 100,
-        tournament: int = 25,
-        repeats: bool = True,
-        crossover: float = 0.0,
-        mutations: int = 1,
-        adaptive: bool = False,
-    ) -> None:
-        self.population = whole("population", population, 1)
-        self.tournament = whole("tournament", tournament, 1)
-        self.repeats = flag("repeats", repeats)
-        self.crossover = share("crossover", crossover)
-        self.mutations = whole("mutations", mutations, 1)
-        self.adaptive = flag("adaptive", adaptive)
+    population: int = hyperparameter(100, whole(1), "how many members live at a time")
+    tournament: int = hyperparameter(25, whole(1), "how many of them compete to be a parent")
+    repeats: bool = hyperparameter(
+        True, FLAG, "whether a decision may come again; without, children mutate on until they are new"
+    )
+    crossover: float = hyperparameter(
+        0.0,
+        SHARE,
+        "the share of children that take every point, by address, from one of two parents, each the winner "
+        "of a tournament, and are not mutated; one that equals a parent is mutated after all",
+    )
+    mutations: int = hyperparameter(1, whole(1), "how many mutations make a child")
+    adaptive: bool = hyperparameter(
+        False,
+        FLAG,
+        "whether the number of mutations follows what has paid of late; `mutations` then has no say",
+    )
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

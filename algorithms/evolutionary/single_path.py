@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import share, whole
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import SHARE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
 from symnas.tree.batch import Batch
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from symnas.tree.space import Space
 
 
+@with_hyperparameters(source="Guo et al. 2020")
 class SinglePath(Algorithm):
     """Generations bred from the ten best so far, under shared weights that were trained by uniform paths.
 
@@ -31,31 +32,19 @@ class SinglePath(Algorithm):
     SGD with momentum 0.9, a learning rate from 0.5 to 0 in a line at batch size 1024, weight decay 4e-5 and
     label smoothing 0.1. With `symnas.SharedWeights(task, policy=…)` instead of the task, weights are trained
     by another policy, FairNAS or once-for-all, say.
-
-    Args:
-        population: size of a generation.
-        generations: how many there are, where the search is not given a number of trials.
-        parents: how many of the best breed.
-        mutants: how many of a generation are mutated; the rest are crossed.
-        mutation: probability that mutation changes a point; one changes in any case.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(shared_weights=True)
 
-    def __init__(
-        self,
-        *,
-        population: int = 50,
-        generations: int = 20,
-        parents: int = 10,
-        mutants: int = 25,
-        mutation: float = 0.1,
-    ) -> None:
-        self.population = whole("population", population, 2)
-        self.generations = whole("generations", generations, 1)
-        self.parents = whole("parents", parents, 1)
-        self.mutants = whole("mutants", mutants, 0)
-        self.mutation = share("mutation", mutation)
+    population: int = hyperparameter(50, whole(2), "size of a generation")
+    generations: int = hyperparameter(
+        20, whole(1), "how many there are, where the search is not given a number of trials"
+    )
+    parents: int = hyperparameter(10, whole(1), "how many of the best breed")
+    mutants: int = hyperparameter(25, whole(0), "how many of a generation are mutated; the rest are crossed")
+    mutation: float = hyperparameter(
+        0.1, SHARE, "probability that mutation changes a point; one changes in any case"
+    )
 
     @property
     def sharing(self) -> Mapping[str, Any]:

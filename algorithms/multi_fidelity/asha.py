@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symnas.algorithms.common.without_replacement import keys_of
-from symnas.algorithms.multi_fidelity.rungs import Halver, InnerOptions, Values, best_first, usable
+from symnas.algorithms.multi_fidelity.rungs import Halver, Values, best_first, usable
+from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Rung:
         return self._order
 
 
+@with_hyperparameters(source="Li et al. 2020")
 class ASHA(Halver):
     """Successive halving in which nobody waits: who is among the best `1/factor` of a rung goes on at once.
 
@@ -105,25 +107,9 @@ class ASHA(Halver):
     Li, Jamieson, Rostamizadeh, Gonina, Ben-Tzur, Hardt, Recht, Talwalkar: A System for Massively Parallel
     Hyperparameter Tuning, MLSys 2020 (arXiv:1810.05934), algorithm 2, with the published factor of 4. Trials
     without a result count as members of their rung. The paper's early-stopping rate s is `low * factor ** s`.
-
-    Args:
-        inner: name of the algorithm that proposes decisions.
-        inner_options: its options, as pairs or as `"population=20,tournament=5"`.
-        factor: ratio of the rungs' fidelities, and the inverse of the share that goes on.
-        low: lowest fidelity; None takes the evaluator's, or 1.
-        high: highest fidelity (epochs, steps); None takes the evaluator's.
     """
 
-    def __init__(
-        self,
-        *,
-        inner: str = "random",
-        inner_options: InnerOptions = (),
-        factor: int = 4,
-        low: int | None = None,
-        high: int | None = None,
-    ) -> None:
-        self._keep(inner, inner_options, factor, low, high)
+    factor: int = 4
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

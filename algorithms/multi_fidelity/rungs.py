@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import whole
 from symnas.contracts.algorithm import Algorithm, Capabilities, Prediction, depending
 from symnas.contracts.fidelity import Proposal, ladder
+from symnas.contracts.hyperparameters import anything, hyperparameter, optional, whole, with_hyperparameters
 from symnas.contracts.pareto import ranks
 from symnas.errors import AlgorithmError
 
@@ -23,6 +23,7 @@ Values = tuple[float, ...]
 InnerOptions = tuple[tuple[str, Any], ...] | str
 
 
+@with_hyperparameters(source="Li et al. 2018")
 class Halver(Algorithm):
     """Base of the algorithms that stop most trials early and let an inner algorithm propose them."""
 
@@ -31,21 +32,35 @@ class Halver(Algorithm):
         lambda own: replace(own.parts[0].capabilities, fidelity=True),
     )
 
-    inner: str
-    inner_options: InnerOptions
-    factor: int
-    low: int | None
-    high: int | None
+    inner: str = hyperparameter(
+        "random",
+        anything("the name of one that proposes whole decisions"),
+        "name of the algorithm that proposes decisions",
+    )
+    inner_options: tuple[tuple[str, Any], ...] | str = hyperparameter(
+        (),
+        anything("pairs, a mapping or a text"),
+        'its options, as pairs or as `"population=20,tournament=5"`',
+        source="",
+    )
+    factor: int = hyperparameter(
+        3, whole(2), "ratio of the rungs' fidelities, and the inverse of the share that goes on"
+    )
+    low: int | None = hyperparameter(
+        None, optional(whole(1)), "lowest fidelity; None takes the evaluator's, or 1", source=""
+    )
+    high: int | None = hyperparameter(
+        None,
+        optional(whole(1)),
+        "highest fidelity (epochs, steps); None takes the evaluator's",
+        source="",
+    )
 
-    def _keep(
-        self, inner: str, inner_options: InnerOptions, factor: int, low: int | None, high: int | None
-    ) -> None:
-        self.inner = inner
-        self.inner_options = plain_options(inner_options)
-        self.factor = whole("factor", factor, 2)
-        self.low = None if low is None else whole("low", low, 1)
-        self.high = None if high is None else whole("high", high, 1)
-        self._make()  # a mistake in the inner algorithm's name or options is told now
+    def __post_init__(self) -> None:
+        """Refuse an inner algorithm that cannot be made, or that needs more than outcomes."""
+        super().__post_init__()
+        self.inner_options = plain_options(self.inner_options)
+        self._make()
 
     def _make(self) -> Algorithm:
         from symnas.contracts.registry import parse_options, resolve

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import whole
 from symnas.algorithms.common.without_replacement import keys_of
-from symnas.algorithms.multi_fidelity.rungs import Halver, InnerOptions, best_first
+from symnas.algorithms.multi_fidelity.rungs import Halver, best_first
+from symnas.contracts.hyperparameters import hyperparameter, optional, whole, with_hyperparameters
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _keys(entries: Sequence[_Entry]) -> set[Hashable]:
     return {entry.key for entry in entries}
 
 
+@with_hyperparameters(source="Li et al. 2018")
 class SuccessiveHalving(Halver):
     """Start many trials; the best of each rung go on, `factor` times as far, until one goes all the way.
 
@@ -106,28 +107,13 @@ class SuccessiveHalving(Halver):
 
     Jamieson, Talwalkar: Non-stochastic Best Arm Identification and Hyperparameter Optimization, AISTATS 2016
     (arXiv:1502.07943), algorithm 1, with `factor` in place of 2 as in Li et al. 2018.
-
-    Args:
-        inner: name of the algorithm that proposes decisions.
-        inner_options: its options, as pairs or as `"population=20,tournament=5"`.
-        factor: ratio of the rungs' fidelities, and the inverse of the share that goes on.
-        low: lowest fidelity; None takes the evaluator's, or 1.
-        high: highest fidelity (epochs, steps); None takes the evaluator's.
-        size: trials in the first rung; None takes as many as leave one in the last.
     """
 
-    def __init__(
-        self,
-        *,
-        inner: str = "random",
-        inner_options: InnerOptions = (),
-        factor: int = 3,
-        low: int | None = None,
-        high: int | None = None,
-        size: int | None = None,
-    ) -> None:
-        self._keep(inner, inner_options, factor, low, high)
-        self.size = None if size is None else whole("size", size, 2)
+    size: int | None = hyperparameter(
+        None,
+        optional(whole(2)),
+        "trials in the first rung; None takes as many as leave one in the last",
+    )
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

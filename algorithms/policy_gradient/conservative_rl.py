@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import flag, one_of, positive, share, weight, whole
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.algorithms.policy_gradient.lstm import LSTM
 from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised
 from symnas.algorithms.policy_gradient.reinforce import result
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import (
+    FLAG,
+    POSITIVE,
+    WEIGHT,
+    hyperparameter,
+    number,
+    one_of,
+    optional,
+    whole,
+    with_hyperparameters,
+)
 from symnas.contracts.outcome import Outcome, Status
 from symnas.tree.serialization import segments
 from symnas.tree.subsets import INACTIVE
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 8
 
 
+@with_hyperparameters(source="Zhou et al. 2019")
 class ConservativeRL(Algorithm):
     """Keeps the best decisions and changes one class of choice at a time, under a controller per class.
 
@@ -45,62 +56,44 @@ class ConservativeRL(Algorithm):
 
     Which decision a trial came from, and in which class they differ, is read off the two when the trial is
     handed out. A decision that differs from each of the best in several classes teaches no controller.
-
-    Args:
-        elites: how many of the best decisions may be parents.
-        initial: how many decisions are drawn at random first.
-        controller: "lstm", which reads the rest of the parent before it chooses, as published, or
-            "factorised", which has independent logits for every point.
-        group: "name" makes a class of all points of a name and kind; "point" one of each point, which is also
-            what happens where all points have the same name and kind.
-        lr: learning rate of Adam.
-        baseline: decay of every class's moving average of gains; with 1 it stays at zero.
-        entropy: weight of the entropy in the reward.
-        temperature: divides logits.
-        tanh_constant: bounds logits from both sides; None leaves them as they are.
-        normalise: divide gains by the range of the values seen.
-        hidden: size of an LSTM's state.
-        layers: how many LSTM layers.
-        repeats: whether a decision may come again; children that equal their parent are drawn again anyway.
-        init_seed: seed of the LSTMs' first parameters.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(
-        self,
-        *,
-        elites: int = 1,
-        initial: int = 10,
-        controller: str = "lstm",
-        group: str = "name",
-        lr: float = 0.00035,
-        baseline: float = 0.95,
-        entropy: float = 1e-4,
-        temperature: float = 5.0,
-        tanh_constant: float | None = 2.5,
-        normalise: bool = False,
-        hidden: int = 100,
-        layers: int = 1,
-        repeats: bool = True,
-        init_seed: int = 0,
-    ) -> None:
-        one_of("controller", controller, ("lstm", "factorised"))
-        one_of("group", group, ("name", "point"))
-        self.elites = whole("elites", elites, 1)
-        self.initial = whole("initial", initial, 1)
-        self.controller = controller
-        self.group = group
-        self.lr = positive("lr", lr)
-        self.baseline = share("baseline", positive("baseline", baseline))
-        self.entropy = weight("entropy", entropy)
-        self.temperature = positive("temperature", temperature)
-        self.tanh_constant = None if tanh_constant is None else positive("tanh_constant", tanh_constant)
-        self.normalise = flag("normalise", normalise)
-        self.hidden = whole("hidden", hidden, 1)
-        self.layers = whole("layers", layers, 1)
-        self.repeats = flag("repeats", repeats)
-        self.init_seed = whole("init_seed", init_seed, 0)
+    elites: int = hyperparameter(1, whole(1), "how many of the best decisions may be parents")
+    initial: int = hyperparameter(10, whole(1), "how many decisions are drawn at random first", source="")
+    controller: str = hyperparameter(
+        "lstm",
+        one_of("lstm", "factorised"),
+        '"lstm", which reads the rest of the parent before it chooses, or "factorised", which has '
+        "independent logits for every point",
+    )
+    group: str = hyperparameter(
+        "name",
+        one_of("name", "point"),
+        '"name" makes a class of all points of a name and kind; "point" one of each point, which is also '
+        "what happens where all points have the same name and kind",
+    )
+    lr: float = hyperparameter(0.00035, POSITIVE, "learning rate of Adam")
+    baseline: float = hyperparameter(
+        0.95,
+        number(above=0, at_most=1),
+        "decay of every class's moving average of gains; with 1 it stays at zero",
+    )
+    entropy: float = hyperparameter(1e-4, WEIGHT, "weight of the entropy in the reward")
+    temperature: float = hyperparameter(5.0, POSITIVE, "divides logits")
+    tanh_constant: float | None = hyperparameter(
+        2.5, optional(POSITIVE), "bounds logits from both sides; None leaves them as they are"
+    )
+    normalise: bool = hyperparameter(False, FLAG, "whether gains are divided by the range of the values seen")
+    hidden: int = hyperparameter(100, whole(1), "size of an LSTM's state")
+    layers: int = hyperparameter(1, whole(1), "how many LSTM layers")
+    repeats: bool = hyperparameter(
+        True,
+        FLAG,
+        "whether a decision may come again; children that equal their parent are drawn again anyway",
+    )
+    init_seed: int = hyperparameter(0, whole(0), "seed of the LSTMs' first parameters", source="")
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import flag, one_of, positive, share, weight, whole
 from symnas.algorithms.common.without_replacement import Unseen
 from symnas.algorithms.policy_gradient.lstm import LSTM
 from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import (
+    FLAG,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    hyperparameter,
+    number,
+    one_of,
+    optional,
+    whole,
+    with_hyperparameters,
+)
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
 
@@ -25,14 +36,14 @@ ATTEMPTS = 8
 HUGE = 1e100
 
 
+@with_hyperparameters(source="Pham et al. 2018")
 class Reinforce(Algorithm):
     """A controller draws decisions, and the policy gradient makes the better ones likelier.
 
-    After every `batch` results it climbs the gradient of the mean of (reward - baseline) · log-probability.
-    The reward is the value plus `entropy` times the summed entropies of the decision's moves, taken as a
-    constant; the baseline is a moving average that takes in a reward before it is used for it (Pham et al.
-    2018, Efficient Neural Architecture Search via Parameter Sharing, arXiv:1802.03268, and its code, whose
-    settings for CIFAR-10 cells are the defaults; Williams 1992).
+    After every `batch` results it climbs the gradient of the mean of (reward - baseline) · log-probability
+    (REINFORCE, Williams 1992). The reward is the value plus `entropy` times the summed entropies of the
+    decision's moves, taken as a constant; the baseline is a moving average, b <- b + (1 - `baseline`) ·
+    (reward - b), that takes in a reward before it is used for it.
 
     These settings suit thousands of cheap results between 0 and 1. For hundreds of expensive ones take
     `controller="factorised", batch=1, lr=0.1, baseline=0.9, tanh_constant=None, normalise=True` or
@@ -42,77 +53,68 @@ class Reinforce(Algorithm):
     from parallel workers or another study, are used in the same way and are not reweighted. A trial that
     gave no result gets the worst reward so far, and nothing happens while there is none.
 
-    Args:
-        controller: "lstm" decides points in tree order, each in view of those before it; "factorised" has
-            independent logits for every point.
-        batch: how many results make one update.
-        lr: learning rate of Adam.
-        beta1: Adam's decay of the mean gradient.
-        epsilon: Adam's addition to the root of the mean square.
-        baseline: decay of the moving average, which starts at zero; with 1 it stays there.
-        entropy: weight of the entropy in the reward.
-        temperature: divides logits.
-        tanh_constant: bounds logits from both sides; None leaves them as they are.
-        normalise: scale rewards to [0, 1] by the worst and best seen so far.
-        heads: of the LSTM, "shared" by points of one kind and size, or one for each "point".
-        hidden: size of the LSTM's state.
-        layers: how many LSTM layers.
-        memory: how many of the latest decisions the LSTM's last state must keep apart; 0 is off. The
-            controller of ENAS hardly conditions on past choices, and this is the remedy (Adam and Lorraine
-            2019, arXiv:1904.00438).
-        memory_weight: weight of that in the update.
-        repeats: whether a decision may come again, as published; without, draws are repeated until they are
-            new, and made at random where that takes too long.
-        init_seed: seed of the LSTM's first parameters.
+    Pham, Guan, Zoph, Le, Dean: Efficient Neural Architecture Search via Parameter Sharing, ICML 2018
+    (arXiv:1802.03268); reference implementation github.com/melodyguan/enas, whose settings for CIFAR-10 cells
+    are the defaults. Its controller writes cells; this one decides the points of any tree.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(
-        self,
-        *,
-        controller: str = "lstm",
-        batch: int = 10,
-        lr: float = 0.0035,
-        beta1: float = 0.0,
-        epsilon: float = 1e-3,
-        baseline: float = 0.99,
-        entropy: float = 1e-4,
-        temperature: float = 1.0,
-        tanh_constant: float | None = 1.1,
-        normalise: bool = False,
-        heads: str = "shared",
-        hidden: int = 32,
-        layers: int = 2,
-        memory: int = 0,
-        memory_weight: float = 1.0,
-        repeats: bool = True,
-        init_seed: int = 0,
-    ) -> None:
-        one_of("controller", controller, ("lstm", "factorised"))
-        one_of("heads", heads, ("shared", "point"))
-        self.controller = controller
-        self.batch = whole("batch", batch, 1)
-        self.lr = positive("lr", lr)
-        self.beta1 = share("beta1", beta1)
-        self.epsilon = positive("epsilon", epsilon)
-        self.baseline = share("baseline", positive("baseline", baseline))
-        self.entropy = weight("entropy", entropy)
-        self.temperature = positive("temperature", temperature)
-        self.tanh_constant = None if tanh_constant is None else positive("tanh_constant", tanh_constant)
-        self.normalise = flag("normalise", normalise)
-        self.heads = heads
-        self.hidden = whole("hidden", hidden, 1)
-        self.layers = whole("layers", layers, 1)
-        self.memory = whole("memory", memory, 0)
-        self.memory_weight = weight("memory_weight", memory_weight)
-        if memory and controller != "lstm":
+    controller: str = hyperparameter(
+        "lstm",
+        one_of("lstm", "factorised"),
+        '"lstm" decides points in tree order, each in view of those before it; "factorised" has independent '
+        "logits for every point",
+    )
+    batch: int = hyperparameter(10, whole(1), "how many results make one update")
+    lr: float = hyperparameter(0.0035, POSITIVE, "learning rate of Adam")
+    beta1: float = hyperparameter(0.0, SHARE, "Adam's decay of the mean gradient")
+    epsilon: float = hyperparameter(1e-3, POSITIVE, "Adam's addition to the root of the mean square")
+    baseline: float = hyperparameter(
+        0.99,
+        number(above=0, at_most=1),
+        "decay of the moving average of rewards, which starts at zero; with 1 it stays there",
+    )
+    entropy: float = hyperparameter(1e-4, WEIGHT, "weight of the entropy in the reward")
+    temperature: float = hyperparameter(1.0, POSITIVE, "divides logits")
+    tanh_constant: float | None = hyperparameter(
+        1.1, optional(POSITIVE), "bounds logits from both sides; None leaves them as they are"
+    )
+    normalise: bool = hyperparameter(
+        False, FLAG, "whether rewards are scaled to [0, 1] by the worst and best seen so far"
+    )
+    heads: str = hyperparameter(
+        "shared",
+        one_of("shared", "point"),
+        'outputs of the LSTM, "shared" by points of one kind and size, or one for each "point"',
+    )
+    hidden: int = hyperparameter(32, whole(1), "size of the LSTM's state")
+    layers: int = hyperparameter(2, whole(1), "how many LSTM layers")
+    memory: int = hyperparameter(
+        0,
+        whole(0),
+        "how many of the latest decisions the LSTM's last state must keep apart; 0 is off, as published. The "
+        "controller of ENAS hardly conditions on past choices, and this is the remedy (Adam and Lorraine "
+        "2019, arXiv:1904.00438)",
+    )
+    memory_weight: float = hyperparameter(1.0, WEIGHT, "weight of that in the update", source="")
+    repeats: bool = hyperparameter(
+        True,
+        FLAG,
+        "whether a decision may come again; without, draws are repeated until they are new, and made at "
+        "random where that takes too long",
+    )
+    init_seed: int = hyperparameter(0, whole(0), "seed of the LSTM's first parameters", source="")
+
+    def __post_init__(self) -> None:
+        """Refuse a memory for a controller without a state."""
+        super().__post_init__()
+        if self.memory and self.controller != "lstm":
             raise AlgorithmError(
-                f"only the LSTM controller has a state that a memory could train; got memory={memory} with "
-                f"controller={controller!r}: leave memory at 0 or take controller='lstm'"
+                "only the LSTM controller has a state that a memory could train; got "
+                f"memory={self.memory} with controller={self.controller!r}: leave memory at 0 or take "
+                "controller='lstm'"
             )
-        self.repeats = flag("repeats", repeats)
-        self.init_seed = whole("init_seed", init_seed, 0)
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

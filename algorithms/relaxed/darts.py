@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
 from symnas.contracts.relaxed_points import Mix, RelaxedPoint
 
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Liu et al. 2019")
 class DARTS(RelaxedAlgorithm):
     """Differentiable architecture search: candidates are weighted by the softmax of their logits.
 
-    `order=2` takes for the logits the weights that one more training step would give (the published
-    second-order form, with a finite difference for the mixed second derivative).
+    A point's output is sum_i softmax(a)_i o_i(x), with a its logits and o_i its candidates. Steps take turns:
+    the weights w go down the training loss, the logits down the loss on held-out data. With `order=2` the
+    latter is that at w - lr · dL_train/dw, the weights that one more training step would give (the
+    published second-order form, with a finite difference for the mixed second derivative).
 
-    H. Liu, K. Simonyan, Y. Yang: DARTS: Differentiable Architecture Search, ICLR 2019; reference
-    implementation github.com/quark0/darts.
+    H. Liu, K. Simonyan, Y. Yang: DARTS: Differentiable Architecture Search, ICLR 2019 (arXiv:1806.09055);
+    reference implementation github.com/quark0/darts. There one half of the training data is the held-out
+    one, as here by `held_out`.
     """
 
     def mix(

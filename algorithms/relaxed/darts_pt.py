@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from symnas.algorithms.relaxed.darts import DARTS
+from symnas.contracts.hyperparameters import with_hyperparameters
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Wang et al. 2021")
 class DARTSPT(DARTS):
     """DARTS with perturbation-based selection: keep the candidate whose removal hurts most.
 
@@ -17,14 +16,9 @@ class DARTSPT(DARTS):
     the edges are dropped that are missed least. `select="perturbation"` does the same for every other
     relaxed algorithm.
 
-    R. Wang et al.: Rethinking Architecture Selection in Differentiable NAS, ICLR 2021; reference
-    implementation github.com/ruocwang/darts-pt.
-
-    Args:
-        select: how the decision is derived.
-        tune: epochs of training after each decision; 5 in the paper's CIFAR-10 experiments, up to 10
-            elsewhere.
+    R. Wang et al.: Rethinking Architecture Selection in Differentiable NAS, ICLR 2021 (arXiv:2108.04392);
+    reference implementation github.com/ruocwang/darts-pt. `tune` is that of the paper's CIFAR-10 experiments;
+    elsewhere it has up to 10.
     """
 
     select: str = "perturbation"
-    tune: int = 5

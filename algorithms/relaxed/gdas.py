@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
 from symnas.contracts.relaxed_points import Mix, RelaxedPoint
 from symnas.errors import AlgorithmError
@@ -14,34 +14,28 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Dong and Yang 2019")
 class GDAS(RelaxedAlgorithm):
     """Gradient-based search with a differentiable sampler: each step runs one candidate per point.
 
-    The candidate is the largest of (log softmax + Gumbel noise) / tau. Forward its weight is 1; backward the
-    gradient is that of the softmax of the same numbers, to which the candidates that were not run add as
-    scalars of value zero. The noise is drawn once per point and step.
+    The candidate is the largest of h = softmax((log softmax(a) + g) / tau), with a the logits and g Gumbel
+    noise. Forward its weight is 1; backward the gradient is that of h, to which the candidates that were not
+    run add as scalars of value zero. The noise is drawn once per point and step.
 
-    X. Dong, Y. Yang: Searching for a Robust Neural Architecture in Four GPU Hours, CVPR 2019; reference
-    implementation github.com/D-X-Y/AutoDL-Projects, which, unlike the paper's algorithm, updates the weights
-    first, as here.
-
-    Args:
-        epochs: passes over the data that the weights are trained on.
-        tau_max: temperature in the first epoch.
-        tau_min: temperature in the last; between them it falls linearly.
-        weights_first: whether the weights' step comes before the logits'.
+    X. Dong, Y. Yang: Searching for a Robust Neural Architecture in Four GPU Hours, CVPR 2019
+    (arXiv:1910.04465); reference implementation github.com/D-X-Y/AutoDL-Projects, which, unlike the paper's
+    algorithm, updates the weights first, as here.
     """
 
     epochs: int = 240
-    tau_max: float = 10.0
-    tau_min: float = 0.1
     weights_first: bool = True
+    tau_max: float = hyperparameter(10.0, POSITIVE, "temperature in the first epoch")
+    tau_min: float = hyperparameter(0.1, POSITIVE, "temperature in the last; between them it falls linearly")
 
     def __post_init__(self) -> None:
         """Refuse temperatures that do not fall."""
         super().__post_init__()
-        if not 0 < self.tau_min <= self.tau_max:
+        if self.tau_min > self.tau_max:
             raise AlgorithmError(
                 f"the temperature falls from tau_max to tau_min, above 0; got {self.tau_max!r} and "
                 f"{self.tau_min!r}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step
 from symnas.contracts.relaxed_points import Mix, RelaxedPoint
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Cai et al. 2019")
 class Proxyless(RelaxedAlgorithm):
     """ProxylessNAS: the weights are trained along one sampled path, the logits by comparing two candidates.
 
@@ -24,19 +24,13 @@ class Proxyless(RelaxedAlgorithm):
     together, so that the probabilities of all other candidates are what they were. An expected cost, where
     one is given, moves the two sampled candidates only.
 
+    The learning rate of the weights is `lr` after the warm-up, and twice as large at its beginning. The cost
+    enters as published for mobile latency, `cost_form="log"`; the other form is the paper's for a GPU.
+
     H. Cai, L. Zhu, S. Han: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware,
-    ICLR 2019; reference implementation github.com/mit-han-lab/proxylessnas (defaults of
+    ICLR 2019 (arXiv:1812.00332); reference implementation github.com/mit-han-lab/proxylessnas (defaults of
     `imagenet_arch_search.py`; its 40 epochs of warm-up, which have a schedule of their own, are counted in
     `epochs` here).
-
-    Args:
-        epochs: passes over the data that the weights are trained on, with the warm-up.
-        batch_size: examples per batch.
-        held_out: share of the training data that is kept for the logits.
-        lr: learning rate of the weights after the warm-up; twice as large at its beginning.
-        every: how many steps of the weights go with one of the logits.
-        warmup: epochs in which the logits stay as they are.
-        cost_form: "log" is the published form for mobile latency, "linear" the other one.
     """
 
     keeps_idle: ClassVar[bool] = True

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symnas.algorithms.relaxed.darts import DARTS
+from symnas.contracts.hyperparameters import FLAG, hyperparameter, number, whole, with_hyperparameters
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Hundt et al. 2019")
 class SharpDARTS(DARTS):
     """DARTS with Max-W regularisation and cosine power annealing.
 
@@ -22,27 +22,25 @@ class SharpDARTS(DARTS):
     `power` ** (c + 1), rescaled to [lr_min, lr], and c itself at power 1.
 
     A. Hundt, V. Jain, G. D. Hager: sharpDARTS: Faster and More Accurate Differentiable Architecture Search,
-    2019; reference implementation github.com/ahundt/sharpDARTS.
-
-    Args:
-        power: exponent order of the annealing, at least 1; the larger, the faster it falls at first.
-        lr_warmup: epochs in which the learning rate rises linearly.
-        lr_min: learning rate at the end.
-        max_w: whether coefficients are Max-W's rather than the softmax itself.
-        detach_max: whether no gradient flows through max(w): so the paper writes it, and not so the code.
+    2019 (arXiv:1903.09900); reference implementation github.com/ahundt/sharpDARTS.
     """
 
     lr_min: float = 1e-4
-    power: float = 10.0
-    lr_warmup: int = 5
-    max_w: bool = True
-    detach_max: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse a power below 1, of which the rescaled curve would be another one."""
-        super().__post_init__()
-        self._check_number("power", self.power, 1, whole=False)
-        self._check_number("lr_warmup", self.lr_warmup, 0, whole=True)
+    # Below a power of 1 the rescaled curve would be another one.
+    power: float = hyperparameter(
+        10.0,
+        number(at_least=1),
+        "exponent order of the annealing; the larger, the faster it falls at first",
+    )
+    lr_warmup: int = hyperparameter(5, whole(0), "epochs in which the learning rate rises linearly")
+    max_w: bool = hyperparameter(
+        True, FLAG, "whether coefficients are Max-W's rather than the softmax itself"
+    )
+    detach_max: bool = hyperparameter(
+        False,
+        FLAG,
+        "whether no gradient flows through max(w): so the paper writes it, and not so the code",
+    )
 
     def coefficients(self, logits: Tensor) -> Tensor:
         """Weight candidates so that the likeliest has weight 1."""

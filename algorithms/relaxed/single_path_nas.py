@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from symnas.contracts.algorithm import Capabilities
+from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step, Strengths
 from symnas.contracts.relaxed_points import Kind, Mix, RelaxedPoint
 from symnas.errors import AlgorithmError
@@ -18,21 +19,20 @@ if TYPE_CHECKING:
     from symnas._typing import Value
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Stamoulis et al. 2019")
 class SinglePathNAS(RelaxedAlgorithm):
     """Single-Path NAS: a larger kernel or width is in use while the weights that it adds are strong.
 
     What a value adds to the next smaller one (the ring around a kernel, further features) is there where the
-    squared norm of its weights is above a threshold, and every smaller one's is. The thresholds are trained;
-    the indicator's gradient is taken to be that of a sigmoid, in the thresholds and in the weights. The
-    logits of the candidates are the thresholds; that of the smallest value is not used.
+    squared norm of its weights is above a threshold, 1(||w||² > t), and every smaller one's is. The
+    thresholds are trained; the indicator's gradient is taken to be that of a sigmoid, in the thresholds and
+    in the weights. The logits of the candidates are the thresholds, which do not decay; that of the smallest
+    value is not used.
 
     D. Stamoulis et al.: Single-Path NAS: Designing Hardware-Efficient ConvNets in less than 4 Hours, ECML
-    PKDD 2019; reference implementation github.com/dstamoulis/single-path-nas. There thresholds and weights
-    are trained in one step on the same batch; here in alternating steps, as by the rest of the family.
-
-    Args:
-        arch_decay: weight decay of the thresholds.
+    PKDD 2019 (arXiv:1904.02877); reference implementation github.com/dstamoulis/single-path-nas. There
+    thresholds and weights are trained in one step on the same batch; here in alternating steps, as by the
+    rest of the family.
     """
 
     capabilities: ClassVar[Capabilities] = replace(RelaxedAlgorithm.capabilities, conditional=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
 from symnas.contracts.relaxed_points import Kind, Mix, RelaxedPoint
 from symnas.errors import AlgorithmError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Dong and Yang 2019")
 class TAS(RelaxedAlgorithm):
     """Transformable architecture search: each step weighs two widths of each layer against each other.
 
@@ -22,20 +22,9 @@ class TAS(RelaxedAlgorithm):
     (log softmax + Gumbel noise) / tau, and the features of the narrower one are stretched to the number of
     the wider one by averaging neighbours. Depths are weighed in the same way, without stretching.
 
-    X. Dong, Y. Yang: Network Pruning via Transformable Architecture Search, NeurIPS 2019; reference
-    implementation github.com/D-X-Y/AutoDL-Projects. The paper keeps the cost within 5% of a target; here the
-    cost is a term of the loss (`cost_form`).
-
-    Args:
-        epochs: passes over the data that the weights are trained on.
-        batch_size: examples per batch.
-        lr: learning rate of the weights.
-        lr_min: learning rate at the end.
-        weight_decay: of the weights.
-        arch_lr: learning rate of the logits.
-        tau_max: temperature in the first epoch.
-        tau_min: temperature in the last; between them it falls linearly.
-        drawn: how many candidates are drawn at each point in a step.
+    X. Dong, Y. Yang: Network Pruning via Transformable Architecture Search, NeurIPS 2019 (arXiv:1905.09717);
+    reference implementation github.com/D-X-Y/AutoDL-Projects. The paper keeps the cost within 5% of a target;
+    here the cost is a term of the loss (`cost_form`).
     """
 
     kinds: ClassVar[tuple[Kind, ...]] = ("size", "depth")
@@ -46,19 +35,18 @@ class TAS(RelaxedAlgorithm):
     lr_min: float = 0.0
     weight_decay: float = 5e-4
     arch_lr: float = 1e-3
-    tau_max: float = 10.0
-    tau_min: float = 0.1
-    drawn: int = 2
+    tau_max: float = hyperparameter(10.0, POSITIVE, "temperature in the first epoch")
+    tau_min: float = hyperparameter(0.1, POSITIVE, "temperature in the last; between them it falls linearly")
+    drawn: int = hyperparameter(2, whole(1), "how many candidates are drawn at each point in a step")
 
     def __post_init__(self) -> None:
-        """Refuse temperatures that do not fall, and drawing nothing."""
+        """Refuse temperatures that do not fall."""
         super().__post_init__()
-        if not 0 < self.tau_min <= self.tau_max:
+        if self.tau_min > self.tau_max:
             raise AlgorithmError(
                 f"the temperature falls from tau_max to tau_min, above 0; got {self.tau_max!r} and "
                 f"{self.tau_min!r}"
             )
-        self._check_number("drawn", self.drawn, 1, whole=True)
 
     @property
     def network_options(self) -> dict[str, Any]:

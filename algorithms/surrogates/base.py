@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from symnas._typing import Floats
-from symnas.algorithms.common.hyperparameters import one_of
 from symnas.contracts.algorithm import Prediction
+from symnas.contracts.hyperparameters import one_of
 
 if TYPE_CHECKING:
     from symnas.tree.batch import Batch
@@ -100,7 +100,7 @@ def make(name: str) -> Surrogate:
         AlgorithmError: there is no such name.
         MissingExtraError: it needs a package that is not installed.
     """
-    one_of("surrogate", name, tuple(SURROGATES))
+    one_of(*SURROGATES)("surrogate", name)
     module, _, attribute = SURROGATES[name].partition(":")
     made: Surrogate = getattr(import_module(module), attribute)()
     return made

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas.algorithms.common.hyperparameters import flag, one_of, positive, share, weight, whole
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.algorithms.surrogates.rank_ridge import RankRidge
 from symnas.algorithms.tree_search.rollouts import PARENTS, Pool, Rollouts, rows
@@ -18,6 +17,16 @@ from symnas.algorithms.tree_search.search_tree import DecisionTree, Node, Record
 from symnas.algorithms.tree_search.steps import Steps
 from symnas.algorithms.tree_search.uct import Shared, Uct
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import (
+    FLAG,
+    POSITIVE,
+    SHARE,
+    WEIGHT,
+    hyperparameter,
+    one_of,
+    whole,
+    with_hyperparameters,
+)
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
 from symnas.tree.batch import Batch
@@ -32,6 +41,7 @@ MEASURED_FROM = 8
 Row = tuple[list[int], list[float]]
 
 
+@with_hyperparameters(source="tuned (docs/algorithms.md)")
 class MCTS(Algorithm):
     """Monte-Carlo tree search: upper confidence bounds over decided prefixes, roll-outs for the rest.
 
@@ -54,64 +64,50 @@ class MCTS(Algorithm):
     widened progressively then, since the model, not a second visit, tells what a value is worth.
 
     Plain UCT, as published: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`.
-
-    Args:
-        exploration: factor of the exploring term.
-        order: `"measured"` decides first the points that explain most of the variance of the values seen
-            so far, as far as conditions allow, from 8 values on; `"tree"` keeps the order of the tree.
-        rollouts: `"surrogate"`, or `"random"` by the prior.
-        samples: roll-outs with a surrogate, drawn at a time; up to three times as many where they serve for
-            several proposals.
-        start: results before the first surrogate.
-        optimism: standard deviations added to what the surrogate expects.
-        trust: weight of a surrogate's promise against the mean of a child that has been visited.
-        transpositions: whether a move shares its mean between all prefixes under which it came. Means count
-            with random roll-outs, and with a surrogate where `trust` is below 1.
-        equivalence: how many visits the shared mean is worth.
-        bisect: the most values that one step chooses among.
-        widening: factor k of progressive widening with random roll-outs: at most
-            ceil(k N ** widening_power) children.
-        widening_power: its exponent.
-        virtual_loss: visits that a trial under way counts for.
-        floor: quantile of the values that counts as no reward.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
 
-    def __init__(
-        self,
-        *,
-        exploration: float = 0.1,
-        order: Literal["measured", "tree"] = "measured",
-        rollouts: Literal["surrogate", "random"] = "surrogate",
-        samples: int = 200,
-        start: int = 8,
-        optimism: float = 1.5,
-        trust: float = 1.0,
-        transpositions: bool = False,
-        equivalence: float = 10.0,
-        bisect: int = 9,
-        widening: float = 1.0,
-        widening_power: float = 0.5,
-        virtual_loss: float = 1.0,
-        floor: float = 0.25,
-    ) -> None:
-        one_of("order", order, ("measured", "tree"))
-        one_of("rollouts", rollouts, ("surrogate", "random"))
-        self.exploration = weight("exploration", exploration)
-        self.order = order
-        self.rollouts = rollouts
-        self.samples = whole("samples", samples, 2)
-        self.start = whole("start", start, 2)
-        self.optimism = weight("optimism", optimism)
-        self.trust = share("trust", trust)
-        self.transpositions = flag("transpositions", transpositions)
-        self.equivalence = weight("equivalence", equivalence)
-        self.bisect = whole("bisect", bisect, 1)
-        self.widening = positive("widening", widening)
-        self.widening_power = share("widening_power", widening_power)
-        self.virtual_loss = positive("virtual_loss", virtual_loss)
-        self.floor = share("floor", floor)
+    exploration: float = hyperparameter(0.1, WEIGHT, "factor of the exploring term; 1 as published")
+    order: Literal["measured", "tree"] = hyperparameter(
+        "measured",
+        one_of("measured", "tree"),
+        '"measured" decides first the points that explain most of the variance of the values seen so far, as '
+        'far as conditions allow, from 8 values on; "tree" keeps the order of the tree',
+    )
+    rollouts: Literal["surrogate", "random"] = hyperparameter(
+        "surrogate", one_of("surrogate", "random"), '"surrogate", or "random" by the prior'
+    )
+    samples: int = hyperparameter(
+        200,
+        whole(2),
+        "roll-outs with a surrogate, drawn at a time; up to three times as many where they serve for several "
+        "proposals",
+    )
+    start: int = hyperparameter(8, whole(2), "results before the first surrogate")
+    optimism: float = hyperparameter(1.5, WEIGHT, "standard deviations added to what the surrogate expects")
+    trust: float = hyperparameter(
+        1.0,
+        SHARE,
+        "weight of a surrogate's promise against the mean of a child that has been visited",
+    )
+    transpositions: bool = hyperparameter(
+        False,
+        FLAG,
+        "whether a move shares its mean between all prefixes under which it came. Means count with random "
+        "roll-outs, and with a surrogate where `trust` is below 1",
+    )
+    equivalence: float = hyperparameter(10.0, WEIGHT, "how many visits the shared mean is worth")
+    bisect: int = hyperparameter(9, whole(1), "the most values that one step chooses among")
+    widening: float = hyperparameter(
+        1.0,
+        POSITIVE,
+        "factor k of progressive widening with random roll-outs: at most ceil(k N ** widening_power) "
+        "children",
+    )
+    widening_power: float = hyperparameter(0.5, SHARE, "its exponent")
+    virtual_loss: float = hyperparameter(1.0, POSITIVE, "visits that a trial under way counts for")
+    floor: float = hyperparameter(0.25, SHARE, "quantile of the values that counts as no reward")
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""

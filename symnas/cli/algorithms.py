@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,10 +13,8 @@ from symnas.cli.common import echo_json, json_option
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from symnas.contracts.algorithm import Algorithm, Capabilities
+    from symnas.contracts.algorithm import Capabilities
     from symnas.contracts.registry import AlgorithmInfo
-
-_ARGUMENT = re.compile(r"(?P<name>\w+): (?P<text>.*)")
 
 
 @click.command()
@@ -128,51 +124,30 @@ def _choices(name: str | None, as_json: bool) -> None:
 def _about(name: str, options: Sequence[str]) -> dict[str, Any]:
     """Return all that is known of an algorithm as plain data."""
     from symnas.contracts.compatibility import names_taken
+    from symnas.contracts.hyperparameters import described, description
     from symnas.contracts.registry import find, parse_options, resolve
 
     cls = find(name)
     made = parse_options(options)
-    texts = _argument_texts(cls)
-    defaults = cls.hyperparameter_defaults()
+    cls.hyperparameter_defaults()  # tells where a constructor breaks the rule
     return {
         "name": name,
-        "description": _description(cls),
+        "description": description(cls),
         "options": {
-            option: {"default": default, "text": texts.get(option, "")}
-            for option, default in defaults.items()
+            each.name: {
+                "type": each.type,
+                "default": each.default,
+                "allowed": each.allowed,
+                "text": each.meaning + "." * bool(each.meaning),
+                "source": each.source,
+            }
+            for each in described(cls)
         },
         "set": made,
         "capabilities": dataclasses.asdict(resolve(name, made).capabilities if made else cls.capabilities),
         "choices": list(names_taken(cls)),
         "source": f"{cls.__module__}:{cls.__qualname__}",
     }
-
-
-def _description(cls: type[Algorithm]) -> str:
-    return inspect.cleandoc(cls.__doc__ or "").partition("\nArgs:\n")[0].strip()
-
-
-def _argument_texts(cls: type[Algorithm]) -> dict[str, str]:
-    """Read what the docstrings of a class and its bases say of each constructor argument."""
-    texts: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        texts |= _argument_section(inspect.cleandoc(base.__doc__ or "").partition("\nArgs:\n")[2])
-    return texts
-
-
-def _argument_section(section: str) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    name = ""
-    for line in section.splitlines():
-        if line and not line.startswith(" "):
-            break
-        found = _ARGUMENT.fullmatch(line[4:])
-        if found:
-            name = found["name"]
-            texts[name] = found["text"]
-        elif name and line.strip():
-            texts[name] += " " + line.strip()
-    return texts
 
 
 def _page(data: dict[str, Any]) -> list[RenderableType]:
@@ -189,7 +164,8 @@ def _page(data: dict[str, Any]) -> list[RenderableType]:
         for heading in ("--set", "default", "what it is"):
             table.add_column(heading)
         for option, about in data["options"].items():
-            table.add_row(option, Text(repr(about["default"])), Text(about["text"]))
+            text = Text(about["text"]).append(_limits(about), style="dim")
+            table.add_row(option, Text(repr(about["default"])), text)
         parts += [table, ""]
     given = "".join(f", with {option}={value!r}" for option, value in data["set"].items())
     able = ", ".join(_words(field) for field, yes in data["capabilities"].items() if yes)
@@ -197,6 +173,13 @@ def _page(data: dict[str, Any]) -> list[RenderableType]:
     parts.append(Text(f"Takes or asks for{given}: {able or 'nothing'}. Not: {lacks or 'nothing'}."))
     parts.append(Text(f"Chooses: {', '.join(data['choices'])}."))
     return parts
+
+
+def _limits(about: Mapping[str, Any]) -> str:
+    """Return the type, the allowed values and the source of a hyperparameter, as far as they are known."""
+    source = about["source"] and f"default from {about['source']}"
+    known = [part for part in (about["type"], about["allowed"], source) if part]
+    return f"\n{'; '.join(known)}" if known else ""
 
 
 def _print(*parts: RenderableType) -> None:

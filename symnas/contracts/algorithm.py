@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas.contracts.hyperparameters import check_hyperparameters
 from symnas.contracts.outcome import Outcome
 from symnas.errors import AlgorithmError
 
@@ -98,10 +99,18 @@ class Algorithm(ABC):
     The constructor takes hyperparameters only, by keyword and with defaults, and keeps each unchanged under
     its own name. Everything that a search needs to know of them (`--set population=20`, the fingerprint,
     the `repr`) is read from there. Values are plain data (numbers, strings, booleans, None, tuples of
-    them), so that a `repr` reads back.
+    them), so that a `repr` reads back. `symnas.contracts.with_hyperparameters` makes such a constructor from
+    declarations.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __post_init__(self) -> None:
+        """Refuse values that the declarations of hyperparameters do not allow.
+
+        A constructor made by `with_hyperparameters` ends here; one of one's own does not come by.
+        """
+        check_hyperparameters(self)
 
     @abstractmethod
     def setup(self, space: Space) -> None:

@@ -12,16 +12,26 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from symnas._typing import Value
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.hyperparameters import (
+    FLAG,
+    SHARE,
+    WEIGHT,
+    Check,
+    anything,
+    hyperparameter,
+    one_of,
+    whole,
+    with_hyperparameters,
+)
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.relaxed_points import KINDS, Kind, Mix, RelaxedPoint, derive, owners
-from symnas.errors import AlgorithmError, nearest
+from symnas.errors import AlgorithmError
 from symnas.tree.batch import Batch
 
 if TYPE_CHECKING:
@@ -33,64 +43,16 @@ if TYPE_CHECKING:
 Step = Literal["weights", "logits"]
 Logits = Mapping[str, "Tensor"]
 Strengths = Callable[[str], "Tensor"]
-CostTable = tuple[tuple[str, tuple[float, ...]], ...]
-FrozenTable = tuple[tuple[str, Value], ...]
 
-WORDS: Mapping[str, tuple[str, ...]] = {
-    "select": ("argmax", "perturbation"),
-    "cost_form": ("linear", "log"),
-    "stop": ("", "skips", "eigenvalue"),
-}
-AT_LEAST: Mapping[str, float] = {
-    "epochs": 1, "batch_size": 1, "order": 1, "warmup": 0, "every": 1, "partial": 1, "tune": 0, "lr": 0,
-    "lr_min": 0, "momentum": 0, "weight_decay": 0, "clip": 0, "arch_lr": 0, "arch_decay": 0,
-    "cost_weight": 0, "cost_power": 0, "cost_target": 0,
-}  # fmt: skip
-WHOLE = ("epochs", "batch_size", "order", "warmup", "every", "partial", "tune")
+COST_TABLE = "a table of ((address, (cost of each candidate, …)), …)"
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
+@with_hyperparameters(source="Liu et al. 2019")
 class RelaxedAlgorithm(Algorithm):
-    """Base of algorithms that train all candidates at once: implement `mixes`.
+    """Base of algorithms that train all candidates at once: implement `mix`.
 
     The defaults are those that DARTS was published with (Liu et al. 2019, CIFAR-10), which most of the
-    family keep.
-
-    Args:
-        epochs: passes over the data that the weights are trained on.
-        batch_size: examples per batch of either kind, where the data are not loaders.
-        held_out: share of the training data, drawn at random, that the logits are trained on and the weights
-            are not; 0 keeps nothing back, and takes the validation data for the logits.
-        lr: largest learning rate of the weights, by SGD.
-        lr_min: learning rate at the end.
-        momentum: of the weights.
-        nesterov: whether it is Nesterov's.
-        weight_decay: of the weights.
-        clip: largest norm of the weights' gradient; 0 does not clip.
-        arch_lr: learning rate of the logits, by Adam.
-        arch_betas: Adam's, for the logits.
-        arch_decay: weight decay of the logits.
-        order: 1 takes the weights as they are for those that fit the logits; 2 looks one step ahead.
-        warmup: epochs in which the logits stay as they are.
-        every: how many steps of the weights go with one of the logits.
-        weights_first: whether the weights' step comes before the logits' on its batch.
-        partial: only the first of so many equal parts of the channels are mixed, the others pass (PC-DARTS).
-        checkpoint: whether candidates are computed again in the backward pass, which saves memory.
-        select: "argmax" takes the likeliest candidates; "perturbation" those whose removal hurts most
-            (DARTS-PT).
-        tune: with "perturbation", epochs of training after each decision.
-        cost: what is added to the loss of the logits, as expected of a random decision: "params", "flops",
-            a table ((address, (cost of each candidate, …)), …), or "" for nothing.
-        cost_form: "linear" adds `cost_weight * (cost - target) / target` to the loss; "log" multiplies the
-            loss by `cost_weight * (log cost / log target) ** cost_power`. Both are ProxylessNAS's.
-        cost_weight: how much the cost matters.
-        cost_power: the exponent of the form "log".
-        cost_target: the cost to compare with; 0 takes the cost that is expected at the beginning.
-        stop: "" goes on to the end; "skips" stops once more than `skip_limit` of the choices are skip
-            connections (DARTS+); "eigenvalue" once the dominant eigenvalue of the validation loss's Hessian
-            in the logits has grown too fast (R-DARTS).
-        skip_limit: share of skip connections that stops the search.
-        freeze: values of points that are not searched, ((address, value), …): what cannot be relaxed.
+    family keep; what DARTS does not have is off.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(real_valued=False, multi_objective=True, relaxed=True)
@@ -101,66 +63,112 @@ class RelaxedAlgorithm(Algorithm):
     edge_logits: ClassVar[bool] = False
     """Whether edges with choices of their own have logits that are used."""
 
-    epochs: int = 50
-    batch_size: int = 64
-    held_out: float = 0.5
-    lr: float = 0.025
-    lr_min: float = 0.001
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 3e-4
-    clip: float = 5.0
-    arch_lr: float = 3e-4
-    arch_betas: tuple[float, float] = (0.5, 0.999)
-    arch_decay: float = 1e-3
-    order: int = 1
-    warmup: int = 0
-    every: int = 1
-    weights_first: bool = False
-    partial: int = 1
-    checkpoint: bool = False
-    select: str = "argmax"
-    tune: int = 5
-    cost: str | CostTable = ""
-    cost_form: str = "linear"
-    cost_weight: float = 0.1
-    cost_power: float = 0.3
-    cost_target: float = 0.0
-    stop: str = ""
-    skip_limit: float = 0.5
-    freeze: FrozenTable = ()
+    epochs: int = hyperparameter(50, whole(1), "passes over the data that the weights are trained on")
+    batch_size: int = hyperparameter(
+        64, whole(1), "examples per batch of either kind, where the data are not loaders"
+    )
+    held_out: float = hyperparameter(
+        0.5,
+        SHARE,
+        "share of the training data, drawn at random, that the logits are trained on and the weights are "
+        "not; 0 keeps nothing back, and takes the validation data for the logits",
+    )
+    lr: float = hyperparameter(0.025, WEIGHT, "largest learning rate of the weights, by SGD")
+    lr_min: float = hyperparameter(0.001, WEIGHT, "learning rate at the end")
+    momentum: float = hyperparameter(0.9, WEIGHT, "momentum of the weights")
+    nesterov: bool = hyperparameter(False, FLAG, "whether it is Nesterov's")
+    weight_decay: float = hyperparameter(3e-4, WEIGHT, "weight decay of the weights")
+    clip: float = hyperparameter(5.0, WEIGHT, "largest norm of the weights' gradient; 0 does not clip")
+    arch_lr: float = hyperparameter(3e-4, WEIGHT, "learning rate of the logits, by Adam")
+    arch_betas: tuple[float, float] = hyperparameter(
+        (0.5, 0.999),
+        Check("two numbers, each at least 0 and below 1", lambda value: _are_betas(value)),
+        "Adam's, for the logits",
+    )
+    arch_decay: float = hyperparameter(1e-3, WEIGHT, "weight decay of the logits")
+    order: int = hyperparameter(
+        1,
+        Check("1 or 2", lambda value: whole(1).accepts(value) and value <= 2),
+        "1 takes the weights as they are for those that fit the logits; 2 looks one step ahead",
+    )
+    warmup: int = hyperparameter(0, whole(0), "epochs in which the logits stay as they are")
+    every: int = hyperparameter(1, whole(1), "how many steps of the weights go with one of the logits")
+    weights_first: bool = hyperparameter(
+        False, FLAG, "whether the weights' step comes before the logits' on its batch"
+    )
+    partial: int = hyperparameter(
+        1,
+        whole(1),
+        "only the first of so many equal parts of the channels are mixed, the others pass (PC-DARTS)",
+    )
+    checkpoint: bool = hyperparameter(
+        False, FLAG, "whether candidates are computed again in the backward pass, which saves memory"
+    )
+    select: str = hyperparameter(
+        "argmax",
+        one_of("argmax", "perturbation"),
+        '"argmax" takes the likeliest candidates; "perturbation" those whose removal hurts most (DARTS-PT)',
+    )
+    tune: int = hyperparameter(
+        5,
+        whole(0),
+        'with "perturbation", epochs of training after each decision',
+        source="Wang et al. 2021",
+    )
+    cost: str | tuple[tuple[str, tuple[float, ...]], ...] = hyperparameter(
+        "",
+        Check(
+            f"'params', 'flops', {COST_TABLE} or '' for none",
+            lambda value: not isinstance(value, str) or value in ("", "params", "flops"),
+            ("params", "flops"),
+        ),
+        'what is added to the loss of the logits, as expected of a random decision: "params", "flops", a '
+        "table of what each candidate costs, or nothing",
+    )
+    cost_form: str = hyperparameter(
+        "linear",
+        one_of("linear", "log"),
+        '"linear" adds `cost_weight * (cost - target) / target` to the loss; "log" multiplies the loss by '
+        "`cost_weight * (log cost / log target) ** cost_power`",
+        source="Cai et al. 2019",
+    )
+    cost_weight: float = hyperparameter(0.1, WEIGHT, "how much the cost matters", source="")
+    cost_power: float = hyperparameter(
+        0.3, WEIGHT, 'the exponent of the form "log"', source="Cai et al. 2019"
+    )
+    cost_target: float = hyperparameter(
+        0.0,
+        WEIGHT,
+        "the cost to compare with; 0 takes the cost that is expected at the beginning",
+        source="",
+    )
+    stop: str = hyperparameter(
+        "",
+        one_of("", "skips", "eigenvalue"),
+        '"" goes on to the end; "skips" stops once more than `skip_limit` of the choices are skip '
+        'connections (DARTS+); "eigenvalue" once the dominant eigenvalue of the validation loss\'s Hessian '
+        "in the logits has grown too fast (R-DARTS)",
+    )
+    skip_limit: float = hyperparameter(
+        0.5, SHARE, "share of skip connections that stops the search", source=""
+    )
+    freeze: tuple[tuple[str, Value], ...] = hyperparameter(
+        (),
+        anything("a tuple of pairs, (('address', value), …)"),
+        "values of points that are not searched: what cannot be relaxed",
+        source="",
+    )
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense, before anything is trained."""
-        for name, words in WORDS.items():
-            value = getattr(self, name)
-            if value not in words:
-                near = nearest(str(value), words)
-                raise AlgorithmError(f"{name} is one of {', '.join(map(repr, words))}; got {value!r}{near}")
-        for name, low in AT_LEAST.items():
-            self._check_number(name, getattr(self, name), low, name in WHOLE)
-        if self.order > 2:
-            raise AlgorithmError(f"order is 1 or 2; got {self.order}")
-        for name in ("held_out", "skip_limit"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise AlgorithmError(f"{name} is a share between 0 and 1; got {getattr(self, name)!r}")
-        if isinstance(self.cost, str) and self.cost not in ("", "params", "flops"):
-            raise AlgorithmError(
-                f"cost is 'params', 'flops', a table of ((address, (cost of each candidate, …)), …) or '' "
-                f"for none; got {self.cost!r}{nearest(self.cost, ('params', 'flops'))}"
-            )
+        for name in ("arch_betas", "cost", "freeze"):
+            setattr(self, name, _tupled(getattr(self, name)))
+        super().__post_init__()
         if not isinstance(self.freeze, tuple) or not all(map(_is_frozen, self.freeze)):
             raise AlgorithmError(
                 f"freeze is a tuple of pairs, (('address', value), …); got {self.freeze!r}: for one point "
                 "write (('address', value),)"
             )
-
-    @staticmethod
-    def _check_number(name: str, value: object, low: float, whole: bool) -> None:
-        kinds = int if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value < math.inf:
-            kind = "whole number" if whole else "number"
-            raise AlgorithmError(f"{name} is a {kind} of at least {low:g}; got {value!r}")
 
     # ------------------------------------------------------------ what a search asks
 
@@ -321,6 +329,16 @@ class RelaxedAlgorithm(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Learn nothing: what a derived child is worth in the end does not matter to the next search."""
+
+
+def _tupled(value: Any) -> Any:
+    """Return lists as tuples, as they come from a store: JSON has no tuples."""
+    return tuple(map(_tupled, value)) if isinstance(value, list | tuple) else value
+
+
+def _are_betas(value: Any) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2
+    return pair and all(SHARE.accepts(beta) and beta < 1 for beta in value)
 
 
 def _is_frozen(item: object) -> bool:

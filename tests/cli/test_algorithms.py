@@ -58,8 +58,21 @@ def test_one_algorithm_tells_every_option_with_its_default_and_meaning(name: str
         json.dumps(cls.hyperparameter_defaults())
     )
     assert all(about["text"].endswith(".") for about in data["options"].values()), data["options"]
-    page = run(name)
+    assert all(about["type"] and about["allowed"] for about in data["options"].values())
+    page = " ".join(run(name).split())
     assert all(option in page for option in data["options"])
+
+
+def test_one_algorithm_tells_what_each_option_allows_and_where_its_default_is_from() -> None:
+    assert json.loads(run("evolution", "--json"))["options"]["tournament"] == {
+        "type": "int",
+        "default": 25,
+        "allowed": "a whole number of at least 1",
+        "text": "how many of them compete to be a parent.",
+        "source": "Real et al. 2019",
+    }
+    page = " ".join(run("evolution").split())
+    assert "int; a whole number of at least 1; default from Real et al. 2019" in page
 
 
 def test_capabilities_follow_the_options() -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import flag, one_of
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.contracts.algorithm import Algorithm, Capabilities, depending
+from symnas.contracts.hyperparameters import FLAG, Check, anything, hyperparameter, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError, MissingExtraError
 
@@ -37,6 +37,7 @@ SAMPLERS: Mapping[str, str] = {
 }
 
 
+@with_hyperparameters(source="Optuna")
 class Optuna(Algorithm):
     """A sampler of Optuna, by default its tree-structured Parzen estimator (TPE).
 
@@ -51,36 +52,44 @@ class Optuna(Algorithm):
     decision does not tell.
 
     Akiba, Sano, Yanase, Ohta, Koyama: Optuna, KDD 2019 (arXiv:1907.10902); `pip install symnas[optuna]`.
-
-    Args:
-        sampler: `"tpe"`, `"gp"`, `"cmaes"`, `"nsgaii"`, `"nsgaiii"`, `"qmc"`, `"random"`, `"brute-force"`, or
-            a subclass of `optuna.samplers.BaseSampler` as `"module:Class"`.
-        sampler_options: arguments of the sampler's constructor by name, all but `seed`; for TPE say
-            `{"multivariate": True, "group": True}`.
-        ordered: whether candidates that are numbers in ascending order are told as an integer, their
-            position, which numeric samplers such as CMA-ES need, rather than as categories.
-        repeats: whether a decision may come again, as with Optuna itself; without, the sampler is asked
-            again a few times, then a new decision is drawn at random. `"brute-force"` never repeats one.
     """
 
     capabilities: ClassVar[Capabilities] = depending(
         Capabilities(multi_objective=True), lambda self: self._capabilities
     )
 
-    def __init__(
-        self,
-        *,
-        sampler: str = "tpe",
-        sampler_options: Mapping[str, Any] | None = None,
-        ordered: bool = False,
-        repeats: bool = True,
-    ) -> None:
-        if ":" not in str(sampler):
-            one_of("sampler", sampler, tuple(SAMPLERS))
-        self.sampler = sampler
-        self.sampler_options = sampler_options
-        self.ordered = flag("ordered", ordered)
-        self.repeats = flag("repeats", repeats)
+    sampler: str = hyperparameter(
+        "tpe",
+        Check(
+            f"one of {', '.join(map(repr, SAMPLERS))}, or a class as 'module:Class'",
+            lambda value: ":" in str(value) or value in SAMPLERS,
+            tuple(SAMPLERS),
+        ),
+        'which sampler; `"module:Class"` names another subclass of `optuna.samplers.BaseSampler`',
+    )
+    sampler_options: Mapping[str, Any] | None = hyperparameter(
+        None,
+        anything("a mapping, or None"),
+        "arguments of the sampler's constructor by name, all but `seed`; for TPE say "
+        '`{"multivariate": True, "group": True}`',
+    )
+    ordered: bool = hyperparameter(
+        False,
+        FLAG,
+        "whether candidates that are numbers in ascending order are told as an integer, their position, "
+        "which numeric samplers such as CMA-ES need, rather than as categories",
+        source="",
+    )
+    repeats: bool = hyperparameter(
+        True,
+        FLAG,
+        "whether a decision may come again, as with Optuna itself; without, the sampler is asked again a few "
+        'times, then a new decision is drawn at random. `"brute-force"` never repeats one',
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what the sampler does not take, and what a study could not continue with."""
+        super().__post_init__()
         self._check_options()
 
     @property

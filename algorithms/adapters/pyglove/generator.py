@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.hyperparameters import flag, one_of
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.contracts.algorithm import Algorithm, Capabilities, depending
+from symnas.contracts.hyperparameters import FLAG, Check, anything, hyperparameter, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 GENERATORS = ("hill_climb", "neat", "nsga2", "random", "regularized_evolution", "sweeping")
 
 
+@with_hyperparameters(source="PyGlove")
 class PyGlove(Algorithm):
     """A DNA generator of PyGlove, by default its regularised evolution.
 
@@ -40,35 +41,40 @@ class PyGlove(Algorithm):
 
     Peng et al.: PyGlove: Symbolic Programming for Automated Machine Learning, NeurIPS 2020
     (arXiv:2101.08809).
-
-    Args:
-        generator: `"regularized_evolution"`, `"hill_climb"`, `"nsga2"`, `"neat"`, `"random"`, `"sweeping"`; a
-            `pg.DNAGenerator`, of which a copy is used; a function that returns one, or its name as
-            `"module:function"`.
-        generator_options: arguments of the generator's function by name, as `{"population_size": 20}`;
-            `mutator` may be `"uniform"` or `"swap"`.
-        dedup: whether proposals that were made and answered before are left out (`pg.geno.Deduping`).
     """
 
     capabilities: ClassVar[Capabilities] = depending(Capabilities(), lambda self: self._capabilities)
 
-    def __init__(
-        self,
-        *,
-        generator: str | geno.DNAGenerator | Callable[..., geno.DNAGenerator] = "regularized_evolution",
-        generator_options: Mapping[str, Any] | None = None,
-        dedup: bool = False,
-    ) -> None:
-        if isinstance(generator, str) and ":" not in generator:
-            one_of("generator", generator, GENERATORS)
-        if generator_options is not None and not isinstance(generator_options, Mapping):
+    generator: str | geno.DNAGenerator | Callable[..., geno.DNAGenerator] = hyperparameter(
+        "regularized_evolution",
+        Check(
+            f"one of {', '.join(map(repr, GENERATORS))}, a pg.DNAGenerator, a function that returns one, or "
+            "its name as 'module:function'",
+            lambda value: not isinstance(value, str) or ":" in value or value in GENERATORS,
+            GENERATORS,
+        ),
+        "which generator; of a `pg.DNAGenerator` a copy is used",
+    )
+    generator_options: Mapping[str, Any] | None = hyperparameter(
+        None,
+        anything("a mapping, or None"),
+        'arguments of the generator\'s function by name, as `{"population_size": 20}`; `mutator` may be '
+        '`"uniform"` or `"swap"`',
+    )
+    dedup: bool = hyperparameter(
+        False,
+        FLAG,
+        "whether proposals that were made and answered before are left out (`pg.geno.Deduping`)",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse options that the generator does not take."""
+        super().__post_init__()
+        if self.generator_options is not None and not isinstance(self.generator_options, Mapping):
             raise AlgorithmError(
                 "generator_options are given by name, as {'population_size': 20}; got "
-                + repr(generator_options)
+                + repr(self.generator_options)
             )
-        self.generator = generator
-        self.generator_options = generator_options
-        self.dedup = flag("dedup", dedup)
         self._multi_objective = bool(self._make().multi_objective)
 
     @property

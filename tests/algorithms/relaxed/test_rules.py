@@ -130,7 +130,7 @@ def test_asking_without_a_task_says_what_is_missing() -> None:
         ({"epochs": 1.5}, "epochs is a whole number of at least 1; got 1.5"),
         ({"lr": -1}, "lr is a number of at least 0; got -1"),
         ({"order": 3}, "order is 1 or 2; got 3"),
-        ({"held_out": 2}, "held_out is a share between 0 and 1; got 2"),
+        ({"held_out": 2}, "held_out is a number between 0 and 1; got 2"),
         ({"select": "perturb"}, r"select is one of 'argmax', 'perturbation'; got 'perturb' \(did you mean"),
         ({"cost": "param"}, r"cost is 'params', 'flops', a table of .*; got 'param' \(did you mean 'params'"),
         ({"stop": "now"}, "stop is one of '', 'skips', 'eigenvalue'; got 'now'"),
