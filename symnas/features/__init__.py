@@ -1,9 +1,9 @@
 """Which positions of tensors mean the same feature: axis inference over a PyTorch run. Knows no search.
 
-To read in this order: `axes` (what a dimension consists of), `rules` (what each operator says of the axes
-of its operands), `trace` (runs a module and applies them), `contractions` (which parameters are summed
-over), `module_rules` (modules whose parameters are stacked), `alignment` (how the tensors of many children
-lie in one shared tensor).
+To read in this order: `axes` (what a dimension consists of), `table` (the axes of tensors, by tensor),
+`rules` (what each operator says of the axes of its operands), `trace` (runs a module and applies them),
+`contractions` (which parameters are summed over), `module_rules` (modules whose parameters are stacked),
+`alignment` (how the tensors of many children lie in one shared tensor).
 
 Laws, in `tests/features` and `tests/supernet`: narrowing equals silencing what was removed; faults planted
 for concatenation, heads and groups are caught.

@@ -68,6 +68,10 @@ class Axis:
         self.kind, self.parts = kind, parts
 
 
+Axes = tuple[Axis, ...]
+"""Those of the dimensions of a tensor, in order."""
+
+
 def product(axes: Iterable[Axis]) -> Axis:
     """Return the axis that runs over several ones, the last one fastest."""
     parts: list[Axis] = []

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from symnas.features.axes import Axis, concatenation, cut, product, split
+from symnas.features.axes import Axes, Axis, concatenation, cut, product, split
+from symnas.features.table import AxisTable
 
-if TYPE_CHECKING:
-    from symnas.features.trace import Trace
-
-Axes = tuple[Axis, ...]
 Bound = Mapping[str, Any]
 """The arguments of an operation, by the names of its schema."""
-Rule = Callable[["Trace", Bound, Sequence[torch.Tensor]], Sequence[Sequence[Axis] | None]]
-"""From a trace, the arguments and the results to the axes of the results."""
+Rule = Callable[[AxisTable, Bound, Sequence[torch.Tensor]], Sequence[Sequence[Axis] | None]]
+"""From the axes known so far, the arguments and the results to the axes of the results."""
 
 
 def _first(given: Bound) -> torch.Tensor:
@@ -30,13 +27,13 @@ def _first(given: Bound) -> torch.Tensor:
     return found
 
 
-def _keep(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
-    return [trace.of(_first(given))]
+def _keep(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
+    return [table.of(_first(given))]
 
 
-def _resized(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _resized(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     """Pooling, padding, upsampling: what changes its size is another axis from the same origin."""
-    axes = trace.of(_first(given))
+    axes = table.of(_first(given))
     return [
         [
             axis if axis.find().size == size else Axis(size, axis.known)
@@ -47,15 +44,15 @@ def _resized(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> lis
     ]
 
 
-def _view(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _view(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source, target = _first(given), outputs[0]
-    axes, found = trace.of(source), list[Axis]()
+    axes, found = table.of(source), list[Axis]()
     before, after = list(range(source.ndim)), list(range(target.ndim))
     while before or after:
         mine, theirs = _matching(source.shape, before, target.shape, after)
         made = split(product(axes[dim] for dim in mine), [target.shape[dim] for dim in theirs])
         if made is None:
-            trace.notes.add(f"view: {[axes[dim] for dim in mine]} as {[target.shape[dim] for dim in theirs]}")
+            table.notes.add(f"view: {[axes[dim] for dim in mine]} as {[target.shape[dim] for dim in theirs]}")
             made = [Axis(target.shape[dim]) for dim in theirs]
         found += made
     return [found]
@@ -77,29 +74,30 @@ def _matching(
     return mine, theirs
 
 
-def _permute(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    axes = trace.of(given["self"])
+def _permute(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    axes = table.of(given["self"])
     return [[axes[dim] for dim in given["dims"]]]
 
 
-def _transpose(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _transpose(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source = given["self"]
-    axes = list(trace.of(source) if source is not outputs[0] else trace._axes[id(source)][1])
+    # In place (`transpose_`) the tensor has its new shape by now, and its axes are those of before.
+    axes = list(table.of(source) if source is not outputs[0] else table.noted(source))
     a, b = given.get("dim0", 0), given.get("dim1", len(axes) - 1)
     if axes:
         axes[a], axes[b] = axes[b], axes[a]
     return [axes]
 
 
-def _squeezed(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _squeezed(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     """Match sizes in order: what was squeezed away or put in has size one."""
-    rest = [axis for axis in trace.of(given["self"]) if axis.find().size != 1]
+    rest = [axis for axis in table.of(given["self"]) if axis.find().size != 1]
     return [[Axis(1) if size == 1 else rest.pop(0) for size in outputs[0].shape]]
 
 
-def _expand(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _expand(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source, target = given["self"], outputs[0]
-    axes = trace.of(source)
+    axes = table.of(source)
     extra = target.ndim - source.ndim
     return [
         [
@@ -119,23 +117,23 @@ def _with(axes: Sequence[Axis], dim: int, axis: Axis) -> list[Axis]:
     return [axis if place == dim else old for place, old in enumerate(axes)]
 
 
-def _select(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    return [_without(trace.of(given["self"]), given["dim"])] * len(outputs)
+def _select(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    return [_without(table.of(given["self"]), given["dim"])] * len(outputs)
 
 
-def _pieces(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    axes, dim = trace.of(_first(given)), given.get("dim", 0)
+def _pieces(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    axes, dim = table.of(_first(given)), given.get("dim", 0)
     sizes = [output.shape[dim] for output in outputs]
     made = cut(axes[dim], sizes)
     if made is None:
-        trace.notes.add(f"split: {axes[dim]!r} at {sizes}")
+        table.notes.add(f"split: {axes[dim]!r} at {sizes}")
         made = [Axis(size) for size in sizes]
     return [_with(axes, dim, piece) for piece in made]
 
 
-def _slice(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _slice(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source, output, dim = given["self"], outputs[0], given.get("dim", 0)
-    axes = trace.of(source)
+    axes = table.of(source)
     whole, size = source.shape[dim], output.shape[dim]
     start = given.get("start") or 0
     start = max(0, start + whole) if start < 0 else min(start, whole)
@@ -145,60 +143,60 @@ def _slice(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[
     return [_with(axes, dim, made[1] if made else Axis(size, axes[dim].known))]
 
 
-def _cat(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _cat(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     tensors = [tensor for tensor in given["tensors"] if tensor.ndim == outputs[0].ndim]
     dim = given.get("dim", 0) % outputs[0].ndim
-    rows = [trace.of(tensor) for tensor in tensors]
+    rows = [table.of(tensor) for tensor in tensors]
     for row in rows[1:]:
         for place in range(outputs[0].ndim):
             if place != dim:
-                trace.same(rows[0][place], row[place], "cat")
+                table.same(rows[0][place], row[place], "cat")
     return [_with(rows[0], dim, concatenation(row[dim] for row in rows))]
 
 
-def _stack(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    rows = [trace.of(tensor) for tensor in given["tensors"]]
+def _stack(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    rows = [table.of(tensor) for tensor in given["tensors"]]
     for row in rows[1:]:
         for one, other in zip(rows[0], row, strict=True):
-            trace.same(one, other, "stack")
+            table.same(one, other, "stack")
     dim = given.get("dim", 0) % outputs[0].ndim
     return [[*rows[0][:dim], Axis(len(rows)), *rows[0][dim:]]]
 
 
-def _matmul(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _matmul(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     a = given.get("mat1", given.get("batch1", given.get("self")))
     b = given.get("mat2", given.get("batch2", given.get("vec2", given.get("vec", given.get("tensor")))))
-    one, other = trace.of(a), trace.of(b)
+    one, other = table.of(a), table.of(b)
     inner = len(other) - 2 if len(other) > 1 else 0
-    trace.same(one[-1], other[inner], "matmul")
+    table.same(one[-1], other[inner], "matmul")
     for left, right in zip(one[:-2], other[:-2], strict=False):
-        trace.same(left, right, "matmul")
+        table.same(left, right, "matmul")
     found = [*one[:-1], *(other[-1:] if len(other) > 1 else ())]
     bias = given.get("self")
     if bias is not None and bias is not a:
-        for dim, axis in enumerate(reversed(trace.of(bias)), 1):
+        for dim, axis in enumerate(reversed(table.of(bias)), 1):
             if axis.find().size > 1:
-                trace.same(axis, found[-dim], "matmul")
+                table.same(axis, found[-dim], "matmul")
     return [found]
 
 
-def _linear(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    axes, weight = trace.of(given["input"]), trace.of(given["weight"])
-    trace.same(axes[-1], weight[1], "linear")
+def _linear(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    axes, weight = table.of(given["input"]), table.of(given["weight"])
+    table.same(axes[-1], weight[1], "linear")
     if given.get("bias") is not None:
-        trace.same(trace.of(given["bias"])[0], weight[0], "linear")
+        table.same(table.of(given["bias"])[0], weight[0], "linear")
     return [[*axes[:-1], weight[0]]]
 
 
-def _convolution(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _convolution(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source, kernel, groups = given["input"], given["weight"], given["groups"]
-    axes, weight = trace.of(source), trace.of(kernel)
+    axes, weight = table.of(source), table.of(kernel)
     channels = 1 if outputs[0].ndim == kernel.ndim else 0
     made, read = (weight[1], weight[0]) if given["transposed"] else (weight[0], weight[1])
     for axis in weight[2:]:
         axis.find().centred = True
     if given["transposed"]:
-        trace.same(axes[channels], read, "convolution")
+        table.same(axes[channels], read, "convolution")
         inner = split(read, [groups, source.shape[channels] // groups])
         grouped = inner is not None or groups == 1
         outer = inner[0] if inner is not None else Axis(groups)
@@ -206,24 +204,24 @@ def _convolution(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) ->
     else:
         pieces = cut(axes[channels], [source.shape[channels] // groups] * groups)
         if pieces is None:
-            trace.notes.add(f"convolution: {axes[channels]!r} in {groups} groups")
+            table.notes.add(f"convolution: {axes[channels]!r} in {groups} groups")
         elif source.shape[channels] == groups:
             # One feature a group: what is made of it runs along with it.
             multiplied = split(made, [groups, kernel.shape[0] // groups])
             if multiplied is not None:
-                trace.same(axes[channels], multiplied[0], "convolution")
+                table.same(axes[channels], multiplied[0], "convolution")
         else:
             for piece in set(pieces):
-                trace.same(piece, read, "convolution")
+                table.same(piece, read, "convolution")
             parts = split(made, [groups, kernel.shape[0] // groups])
             whole = axes[channels].find()
             if groups > 1 and parts is not None and whole.kind == "product":
                 outer_axis = split(whole, [groups, whole.size // groups])
                 if outer_axis is not None:
-                    trace.same(outer_axis[0], parts[0], "convolution")
+                    table.same(outer_axis[0], parts[0], "convolution")
         out = made
     if given.get("bias") is not None:
-        trace.same(trace.of(given["bias"])[0], out, "convolution")
+        table.same(table.of(given["bias"])[0], out, "convolution")
     shape = outputs[0].shape
     spatial = [
         axis if axis.find().size == size else Axis(size, axis.known)
@@ -232,40 +230,40 @@ def _convolution(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) ->
     return [[*axes[:channels], out, *spatial]]
 
 
-def _per_channel(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
-    axes = trace.of(given["input"])
+def _per_channel(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
+    axes = table.of(given["input"])
     for name in ("weight", "bias", "running_mean", "running_var"):
         if given.get(name) is not None:
-            trace.same(trace.of(given[name])[0], axes[1], "batch_norm")
+            table.same(table.of(given[name])[0], axes[1], "batch_norm")
     return [axes]
 
 
-def _layer_norm(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
-    axes = trace.of(given["input"])
+def _layer_norm(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
+    axes = table.of(given["input"])
     for name in ("weight", "bias"):
         if given.get(name) is not None:
-            own = trace.of(given[name])
+            own = table.of(given[name])
             for one, other in zip(own, axes[len(axes) - len(own) :], strict=True):
-                trace.same(one, other, "layer_norm")
+                table.same(one, other, "layer_norm")
     return [axes]
 
 
-def _prelu(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
-    return [trace._pointwise("prelu", [given["self"], given["weight"]], outputs[0])]
+def _prelu(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
+    return [pointwise(table, "prelu", [given["self"], given["weight"]], outputs[0])]
 
 
-def _embedding(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    return [[*trace.of(given["indices"]), trace.of(given["weight"])[1]]]
+def _embedding(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    return [[*table.of(given["indices"]), table.of(given["weight"])[1]]]
 
 
-def _embedding_bag(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    return [[Axis(outputs[0].shape[0]), trace.of(given["weight"])[1]]]
+def _embedding_bag(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    return [[Axis(outputs[0].shape[0]), table.of(given["weight"])[1]]]
 
 
-def _trilinear(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _trilinear(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     rows: list[list[Axis | None]] = []
     for name, places in (("i1", "expand1"), ("i2", "expand2"), ("i3", "expand3")):
-        row: list[Axis | None] = list(trace.of(given[name]))
+        row: list[Axis | None] = list(table.of(given[name]))
         for place in sorted(given[places]):
             row.insert(place, None)
         rows.append(row)
@@ -273,14 +271,14 @@ def _trilinear(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> l
     for column in zip(*rows, strict=True):
         present = [axis for axis in column if axis is not None]
         for axis in present[1:]:
-            trace.same(present[0], axis, "bilinear")
+            table.same(present[0], axis, "bilinear")
         found.append(present[0])
     return [[axis for dim, axis in enumerate(found) if dim not in given["sumdim"]]]
 
 
-def _reduce(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _reduce(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source = _first(given)
-    axes = trace.of(source)
+    axes = table.of(source)
     dims = given.get("dim")
     dims = [dims] if isinstance(dims, int) else dims or range(source.ndim)
     gone = {dim % source.ndim for dim in dims}
@@ -291,39 +289,66 @@ def _reduce(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list
     return [found] * len(outputs)
 
 
-def attention(trace: Trace, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> list[Axis]:
+def pointwise(table: AxisTable, name: str, tensors: Sequence[torch.Tensor], output: torch.Tensor) -> Axes:
+    """Return the axes of what an operation computes position by position.
+
+    Args:
+        table: the axes known so far.
+        name: of the operation, for notes.
+        tensors: its operands; shapes are aligned at their last dimensions, as broadcasting does, and a
+            dimension that is broadcast (of size one, or not there) says nothing.
+        output: what it returned.
+    """
+    found = []
+    for place in range(output.ndim):
+        size = output.shape[place]
+        mine: Axis | None = None
+        for tensor in tensors:
+            dim = place - output.ndim + tensor.ndim
+            if dim < 0 or tensor.shape[dim] != size:
+                continue
+            axis = table.of(tensor)[dim]
+            if mine is None:
+                mine = axis
+            elif size > 1:
+                table.same(mine, axis, name)
+        found.append(mine or Axis(size))
+    return tuple(found)
+
+
+def attention(table: AxisTable, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> list[Axis]:
     """Return the axes of what fused attention makes."""
-    q, k, v = trace.of(query), trace.of(key), trace.of(value)
+    q, k, v = table.of(query), table.of(key), table.of(value)
     for one, other in zip((*q[:-2], q[-1]), (*k[:-2], k[-1]), strict=True):
-        trace.same(one, other, "attention")
+        table.same(one, other, "attention")
     for one, other in zip(k[:-1], v[:-1], strict=True):
-        trace.same(one, other, "attention")
+        table.same(one, other, "attention")
     return [*q[:-1], v[-1]]
 
 
-def _repeat(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    repeats, axes = given["repeats"], trace.of(given["self"])
+def _repeat(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    repeats, axes = given["repeats"], table.of(given["self"])
     padded = [Axis(1)] * (len(repeats) - len(axes)) + list(axes)
     return [[product([Axis(times), axis]) for times, axis in zip(repeats, padded, strict=True)]]
 
 
-def _pixel_shuffle(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    axes, shape = trace.of(given["self"]), outputs[0].shape
+def _pixel_shuffle(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    axes, shape = table.of(given["self"]), outputs[0].shape
     inner = split(axes[-3], [shape[-3], given["upscale_factor"] ** 2])
     channels = inner[0] if inner is not None else Axis(shape[-3])
     return [[*axes[:-3], channels, Axis(shape[-2], axes[-2].known), Axis(shape[-1], axes[-1].known)]]
 
 
-def _glu(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    axes, dim = trace.of(given["self"]), given.get("dim", -1)
+def _glu(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    axes, dim = table.of(given["self"]), given.get("dim", -1)
     half = outputs[0].shape[dim]
     made = cut(axes[dim], [half, half])
     return [_with(axes, dim, made[0] if made else Axis(half))]
 
 
-def _moved(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+def _moved(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     """Positions change their order: nothing is known of them but where they come from."""
-    axes = trace.of(_first(given))
+    axes = table.of(_first(given))
     dims = given.get("dims", given.get("dim", ()))
     dims = {dim % len(axes) for dim in ([dims] if isinstance(dims, int) else dims)}
     return [
@@ -332,7 +357,7 @@ def _moved(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[
     ]
 
 
-def _fresh(trace: Trace, given: Bound, outputs: Sequence[torch.Tensor]) -> list[None]:
+def _fresh(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[None]:
     return [None for _ in outputs]
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from symnas.features.axes import Axis, unify
-from symnas.features.rules import RULES, Axes, attention
+from symnas.features.axes import Axes, Axis
+from symnas.features.rules import RULES, attention, pointwise
+from symnas.features.table import AxisTable
 
 
-class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Trace(AxisTable, TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Infers the axes of all tensors of a run.
 
     Args:
@@ -25,29 +26,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self, known: Iterable[tuple[torch.Tensor, Axes]]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.notes: set[str] = set()
+        super().__init__()
         self.changed: set[int] = set()
-        self._axes: dict[int, tuple[torch.Tensor, Axes]] = {}
+        """Tensors that operations have written to, by identity."""
         for tensor, axes in known:
             self.put(tensor, axes)
-
-    def put(self, tensor: torch.Tensor, axes: Sequence[Axis]) -> None:
-        """Say what a tensor's axes are."""
-        self._axes[id(tensor)] = tensor, tuple(axes)
-
-    def of(self, tensor: torch.Tensor) -> Axes:
-        """Return a tensor's axes."""
-        found = self._axes.get(id(tensor))
-        if found is None or len(found[1]) != tensor.ndim:
-            self.put(tensor, [Axis(size) for size in tensor.shape])
-            found = self._axes[id(tensor)]
-        return found[1]
-
-    def same(self, first: Axis, second: Axis, where: str) -> None:
-        """Learn that two axes are one; what does not fit is noted, and stays as it was."""
-        if first.find().size == second.find().size and not unify(first, second):
-            self.notes.add(f"{where}: {first!r} is not {second!r}")
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and infer the axes of what it returns."""
@@ -63,7 +46,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if rule is not None:
                 axes = rule(self, _bound(func, args, kwargs), outputs)
             elif torch.Tag.pointwise in func.tags:
-                axes = [self._pointwise(packet, _tensors((args, kwargs)), outputs[0])]
+                axes = [pointwise(self, packet, _tensors((args, kwargs)), outputs[0])]
             elif packet.startswith("_scaled_dot_product"):
                 axes = [attention(self, *args[:3])]
             else:
@@ -90,23 +73,6 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             value = args[place] if place < len(args) else kwargs.get(argument.name)
             if written and isinstance(value, torch.Tensor):
                 self.changed.add(id(value))
-
-    def _pointwise(self, packet: str, tensors: Sequence[torch.Tensor], output: torch.Tensor) -> Axes:
-        found = []
-        for place in range(output.ndim):
-            size = output.shape[place]
-            mine: Axis | None = None
-            for tensor in tensors:
-                dim = place - output.ndim + tensor.ndim
-                if dim < 0 or tensor.shape[dim] != size:
-                    continue
-                axis = self.of(tensor)[dim]
-                if mine is None:
-                    mine = axis
-                elif size > 1:
-                    self.same(mine, axis, packet)
-            found.append(mine or Axis(size))
-        return tuple(found)
 
     def _unknown(self, packet: str, args: Sequence[Any], outputs: Sequence[Any]) -> list[Axes | None]:
         sources = _tensors(args)

@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
+from symnas._typing import Value
+from symnas.contracts.relaxed_points import Mix, RelaxedPoint
 from symnas.errors import BuildError, ProgramError, SymnasError
+from symnas.relaxed.mixing import Place
 from symnas.tree.covering import covering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from symnas.relaxed.network import Relaxed
+    from symnas.frontend.protocols import ProgramView
     from symnas.tree.decision import Decision
+    from symnas.tree.space import Space
 
 TOLERANCE = 1e-3
 """Largest difference between outputs, as a share of the largest: sums may be made in another order."""
 
 
-def check(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+class Checked(Protocol):
+    """What is checked: a relaxed network, that is."""
+
+    training: bool
+
+    @property
+    def program(self) -> ProgramView:
+        """Whose it is."""
+
+    @property
+    def space(self) -> Space:
+        """The program's, with what is frozen."""
+
+    @property
+    def points(self) -> Sequence[RelaxedPoint]:
+        """What is relaxed."""
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """Where each point is written, by address."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it, with the `mixes` of a step."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Set it to training or evaluation."""
+
+    def one_hot(self, decision: Decision, *, sparse: bool = False) -> Mapping[str, Mix]:
+        """Return the mixes under which it computes what a child computes."""
+
+    def extract(self, decision: Decision) -> Any:
+        """Build the child of a decision, with a copy of its weights."""
+
+    def only_relaxed(self, decision: Decision) -> Mapping[str, Value]:
+        """Return the values of relaxed points alone."""
+
+
+def check(network: Checked, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Compare one-hot mixes with children, for decisions that between them take every candidate.
 
     Args:
@@ -32,7 +72,7 @@ def check(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
         ProgramError: they differ: the program does more with a choice than calling it and adding up.
     """
     before = network.training
-    network.eval()
+    network.train(False)
     try:
         call(network, args, kwargs)
         for decision in covering(network.space, bases=1):
@@ -43,7 +83,7 @@ def check(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
         network.train(before)
 
 
-def call(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def call(network: Checked, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Call a network with all candidates at once: their outputs have one shape.
 
     Raises:
@@ -52,7 +92,7 @@ def call(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Non
     before = network.training
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            network.eval()(*args, **kwargs)
+            network.train(False)(*args, **kwargs)
     except SymnasError:
         raise
     except Exception as error:
@@ -64,7 +104,7 @@ def call(network: Relaxed, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Non
         network.train(before)
 
 
-def _wrong(network: Relaxed, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _wrong(network: Checked, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Say what is wrong under a decision, or return an empty text."""
     child = network.extract(decision)
     results = []
@@ -83,7 +123,7 @@ def _wrong(network: Relaxed, decision: Decision, args: tuple[Any, ...], kwargs: 
     return _difference(*results)
 
 
-def _guilty(network: Relaxed, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _guilty(network: Checked, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return the address of a point that is wrong by itself, the others as they are by default."""
     default = network.space.default
     for point in network.points:
@@ -94,7 +134,7 @@ def _guilty(network: Relaxed, decision: Decision, args: tuple[Any, ...], kwargs:
     return network.points[0].address
 
 
-def _error(network: Relaxed, decision: Decision, wrong: str, address: str) -> ProgramError:
+def _error(network: Checked, decision: Decision, wrong: str, address: str) -> ProgramError:
     return ProgramError(
         f"{network.places[address].location}\nall candidates of a relaxed choice are called and what they "
         f"return is added up, which has to be all that the program does with them; with all weight on "

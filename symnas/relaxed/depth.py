@@ -21,13 +21,12 @@ from torch import Tensor, nn
 
 from symnas._typing import Value
 from symnas.errors import ProgramError, SymnasError
-from symnas.relaxed.mixing import Place
+from symnas.relaxed.mixing import Mixes, Place
 from symnas.supernet.superposition import Superposition, openable, superposed
 from symnas.tree.point import Point
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-    from symnas.relaxed.step import Step
 
 MOST_VALUES = 64
 
@@ -126,7 +125,7 @@ class Gate:
         deeper: indices of the candidates that have the chain.
     """
 
-    step: Step
+    step: Mixes
     address: str
     deeper: tuple[int, ...]
     _inputs: list[Tensor] = field(default_factory=list)
@@ -153,7 +152,7 @@ def install(
     made: Superposition,
     depths: Iterable[Depth],
     labels: Mapping[str, Sequence[Value]],
-    step: Step,
+    step: Mixes,
     inputs: tuple[tuple[Any, ...], dict[str, Any]],
 ) -> None:
     """Put gates around the chains, after a call on example inputs has told which they are.

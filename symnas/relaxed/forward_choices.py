@@ -21,12 +21,11 @@ from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import RUN, Run, Visit, set_value
 from symnas.frontend.sites import Site
-from symnas.relaxed.mixing import mixed
+from symnas.relaxed.mixing import Mixes, mixed
 from symnas.supernet.superposition import Choice, Superposition
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-    from symnas.relaxed.step import Step
 
 Above = tuple[str, int]
 """Address of a point, and the code of the candidate that something stands below."""
@@ -41,7 +40,7 @@ class Call(Run):
         step: the mixes of this call.
     """
 
-    def __init__(self, values: Mapping[str, Value], opened: Collection[str], step: Step) -> None:
+    def __init__(self, values: Mapping[str, Value], opened: Collection[str], step: Mixes) -> None:
         super().__init__(values)
         self.opened, self.step = opened, step
         self.forward = True
@@ -96,7 +95,7 @@ class Caller:
     values: Mapping[str, Value]
     opened: frozenset[str]
 
-    def run(self, step: Step) -> AbstractContextManager[None]:
+    def run(self, step: Mixes) -> AbstractContextManager[None]:
         """Return a context in which the model may be called."""
         if not self.opened and not self.program.source_set.when_called:
             return nullcontext()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,6 +27,22 @@ class Place:
     address: str
     labels: tuple[Label, ...]
     location: str
+
+
+class Mixes(Protocol):
+    """What a call of a relaxed network is computed with, as the points in it see it."""
+
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """Of all points, by address."""
+
+    @property
+    def mixes(self) -> Mapping[str, Mix] | None:
+        """Of this call, by address; None outside of one, where nothing is mixed."""
+
+    @property
+    def factors(self) -> Mapping[str, Sequence[float]]:
+        """The weights of the mixes as numbers, by address."""
 
 
 class _WeightedSum(torch.autograd.Function):

@@ -12,9 +12,8 @@ from torch import nn
 
 from symnas.errors import BuildError, SymnasError
 from symnas.features.alignment import Index, Row, Segment, Tensors
-from symnas.features.axes import Axis, ordered
+from symnas.features.axes import Axes, Axis, ordered
 from symnas.features.module_rules import dimensions
-from symnas.features.rules import Axes
 from symnas.features.trace import Trace
 from symnas.frontend import execution
 from symnas.supernet.parameter_keys import Birth, birth

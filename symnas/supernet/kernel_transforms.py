@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -21,12 +21,26 @@ from torch import nn
 from symnas.features.alignment import Shared, Tensors
 from symnas.supernet.child import Part
 
-if TYPE_CHECKING:
-    from symnas.supernet.shared_tensors import SharedTensors
-
 Shape = tuple[int, ...]
 Chain = tuple[tuple[Shape, str], ...]
 """Sizes from large to small, each with the name of the matrix that leads to it."""
+
+
+class Holder(Protocol):
+    """Where the matrices are kept, beside the weights: what `Kernels` needs of shared tensors."""
+
+    @property
+    def known(self) -> Mapping[str, Part]:
+        """A part of each shared tensor, by key."""
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a shared tensor."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a parameter of that name."""
+
+    def add(self, name: str, value: torch.Tensor, trained: bool = True) -> None:
+        """Add a parameter."""
 
 
 class Kernels:
@@ -35,7 +49,7 @@ class Kernels:
     def __init__(self) -> None:
         self._above: dict[str, dict[Shape, Shape]] = {}
 
-    def learn(self, tensors: SharedTensors, shared: Shared, children: Sequence[Tensors]) -> None:
+    def learn(self, tensors: Holder, shared: Shared, children: Sequence[Tensors]) -> None:
         """Make the matrices between all kernels that children have, the large ones first.
 
         Args:
@@ -51,7 +65,7 @@ class Kernels:
                 for shape in sorted(shapes, key=lambda shape: (-math.prod(shape), shape)):
                     self._matrix(tensors, key, shape, shared.shape(key)[-count:])
 
-    def chain(self, tensors: SharedTensors, part: Part, shared: Shared) -> Chain:
+    def chain(self, tensors: Holder, part: Part, shared: Shared) -> Chain:
         """Return how the kernel of a part is made of the largest; empty where it is that one, or no kernel.
 
         Args:
@@ -70,7 +84,7 @@ class Kernels:
             shape = above
         return tuple(reversed(found))
 
-    def restore(self, tensors: SharedTensors, names: Mapping[str, object]) -> None:
+    def restore(self, tensors: Holder, names: Mapping[str, object]) -> None:
         """Make the matrices that a state has."""
         for key in list(tensors.known):
             for name in names:
@@ -79,7 +93,7 @@ class Kernels:
                     above, shape = (tuple(map(int, size.split("x"))) for size in sizes.split(">"))
                     self._make(tensors, key, shape, above)
 
-    def _matrix(self, tensors: SharedTensors, key: str, shape: Shape, largest: Shape) -> Shape:
+    def _matrix(self, tensors: Holder, key: str, shape: Shape, largest: Shape) -> Shape:
         """Return the kernel that another one is made of, and make the matrix if there is none."""
         known = self._above.setdefault(key, {})
         if shape not in known and shape != largest:
@@ -87,12 +101,12 @@ class Kernels:
             self._make(tensors, key, shape, min(larger, key=lambda each: (math.prod(each), each)))
         return known.get(shape, largest)
 
-    def _make(self, tensors: SharedTensors, key: str, shape: Shape, above: Shape) -> None:
+    def _make(self, tensors: Holder, key: str, shape: Shape, above: Shape) -> None:
         name = _name(key, above, shape)
-        if name in tensors._parameters:
+        if tensors.has(name):
             return
         self._above.setdefault(key, {})[shape] = above
-        like = tensors._tensor(tensors.known[key].name)
+        like = tensors.tensor(tensors.known[key].name)
         tensors.add(name, torch.eye(math.prod(shape), dtype=like.dtype, device=like.device))
 
 

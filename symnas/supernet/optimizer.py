@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -22,10 +22,19 @@ from symnas.errors import BuildError
 from symnas.features.alignment import Index
 from symnas.supernet.child import Plan, narrow, write
 
-if TYPE_CHECKING:
-    from symnas.supernet.supernet import Supernet
-
 Make = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Sliced(Protocol):
+    """What the optimiser needs of the supernet whose parameters it steps on."""
+
+    slices: SliceOptimizer | None
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the shared parameters, whole."""
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """Return one by its name."""
 
 
 @dataclass(eq=False)
@@ -70,7 +79,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         make: from a list of parameters to the optimiser.
     """
 
-    def __init__(self, net: Supernet, make: Make) -> None:
+    def __init__(self, net: Sliced, make: Make) -> None:
         self._inner = make(list(net.parameters()))
         super().__init__(self._inner.param_groups, self._inner.defaults)
         self._linked()
@@ -170,7 +179,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         for made in {**self._earlier, **self._called}.values():
             for part in made.sliced:
                 assert part.leaf is not None
-                yield self._net._parameters[part.name], part.leaf, part.index  # type: ignore[misc]
+                yield self._net.get_parameter(part.name), part.leaf, part.index
 
     def _graded(self) -> list[tuple[nn.Parameter, torch.Tensor, tuple[Index, ...]]]:
         """Return the parameters in use, each with what holds its gradient, and where that stands."""

@@ -48,9 +48,14 @@ class SharedTensors(nn.Module):
         self._optimizers: list[torch.optim.Optimizer] = []
         self._kernels: Kernels | None = None
 
-    def _tensor(self, name: str) -> torch.Tensor:
+    def tensor(self, name: str) -> torch.Tensor:
+        """Return a shared tensor, a parameter or a statistic, by its name."""
         found = self._parameters.get(name)
         return self._buffers[name] if found is None else found  # type: ignore[return-value]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a parameter of that name."""
+        return name in self._parameters
 
     def _unbind(self) -> None:
         """Have children bound to the tensors again."""
@@ -161,7 +166,7 @@ class SharedTensors(nn.Module):
             else:
                 self.add(name, value, part.trained)
             return
-        tensor = self._tensor(name)
+        tensor = self.tensor(name)
         grown = extend(tensor.detach(), value, moves)
         if part.buffer:
             self._buffers[name] = grown
@@ -255,7 +260,7 @@ class SharedTensors(nn.Module):
         fitted = {}
         for key in self._shared.tensors:
             name = prefix + self._asked[key][0].name
-            own = self._tensor(self._asked[key][0].name)
+            own = self.tensor(self._asked[key][0].name)
             if key not in saved.layout.tensors:
                 fitted[name] = own.detach()
             elif name in given:

@@ -102,7 +102,7 @@ class Supernet(SharedTensors):
         if self._slices is not None and torch.is_grad_enabled():
             self._slices.called(made)
         for part in made.used(made.moving):
-            value = narrow(self._tensor(part.name), part.index)
+            value = narrow(self.tensor(part.name), part.index)
             if part.leaf is not None:
                 if not part.sliced:
                     part.leaf.data.copy_(value.detach())
@@ -114,7 +114,7 @@ class Supernet(SharedTensors):
         finally:
             made.entered -= 1
         for part in made.used(made.copied):
-            write(self._tensor(part.name), part.index, made.buffer(part))
+            write(self.tensor(part.name), part.index, made.buffer(part))
 
     def activate(self, decision: Decision | Mapping[str, Value] | None = None) -> None:
         """Make a decision the one under which the supernet is called; the program's default for None."""
@@ -160,7 +160,7 @@ class Supernet(SharedTensors):
             if part.chain:
                 raise BuildError(
                     "where kernels are learned, weights are taken over from a child with the largest ones, "
-                    f"and {part.key!r} is {part.shape} here, of {tuple(self._tensor(part.name).shape)}"
+                    f"and {part.key!r} is {part.shape} here, of {tuple(self.tensor(part.name).shape)}"
                 )
             if tuple(tensor.shape) != part.shape:
                 raise BuildError(
@@ -173,7 +173,7 @@ class Supernet(SharedTensors):
                 if part.own:
                     self._value(made, part).copy_(tensor)
                 else:
-                    write(self._tensor(part.name), part.index, tensor)
+                    write(self.tensor(part.name), part.index, tensor)
 
     def active_parameters(
         self, decision: Decision | Mapping[str, Value] | None = None
@@ -226,7 +226,7 @@ class Supernet(SharedTensors):
     def _value(self, made: Plan, part: Part) -> torch.Tensor:
         if part.own:
             return made.buffer(part)
-        value = narrow(self._tensor(part.name), part.index)
+        value = narrow(self.tensor(part.name), part.index)
         return transformed(value, part.chain, self._parameters) if part.chain else value
 
     def _unbind(self) -> None:
@@ -293,7 +293,7 @@ class Supernet(SharedTensors):
     def _place(self, made: Plan) -> None:
         made.moving, made.copied, made.sliced, made.owned = [], [], [], []
         for part in made.parts.values():
-            tensor = self._tensor(part.name)
+            tensor = self.tensor(part.name)
             if part.buffer and self.statistics == "own":
                 part.own = True
                 made.owned.append(part)
@@ -328,7 +328,7 @@ class Supernet(SharedTensors):
         """Place a child's own statistic."""
         own = self._own.setdefault(made.decision.key, {})
         if part.key not in own:
-            own[part.key] = narrow(self._tensor(part.name), part.index).clone()
+            own[part.key] = narrow(self.tensor(part.name), part.index).clone()
         place(made, part, own[part.key])
 
     @staticmethod

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
@@ -29,7 +29,7 @@ from symnas.tree.choices import OneOf
 from symnas.tree.point import identity
 
 if TYPE_CHECKING:
-    from symnas.supernet.supernet import Supernet
+    from symnas.frontend.protocols import ProgramView
     from symnas.tree.decision import Decision
 
 MOST_BOARDS = 16
@@ -211,6 +211,26 @@ class Board(Plan):
         return True
 
 
+class Switched(Protocol):
+    """What a model needs of the supernet whose children it stands for."""
+
+    program: ProgramView
+    notes: set[str]
+    seed: int
+    dtype: torch.dtype | None
+    device: torch.device
+
+    @property
+    def known(self) -> Mapping[str, Part]:
+        """A part of each shared tensor, by key."""
+
+    def built(self) -> list[Plan]:
+        """Return the children that have been built one by one, and are kept."""
+
+    def alone(self, decision: Decision) -> Plan:
+        """Return the child of a decision, built by itself."""
+
+
 class Boards:
     """The models of a supernet, by the values that are fixed in them."""
 
@@ -230,7 +250,7 @@ class Boards:
         for board in self._made.values():
             board.bound = False  # type: ignore[union-attr]
 
-    def find(self, net: Supernet, decision: Decision) -> Board | None:
+    def find(self, net: Switched, decision: Decision) -> Board | None:
         """Return the model of a decision, or None where its child is built by itself."""
         opened = self._openable(net)
         if not opened:
@@ -251,7 +271,7 @@ class Boards:
         """Note that a model does not fit, until tensors change."""
         self._made = {fixed: None if made is board else made for fixed, made in self._made.items()}
 
-    def _openable(self, net: Supernet) -> frozenset[str]:
+    def _openable(self, net: Switched) -> frozenset[str]:
         if self._opened is None:
             program, own = net.program, net.program.space.layout.own
             self._opened = frozenset()
@@ -270,7 +290,7 @@ def _fixed(decision: Decision, opened: frozenset[str]) -> tuple[Any, ...]:
     return tuple((address, identity(value)) for address, value in decision.items() if address not in opened)
 
 
-def _board(net: Supernet, decision: Decision, opened: frozenset[str], fixed: tuple[Any, ...]) -> Board | None:
+def _board(net: Switched, decision: Decision, opened: frozenset[str], fixed: tuple[Any, ...]) -> Board | None:
     """Make the model of a decision, and compare it with children."""
     closed = {address: value for address, value in decision.items() if address not in opened}
     try:
