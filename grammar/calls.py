@@ -28,6 +28,7 @@ from symnas.grammar.attachment.roots import Root
 from symnas.grammar.attachment.scopes import imported_names, resolve
 from symnas.grammar.domains import labels
 from symnas.grammar.domains.model import (
+    FORMS,
     Candidate,
     Choices,
     Default,
@@ -42,18 +43,10 @@ from symnas.grammar.domains.model import (
 from symnas.grammar.domains.ranges import read_count, read_range
 from symnas.grammar.mistakes import catalogue
 
-_FORMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "oneof": (("candidates",), ("default", "weights", "name", "shared")),
-    "manyof": (("k", "candidates"), ("ordered", "repeats", "default", "weights", "name", "shared")),
-    "permutate": (("candidates",), ("default", "name", "shared")),
-    "intv": (("low", "high"), ("step", "factor", "log", "default", "name", "shared")),
-    "floatv": (("low", "high"), ("step", "log", "default", "name", "shared")),
-}
-
 
 def form_of(kind: str) -> str:
     """Return how a function of choice is called, for messages."""
-    required, optional = _FORMS[kind]
+    required, optional = FORMS[kind]
     return f"{kind}({', '.join(required)}, *, {', '.join(f'{name}=…' for name in optional)})"
 
 
@@ -95,7 +88,7 @@ class _Reader:
         if not isinstance(node, ast.Call):
             return None
         package, _, name = (resolve(node.func, self.names) or "").rpartition(".")
-        return name if name in _FORMS and package.split(".")[0] == "symnas" else None
+        return name if name in FORMS and package.split(".")[0] == "symnas" else None
 
     def outermost(self, node: ast.AST) -> Iterator[ast.Call]:
         """Yield the calls of choice in an expression that are not inside another's written-out candidates."""
@@ -150,7 +143,7 @@ class _Reader:
 
     def arguments(self, node: ast.Call) -> dict[str, ast.expr]:
         """Bind a call's arguments to the names of its form."""
-        required, optional = _FORMS[self.kind(node) or "oneof"]
+        required, optional = FORMS[self.kind(node) or "oneof"]
         if any(isinstance(argument, ast.Starred) for argument in node.args) or any(
             word.arg is None for word in node.keywords
         ):

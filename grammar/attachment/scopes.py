@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-_STARRED = ("oneof", "manyof", "permutate", "intv", "floatv")
+from symnas.grammar.domains.model import FORMS
 
 
 def imported_names(tree: ast.Module, outside: Mapping[str, str]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def imported_names(tree: ast.Module, outside: Mapping[str, str]) -> dict[str, st
                 if alias.name != "*":
                     names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
                 elif node.module == "symnas":
-                    names.update({name: f"symnas.{name}" for name in _STARRED})
+                    names.update({name: f"symnas.{name}" for name in FORMS})
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.pop(node.name, None)

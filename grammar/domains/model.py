@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -181,12 +181,23 @@ class TieDomain(_Printed):
     address: str
 
 
+FORMS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "oneof": (("candidates",), ("default", "weights", "name", "shared")),
+    "manyof": (("k", "candidates"), ("ordered", "repeats", "default", "weights", "name", "shared")),
+    "permutate": (("candidates",), ("default", "name", "shared")),
+    "intv": (("low", "high"), ("step", "factor", "log", "default", "name", "shared")),
+    "floatv": (("low", "high"), ("step", "log", "default", "name", "shared")),
+}
+"""The functions of choice and the names of their arguments: those that must be given, by position or by name,
+and those that are given by name or left out."""
+
+
 @dataclass(frozen=True)
 class DynamicDomain(_Printed):
     """A call whose candidates or bounds are known only when it runs (`oneof(KERNELS)`, `intv(1, depth)`).
 
     Args:
-        kind: name of the called function: oneof, manyof, permutate, intv, floatv.
+        kind: name of the called function, one of `FORMS`.
         arguments: parameter name -> node in the module's tree, for every argument passed (`candidates`, `k`,
             `low`, …). They are evaluated at run time, in the scope of the call.
     """

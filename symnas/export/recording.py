@@ -55,10 +55,10 @@ def turns_of(visit: Visit) -> Turns:
 
 def _below(parent: Visit, branch: str) -> Turns:
     """Return the turns that everything inside one occurrence of a candidate begins with."""
-    if parent.spec.kind not in ("manyof", "permutation"):
+    if parent.kind not in ("manyof", "permutation"):
         return turns_of(parent)
     again = 0
-    if branch not in map(str, parent.spec.labels):
+    if branch not in map(str, parent.labels):
         again = int(branch[branch.rindex("[") + 1 : -1])
     return (*turns_of(parent), again)
 
@@ -112,7 +112,7 @@ def _is_direct(callee: object, frame: Frame) -> bool:
 
 def _picked(run: RecordingRun, visit: Visit) -> Picked:
     site, value, code = visit.site, visit.value, visit.code
-    kind = visit.spec.kind
+    kind = visit.kind
     if kind == "tied":
         return Picked(number=value) if _is_number(value) else Picked(text=repr(value))  # type: ignore[arg-type]
     if kind in ("int", "float"):

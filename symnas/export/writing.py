@@ -15,6 +15,7 @@ from symnas.export.text_edits import Edit, SourceText, bracketed, free_name
 from symnas.export.variants import CONSTRUCTORS, Body, Bound, ClassBody, Direct, Target
 from symnas.export.visibility import Visibility
 from symnas.frontend.sites import CallSite, Loop, Site
+from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
 
 T = TypeVar("T")
 _BRACKETS = {"list": "[]", "tuple": "()", "set": "{}"}
@@ -137,7 +138,7 @@ class BodyWriter:
         if picked.number is not None:
             text = repr(picked.number)
             return self._loop_text(site, text) if site.role == "turns" else text
-        if site.spec is not None and site.spec.kind == "oneof":
+        if site.kind == "oneof":
             return self._candidate_text(site, picked.branches[0], only)
         texts = []
         for position, branch in enumerate(picked.branches):
@@ -152,9 +153,9 @@ class BodyWriter:
         )
 
     def _candidate_text(self, site: Site, branch: int, only: Sequence[Turns]) -> str:
-        choice = site.choices[branch]
+        candidate = site.candidates[branch]
         inside: dict[int, str] = {}
-        for nested in choice.nested:
+        for nested in site.nested[branch]:
             text = self.site_text(nested, only)
             if text is not None:
                 inside[id(nested.node)] = text
@@ -164,8 +165,8 @@ class BodyWriter:
                 if text is not None:
                     inside[id(call.node.func)] = text
         if not inside:
-            return choice.text
-        return ast.unparse(_substituted(choice.expr, inside))
+            return candidate.text
+        return ast.unparse(_substituted(candidate.expr, inside))
 
     def _default_text(self, site: Site) -> str | None:
         """Return what stands for a choice that the run never met; a comment's own code is its default."""
@@ -175,12 +176,13 @@ class BodyWriter:
             first = site.dynamic.arguments[0][1]
             text = ast.unparse(first)
             return f"{bracketed(text)}[0]" if site.dynamic.kind == "oneof" else text
-        spec = site.spec
-        assert spec is not None
-        if spec.kind in ("int", "float"):
-            return repr(spec.low if spec.default is None else spec.default)
-        wanted = spec.default if isinstance(spec.default, tuple) else (spec.default,)
-        branches = tuple(branch for branch in map(spec.index, wanted) if branch is not None)
+        prototype = site.prototype
+        if isinstance(prototype, IntRange | FloatRange):
+            return repr(prototype.default)
+        if not isinstance(prototype, OneOf | ManyOf | Permutation):
+            return None
+        code = prototype.code(prototype.default)
+        branches = code if isinstance(code, tuple) else (code,)
         return self._picked_text(site, Picked(branches), []) if branches else None
 
     def _is_free(self, text: str) -> bool:
@@ -323,7 +325,7 @@ def _dimensions(place: Site | CallSite) -> list[Loop | None]:
     parent = place.parent
     if parent is None:
         return list(place.loops)
-    repeated = parent.spec is not None and parent.spec.kind in ("manyof", "permutation")
+    repeated = parent.kind in ("manyof", "permutation")
     return [*_dimensions(parent), *([None] if repeated else []), *place.loops[len(parent.loops) :]]
 
 

@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from symnas.frontend.sites import CallSite, Choice, Function, Loop, Site
+from symnas.frontend.sites import CallSite, Function, Loop, Site
 
 GROWING = frozenset({"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "add_module",
                      "register_module", "register_buffer", "register_parameter"})  # fmt: skip
@@ -240,8 +240,8 @@ class Walker:
             self._place(site, suffix)
             if site.by_value:
                 self._inside(node, suffix)
-            for branch, choice in enumerate(site.choices):
-                self._candidate(site, branch, choice)
+            for branch, candidate in enumerate(site.candidates):
+                self._candidate(site, branch, candidate.expr)
             return
         self._inside(node, suffix)
 
@@ -265,10 +265,10 @@ class Walker:
                 elif isinstance(child, ast.keyword):
                     self._expression(child.value, suffix)
 
-    def _candidate(self, site: Site, branch: int, choice: Choice) -> None:
+    def _candidate(self, site: Site, branch: int, expr: ast.expr) -> None:
         saved = self._name, self._parent
         self._name, self._parent = "", (site, branch)
-        self._expression(choice.expr, "")
+        self._expression(expr, "")
         self._name, self._parent = saved
 
     def _comprehension(self, node: ast.expr, suffix: str) -> None:

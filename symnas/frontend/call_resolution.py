@@ -219,8 +219,8 @@ def _collect(
             site = sites.get(id(child))
             if site is not None:
                 holds.add(inner)
-                for choice in site.choices:
-                    known.update(filter(None, (_last(part) for part in ast.walk(choice.expr))))
+                for candidate in site.candidates:
+                    known.update(filter(None, (_last(part) for part in ast.walk(candidate.expr))))
             if isinstance(child, (ast.Name, ast.Attribute)):
                 known.add(_last(child) or "")
             unknown = isinstance(child, ast.Call) and (

@@ -7,14 +7,15 @@ parameters are called when chosen: they build what they stand for on demand.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
 from symnas._typing import Label
 from symnas.errors import ProgramError
 from symnas.frontend.run import RUN
-from symnas.frontend.sites import Spec
+from symnas.grammar.domains.model import FORMS
+from symnas.tree import choices
 
 
 def oneof(
@@ -108,45 +109,64 @@ def floatv(
     return _plain("floatv", low, high, step=step, log=log, default=default, name=name, shared=shared)
 
 
-def describe(kind: str, *args: Any, **given: Any) -> tuple[Spec, list[Any]]:
-    """Return the domain of a call whose candidates or bounds are known only now, and the candidates.
+def describe(address: str, kind: str, *args: Any, **given: Any) -> tuple[choices.Point, list[Any]]:
+    """Return the point of a call whose candidates or bounds are known only now, and the candidates.
 
     Args:
+        address: of the point.
         kind: name of the function of choice.
         args: its positional arguments.
         given: its keyword arguments.
+
+    Raises:
+        SpaceError: the arguments break a rule of the tree.
     """
-    default, weights = given.get("default"), given.get("weights")
-    if kind in ("intv", "floatv"):
-        low, high = args if len(args) == 2 else (given.get("low", *args), given["high"])
-        value = low if default is None else default
-        real = kind == "floatv"
-        return Spec(
-            "float" if real else "int", default=float(value) if real else value, low=low, high=high,
-            step=given.get("step"), factor=given.get("factor"), log=bool(given.get("log")),
-        ), []  # fmt: skip
-    positional = list(args)
-    k = (positional.pop(0) if positional else given["k"]) if kind == "manyof" else None
-    candidates = list(positional[0] if positional else given["candidates"])
-    labels = labels_of(candidates)
+    candidates, default, given = _bound(kind, args, given)
+    log = bool(given.get("log"))
+    if kind == "floatv":
+        return choices.FloatRange(address, given["low"], given["high"], given.get("step"), log, default), []
+    if kind == "intv":
+        low, high, step = int(given["low"]), int(given["high"]), int(given.get("step") or 1)
+        return choices.IntRange(address, low, high, step, given.get("factor"), log, default), []
+    labels, weights = labels_of(candidates), given.get("weights")
     prior = None if weights is None else tuple(float(weight) for weight in weights)
+    chosen = tuple(labels[index] for index in default)
     if kind == "oneof":
-        index = 0 if default is None else _position(candidates, default)
-        return Spec("oneof", labels, prior, labels[index]), candidates
+        return choices.OneOf(address, labels, chosen[0], weights=prior), candidates
     if kind == "permutate":
-        chosen: Iterable[int] = (
-            range(len(labels)) if default is None else [_position(candidates, item) for item in default]
-        )
-        return Spec("permutation", labels, None, tuple(labels[index] for index in chosen)), candidates
-    low, high = (k, k) if isinstance(k, int) else k or (0, 0)
+        return choices.Permutation(address, labels, chosen), candidates
+    low, high = _ends(given["k"])
     ordered, repeats = bool(given.get("ordered")), bool(given.get("repeats"))
-    first = [index % len(labels) for index in range(low)] if not repeats else [0] * low
-    picked = first if default is None else [_position(candidates, item) for item in default]
-    picked = picked if ordered else sorted(picked)
-    value = tuple(labels[index] for index in picked)
-    return Spec(
-        "manyof", labels, prior, value, low=low, high=high, ordered=ordered, repeats=repeats
-    ), candidates
+    return choices.ManyOf(address, labels, low, high, ordered, repeats, chosen, weights=prior), candidates
+
+
+def _bound(kind: str, args: Sequence[Any], given: Mapping[str, Any]) -> tuple[list[Any], Any, dict[str, Any]]:
+    """Return the candidates, the default (a number, or indices of candidates), and all arguments by name."""
+    given = dict(zip(FORMS[kind][0], args, strict=False)) | dict(given)
+    default = given.get("default")
+    if kind in ("intv", "floatv"):
+        value = given["low"] if default is None else default
+        return [], float(value) if kind == "floatv" else value, given
+    candidates = list(given["candidates"])
+    if not candidates:
+        raise ProgramError(f"{kind}: a choice has at least one candidate, got none")
+    if kind == "oneof":
+        return candidates, [0 if default is None else _position(candidates, default)], given
+    if default is not None:
+        chosen = [_position(candidates, item) for item in default]
+    elif kind == "permutate":
+        chosen = list(range(len(candidates)))
+    else:
+        low, _ = _ends(given["k"])
+        chosen = [0] * low if given.get("repeats") else [index % len(candidates) for index in range(low)]
+    if kind == "manyof" and not given.get("ordered"):
+        chosen.sort()
+    return candidates, chosen, given
+
+
+def _ends(k: Any) -> tuple[int, int]:
+    """Return the fewest and the most of `k`, a number or a pair."""
+    return (k, k) if isinstance(k, int) else k or (0, 0)
 
 
 def made(candidate: Any) -> Any:
@@ -189,15 +209,11 @@ def _plain(kind: str, *args: Any, **given: Any) -> Any:
             "module in "
             "`include=`, so that its choices become points"
         )
-    function: Callable[..., Any] = describe
-    spec, candidates = function(kind, *args, **given)
+    candidates, default, _ = _bound(kind, args, given)
     if kind in ("intv", "floatv"):
-        return spec.default
-    if kind == "oneof":
-        index = spec.index(spec.default)
-        return made(candidates[0 if index is None else index])
-    assert isinstance(spec.default, tuple)
-    return [made(candidates[spec.index(label) or 0]) for label in spec.default]
+        return default
+    chosen = [made(candidates[index]) for index in default]
+    return chosen[0] if kind == "oneof" else chosen
 
 
 def _caller() -> str:

@@ -253,8 +253,8 @@ def _deepest(program: ProgramView, error: BaseException) -> str:
 
 def _chosen(visit: Visit) -> str:
     code = visit.code
-    if isinstance(code, int) and code >= 0 and visit.site.choices:
-        return f"`{visit.site.choices[code].text}` ({visit.site.origin})"
+    if isinstance(code, int) and code >= 0 and visit.site.candidates:
+        return f"`{visit.site.candidates[code].text}` ({visit.site.origin})"
     return f"{visit.value!r} ({visit.site.origin})"
 
 

@@ -252,10 +252,9 @@ class Instrumenter:
         frame = self._frame(node)
         if site.dynamic is not None:
             return self._dynamic(site, node)
-        assert site.spec is not None
         enter = self._op(node, "enter", frame, place)
-        candidates = [self.visit(choice.expr) for choice in site.choices]
-        kind = site.spec.kind
+        candidates = [self.visit(candidate.expr) for candidate in site.candidates]
+        kind = site.kind
         if kind == "oneof" and not site.by_value:
             result = self._chain(node, site, enter, candidates)
         else:
@@ -285,18 +284,17 @@ class Instrumenter:
     def _own(self, site: Site, node: ast.expr) -> ast.expr:
         """The code's own expression; where the default is found by value, recognised among the candidates."""
         own: ast.expr = self._inside(node)
-        assert site.spec is not None
-        if not site.by_value or site.spec.kind == "tied":
+        if not site.by_value or site.kind == "tied":
             return own
         place = [self._frame(node), _const(node, self.references.marker(site))]
         if site.role == "turns":
             return self._op(node, "length", *place, own)
         values = []
-        for choice in site.choices:
-            if choice.nested:
+        for candidate in site.candidates:
+            if candidate.nested:
                 values.append(_const(node, None))
             else:
-                value = copy.deepcopy(choice.expr)
+                value = copy.deepcopy(candidate.expr)
                 if not isinstance(value, (ast.Constant, ast.Name)):
                     value = place_at(ast.Lambda(ast.arguments([], [], None, [], [], None, []), value), value)
                 values.append(value)
@@ -304,13 +302,12 @@ class Instrumenter:
 
     def _chosen(self, site: Site, node: ast.expr, candidates: list[ast.expr]) -> ast.expr:
         place = [self._frame(node), _const(node, self.references.marker(site))]
-        assert site.spec is not None
         if site.role == "turns":
             return self._op(node, "count", *place, self._inside(node))
-        if site.spec.kind not in ("manyof", "permutation"):
+        if site.kind not in ("manyof", "permutation"):
             return self._op(node, "value", *place)
-        for choice in site.choices:
-            _refuse_in_comprehension(site, choice.expr)
+        for candidate in site.candidates:
+            _refuse_in_comprehension(site, candidate.expr)
         name = f"{FRAME}_index"
         result = candidates[-1]
         for index in range(len(candidates) - 2, -1, -1):

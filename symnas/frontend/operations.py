@@ -11,7 +11,7 @@ from symnas._typing import Label
 from symnas.errors import DecisionError, ProgramError
 from symnas.frontend import choice_calls
 from symnas.frontend.run import RUN, UNDECIDED, Frame, Visit, set_value
-from symnas.frontend.sites import CallSite, Function, Loop, Site, Spec
+from symnas.frontend.sites import CallSite, Function, Loop, Site
 from symnas.frontend.value_matching import same_choice
 from symnas.tree.choices import label_key
 
@@ -52,13 +52,13 @@ class Hooks:
         """Visit a choice: the index of the candidate to evaluate, or -1 for the code's own expression."""
         if frame is None:
             return site.plain_index
-        assert site.spec is not None
-        visit = frame.run.visit(frame, site, site.spec)
+        assert site.prototype is not None
+        visit = frame.run.visit(frame, site, site.prototype)
         if visit.value is UNDECIDED:
             return -1
-        if site.spec.kind == "oneof":
+        if visit.kind == "oneof":
             assert isinstance(visit.code, int)
-            visit.branch = _branch(site.spec.labels[visit.code])
+            visit.branch = _branch(visit.labels[visit.code])
             return visit.code
         return 0
 
@@ -77,7 +77,7 @@ class Hooks:
         for code in visit.code:
             again = seen.get(code, 0)
             seen[code] = again + 1
-            visit.branch = _branch(visit.spec.labels[code]) + (f"[{again}]" if again else "")
+            visit.branch = _branch(visit.labels[code]) + (f"[{again}]" if again else "")
             yield code
 
     def value(self, frame: Frame, site: Site) -> Any:  # noqa: ARG002
@@ -90,17 +90,16 @@ class Hooks:
         if frame is None:
             return value
         visit = frame.open[-1]
-        spec = visit.spec
-        if spec.kind in ("int", "float"):
+        if visit.kind in ("int", "float"):
             _adopt(visit, value, value)
-        elif spec.kind == "oneof":
+        elif visit.kind == "oneof":
             index = _find(value, candidates)
-            _adopt(visit, None if index is None else spec.labels[index], value)
+            _adopt(visit, None if index is None else visit.labels[index], value)
         else:
             items = list(value)
             found = [_find(item, candidates) for item in items]
             known = None not in found
-            labels = tuple(spec.labels[index] for index in found if index is not None)
+            labels = tuple(visit.labels[index] for index in found if index is not None)
             _adopt(visit, labels if known else UNDECIDED, value)
         return value
 
@@ -126,7 +125,7 @@ class Hooks:
         if offers is None:
             return index == (-1 if visit.value is UNDECIDED else visit.code)
         if index in offers:
-            visit.branch = _branch(visit.spec.labels[index])
+            visit.branch = _branch(visit.labels[index])
         return index in offers
 
     def together(self, frame: Frame | None, site: Site, code: int, *values: Any) -> Any:
@@ -144,14 +143,14 @@ class Hooks:
         """Make a choice whose candidates or bounds are known only now."""
         if frame is None:
             return getattr(choice_calls, kind)(*args, **kwargs)
-        spec, candidates = choice_calls.describe(kind, *args, **kwargs)
-        visit = frame.run.visit(frame, site, spec)
+        prototype, candidates = choice_calls.describe(site.origin, kind, *args, **kwargs)
+        visit = frame.run.visit(frame, site, prototype)
         code, offers = visit.code, frame.run.offers(visit)
-        if spec.kind == "oneof" and offers is not None:
+        if visit.kind == "oneof" and offers is not None:
             return frame.run.together(
                 visit, {index: choice_calls.made(candidates[index]) for index in offers}
             )
-        if spec.kind == "oneof":
+        if visit.kind == "oneof":
             assert isinstance(code, int)
             return choice_calls.made(candidates[code])
         if isinstance(code, tuple):
@@ -291,13 +290,12 @@ def _find(value: object, candidates: tuple[Any, ...]) -> int | None:
 
 def _adopt(visit: Visit, value: Any, given: object) -> None:
     try:
-        if value is UNDECIDED or (value is None and None not in visit.spec.labels):
+        if value is UNDECIDED or (value is None and None not in visit.labels):
             raise DecisionError("")
         set_value(visit, value)
     except DecisionError:
-        listed = ", ".join(choice.text for choice in visit.site.choices)
-        spec: Spec = visit.spec
-        domain = f"{{{listed}}}" if listed else f"{spec.low}..{spec.high}"
+        listed = ", ".join(candidate.text for candidate in visit.site.candidates)
+        domain = f"{{{listed}}}" if listed else visit.prototype.domain
         raise ProgramError(
             f"{visit.site.location}\nwhat the code computes there is the default, so it must be a "
             "value of the choice; it "

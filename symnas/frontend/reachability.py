@@ -70,9 +70,9 @@ class Statement:
             self._read(compile(ast.Module([node], []), source.file, "exec", flags, dont_inherit=True))
         for site in sites:
             if site.location.line in self.lines:
-                for choice in site.choices:
-                    self.names |= _loaded(choice.expr)
-                    self.parts |= {n.attr for n in ast.walk(choice.expr) if isinstance(n, ast.Attribute)}
+                for candidate in site.candidates:
+                    self.names |= _loaded(candidate.expr)
+                    self.parts |= {n.attr for n in ast.walk(candidate.expr) if isinstance(n, ast.Attribute)}
 
     def _read(self, code: CodeType) -> None:
         for step in dis.get_instructions(code):

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from symnas._typing import Label, Value
-from symnas.errors import ProgramError, nearest
-from symnas.frontend.sites import CallSite, Choice, Function, Loop, Site, Spec
+from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.frontend.sites import CallSite, Function, Loop, Site
+from symnas.grammar.domains.model import Candidate
+from symnas.tree.choices import FloatRange, IntRange, Point, Tied
 
 RUN: ContextVar[Run | None] = ContextVar("symnas_run", default=None)
 """The run that instrumented code belongs to in this thread and context; the only ambient state there is."""
@@ -88,6 +90,7 @@ class Visit:
     """One point met by a run: a site, where it was met, and what it was given.
 
     Args:
+        prototype: the point that it is but for its address, as the site or the arguments of its call say.
         value: label, tuple of labels or number; UNDECIDED until the code itself has computed a default.
         code: position of the value: an index, a tuple of indices, or -1 (ranges, ties, not yet known).
         decided: whether the value came from the decision (or the policy) rather than from the default.
@@ -96,7 +99,7 @@ class Visit:
     """
 
     site: Site
-    spec: Spec
+    prototype: Point
     frame: Frame
     address: str
     turns: tuple[int, ...]
@@ -112,10 +115,31 @@ class Visit:
     """What the expression evaluated to; kept only where the run keeps results."""
 
     @property
-    def point(self) -> Any:
-        """The tree node of this visit, without branches and guards."""
-        value = None if self.value is UNDECIDED else self.value
-        return self.spec.point(self.address, value, self.site.origin)
+    def kind(self) -> str:
+        """The kind of the point."""
+        return self.prototype.kind
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels of the candidates; none of a range or a tie."""
+        labels: tuple[Label, ...] = getattr(self.prototype, "candidates", ())
+        return labels
+
+    @property
+    def default(self) -> Value:
+        """The default that the text tells; where only the run does, the first value, which means nothing."""
+        default: Value = getattr(self.prototype, "default", None)
+        return default
+
+    @property
+    def point(self) -> Point:
+        """The tree's node of this visit, without branches and guards."""
+        return self.point_with(None if self.value is UNDECIDED else self.value)
+
+    def point_with(self, computed: Value) -> Point:
+        """Return the node; `computed` is its default where the text does not tell one."""
+        own: dict[str, Any] = {} if self.site.default_known else {"default": computed}
+        return self.prototype.replace(address=self.address, origin=self.site.origin, **own)
 
 
 class Run:
@@ -226,11 +250,11 @@ class Run:
 
     # -- points ---------------------------------------------------------------------------------
 
-    def visit(self, frame: Frame, site: Site, spec: Spec) -> Visit:
+    def visit(self, frame: Frame, site: Site, prototype: Point) -> Visit:
         """Open the record of a point and decide it."""
         parent = frame.unwind(site.parent)
         visit = Visit(
-            site, spec, frame, self.address(frame, site, parent), frame.turns_of(site.loops), parent
+            site, prototype, frame, self.address(frame, site, parent), frame.turns_of(site.loops), parent
         )
         if parent is not None:
             visit.parent_branch = parent.branch
@@ -289,21 +313,19 @@ class Run:
         )
 
     def _decide(self, visit: Visit) -> None:
-        spec = visit.spec
-        value = self.values.get(visit.address, UNDECIDED)
-        if spec.kind == "tied":
-            visit.value = self._tied(visit)
+        if isinstance(visit.prototype, Tied):
+            visit.value = self._tied(visit, visit.prototype.target)
             return
+        value = self.values.get(visit.address, UNDECIDED)
         if value is UNDECIDED:
             value = self.decide(visit)
         visit.decided = value is not UNDECIDED
-        if value is UNDECIDED and spec.known:
-            value = spec.default
+        if value is UNDECIDED and visit.site.default_known:
+            value = visit.default
         if value is not UNDECIDED:
             set_value(visit, value)
 
-    def _tied(self, visit: Visit) -> Value:
-        target = visit.spec.target
+    def _tied(self, visit: Visit, target: str) -> Value:
         scope = visit.address
         while True:
             scope = scope.rpartition(".")[0]
@@ -316,8 +338,8 @@ class Run:
                     f"{target!r} was not"
                     f"{nearest(target, self.visits)}"
                 )
-        visit.spec = Spec("tied", target=found.address)
-        if not all(_literal(choice) for choice in found.site.choices):
+        visit.prototype = visit.prototype.replace(target=found.address)
+        if not all(map(_literal, found.site.candidates)):
             raise ProgramError(
                 f"{visit.site.location}\na tie takes the value of a point whose candidates are "
                 "literals or a range, and "
@@ -326,9 +348,9 @@ class Run:
         return found.value
 
 
-def _literal(choice: Choice) -> bool:
+def _literal(candidate: Candidate) -> bool:
     try:
-        return bool(ast.literal_eval(choice.expr) == choice.label)
+        return bool(ast.literal_eval(candidate.expr) == candidate.label)
     except ValueError:
         return False
 
@@ -343,19 +365,14 @@ def set_value(visit: Visit, value: Value) -> None:
     Raises:
         DecisionError: the value is not one of the point's.
     """
-    spec = visit.spec
-    if spec.kind == "oneof":
-        index = spec.index(value)
-        if index is None:
-            raise spec.point(visit.address, spec.labels[0]).refuse(value)
-        visit.code = index
-    elif not spec.known or value is not spec.default or spec.kind in ("manyof", "permutation"):
-        point: Any = spec.point(visit.address, value)
-        if spec.kind in ("manyof", "permutation"):
-            visit.code = point.code(value)
-            value = point.value(visit.code)
-        elif spec.kind == "int":
-            point.code(value)
-        else:
-            value = point.real(value) if spec.step is None else point.value(point.code(value))
-    visit.value = value
+    prototype = visit.prototype
+    try:
+        if isinstance(prototype, FloatRange) and prototype.step is None:
+            visit.value = prototype.real(value)
+            return
+        code = prototype.code(value)
+    except DecisionError:
+        raise visit.point_with(visit.default).refuse(value) from None
+    visit.value = prototype.value(code)
+    if not isinstance(prototype, IntRange | FloatRange):
+        visit.code = code

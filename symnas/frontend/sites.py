@@ -8,86 +8,17 @@ invocation).
 from __future__ import annotations
 
 import ast
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from symnas._typing import Label, Value
 from symnas.errors import Location, ProgramError, SpaceError
 from symnas.grammar.attachment.annotation import Annotation, Role
-from symnas.grammar.domains import model as grammar
+from symnas.grammar.domains import model as domains
 from symnas.tree import choices
+from symnas.tree.point import UNSET
 
-Kind: TypeAlias = Literal["oneof", "manyof", "permutation", "int", "float", "tied"]
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-
-
-@dataclass(frozen=True)
-class Spec:
-    """The domain of a point without its address: what becomes a node of the tree.
-
-    Args:
-        kind: which node it becomes.
-        labels: of the candidates, in the order of the text.
-        default: a label, a tuple of labels or a number; None with `known` False where only a run can tell.
-    """
-
-    kind: Kind
-    labels: tuple[Label, ...] = ()
-    weights: tuple[float, ...] | None = None
-    default: Value = None
-    known: bool = True
-    low: int | float = 0
-    high: int | float = 0
-    step: int | float | None = None
-    factor: int | None = None
-    log: bool = False
-    ordered: bool = False
-    repeats: bool = False
-    target: str = ""
-
-    def point(self, address: str, default: Value = None, origin: str | None = None) -> choices.Point:
-        """Return the bare tree node at `address`; `default` replaces an unknown one."""
-        # The nodes check their own arguments, which is what is wanted of a default found at run time.
-        value: Any = self.default if self.known else default
-        common: dict[str, Any] = {"origin": origin}
-        if self.kind == "oneof":
-            return choices.OneOf(address, self.labels, default=value, weights=self.weights, **common)
-        if self.kind == "manyof":
-            return choices.ManyOf(
-                address, self.labels, int(self.low), int(self.high), self.ordered, self.repeats,
-                default=value, weights=self.weights, **common,
-            )  # fmt: skip
-        if self.kind == "permutation":
-            return choices.Permutation(address, self.labels, default=value, **common)
-        if self.kind == "int":
-            return choices.IntRange(
-                address, int(self.low), int(self.high), int(self.step or 1), self.factor, self.log,
-                default=value, **common,
-            )  # fmt: skip
-        if self.kind == "float":
-            return choices.FloatRange(
-                address, self.low, self.high, self.step, self.log, default=value, **common
-            )
-        return choices.Tied(address, self.target, **common)
-
-    def index(self, label: object) -> int | None:
-        """Return the position of a label (`True`, `1` and `1.0` are distinct), or None."""
-        for position, known in enumerate(self.labels):
-            if type(known) is type(label) and known == label:
-                return position
-        return None
-
-
-@dataclass(eq=False)
-class Choice:
-    """One candidate of a site: its label, its located expression and the sites nested in it."""
-
-    label: Label
-    text: str
-    expr: ast.expr
-    nested: tuple[Site, ...] = ()
 
 
 @dataclass(eq=False)
@@ -165,13 +96,18 @@ class Site:
     the whole address.
     """
 
-    spec: Spec | None
-    """None where candidates or bounds are known only at run time (`oneof(KERNELS)`)."""
+    prototype: choices.Point | None
+    """The node of the tree of which every visit is a copy under its own address (this one's is the origin).
+    None where candidates or bounds are known only at run time (`oneof(KERNELS)`)."""
     node: ast.expr
     role: Role
     location: Location
-    choices: tuple[Choice, ...] = ()
-    dynamic: grammar.DynamicDomain | None = None
+    candidates: tuple[domains.Candidate, ...] = ()
+    nested: tuple[tuple[Site, ...], ...] = ()
+    """The sites inside each candidate."""
+    default_known: bool = True
+    """Whether the text tells the default; else it is what the code computes, recognised when it runs."""
+    dynamic: domains.DynamicDomain | None = None
     spelling: Literal["comment", "call"] = "comment"
     name: str | None = None
     shared: bool = False
@@ -191,23 +127,27 @@ class Site:
         return f"{self.location.file}:{self.location.line}"
 
     @property
+    def kind(self) -> str:
+        """The kind of its points, as in the tree; empty where only a run tells."""
+        return "" if self.prototype is None else self.prototype.kind
+
+    @property
     def by_value(self) -> bool:
         """Whether the default is what the code computes, recognised among the candidates at run time."""
-        return self.spec is None or not self.spec.known
+        return self.prototype is None or not self.default_known
 
     @property
     def plain_index(self) -> int:
         """The candidate that stands for the code's own value outside a run, or -1 for the code itself."""
-        if self.by_value or self.spec is None or self.spec.kind != "oneof":
+        if not isinstance(self.prototype, choices.OneOf) or not self.default_known:
             return -1
-        found = self.spec.index(self.spec.default)
-        return -1 if found is None else found
+        return self.prototype.code(self.prototype.default)
 
     def walk(self) -> Iterator[Site]:
         """Yield the site and those inside its candidates, at any depth."""
         yield self
-        for choice in self.choices:
-            for site in choice.nested:
+        for sites in self.nested:
+            for site in sites:
                 yield from site.walk()
 
 
@@ -230,13 +170,11 @@ class CallSite:
 
 def site_of(annotation: Annotation) -> Site:
     """Return the site of an annotation and those nested in it; the walk fills their places in."""
-    known = annotation.default is not None
-    default = annotation.default
-    site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, default, known)
+    site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, annotation.default)
     site.spelling, site.name, site.shared = annotation.spelling, annotation.name, annotation.shared
     site.requires, site.annotation = annotation.requires, annotation
     if annotation.role == "turns" and not isinstance(
-        annotation.domain, (grammar.RangeDomain, grammar.DynamicDomain)
+        annotation.domain, (domains.RangeDomain, domains.DynamicDomain)
     ):
         site.role = "expression"
     if isinstance(annotation.node, ast.Tuple):
@@ -247,72 +185,57 @@ def site_of(annotation: Annotation) -> Site:
 
 
 def _site(
-    domain: grammar.Domain,
-    node: ast.expr,
-    role: Role,
-    location: Location,
-    default: grammar.Default,
-    known: bool,
+    domain: domains.Domain, node: ast.expr, role: Role, location: Location, default: domains.Default
 ) -> Site:
-    if isinstance(domain, grammar.DynamicDomain):
+    if isinstance(domain, domains.DynamicDomain):
         return Site(None, node, role, location, dynamic=domain)
     try:
-        spec = spec_of(domain, default, known)
-        # The tree's own rules (empty, duplicate, malformed) are checked where the annotation stands.
-        spec.point("point", _any_default(spec))
-    except SpaceError as error:
+        prototype = point_of(domain, default, f"{location.file}:{location.line}")
+    except SpaceError as error:  # the tree's own rules (empty, duplicate, malformed)
         raise ProgramError(f"{location}\n{error}") from error
-    choices = tuple(_choice(candidate, location) for candidate in getattr(domain, "candidates", ()))
-    return Site(spec, node, role, location, choices)
+    candidates: tuple[domains.Candidate, ...] = getattr(domain, "candidates", ())
+    nested = tuple(tuple(_nested(inner, location) for inner in each.nested) for each in candidates)
+    known = default is not None or isinstance(domain, domains.TieDomain)
+    return Site(prototype, node, role, location, candidates, nested, known)
 
 
-def _choice(candidate: grammar.Candidate, location: Location) -> Choice:
-    nested = []
-    for inner in candidate.nested:
-        known = inner.default is not None
-        site = _site(inner.domain, inner.node, "expression", location, inner.default, known)
-        site.name = inner.name
-        nested.append(site)
-    return Choice(candidate.label, candidate.text, candidate.expr, tuple(nested))
+def _nested(inner: domains.Nested, location: Location) -> Site:
+    site = _site(inner.domain, inner.node, "expression", location, inner.default)
+    site.name = inner.name
+    return site
 
 
-def _any_default(spec: Spec) -> Value:
-    if spec.kind == "oneof":
-        return spec.labels[0] if spec.labels else None
-    if spec.kind == "manyof":
-        return tuple(spec.labels[i % len(spec.labels)] for i in range(int(spec.low))) if spec.labels else ()
-    return spec.labels if spec.kind == "permutation" else spec.low
+def point_of(domain: domains.Domain, default: domains.Default, address: str) -> choices.Point:
+    """Return a domain of the grammar as a node of the tree.
 
+    Args:
+        domain: any but a dynamic one.
+        default: a candidate's index, a tuple of indices, or a number; the first value for None.
+        address: of the node.
 
-def spec_of(domain: grammar.Domain, default: grammar.Default = None, known: bool = True) -> Spec:
-    """Return the domain of a point; `default` is a candidate's index, a tuple of indices, or a number."""
-    if isinstance(domain, grammar.TieDomain):
-        return Spec("tied", target=domain.address)
-    if isinstance(domain, grammar.RangeDomain):
-        kind: Kind = "int" if domain.integer else "float"
-        value = default if not isinstance(default, tuple) else None
-        return Spec(
-            kind, default=value, known=known, low=domain.low, high=domain.high, step=domain.step,
-            factor=domain.factor, log=domain.log,
-        )  # fmt: skip
-    assert not isinstance(domain, grammar.DynamicDomain)
+    Raises:
+        SpaceError: the domain breaks a rule of the tree.
+    """
+    assert not isinstance(domain, domains.DynamicDomain)
+    if isinstance(domain, domains.TieDomain):
+        return choices.Tied(address, domain.address)
+    chosen: Any = UNSET if default is None else default
+    if isinstance(domain, domains.RangeDomain):
+        if not domain.integer:
+            return choices.FloatRange(address, domain.low, domain.high, domain.step, domain.log, chosen)
+        low, high, step = int(domain.low), int(domain.high), int(domain.step or 1)
+        return choices.IntRange(address, low, high, step, domain.factor, domain.log, chosen)
     labels = tuple(candidate.label for candidate in domain.candidates)
-    written = [candidate.weight for candidate in domain.candidates]
-    weights = tuple(float(w or 0) for w in written) if any(w is not None for w in written) else None
-    if isinstance(domain, grammar.OneOfDomain):
-        label = labels[default] if isinstance(default, int) else None
-        return Spec("oneof", labels, weights, label, known)
-    chosen = tuple(labels[index] for index in default) if isinstance(default, tuple) else None
-    if isinstance(domain, grammar.OrderDomain):
-        return Spec("permutation", labels, None, chosen, known)
-    if chosen is not None and not domain.ordered:
-        chosen = tuple(labels[index] for index in sorted(default))  # type: ignore[arg-type]
-    return Spec(
-        "manyof", labels, weights, chosen, known, low=domain.low, high=domain.high, ordered=domain.ordered,
-        repeats=domain.repeats,
+    written = [candidate.weight for candidate in domain.candidates if candidate.weight is not None]
+    if isinstance(default, int):
+        chosen = labels[default]
+    elif isinstance(default, tuple):
+        chosen = tuple(labels[index] for index in default)
+    if isinstance(domain, domains.OneOfDomain):
+        return choices.OneOf(address, labels, chosen, weights=tuple(written) or None)
+    if isinstance(domain, domains.OrderDomain):
+        return choices.Permutation(address, labels, chosen)
+    return choices.ManyOf(
+        address, labels, domain.low, domain.high, domain.ordered, domain.repeats, chosen,
+        weights=tuple(written) or None,
     )  # fmt: skip
-
-
-def with_default(spec: Spec, default: Value) -> Spec:
-    """Return the spec with a default that a run has found."""
-    return dataclasses.replace(spec, default=default, known=True)

@@ -119,8 +119,8 @@ def _names(program: ProgramView, module: ModuleType) -> dict[str, Any]:
         if source.module is module:
             used |= _used(compile(source.text_of_definitions(), source.file, "exec", dont_inherit=True))
             for site in source.sites:
-                for choice in site.choices:
-                    used |= _used(compile(_expression(choice.expr), source.file, "eval"))
+                for candidate in site.candidates:
+                    used |= _used(compile(_expression(candidate.expr), source.file, "eval"))
     kept = {}
     for name in sorted(used & set(vars(module))):
         saved = None if name.startswith("__") else _save(vars(module)[name])

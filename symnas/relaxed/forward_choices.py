@@ -50,7 +50,7 @@ class Call(Run):
         if visit.address not in self.opened or self.step.mixes is None:
             return None
         active = self.step.mixes[visit.address].active
-        return range(len(visit.spec.labels)) if active is None else active
+        return range(len(visit.labels)) if active is None else active
 
     def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return the weighted sum, or what computes it when called."""
@@ -118,11 +118,11 @@ class Probe(Run):
 
     def offers(self, visit: Visit) -> Collection[int] | None:
         """Return all codes."""
-        return range(len(visit.spec.labels)) if visit.spec.kind == "oneof" else None
+        return range(len(visit.labels)) if visit.kind == "oneof" else None
 
     def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Note whether they can be added up, and go on with the chosen one."""
-        set_value(visit, visit.value if visit.decided else visit.spec.labels[0])
+        set_value(visit, visit.value if visit.decided else visit.labels[0])
         fit = all(map(_addable, values.values())) or all(map(callable, values.values()))
         if visit.address in self.values or not fit:
             self.unfit.add(visit.address)
@@ -135,7 +135,7 @@ class Probe(Run):
         parent = visit.parent
         while parent is not None:
             if parent.address in self.fit or parent.address not in self.values:
-                codes = [code for code, label in enumerate(parent.spec.labels) if str(label) == parent.branch]
+                codes = [code for code, label in enumerate(parent.labels) if str(label) == parent.branch]
                 return parent.address, codes[0]
             parent = parent.parent
         return self.above.get(id(visit.frame.owner))

@@ -39,6 +39,7 @@ from symnas.supernet.parameter_keys import Birth, BirthRun, birth_of
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
+from symnas.tree.choices import ManyOf
 
 Rule = Callable[["Choice", tuple[Any, ...], dict[str, Any]], Any]
 """What a choice computes; given the choice and the arguments that its candidate would be called with."""
@@ -259,8 +260,8 @@ class SuperposedRun(BirthRun):
 
     def offers(self, visit: Visit) -> Collection[int] | None:
         """Return all codes of a choice that is open."""
-        opened = visit.spec.kind == "oneof" and self.opens(visit)
-        return range(len(visit.spec.labels)) if opened else None
+        opened = visit.kind == "oneof" and self.opens(visit)
+        return range(len(visit.labels)) if opened else None
 
     def _decide(self, visit: Visit) -> None:
         """Give an open choice some value, which nothing looks at; and one of several all its candidates."""
@@ -269,14 +270,14 @@ class SuperposedRun(BirthRun):
             self.under[visit.address] = above
         if not self.opens(visit):
             super()._decide(visit)
-        elif visit.spec.kind == "manyof":
-            visit.value, visit.code = visit.spec.labels, tuple(range(len(visit.spec.labels)))
+        elif visit.kind == "manyof":
+            visit.value, visit.code = visit.labels, tuple(range(len(visit.labels)))
         else:
-            visit.value, visit.code = visit.spec.labels[0], 0
+            visit.value, visit.code = visit.labels[0], 0
 
     def left(self, visit: Visit, result: object) -> object:
         """Note the candidates of a choice of several."""
-        if visit.spec.kind == "manyof" and self.opens(visit):
+        if visit.kind == "manyof" and self.opens(visit):
             pairs = enumerate(result)  # type: ignore[arg-type,var-annotated]
             modules = tuple(_module(visit, code, value) for code, value in pairs)
             self.subsets_met.setdefault(visit.address, []).append(modules)
@@ -343,8 +344,9 @@ class SuperposedRun(BirthRun):
     def choice(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates."""
         candidates = [_module(visit, code, value) for code, value in values.items()]
-        default = visit.spec.index(visit.spec.default) if visit.spec.known else None
-        choice = Choice(visit.address, visit.spec.labels, candidates, visit.site.origin, default or 0)
+        default = visit.prototype.code(visit.default)
+        assert isinstance(default, int)
+        choice = Choice(visit.address, visit.labels, candidates, visit.site.origin, default)
         found = self.choices.setdefault(visit.address, [])
         self._modules[id(choice)] = f"{visit.address}:[{len(found)}]", choice
         found.append(choice)
@@ -358,7 +360,7 @@ class SuperposedRun(BirthRun):
             return making[:2]
         if above is None:
             return None
-        codes = [code for code, label in enumerate(above.spec.labels) if str(label) == above.branch]
+        codes = [code for code, label in enumerate(above.labels) if str(label) == above.branch]
         return above.address, codes[0]
 
 
@@ -373,11 +375,11 @@ class _Probe(SuperposedRun):
         """Addresses of choices among other things than modules."""
 
     def opens(self, visit: Visit) -> bool:
-        spec, site = visit.spec, visit.site
-        several = self.subsets_too and spec.kind == "manyof" and not (spec.ordered or spec.repeats)
-        if visit.address in self.closed or not (spec.kind == "oneof" or (several and site.dynamic is None)):
+        point, site = visit.prototype, visit.site
+        several = self.subsets_too and isinstance(point, ManyOf) and not (point.ordered or point.repeats)
+        if visit.address in self.closed or not (point.kind == "oneof" or (several and site.dynamic is None)):
             return False
-        written = [choice.expr for choice in site.choices]
+        written = [candidate.expr for candidate in site.candidates]
         return site.dynamic is not None or not all(isinstance(expr, ast.Constant) for expr in written)
 
     @property
@@ -398,8 +400,7 @@ class _Probe(SuperposedRun):
 
     def _chosen(self, visit: Visit) -> int:
         """Settle a choice that cannot be open, and return the code of its candidate."""
-        chosen = self.values.get(visit.address, visit.spec.default if visit.spec.known else None)
-        set_value(visit, visit.spec.labels[0] if chosen is None else chosen)
+        set_value(visit, self.values.get(visit.address, visit.default))
         return visit.code if isinstance(visit.code, int) else 0
 
     def unlike(self, visit: Visit, name: str) -> object:
@@ -408,7 +409,7 @@ class _Probe(SuperposedRun):
         return getattr(maker.candidates[self._chosen(visit)], name)
 
     def left(self, visit: Visit, result: object) -> object:
-        if visit.spec.kind == "manyof" and self.opens(visit):
+        if visit.kind == "manyof" and self.opens(visit):
             self.met.add(visit.address)
             if not all(isinstance(value, nn.Module) for value in result):  # type: ignore[attr-defined]
                 self.plain.add(visit.address)
@@ -445,6 +446,6 @@ def _module(visit: Visit, code: int, value: object) -> nn.Module:
         return value
     raise BuildError(
         f"{visit.site.location}\na choice among modules stays open where all its candidates are modules, "
-        f"and candidate {visit.spec.labels[code]!r} of {visit.address!r} is a "
+        f"and candidate {visit.labels[code]!r} of {visit.address!r} is a "
         f"{type(value).__name__!r} here"
     )

@@ -23,7 +23,7 @@ from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
 from symnas.survey.dependence.tracker import Tracker, chain
 from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen
-from symnas.tree.choices import FloatRange, Point
+from symnas.tree.choices import FloatRange, Point, Tied
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -55,7 +55,7 @@ class SurveyRun(Run):
 
     def decide(self, visit: Visit) -> Value:
         """Ask the survey; a default that only the code knows is left to the code the first time."""
-        if not visit.spec.known and visit.address not in self.defaults:
+        if not visit.site.default_known and visit.address not in self.defaults:
             undecided: Value = UNDECIDED
             return undecided
         point = pointed(visit, self.defaults)
@@ -79,10 +79,7 @@ Pairs = tuple[Pair, ...]
 
 def pointed(visit: Visit, defaults: Mapping[str, Value]) -> Point:
     """Return the tree node of a visit; a default that only the code knows is looked up."""
-    if visit.spec.known or visit.spec.kind == "tied":
-        point: Point = visit.point
-        return point
-    return visit.spec.point(visit.address, defaults[visit.address], visit.site.origin)
+    return visit.point if visit.site.default_known else visit.point_with(defaults[visit.address])
 
 
 def decoded(point: Point, code: Code) -> Value:
@@ -170,7 +167,7 @@ class ProgramRunner:
         if isinstance(error, SymnasError):
             raise error
         for visit, _ in self._met:
-            if not visit.spec.known and visit.value is not UNDECIDED:
+            if not visit.site.default_known and visit.value is not UNDECIDED:
                 self.defaults.setdefault(visit.address, visit.value)
         points = tuple(
             PointSeen(pointed(visit, self.defaults), _code(visit), around, 0)
@@ -240,8 +237,7 @@ class ProgramRunner:
         return value, labels
 
     def _bit(self, visit: Visit) -> int:
-        spec = visit.spec
-        address = spec.target if spec.kind == "tied" else visit.address
+        address = visit.prototype.target if isinstance(visit.prototype, Tied) else visit.address
         return self.tracker.label(self._knowledge.number(address)) | self._named.get(id(visit), 0)
 
     def _visited(self, frame: Frame, site: int, visit: Visit) -> int:

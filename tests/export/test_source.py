@@ -29,26 +29,25 @@ class RandomRun(Run):
         self.rng = random.Random(seed)
 
     def decide(self, visit):
-        spec, rng = visit.spec, self.rng
-        if spec.kind == "oneof":
-            return rng.choice(spec.labels)
-        if spec.kind == "int":
-            return rng.choice(range(int(spec.low), int(spec.high) + 1, int(spec.step or 1)))
-        if spec.kind == "float":
-            return rng.uniform(spec.low, spec.high)
-        if spec.kind == "permutation":
-            return tuple(rng.sample(spec.labels, len(spec.labels)))
-        if spec.kind == "manyof":
-            count = rng.randint(int(spec.low), int(spec.high))
-            draw = rng.choices(spec.labels, k=count) if spec.repeats else rng.sample(spec.labels, count)
-            return tuple(draw)
+        point, labels, rng = visit.prototype, visit.labels, self.rng
+        if point.kind == "oneof":
+            return rng.choice(labels)
+        if point.kind == "int":
+            return rng.choice(range(point.low, point.high + 1, point.step))
+        if point.kind == "float":
+            return rng.uniform(point.low, point.high)
+        if point.kind == "permutation":
+            return tuple(rng.sample(labels, len(labels)))
+        if point.kind == "manyof":
+            count = rng.randint(point.low, point.high)
+            return tuple(rng.choices(labels, k=count) if point.repeats else rng.sample(labels, count))
         return UNDECIDED
 
 
 def drawn(program, seed):
     run = RandomRun(seed)
     execute(program, run)
-    return {a.address: a.value for a in run.trace if a.spec.kind != "tied"}
+    return {a.address: a.value for a in run.trace if a.kind != "tied"}
 
 
 @pytest.fixture

@@ -150,7 +150,8 @@ class Fails(nn.Module):
 def test_errors_name_the_place_and_everything_is_restored():
     code = Fails.__init__.__code__
     program = Program(Fails)
-    first, second = next(site for site in program.source_set.sites if site.path == "layer").spec.labels
+    layer = next(site for site in program.source_set.sites if site.path == "layer")
+    first, second = layer.prototype.candidates
     with pytest.raises(
         BuildError, match=r"'layer' was `nn.Linear\(2, undefined_name\)`.*NameError"
     ) as caught:
