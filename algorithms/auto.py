@@ -15,8 +15,7 @@ from symnas.contracts.hyperparameters import hyperparameter, whole, with_hyperpa
 from symnas.contracts.outcome import RUNNING, Outcome
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 # More columns than this, and a model of them costs more than it tells.
 WIDEST = 4000
@@ -44,7 +43,7 @@ class Auto(Algorithm):
 
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
-        self._wide = space.encoder.width > WIDEST
+        self._wide = space.compiled.encoder.width > WIDEST
         self._model = SMBO()
         self._evolution = RegularizedEvolution(population=50, tournament=10, repeats=False)
         self._front = NSGA2(population=40)

@@ -17,7 +17,7 @@ from symnas.tree.choices import Branch, FloatRange, OneOf, Point
 from symnas.tree.space import Space
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
+    from symnas.tree.space import Batch
 
 CHUNK = 64
 

@@ -13,8 +13,7 @@ from symnas.contracts.hyperparameters import FLAG, hyperparameter, one_of, with_
 from symnas.contracts.outcome import Outcome
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 
 @with_hyperparameters()

@@ -166,7 +166,7 @@ def growth(seconds: float) -> str:
                 return f"{1e9 / rate(call, count * points, seconds):,.1f} ns"
 
             cells = [
-                spent(lambda make=make, points=points: make(points).sampler, 1),
+                spent(lambda make=make, points=points: make(points).compiled.sampler, 1),
                 spent(lambda space=space, rng=rng: space.sample(1, rng)[0], 1),
                 spent(lambda space=space, rng=rng: space.sample(1000, rng), 1000),
                 spent(lambda space=space, rng=rng, batch=batch: space.mutate(batch, rng), 1000),

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from symnas.study.study import load_study as load_study
     from symnas.study.study import studies as studies
     from symnas.training.task import Task as Task
-    from symnas.tree.batch import Batch as Batch
     from symnas.tree.choices import Branch as Branch
     from symnas.tree.choices import FloatRange as FloatRange
     from symnas.tree.choices import Guard as Guard
@@ -43,16 +42,17 @@ if TYPE_CHECKING:
     from symnas.tree.choices import Permutation as Permutation
     from symnas.tree.choices import Point as Point
     from symnas.tree.choices import Tied as Tied
-    from symnas.tree.decision import Decision as Decision
+    from symnas.tree.space import Batch as Batch
+    from symnas.tree.space import Decision as Decision
     from symnas.tree.space import Space as Space
     from symnas.tree.space import product as product
 
 _HOMES = {
     "Algorithm": "contracts.algorithm",
-    "Batch": "tree.batch",
+    "Batch": "tree.space",
     "Branch": "tree.choices",
     "Capabilities": "contracts.algorithm",
-    "Decision": "tree.decision",
+    "Decision": "tree.space",
     "FloatRange": "tree.choices",
     "Guard": "tree.choices",
     "IntRange": "tree.choices",

@@ -20,7 +20,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from symnas.errors import StudyError
-from symnas.tree.decision import Decision
 
 PLAIN = (int, float, complex, str, bytes, bool, type(None), range, slice, type(Ellipsis))
 INCIDENTAL = frozenset({"__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__"})
@@ -132,8 +131,8 @@ class _Reader:
         return f"class:{cls.__qualname__}({'|'.join(parts)})"
 
     def _object(self, value: Any, where: str) -> str:
-        own = value.key if isinstance(value, Decision) else getattr(value, "fingerprint", None)
-        if isinstance(own, str):
+        own = _own_hash(value)
+        if own is not None:
             return f"{type(value).__qualname__}:{own}"
         if isinstance(value, Mapping):
             items = sorted(value.items(), key=lambda item: repr(item[0]))
@@ -163,6 +162,14 @@ def installed(module: str | None) -> bool:
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
     return file is not None and str(Path(file).resolve()).startswith(INSTALLED)
+
+
+def _own_hash(value: Any) -> str | None:
+    """Return the hash that a space, a program or a decision has of itself."""
+    own = getattr(value, "fingerprint", None)
+    if own is None and hasattr(getattr(value, "space", None), "fingerprint"):
+        own = getattr(value, "key", None)
+    return own if isinstance(own, str) else None
 
 
 def _unwrapped(held: Any) -> Any:

@@ -16,8 +16,7 @@ from symnas.tree.layout import REAL, scale_bounds
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 Score = Callable[["Batch"], Floats]
 
@@ -95,7 +94,7 @@ class Candidates:
             values = score(near)
             better = _best_of(values, sources, height)
             if not len(better):
-                if self._space.layout.reals:
+                if self._space.compiled.layout.reals:
                     continue
                 break
             at, height = near[better], values[better]
@@ -107,7 +106,8 @@ class Candidates:
     def _near(
         self, batch: Batch, rng: np.random.Generator, taken: set[Hashable], width: float
     ) -> tuple[Batch, NDArray[np.intp]]:
-        near, sources = self._space.neighbourhood.of(batch, rng, REALS)
+        codes, reals, sources = self._space.compiled.neighbourhood.of(batch.codes, batch.reals, rng, REALS)
+        near = type(batch)(self._space, codes, reals)
         most = MOST_NEIGHBOURS * len(batch)
         if len(near) > most:
             some = np.sort(rng.choice(len(near), most, replace=False))
@@ -122,7 +122,7 @@ class Candidates:
     def _moved(self, batch: Batch, width: float, rng: np.random.Generator) -> Batch:
         """Return decisions with about half of the real values moved, by a share of their ranges."""
         reals = batch.reals.copy()
-        for entry in self._space.layout.own:
+        for entry in self._space.compiled.layout.own:
             if entry.shape != REAL:
                 continue
             assert isinstance(entry.domain, FloatRange)
@@ -135,9 +135,9 @@ class Candidates:
             reals[:, entry.column] = np.where(
                 steps == 0.0, old, np.clip(new, entry.domain.low, entry.domain.high) + 0.0
             )
-        for entry in self._space.layout.entries:
+        for entry in self._space.compiled.layout.entries:
             if entry.shape == REAL and entry.tied:
-                tied = reals[:, self._space.layout.entries[entry.target].column]
+                tied = reals[:, self._space.compiled.layout.entries[entry.target].column]
                 reals[:, entry.column] = np.where(np.isnan(reals[:, entry.column]), np.nan, tied)
         return type(batch)(self._space, batch.codes, reals)
 

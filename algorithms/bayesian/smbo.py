@@ -26,7 +26,7 @@ from symnas.contracts.hyperparameters import (
 )
 from symnas.contracts.outcome import Outcome
 from symnas.errors import AlgorithmError
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from symnas._typing import Floats
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.contracts.outcome import Outcome, Status
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -55,8 +55,8 @@ class History:
         self.space = space
         self.unseen = Unseen(space)
         self.count = 0
-        self._codes = np.empty((64, space.layout.columns), space.layout.dtype)
-        self._reals = np.empty((64, space.layout.reals))
+        self._codes = np.empty((64, space.compiled.layout.columns), space.compiled.layout.dtype)
+        self._reals = np.empty((64, space.compiled.layout.reals))
         self._values = np.empty(64)
         self._running: dict[Hashable, list[Batch]] = {}
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 Uniform = Literal["points", "space"]
 ROUNDS = 8
@@ -21,7 +20,7 @@ LISTED = 1_000_000
 
 def keys_of(batch: Batch) -> list[Hashable]:
     """Return the canonical form of every row, as something a set can hold."""
-    rows, size = batch.rows, batch.space.layout.row_bytes
+    rows, size = batch.rows, batch.space.compiled.layout.row_bytes
     return [rows[row * size : (row + 1) * size] for row in range(len(batch))]
 
 

@@ -15,7 +15,7 @@ from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import hyperparameter, one_of, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space

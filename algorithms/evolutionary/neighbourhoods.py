@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symnas._typing import Codes, Reals
-from symnas.tree.batch import Batch
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.neighbours import Neighbourhood
+from symnas.tree.space import Batch
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class Surroundings:
     """
 
     def __init__(self, space: Space, limit: int) -> None:
-        own = space.layout.own
+        own = space.compiled.layout.own
         self._space = space
         self._limit = limit
         self._wide = [e for e in own if e.shape == SINGLE and e.card > WIDE and _ordered(e)]
         self._real = [e for e in own if e.shape == REAL]
-        self._close = Neighbourhood(space, without={entry.number for entry in self._wide})
+        self._close = Neighbourhood(space.compiled.mutator, {entry.number for entry in self._wide})
 
     def of(self, row: Batch) -> Batch:
         """Return the neighbours of a decision, each once, in the order of its points.
@@ -48,7 +48,8 @@ class Surroundings:
         Args:
             row: a batch of one.
         """
-        parts = [self._close.of(row, reals=0)[0]]
+        codes, reals, _ = self._close.of(row.codes, row.reals, reals=0)
+        parts = [Batch(self._space, codes, reals)]
         if not self._wide and not self._real and len(parts[0]) <= self._limit:
             return parts[0]
         rng = np.random.default_rng(np.frombuffer(row.rows, np.uint8))
@@ -68,7 +69,7 @@ class Surroundings:
         new = new[(new >= 0) & (new < entry.card)]
         moved, kept = np.repeat(codes, len(new), axis=0), np.repeat(reals, len(new), axis=0)
         moved[:, entry.column] = new
-        if self._space.mutator.deciding[entry.number]:
+        if self._space.compiled.mutator.deciding[entry.number]:
             self._close.settle(moved, kept, np.arange(len(new)), None)
         return Batch(self._space, moved, kept)
 
@@ -88,7 +89,7 @@ class Surroundings:
         values = np.array([value for value in dict.fromkeys(values.tolist()) if value != old])
         moved, kept = np.repeat(reals, len(values), axis=0), np.repeat(codes, len(values), axis=0)
         moved[:, entry.column] = values
-        if self._space.mutator.deciding[entry.number]:
+        if self._space.compiled.mutator.deciding[entry.number]:
             self._close.settle(kept, moved, np.arange(len(values)), None)
         return Batch(self._space, kept, moved)
 

@@ -24,7 +24,7 @@ from symnas.contracts.hyperparameters import (
 )
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.pareto import crowded_order
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
@@ -105,7 +105,7 @@ class NSGA2(Algorithm):
         """Start from nothing on `space`."""
         self._space = space
         self._unseen = Unseen(space)
-        self._points = max(1, len(space.mutator.numbers))
+        self._points = max(1, len(space.compiled.mutator.numbers))
         self._running = Running()
         self._parents: Parents | None = None
         self._pool: list[Batch] = []

@@ -15,7 +15,7 @@ from symnas.algorithms.evolutionary.variation import Changes, Pursuit, crossed, 
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import FLAG, SHARE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
@@ -68,8 +68,8 @@ class RegularizedEvolution(Algorithm):
         self._running = Running()
         self._joined = 0
         # A ring: the next to join takes the place of the oldest.
-        self._codes = np.empty((self.population, space.layout.columns), space.layout.dtype)
-        self._reals = np.empty((self.population, space.layout.reals))
+        self._codes = np.empty((self.population, space.compiled.layout.columns), space.compiled.layout.dtype)
+        self._reals = np.empty((self.population, space.compiled.layout.reals))
         self._fitness = np.empty(self.population)
         self._changes = Changes(space)
         self._pursuit = Pursuit(STRIDES)

@@ -12,7 +12,7 @@ from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import SHARE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     from symnas.tree.space import Space
@@ -64,7 +64,7 @@ class SinglePath(Algorithm):
         # The place in which each running decision was handed out, and all results by place.
         self._running: dict[Hashable, list[int]] = {}
         self._ended: list[tuple[int, float, Batch]] = []
-        self._points = sum(entry.mutable for entry in space.layout.own)
+        self._points = sum(entry.mutable for entry in space.compiled.layout.own)
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Count what was handed out, and keep results with their places."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from symnas._typing import Codes, Ints, Reals
 from symnas.algorithms.common.without_replacement import keys_of
-from symnas.tree.batch import Batch
 from symnas.tree.layout import REAL
+from symnas.tree.space import Batch
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ class Changes:
     """
 
     def __init__(self, space: Space) -> None:
-        own = [entry for entry in space.layout.entries if not entry.tied]
+        own = [entry for entry in space.compiled.layout.entries if not entry.tied]
         self._finite = np.array([e.number for e in own if e.shape != REAL], np.intp)
         self._real = np.array([e.column for e in own if e.shape == REAL], np.intp)
-        stored = [entry for entry in space.layout.entries if entry.shape != REAL]
+        stored = [entry for entry in space.compiled.layout.entries if entry.shape != REAL]
         self._starts = np.array([entry.column for entry in stored], np.intp)
         place = {entry.number: position for position, entry in enumerate(stored)}
         self._finite = np.array([place[number] for number in self._finite.tolist()], np.intp)
-        self._narrow = len(self._finite) == space.layout.columns
+        self._narrow = len(self._finite) == space.compiled.layout.columns
 
     def between(self, codes: Codes, reals: Reals, row: Codes, real_row: Reals) -> Ints:
         """Return at how many points each of some decisions differs from one.

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from symnas.contracts.fidelity import Proposal
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 
 class Rung:

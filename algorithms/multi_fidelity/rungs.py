@@ -16,8 +16,7 @@ from symnas.contracts.pareto import ranks
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 Values = tuple[float, ...]
 InnerOptions = tuple[tuple[str, Any], ...] | str

@@ -30,8 +30,7 @@ from symnas.tree.serialization import segments
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 ATTEMPTS = 8
 
@@ -213,7 +212,7 @@ class ConservativeRL(Algorithm):
 
     def _changed(self, one: Batch, other: Batch) -> set[int]:
         """Return the numbers of the points that both have with different values."""
-        owners, real_owners = self._space.owners
+        owners, real_owners = self._space.compiled.layout.owners
         differs = (one.codes[0] != other.codes[0]) & (one.codes[0] != INACTIVE) & (other.codes[0] != INACTIVE)
         # NaN, where a point does not exist, is on no side of anything.
         moved = (one.reals[0] < other.reals[0]) | (one.reals[0] > other.reals[0])
@@ -268,7 +267,7 @@ def classes(space: Space, group: str = "name") -> dict[str, frozenset[int]]:
         group: "name" puts together points whose addresses end in the same name (indices aside) and that are
             of the same kind, or, where that is all of them, every point by itself; "point" does the latter.
     """
-    points = [entry for entry in space.layout.entries if entry.mutable]
+    points = [entry for entry in space.compiled.layout.entries if entry.mutable]
     kinds = Counter(_class_name(entry.point.address, entry.point.kind) for entry in points)
     found: dict[str, set[int]] = {}
     for entry in points:

@@ -11,8 +11,8 @@ from symnas._typing import Array, Ints, Reals
 from symnas.algorithms.policy_gradient.lstm_unroll import Told, Trail, Walker
 from symnas.algorithms.policy_gradient.moves import Step, Turn
 from symnas.algorithms.policy_gradient.policies import NOTHING, SCALES, Adam, Controller, bounded
-from symnas.tree.batch import Batch
 from symnas.tree.choices import OneOf
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ class LSTM(Controller):
         rng = np.random.default_rng(init_seed)
         shapes = [(self.total + 1, hidden), (self.total, hidden)] + [(4 * hidden, hidden)] * (2 * layers)
         if readout:
-            shapes.append((space.encoder.width, hidden + 1))
+            shapes.append((space.compiled.encoder.width, hidden + 1))
         kind = np.float64 if double else np.float32
         self.arrays: list[Array] = [rng.uniform(-BOUND, BOUND, shape).astype(kind) for shape in shapes]
         self.moments = adam.start(self.arrays)

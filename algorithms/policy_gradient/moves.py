@@ -25,10 +25,9 @@ from numpy.typing import NDArray
 
 from symnas._typing import Codes, Ints, Mask, Reals
 from symnas.tree.activity import source_codes
-from symnas.tree.batch import Batch
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, SLOTS, Entry, scale_bounds
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Space
 from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
 
 LISTED = 32
@@ -278,7 +277,7 @@ class Moves:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.layout = space.layout
+        self.layout = space.compiled.layout
         self.steps: dict[int, Step] = {}
         for entry in self.layout.entries:
             if entry.mutable:
@@ -351,7 +350,7 @@ def columns(entry: Entry) -> Ints:
 
 
 def _step(space: Space, entry: Entry) -> Step:
-    weights = space.sampler.weights.get(entry.number)
+    weights = space.compiled.sampler.weights.get(entry.number)
     shares = None
     if weights is not None:
         shares = np.asarray(weights, np.float64) / sum(weights)

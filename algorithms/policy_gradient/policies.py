@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from symnas._typing import Array, Ints, Reals
 from symnas.algorithms.policy_gradient.moves import EDGE, Moves, Step, Turn, columns
-from symnas.tree.batch import Batch
 from symnas.tree.layout import REAL, SLOTS
+from symnas.tree.space import Batch
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Factorised(Controller):
         self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
     ) -> Batch:
         """Draw decisions, every point by itself."""
-        layout = self.space.layout
+        layout = self.space.compiled.layout
         # Points of a single value keep the zero; no draw depends on what exists, so that comes last.
         codes = np.zeros((layout.columns, n), layout.dtype)
         reals = np.zeros((layout.reals, n))
@@ -240,7 +240,7 @@ class Factorised(Controller):
             step.play(codes, reals, everyone, sampler, None)
         if kept is not None:
             _keep(kept, free, codes, reals)
-        self.space.activity.mask(codes, reals)
+        self.space.compiled.activity.mask(codes, reals)
         return Batch(self.space, np.ascontiguousarray(codes.T), np.ascontiguousarray(reals.T))
 
     def log_prob(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
@@ -414,7 +414,7 @@ def _held(step: Step, batch: Batch) -> NDArray[np.bool_]:
 
 def _keep(kept: Batch, free: frozenset[int], codes: NDArray[np.signedinteger], reals: Reals) -> None:
     """Put the values of the points that stay in place of the draws, where they existed."""
-    owners, real_owners = kept.space.owners
+    owners, real_owners = kept.space.compiled.layout.owners
     stays = np.array([owner not in free for owner in owners.tolist()], bool)[:, None]
     np.copyto(codes, kept.codes.T, where=stays & (kept.codes.T != INACTIVE))
     stays = np.array([owner not in free for owner in real_owners.tolist()], bool)[:, None]

@@ -29,8 +29,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 ATTEMPTS = 8
 HUGE = 1e100

@@ -21,8 +21,7 @@ from symnas.contracts.algorithm import Prediction
 from symnas.contracts.hyperparameters import one_of
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 SURROGATES: Mapping[str, str] = {
     "forest": "symnas.algorithms.surrogates.forest:Forest",

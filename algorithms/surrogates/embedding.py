@@ -31,8 +31,7 @@ from symnas.tree.choices import FloatRange, IntRange, OneOf, label_key
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 # Two numbers drawn at random are then about as far apart as two candidates drawn at random, on average.
 NUMBERS = 4.0
@@ -66,7 +65,7 @@ class Embedding:
     def __init__(self, space: Space, counts: bool = True) -> None:
         self.space = space
         self.blocks: list[Block] = []
-        self._width = space.encoder.width
+        self._width = space.compiled.encoder.width
         # Each coordinate is a linear function of the one-hot view; most are one column of it.
         self._taken: list[NDArray[np.intp]] = []
         self._mixes: list[Floats] = []
@@ -74,7 +73,7 @@ class Embedding:
         self._like: dict[object, list[tuple[Entry, int]]] = {}
         self._conditions: dict[object, str] = {}
         thin: list[tuple[Block, Floats]] = []
-        for place in space.encoder.places:
+        for place in space.compiled.encoder.places:
             thin += self._point(place.entry, place.start, place.width, place.scaled, place.per_slot)
             if place.flagged:
                 self._presence(place.entry, place.start + place.width)

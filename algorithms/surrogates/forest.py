@@ -12,8 +12,7 @@ from symnas.contracts.algorithm import Prediction
 from symnas.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 ABSENT = -2.0
 

@@ -16,8 +16,7 @@ from symnas.algorithms.surrogates.tree_kernel import JITTER, Prior, TreeKernel
 from symnas.contracts.algorithm import Prediction
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 MOST_ROWS = 192
 STRIP = 64

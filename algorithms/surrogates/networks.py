@@ -16,8 +16,7 @@ from symnas.contracts.algorithm import Prediction
 if TYPE_CHECKING:
     import torch
 
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 
 class Networks:

@@ -19,10 +19,9 @@ from symnas.tree.choices import FloatRange, IntRange, label_key
 from symnas.tree.layout import REAL, SINGLE
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
     from symnas.tree.encoding import _Place
     from symnas.tree.layout import Entry
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 NOISES = (0.01, 0.03, 0.1, 0.3, 1.0)
 CONSTANT, PAIRS = 0.2, 2.0
@@ -88,14 +87,14 @@ class Features:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.points = max(len([entry for entry in space.layout.own if entry.mutable]), 1)
-        self.numbers = [place for place in space.encoder.places if _numeric(place)]
+        self.points = max(len([entry for entry in space.compiled.layout.own if entry.mutable]), 1)
+        self.numbers = [place for place in space.compiled.encoder.places if _numeric(place)]
         alike: dict[object, list[_Place]] = {}
-        for place in space.encoder.places:
+        for place in space.compiled.encoder.places:
             if place.entry.shape == SINGLE and not place.scaled and place.entry.mutable:
                 alike.setdefault(likeness(place.entry), []).append(place)
         counted = [places for places in alike.values() if len(places) > 1]
-        self.counts = np.zeros((space.encoder.width, sum(places[0].width for places in counted)))
+        self.counts = np.zeros((space.compiled.encoder.width, sum(places[0].width for places in counted)))
         column = 0
         for places in counted:
             for place in places:

@@ -19,8 +19,7 @@ from symnas.tree.layout import REAL, Entry, scale_bounds
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 Hashes = NDArray[np.uint64]
 
@@ -176,14 +175,14 @@ class NGrams:
         rows = np.arange(len(batch))
         # The n-grams that end at the last point that exists, by length; 0 where there is none so long.
         recent = [np.zeros(len(batch), np.uint64) for _ in range(self.longest)]
-        for entry in self.space.layout.own:
+        for entry in self.space.compiled.layout.own:
             token, held = _token(entry, batch)
             grams = [token, *(_joined(gram, token) for gram in recent[:-1])]
             recent = [np.where(held, new, old) for new, old in zip(grams, recent, strict=True)]
             for gram in grams:
                 counted = held & (gram != 0)
                 np.add.at(out, (rows[counted], (gram[counted] >> SHIFT).astype(np.intp)), 1.0)
-        return out / math.sqrt(max(self.longest * len(self.space.layout.own), 1))
+        return out / math.sqrt(max(self.longest * len(self.space.compiled.layout.own), 1))
 
 
 def _token(entry: Entry, batch: Batch) -> tuple[Hashes, NDArray[np.bool_]]:

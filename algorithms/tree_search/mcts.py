@@ -29,7 +29,7 @@ from symnas.contracts.hyperparameters import (
 )
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 from symnas.tree.statistics import Statistics, influence, splits, statistics
 from symnas.tree.subsets import INACTIVE
 
@@ -132,7 +132,7 @@ class MCTS(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Count what runs and what ended along its path; measure and rebuild at powers of two."""
-        size = self._space.layout.row_bytes
+        size = self._space.compiled.layout.row_bytes
         text = batch.rows
         codes, reals = batch.codes.tolist(), batch.reals.tolist()
         for row, outcome in enumerate(outcomes):
@@ -244,7 +244,7 @@ class MCTS(Algorithm):
 
     def _descend(self, rng: np.random.Generator) -> Row:
         """Return a new decision: down the tree by bounds, one new move, the rest by the prior."""
-        layout = self._space.layout
+        layout = self._space.compiled.layout
         codes, reals = [INACTIVE] * layout.columns, [math.nan] * layout.reals
         node = self._tree.root
         while node is not None:
@@ -259,7 +259,7 @@ class MCTS(Algorithm):
             node = child
         some = np.array(codes, layout.dtype)[:, None]
         some_reals = np.array(reals, np.float64)[:, None]
-        self._space.mutator.complete(some, some_reals, rng)
+        self._space.compiled.mutator.complete(some, some_reals, rng)
         return some[:, 0].tolist(), some_reals[:, 0].tolist()
 
     def _promising(self, pool: Pool, left: NDArray[np.intp]) -> int:
@@ -293,7 +293,7 @@ class MCTS(Algorithm):
                     through.setdefault(number, []).extend([record] * record.visits)
         visits: dict[str, dict[str, int]] = {}
         for number, records in through.items():
-            entry = self._space.layout.entries[number]
+            entry = self._space.compiled.layout.entries[number]
             mine = visits.setdefault(entry.point.address, {})
             for split in splits(entry, rows(self._space, records)):
                 counts = np.bincount(split.groups[split.groups >= 0], minlength=len(split.labels))

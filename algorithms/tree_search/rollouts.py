@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from symnas._typing import Floats
 from symnas.algorithms.common.without_replacement import keys_of
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Surrogate(Protocol):
 
 def rows(space: Space, records: Sequence[Record]) -> Batch:
     """Return records as a batch."""
-    layout = space.layout
+    layout = space.compiled.layout
     count = len(records)
     codes = np.array([record.codes for record in records], layout.dtype).reshape(count, layout.columns)
     reals = np.array([record.reals for record in records], np.float64).reshape(count, layout.reals)
@@ -118,7 +118,7 @@ class Rollouts:
         self._surrogate = surrogate
         self._fitted: tuple[int, Model] | None = None
         self._pool: tuple[tuple[int, int], Pool] | None = None
-        points = len([entry for entry in space.layout.own if entry.mutable])
+        points = len([entry for entry in space.compiled.layout.own if entry.mutable])
         self._kept = 1.0 - REDRAWN / max(points, 2)
 
     def model(self, records: Sequence[Record], values: Sequence[float]) -> Model:
@@ -194,7 +194,7 @@ class Rollouts:
         average, which are drawn. Half of the real values that it takes over are moved by a step, of about
         half of the range down to a few thousandths.
         """
-        layout = self.space.layout
+        layout = self.space.compiled.layout
         codes = np.full((layout.columns, size), INACTIVE, layout.dtype)
         reals = np.full((layout.reals, size), np.nan)
         count = size // 2 if best else 0
@@ -202,15 +202,15 @@ class Rollouts:
             parents = rows(self.space, best)
             chosen = (rng.random(count) ** 2 * len(best)).astype(np.intp)
             keep = rng.random((len(layout.entries), count)) < self._kept
-            owners, real_owners = self.space.owners
+            owners, real_owners = self.space.compiled.layout.owners
             np.copyto(codes[:, :count], parents.codes[chosen].T, where=keep[owners])
             np.copyto(reals[:, :count], parents.reals[chosen].T, where=keep[real_owners])
             self._move(reals[:, :count], rng)
-        self.space.mutator.complete(codes, reals, rng)
+        self.space.compiled.mutator.complete(codes, reals, rng)
         return Batch(self.space, codes.T.copy(), reals.T.copy())
 
     def _move(self, reals: Floats, rng: np.random.Generator) -> None:
-        sampler = self.space.sampler
+        sampler = self.space.compiled.sampler
         if not len(sampler.real):
             return
         unit = reals[sampler.real]

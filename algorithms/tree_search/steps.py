@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def point_steps(space: Space, entry: Entry, bisect: int) -> PointSteps:
     """Return the steps that decide a point; more values than `bisect` are bisected."""
-    weights = space.sampler.weights.get(entry.number)
+    weights = space.compiled.sampler.weights.get(entry.number)
     if entry.shape == REAL:
         return RealSteps(entry, None)
     if entry.shape == SINGLE:
@@ -56,7 +56,7 @@ class Steps:
     """
 
     def __init__(self, space: Space, bisect: int, importance: Sequence[float] | None = None) -> None:
-        entries = space.layout.entries
+        entries = space.compiled.layout.entries
         numbers = range(len(entries)) if importance is None else ordered(space, importance)
         self.points = [point_steps(space, entries[i], bisect) for i in numbers if entries[i].mutable]
         self.plain = not any(p.entry.stage or p.entry.shape == REAL for p in self.points)
@@ -92,7 +92,7 @@ class Steps:
 
 def ordered(space: Space, importance: Sequence[float]) -> list[int]:
     """Return the numbers of all points, the most important first, each after those it depends on."""
-    layout = space.layout
+    layout = space.compiled.layout
     wanted_by: list[list[int]] = [[] for _ in layout.entries]
     missing = [0] * len(layout.entries)
     for entry in layout.entries:

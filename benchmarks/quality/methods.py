@@ -13,8 +13,7 @@ from benchmarks.quality import native, peers
 from benchmarks.quality.problems import SYNTHETIC, TUNING
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.contracts.registry import resolve
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 Evaluate = Callable[[Decision], float]
 Search = Callable[[Space, Evaluate, int, int], None]

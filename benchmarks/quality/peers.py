@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality import native
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 Evaluate = Callable[[Decision], float]
 

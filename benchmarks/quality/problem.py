@@ -6,9 +6,7 @@ from abc import ABC, abstractmethod
 from typing import overload
 
 from symnas._typing import Floats
-from symnas.tree.batch import Batch
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 
 class Problem(ABC):

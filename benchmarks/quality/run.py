@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.quality.methods import ABLATIONS, METHODS, Method
 from benchmarks.quality.problem import Problem
 from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, SEEDS, VARIED, get
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FIELDS = ("problem", "seed", "evaluations", "think_ms", "trace")

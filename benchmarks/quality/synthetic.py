@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.problem import Problem
 from symnas._typing import Floats
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Space
 
 Score = Callable[[Floats], Floats]
 

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from benchmarks.quality.pickles import load, packaged
 from benchmarks.quality.problem import Problem
 from symnas._typing import Floats
-from symnas.tree.batch import Batch
 from symnas.tree.choices import OneOf
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Space
 
 OPS_201 = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 FILES_201 = {"nb201-cifar10": "cifar10", "nb201-cifar100": "cifar100", "nb201-imagenet": "imagenet"}

@@ -22,9 +22,7 @@ from symnas.errors import BuildError, RequirementError
 from symnas.frontend.run import Run, Visit
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.decision import Decision
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Decision, Space
 
 Met = list[tuple[Clause, Mapping[str, Any]]]
 """Clauses that a run came past, each with the variables in scope there."""

@@ -30,8 +30,7 @@ from symnas.contracts.outcome import Outcome
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
     from symnas.tree.statistics import Statistics
 
 

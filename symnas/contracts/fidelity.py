@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.errors import AlgorithmError
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 
 class Proposal(Batch):

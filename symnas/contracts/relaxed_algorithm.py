@@ -32,7 +32,7 @@ from symnas.contracts.hyperparameters import (
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.relaxed_points import KINDS, Kind, Mix, RelaxedPoint, derive, owners
 from symnas.errors import AlgorithmError
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 if TYPE_CHECKING:
     import torch

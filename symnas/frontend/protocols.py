@@ -7,8 +7,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from symnas._typing import Value
 from symnas.frontend.source_set import SourceSet
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 
 @runtime_checkable

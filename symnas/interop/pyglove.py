@@ -18,9 +18,8 @@ from pyglove.core import geno
 from symnas._typing import Label, Value
 from symnas.errors import DecisionError, ProgramError, SpaceError
 from symnas.tree.choices import Branch, FloatRange, ManyOf, OneOf, Permutation, Point, Tied, show
-from symnas.tree.decision import Decision
 from symnas.tree.serialization import point_to_json
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 HINT = "symnas.space"
 MAX_LABEL = 40

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from symnas._typing import Value
     from symnas.supernet.supernet import Supernet
     from symnas.tree.choices import Point
-    from symnas.tree.decision import Decision
+    from symnas.tree.space import Decision
 
 EXAMPLES = 2
 HUGE = 1e10

@@ -20,10 +20,9 @@ import numpy as np
 
 from symnas.constraints.checking import is_feasible, sample
 from symnas.errors import EvaluatorError
-from symnas.tree.batch import Batch
 from symnas.tree.choices import IntRange, OneOf, Point
-from symnas.tree.decision import Decision
 from symnas.tree.layout import SINGLE
+from symnas.tree.space import Batch, Decision
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
@@ -172,14 +171,14 @@ class Fair(Policy):
     def paths(self, progress: float, rng: np.random.Generator) -> list[Path]:  # noqa: ARG002
         """Shuffle the candidates and deal them out."""
         space = self._space
-        listed = [e for e in space.layout.own if e.shape == SINGLE and isinstance(e.domain, OneOf)]
+        listed = [e for e in space.compiled.layout.own if e.shape == SINGLE and isinstance(e.domain, OneOf)]
         count = max((entry.card for entry in listed), default=1)
-        codes = np.full((space.layout.columns, count), INACTIVE, space.layout.dtype)
-        reals = np.full((space.layout.reals, count), np.nan)
+        codes = np.full((space.compiled.layout.columns, count), INACTIVE, space.compiled.layout.dtype)
+        reals = np.full((space.compiled.layout.reals, count), np.nan)
         for entry in listed:
             rounds = [rng.permutation(entry.card) for _ in range(-(-count // entry.card))]
             codes[entry.column] = np.concatenate(rounds)[:count]
-        space.mutator.complete(codes, reals, rng)
+        space.compiled.mutator.complete(codes, reals, rng)
         return [Path(decision) for decision in Batch(space, codes.T, reals.T)]
 
 
@@ -305,7 +304,7 @@ def sizes(point: Point) -> tuple[int, ...]:
 def scaled(space: Space, level: float) -> Decision:
     """Return the decision with all whole numbers at one place between smallest (0) and largest (1)."""
     changes: dict[str, object] = {}
-    for entry in space.layout.own:
+    for entry in space.compiled.layout.own:
         values = sizes(entry.point)
         if values:
             changes[entry.point.address] = [values[round(level * (len(values) - 1))]]

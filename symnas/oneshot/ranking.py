@@ -13,7 +13,7 @@ from symnas.constraints.checking import sample
 from symnas.contracts.objectives import Objectives
 from symnas.errors import EvaluatorError
 from symnas.oneshot.estimator import SharedWeights
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

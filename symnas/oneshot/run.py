@@ -22,7 +22,7 @@ from symnas.supernet.supernet import Supernet
 from symnas.training.data import Batches, Inputs
 from symnas.training.loop import Training, forward
 from symnas.training.random_state import RandomStream
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm

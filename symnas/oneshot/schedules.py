@@ -11,7 +11,7 @@ import numpy as np
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.errors import EvaluatorError
 from symnas.oneshot.policies import Path, Policy, drawn_within, scaled, share, sizes, whole
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm

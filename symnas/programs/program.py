@@ -19,8 +19,7 @@ from symnas.frontend.source_set import SourceSet
 from symnas.frontend.sources import as_module, file_of, load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.programs.references import Reference, reference_of
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 if TYPE_CHECKING:
     import torch

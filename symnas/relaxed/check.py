@@ -16,8 +16,7 @@ from symnas.tree.covering import covering
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-    from symnas.tree.decision import Decision
-    from symnas.tree.space import Space
+    from symnas.tree.space import Decision, Space
 
 TOLERANCE = 1e-3
 """Largest difference between outputs, as a share of the largest: sums may be made in another order."""

@@ -33,7 +33,7 @@ from symnas.relaxed.plan import plan
 from symnas.relaxed.step import Scaling, Step, Used
 from symnas.supernet.parameter_keys import birth
 from symnas.supernet.superposition import superposed
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

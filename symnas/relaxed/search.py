@@ -24,9 +24,7 @@ from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
 from symnas.contracts.relaxed_points import Kind
 from symnas.errors import AlgorithmError
 from symnas.frontend.protocols import ProgramView
-from symnas.tree.batch import Batch
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 WORDS: Mapping[Kind, str] = {
     "one": "modules or tensors",

@@ -146,7 +146,7 @@ class _Finder:
 
     def _values(self, address: str) -> tuple[Any, ...] | None:
         """Return the values of a point that may be a size."""
-        entry = self.program.space.entry(address)
+        entry = self.program.space.compiled.layout.entry(address)
         point = entry.point
         if isinstance(point, OneOf) and all(type(v) in (int, float) for v in point.candidates):
             values: tuple[Any, ...] = tuple(point.candidates)

@@ -19,8 +19,7 @@ from symnas.study.store.base import CRASH, PROPOSE, START, STOP, Event, Store
 from symnas.study.trial import Trial
 from symnas.study.workers.evaluation import Result
 from symnas.study.workers.executor import Crash, Crew
-from symnas.tree.batch import Batch
-from symnas.tree.decision import Decision
+from symnas.tree.space import Batch, Decision
 
 PAUSED = 64
 """How many paused trials keep a checkpoint, besides those that run or wait."""

@@ -17,8 +17,7 @@ from symnas.contracts.registry import BUILT_IN, GROUP
 from symnas.errors import StudyError
 from symnas.study.trial import derived_seed
 from symnas.study.trial_context import RunningTrial
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 # In the order in which a change is told: the first ones usually explain the others.
 CHANGES = {

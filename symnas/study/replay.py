@@ -14,7 +14,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import StudyError
 from symnas.study.state import Ledger
 from symnas.study.store.base import PROPOSE, TRANSFER, Event
-from symnas.tree.batch import Batch
+from symnas.tree.space import Batch
 
 EVALUATED = frozenset(status.value for status in Status if status.final and status is not Status.INFEASIBLE)
 

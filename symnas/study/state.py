@@ -14,8 +14,7 @@ from symnas.contracts.pareto import pareto_front
 from symnas.errors import StoreError
 from symnas.study.store.base import CRASH, IMPORT, PROPOSE, START, STOP, TRANSFER, Event
 from symnas.study.trial import Home, Trial
-from symnas.tree.batch import Batch
-from symnas.tree.decision import Decision
+from symnas.tree.space import Batch, Decision
 
 # Looking these up again is as good as evaluating again; a failure may have been the machine's.
 REPEATABLE = frozenset({Status.DONE, Status.NAN, Status.INFEASIBLE})

@@ -12,8 +12,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import StudyError
 from symnas.study.checkpoints import Checkpoints
 from symnas.study.kept_weights import WeightsKeeper
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 
 def derived_seed(seed: int, *parts: object) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
     from symnas.study.progress import Display

@@ -15,10 +15,10 @@ from symnas.errors import DecisionError, EvaluatorError, StudyError
 from symnas.study.state import comparable, remembered
 from symnas.study.store.base import TRANSFER, Event
 from symnas.study.study import Study, load_study
-from symnas.tree.decision import Decision, build
 from symnas.tree.layout import REAL
+from symnas.tree.rows import build_row
 from symnas.tree.serialization import flatten
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 Given = Decision | Mapping[str, Any]
 Source = Study | str | Path
@@ -34,7 +34,7 @@ def carried(space: Space, decision: Mapping[str, Value]) -> Decision:
         space: where it goes.
         decision: of any space.
     """
-    layout = space.layout
+    layout = space.compiled.layout
     kept: dict[str, Value] = {}
     for address, value in decision.items():
         number = layout.index.get(address)
@@ -46,7 +46,7 @@ def carried(space: Space, decision: Mapping[str, Value]) -> Decision:
         except DecisionError:
             continue
         kept[address] = value
-    return build(space, {}, kept)
+    return Decision(space, build_row(layout, {}, kept))
 
 
 def first_decisions(space: Space, initial: Iterable[Given]) -> list[Decision]:
@@ -68,7 +68,7 @@ def first_decisions(space: Space, initial: Iterable[Given]) -> list[Decision]:
             found.append(given if given.space == space else carried(space, given))
             continue
         try:
-            found.append(build(space, flatten(given), {}))
+            found.append(Decision(space, build_row(space.compiled.layout, flatten(given), {})))
         except DecisionError as error:
             raise DecisionError(f"initial decision {place}: {error}") from None
     return found

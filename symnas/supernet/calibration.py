@@ -14,7 +14,7 @@ from torch import nn
 
 from symnas._typing import Value
 from symnas.supernet.supernet import Supernet
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 
 def recalibrate(

@@ -20,7 +20,7 @@ from symnas.supernet.parameter_keys import Birth, birth
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-    from symnas.tree.decision import Decision
+    from symnas.tree.space import Decision
 
 
 @dataclass(eq=False)

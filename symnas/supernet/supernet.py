@@ -24,7 +24,7 @@ from symnas.supernet.optimizer import Make, SliceOptimizer
 from symnas.supernet.shared_tensors import SharedTensors
 from symnas.supernet.switching import Board, Boards
 from symnas.tree.covering import covering
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -30,7 +30,7 @@ from symnas.tree.point import identity
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-    from symnas.tree.decision import Decision
+    from symnas.tree.space import Decision
 
 MOST_BOARDS = 16
 """Models that are kept."""
@@ -273,7 +273,7 @@ class Boards:
 
     def _openable(self, net: Switched) -> frozenset[str]:
         if self._opened is None:
-            program, own = net.program, net.program.space.layout.own
+            program, own = net.program, net.program.space.compiled.layout.own
             self._opened = frozenset()
             if any(isinstance(each.point, OneOf) for each in own) and not execution.needs_source(
                 program.source_set

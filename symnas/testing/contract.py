@@ -30,10 +30,8 @@ from symnas.contracts.fidelity import fidelities_of, handed_out
 from symnas.contracts.outcome import Outcome, Status
 from symnas.contracts.pareto import hypervolume
 from symnas.testing.random_spaces import random_space
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, IntRange, OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 Evaluate = Callable[[Decision], Outcome]
 

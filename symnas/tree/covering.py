@@ -14,10 +14,9 @@ import numpy as np
 
 from symnas._typing import Value
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
-from symnas.tree.decision import Decision
 from symnas.tree.layout import Entry
 from symnas.tree.point import identity
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 MOST_VALUES = 12
 """Values of a range that are all tried; of longer ones only the ends, and those where other points begin."""
@@ -29,7 +28,7 @@ TRIES = 64
 class _Cover:
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.options = {entry.point.address: _options(entry) for entry in space.layout.own}
+        self.options = {entry.point.address: _options(entry) for entry in space.compiled.layout.own}
         self.open = {
             address: {identity(value) for value in options} for address, options in self.options.items()
         }
@@ -56,7 +55,7 @@ class _Cover:
         numbers = [
             address for address, options in self.options.items() if _numeric(options) and len(options) > 1
         ]
-        above = [address for address in numbers if self.space.entry(address).below]
+        above = [address for address in numbers if self.space.compiled.layout.entry(address).below]
         yield from self._apart(base, [address for address in numbers if address not in above])
         yield from self._apart(base, above)
 
@@ -98,7 +97,7 @@ class _Cover:
             for value in options:
                 if identity(value) in self.open[address]:
                     return value
-        entry = self.space.entry(address)
+        entry = self.space.compiled.layout.entry(address)
         for value in options:
             if self._waiting(entry, value, numbers):
                 return value
@@ -111,7 +110,7 @@ class _Cover:
         code = entry.domain.code(value)
         codes = code if isinstance(code, tuple) else (code,)
         for number in entry.below:
-            below = self.space.layout.entries[number]
+            below = self.space.compiled.layout.entries[number]
             if below.tied or below.branch is None or not any(code in below.branch.when for code in codes):
                 continue
             address = below.point.address

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from symnas._typing import Codes, Mask, Reals
 from symnas.errors import DecisionError
-from symnas.tree.batch import Batch
+from symnas.tree.activity import Activity
 from symnas.tree.choices import FloatRange, show
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.sampling import chunks
 from symnas.tree.subsets import INACTIVE, UNUSED
 
-if TYPE_CHECKING:
-    from symnas.tree.space import Space
-
 View = Literal["onehot", "ordinal"]
-Array = NDArray[np.float32 | np.float64]
+Encoded = NDArray[np.float32 | np.float64]
 
 MAX_ONE_HOT = 256
 MAX_BITS = 12
@@ -59,23 +57,29 @@ class _Place:
         """Return the slots for every pattern of marks, the default for those that are no selection."""
         entry = self.entry
         table = np.empty((1 << entry.card, entry.width), np.int64)
-        table[:] = _slots(entry, entry.domain.code(entry.domain.default))  # type: ignore[attr-defined]
+        table[:] = entry.slots(_default(entry))
         for codes in entry.subsets:
-            table[sum(1 << code for code in codes)] = _slots(entry, codes)
+            table[sum(1 << code for code in codes)] = entry.slots(codes)
         return table
 
 
-def _slots(entry: Entry, codes: object) -> list[int]:
+def _default(entry: Entry) -> tuple[int, ...]:
+    """Return the codes of a selection's default."""
+    codes = entry.domain.code(entry.default)
     assert isinstance(codes, tuple)
-    return [*codes, *[UNUSED] * (entry.width - len(codes))]
+    return codes
 
 
 class Encoder:
-    """Both numeric views of a space, compiled once."""
+    """Both numeric views of a space, compiled once.
 
-    def __init__(self, space: Space) -> None:
-        self.space = space
-        self.layout = space.layout
+    Args:
+        activity: the compiled conditions.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        self.activity = activity
+        self.layout = activity.layout
         self.places: list[_Place] = []
         width = 0
         for entry in self.layout.own:
@@ -101,7 +105,7 @@ class Encoder:
         self.by_card: dict[int, list[_Place]] = {}
         for place in self.single:
             self.by_card.setdefault(place.width, []).append(place)
-        self.tables: dict[int, NDArray[np.signedinteger]] = {}
+        self.tables: dict[int, Codes] = {}
         own = [(e.column, e.width) for e in self.layout.own if e.shape != REAL]
         self.own_columns = np.concatenate([np.arange(c, c + w) for c, w in own] or [np.empty(0, np.intp)])
         self.own_reals = np.array([e.column for e in self.layout.own if e.shape == REAL], np.intp)
@@ -141,18 +145,24 @@ class Encoder:
 
     # ------------------------------------------------------------ encoding
 
-    def encode(self, batch: Batch, view: View) -> Array:
-        """Return the array of a view, one row per decision."""
+    def encode(self, codes: Codes, reals: Reals, view: View) -> Encoded:
+        """Return the array of a view, (rows, columns of the view).
+
+        Args:
+            codes: (rows, columns).
+            reals: (rows, reals).
+            view: as in `Space.encode`.
+        """
         if view == "ordinal":
-            return self._ordinal(batch)
+            return self._ordinal(codes, reals)
         if view != "onehot":
             raise DecisionError(f"a view is 'onehot' or 'ordinal', got {view!r}")
-        out: Array = np.zeros((len(batch), self.width), self.dtype)
-        for rows in chunks(self.width, len(batch)):
-            self._encode_rows(batch.codes[rows], batch.reals[rows], out[rows])
+        out: Encoded = np.zeros((len(codes), self.width), self.dtype)
+        for rows in chunks(self.width, len(codes)):
+            self._encode_rows(codes[rows], reals[rows], out[rows])
         return out
 
-    def _encode_rows(self, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], out: Array) -> None:
+    def _encode_rows(self, codes: Codes, reals: Reals, out: Encoded) -> None:
         hot = codes[:, self.columns]
         places = hot + self.offsets
         places += np.arange(len(codes))[:, None] * self.width
@@ -167,9 +177,7 @@ class Encoder:
                 self._mark(place, codes, out)
 
     @staticmethod
-    def _scale(
-        place: _Place, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], out: Array
-    ) -> None:
+    def _scale(place: _Place, codes: Codes, reals: Reals, out: Encoded) -> None:
         entry = place.entry
         if entry.shape == REAL:
             assert isinstance(entry.domain, FloatRange)
@@ -185,45 +193,51 @@ class Encoder:
             out[:, place.start + 1] = held
 
     @staticmethod
-    def _mark(place: _Place, codes: NDArray[np.signedinteger], out: Array) -> None:
+    def _mark(place: _Place, codes: Codes, out: Encoded) -> None:
         entry = place.entry
         slots = codes[:, entry.column : entry.column + entry.width].astype(np.intp)
         for slot in range(entry.width):
             rows = np.flatnonzero(slots[:, slot] >= 0)
             out[rows, place.start + slots[rows, slot]] += 1.0
 
-    def _ordinal(self, batch: Batch) -> Array:
-        out = np.empty((len(batch), len(self.is_real)), np.float64)
-        codes = batch.codes[:, self.own_columns].astype(np.float64)
-        codes[codes == INACTIVE] = np.nan
-        codes[codes == UNUSED] = -1.0
-        out[:, ~self.is_real] = codes
-        out[:, self.is_real] = batch.reals[:, self.own_reals]
+    def _ordinal(self, codes: Codes, reals: Reals) -> Encoded:
+        out = np.empty((len(codes), len(self.is_real)), np.float64)
+        own = codes[:, self.own_columns].astype(np.float64)
+        own[own == INACTIVE] = np.nan
+        own[own == UNUSED] = -1.0
+        out[:, ~self.is_real] = own
+        out[:, self.is_real] = reals[:, self.own_reals]
         return out
 
     # ------------------------------------------------------------ decoding
 
-    def decode(self, array: Array, view: View, strict: bool) -> Batch:
-        """Return the decisions of an array's rows; unless `strict`, of whatever is nearest to them."""
+    def decode(self, array: Encoded, view: View, strict: bool) -> tuple[Codes, Reals]:
+        """Return codes (rows, columns) and reals (rows, reals) of an array's rows.
+
+        Args:
+            array: (rows, columns of the view).
+            view: as in `Space.encode`.
+            strict: refuse rows that encode no decision; otherwise take the nearest decisions.
+        """
         width = self.width if view == "onehot" else len(self.is_real)
         given = np.asarray(array)
         if view not in ("onehot", "ordinal") or given.ndim != 2 or given.shape[1] != width:
             raise DecisionError(
                 f"the {view!r} view of this space has {width} columns per decision, got shape {given.shape}"
             )
-        batch = self._nearest(given, view, strict)
-        if batch is None:
+        found = self._nearest(given, view, strict)
+        if found is None:
             near = self._nearest(given, view, exact=False)
             assert near is not None
-            again = self.encode(near, view)
+            again = self.encode(*near, view)
             row, column = np.argwhere(~_close(given, again))[0]
             raise DecisionError(
                 f"row {row}, column {self.names(view)[column]}: {given[row, column]} stands where the "
                 f"nearest decision has {again[row, column]}; pass strict=False to take the nearest decisions"
             )
-        return batch
+        return found
 
-    def _nearest(self, given: Array, view: View, exact: bool) -> Batch | None:
+    def _nearest(self, given: Encoded, view: View, exact: bool) -> tuple[Codes, Reals] | None:
         """Return the decisions nearest to rows.
 
         With `exact` marks are taken for ones and zeros, which is faster, and the result is None where writing
@@ -237,16 +251,14 @@ class Encoder:
                 self._decode_ordinal(piece, some, some_reals, exact)
             else:
                 self._decode_onehot(piece, some, some_reals, exact)
-            self.space.activity.mask(some, some_reals)
+            self.activity.mask(some, some_reals)
             if exact:
-                again = self.encode(Batch(self.space, some.T, some_reals.T), view)
+                again = self.encode(some.T, some_reals.T, view)
                 if not np.array_equal(piece, again) and not _close(piece, again).all():
                     return None
-        return Batch(self.space, codes.T, reals.T)
+        return codes.T, reals.T
 
-    def _decode_onehot(
-        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], exact: bool
-    ) -> None:
+    def _decode_onehot(self, given: Encoded, codes: Codes, reals: Reals, exact: bool) -> None:
         marks = np.ascontiguousarray((given > 0.5).T)
         columns = marks.view(np.int8) if exact else np.ascontiguousarray(given.T)
         for card, places in self.by_card.items():
@@ -273,7 +285,7 @@ class Encoder:
             else:
                 self._unmark(place, given, codes)
 
-    def bits(self, place: _Place) -> NDArray[np.signedinteger]:
+    def bits(self, place: _Place) -> Codes:
         """Return the slots by pattern of marks, (slots, patterns)."""
         known = self.tables.get(place.start)
         if known is None:
@@ -282,9 +294,7 @@ class Encoder:
         return known
 
     @staticmethod
-    def _unscale(
-        place: _Place, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64]
-    ) -> None:
+    def _unscale(place: _Place, given: Encoded, codes: Codes, reals: Reals) -> None:
         entry = place.entry
         unit = np.clip(np.nan_to_num(given[:, place.start].astype(np.float64)), 0.0, 1.0)
         if entry.shape == REAL:
@@ -296,7 +306,7 @@ class Encoder:
         else:
             codes[entry.column] = np.rint(unit * (entry.card - 1))
 
-    def _unmark(self, place: _Place, given: Array, codes: NDArray[np.signedinteger]) -> None:
+    def _unmark(self, place: _Place, given: Encoded, codes: Codes) -> None:
         entry = place.entry
         block = given[:, place.start : place.start + place.width]
         slots = np.full((len(given), entry.width), UNUSED, np.int64)
@@ -312,9 +322,7 @@ class Encoder:
                 left[np.flatnonzero(found), code[found]] -= 1
         codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
 
-    def _decode_ordinal(
-        self, given: Array, codes: NDArray[np.signedinteger], reals: NDArray[np.float64], exact: bool
-    ) -> None:
+    def _decode_ordinal(self, given: Encoded, codes: Codes, reals: Reals, exact: bool) -> None:
         # `fmax` and `fmin` pass over NaN, which stands where a point does not exist.
         single = given[:, self.ordinal_single].T
         single = single if exact else np.rint(single)
@@ -332,17 +340,16 @@ class Encoder:
             codes[entry.column : entry.column + entry.width] = self._repair(entry, slots).T
 
     @staticmethod
-    def _repair(entry: Entry, slots: NDArray[np.signedinteger]) -> NDArray[np.signedinteger]:
+    def _repair(entry: Entry, slots: Codes) -> Codes:
         """Put the default in place of slots that are no selection, but for gaps and idle orders."""
         subsets = entry.subsets
         for row in subsets.wrong_rows(slots).tolist():
             chosen = [int(code) for code in slots[row] if code != UNUSED]
             legal = tuple(chosen) if subsets.ordered else tuple(sorted(chosen))
-            default = entry.domain.code(entry.domain.default)  # type: ignore[attr-defined]
-            slots[row] = _slots(entry, legal if legal in subsets else default)
+            slots[row] = entry.slots(legal if legal in subsets else _default(entry))
         return slots
 
 
-def _close(given: Array, again: Array) -> NDArray[np.bool_]:
+def _close(given: Encoded, again: Encoded) -> Mask:
     """Compare cells, allowing for what scaling real values loses."""
     return np.isclose(given, again, rtol=1e-5, atol=1e-6, equal_nan=True)

@@ -8,15 +8,16 @@ tie needs nothing special; they are left out wherever decisions are counted, com
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Codes, Ints, Reals, Value
 from symnas.errors import SpaceError, nearest
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, Permutation, Point, Tied
-from symnas.tree.subsets import INACTIVE, Subsets
+from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
 
 SINGLE, SLOTS, REAL = 0, 1, 2
 
@@ -81,10 +82,20 @@ class Entry:
         return self.target < 0 and self.domain.cardinality > 1
 
     @property
+    def default(self) -> Value:
+        """The value that the point takes unless told otherwise; a tie's is its target's."""
+        default: Value = self.domain.default  # type: ignore[attr-defined]
+        return default
+
+    @property
     def subsets(self) -> Subsets:
         """The selections of a point that has slots."""
         assert isinstance(self.domain, ManyOf | Permutation)
         return self.domain.subsets
+
+    def slots(self, codes: Sequence[int]) -> list[int]:
+        """Return a selection as its columns hold it: the codes chosen, then unused slots."""
+        return [*codes, *[UNUSED] * (self.width - len(codes))]
 
 
 class Layout:
@@ -210,9 +221,27 @@ class Layout:
                     "be absent there; tie to a point under the same conditions or less"
                 )
 
+    # ------------------------------------------------------------ asking
+
+    def entry(self, address: str) -> Entry:
+        """Return a point's place; a `SpaceError` suggests the nearest address."""
+        number = self.index.get(address)
+        if number is None:
+            raise SpaceError(f"the space has no point {address!r}{nearest(str(address), self.index)}")
+        return self.entries[number]
+
+    @cached_property
+    def owners(self) -> tuple[Ints, Ints]:
+        """The number of the point of each column: of codes (columns,), and of floats (reals,)."""
+        owners, real_owners = np.zeros(self.columns, np.intp), np.zeros(self.reals, np.intp)
+        for entry in self.entries:
+            store = real_owners if entry.shape == REAL else owners
+            store[entry.column : entry.column + entry.width] = entry.number
+        return owners, real_owners
+
     # ------------------------------------------------------------ rows
 
-    def split(self, rows: bytes | bytearray) -> tuple[NDArray[np.signedinteger], NDArray[np.float64]]:
+    def split(self, rows: bytes | bytearray) -> tuple[Codes, Reals]:
         """Read rows as bytes back into codes (n, columns) and floats (n, reals)."""
         size = max(self.row_bytes, 1)
         table = np.frombuffer(rows, np.uint8).reshape(-1, size)[:, : self.row_bytes]
@@ -221,7 +250,7 @@ class Layout:
         reals = np.ascontiguousarray(table[:, cut:]).view(np.float64).reshape(len(table), self.reals)
         return codes, reals
 
-    def join(self, codes: NDArray[np.signedinteger], reals: NDArray[np.float64]) -> bytes:
+    def join(self, codes: Codes, reals: Reals) -> bytes:
         """Write codes (n, columns) and floats (n, reals) as one run of bytes, row after row."""
         if not self.reals:
             return codes.tobytes()

@@ -2,63 +2,87 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Codes, Ints, Reals
 from symnas.errors import DecisionError
-from symnas.tree.batch import Batch
+from symnas.tree.activity import Activity
 from symnas.tree.layout import REAL, SINGLE, Entry
-from symnas.tree.sampling import thresholds
+from symnas.tree.sampling import Sampler, thresholds
 from symnas.tree.subsets import INACTIVE
-
-if TYPE_CHECKING:
-    from symnas.tree.space import Space
 
 TRIES = 4
 REDRAWS = 64
 
 
-def mutate(space: Space, batch: Batch, rng: np.random.Generator) -> Batch:
-    """Redraw one existing point of every row, chosen uniformly among those with at least two values.
-
-    Rows in which nothing can change stay as they are.
-    """
-    codes = np.array(batch.codes.T, order="C")
-    reals = np.array(batch.reals.T, order="C")
-    if not len(batch) or not len(space.mutator.numbers):
-        return Batch(space, codes.T, reals.T)
-    picked = space.mutator.pick(codes, reals, rng)
-    space.mutator.redraw(codes, reals, picked, rng)
-    rows = np.flatnonzero((picked >= 0) & space.mutator.deciding[picked])
-    if len(rows):
-        space.mutator.settle(codes, reals, rows, rng)
-    return Batch(space, codes.T, reals.T)
-
-
 class Mutator:
-    """What mutation needs to know of a space, compiled once."""
+    """Moves to other decisions, compiled for one space.
 
-    def __init__(self, space: Space) -> None:
-        self.space = space
-        self.layout = space.layout
-        entries = self.layout.entries
+    Args:
+        activity: its compiled conditions.
+        sampler: its compiled draws.
+    """
+
+    def __init__(self, activity: Activity, sampler: Sampler) -> None:
+        self.activity = activity
+        self.sampler = sampler
+        self.layout = layout = sampler.layout
+        entries = layout.entries
         self.numbers = np.array([e.number for e in entries if e.mutable], np.intp)
-        count = len(entries)
         self.real = np.array([e.shape == REAL for e in entries], bool)
         self.column = np.array([e.column for e in entries], np.intp)
         self.card = np.array([e.card for e in entries], np.int64)
         self.fixed = not any(e.stage for e in entries if e.mutable)
         self.any_real = bool(self.real[self.numbers].any())
-        sources = {self.layout.index[a] for e in entries for g in e.point.guards for a in g.addresses}
+        sources = {layout.index[a] for e in entries for g in e.point.guards for a in g.addresses}
         sources |= {e.target for e in entries if e.tied}
         self.deciding = np.array([bool(e.below) or e.number in sources for e in entries], bool)
-        plain = [e.shape == SINGLE and space.sampler.weights.get(e.number) is None for e in entries]
+        plain = [e.shape == SINGLE and sampler.weights.get(e.number) is None for e in entries]
         self.plain = np.array(plain, bool)
         self.special = [e for e in entries if e.mutable and not plain[e.number]]
-        assert count == len(self.plain)
+
+    def mutate(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> tuple[Codes, Reals]:
+        """Redraw one existing point of every row, chosen uniformly among those with at least two values.
+
+        Rows in which nothing can change stay as they are.
+
+        Args:
+            codes: (columns, rows), not written to.
+            reals: (reals, rows), not written to.
+            rng: the source of randomness.
+        """
+        codes, reals = np.array(codes, order="C"), np.array(reals, order="C")
+        if not codes.shape[1] or not len(self.numbers):
+            return codes, reals
+        picked = self.pick(codes, reals, rng)
+        self.redraw(codes, reals, picked, rng)
+        rows = np.flatnonzero((picked >= 0) & self.deciding[picked])
+        if len(rows):
+            self.settle(codes, reals, rows, rng)
+        return codes, reals
+
+    def crossover(
+        self, first: tuple[Codes, Reals], second: tuple[Codes, Reals], rng: np.random.Generator
+    ) -> tuple[Codes, Reals]:
+        """Take every point's value from one of two parents, by a fair coin per point where both have it.
+
+        What exists in the child and in neither parent is drawn.
+
+        Args:
+            first: codes (columns, rows) and reals (reals, rows) of the first parents, not written to.
+            second: those of the second parents.
+            rng: the source of randomness.
+        """
+        codes, reals = np.array(first[0], order="C"), np.array(first[1], order="C")
+        others, other_reals = second
+        coin = rng.random((len(self.layout.entries), codes.shape[1])) < 0.5
+        owners, real_owners = self.layout.owners
+        np.copyto(codes, others, where=(coin[owners] | (codes == INACTIVE)) & (others != INACTIVE))
+        swap = (coin[real_owners] | np.isnan(reals)) & ~np.isnan(other_reals)
+        np.copyto(reals, other_reals, where=swap)
+        self.complete(codes, reals, rng)
+        return codes, reals
 
     # ------------------------------------------------------------ which point
 
@@ -128,7 +152,7 @@ class Mutator:
         self, entry: Entry, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator
     ) -> None:
         if entry.shape == SINGLE:
-            weights = self.space.sampler.weights[entry.number] or ()
+            weights = self.sampler.weights[entry.number] or ()
             codes[entry.column, rows] = _another(np.array(weights), codes[entry.column, rows], rng)
             return
         store = reals if entry.shape == REAL else codes
@@ -136,7 +160,7 @@ class Mutator:
         old = store[columns, rows]
         same = np.arange(len(rows))
         for attempt in range(10 * REDRAWS):
-            drawn = self.space.sampler.draw_one(entry, len(same), rng) if attempt < REDRAWS else None
+            drawn = self.sampler.draw_one(entry, len(same), rng) if attempt < REDRAWS else None
             if drawn is None:
                 drawn = _unweighted(entry, len(same), rng)
             store[columns, rows[same]] = drawn.T if drawn.ndim > 1 else drawn[None, :]
@@ -156,10 +180,10 @@ class Mutator:
     def complete(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
         """Fill empty columns with draws, then empty, in place, the points that do not exist."""
         drawn, drawn_reals = np.empty_like(codes), np.empty_like(reals)
-        self.space.sampler.fill(drawn, drawn_reals, rng)
+        self.sampler.fill(drawn, drawn_reals, rng)
         np.copyto(codes, drawn, where=codes == INACTIVE)
         np.copyto(reals, drawn_reals, where=np.isnan(reals))
-        self.space.activity.mask(codes, reals)
+        self.activity.mask(codes, reals)
 
 
 def _another(weights: NDArray[np.float64], old: Codes, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -177,23 +201,3 @@ def _another(weights: NDArray[np.float64], old: Codes, rng: np.random.Generator)
 
 def _unweighted(entry: Entry, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return entry.subsets.draw(rows, rng)
-
-
-def crossover(space: Space, first: Batch, second: Batch, rng: np.random.Generator) -> Batch:
-    """Take every point's value from one of two parents, by a fair coin per point where both have it.
-
-    What exists in the child and in neither parent is drawn.
-    """
-    if len(first) != len(second):
-        raise DecisionError(
-            f"crossover pairs rows, so both batches have the same length; got {len(first)} and {len(second)}"
-        )
-    codes, others = np.array(first.codes.T, order="C"), second.codes.T
-    reals, other_reals = np.array(first.reals.T, order="C"), second.reals.T
-    coin = rng.random((len(space.layout.entries), len(first))) < 0.5
-    owners, real_owners = space.owners
-    np.copyto(codes, others, where=(coin[owners] | (codes == INACTIVE)) & (others != INACTIVE))
-    swap = (coin[real_owners] | np.isnan(reals)) & ~np.isnan(other_reals)
-    np.copyto(reals, other_reals, where=swap)
-    space.mutator.complete(codes, reals, rng)
-    return Batch(space, codes.T, reals.T)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from symnas._typing import Codes, Ints
-from symnas.tree.batch import Batch
+from symnas._typing import Codes, Ints, Reals
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
+from symnas.tree.mutation import Mutator
+from symnas.tree.rows import put
 from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
-
-if TYPE_CHECKING:
-    from symnas.tree.space import Space
 
 SPREAD = 0.2
 
@@ -52,13 +49,13 @@ class Neighbourhood:
     """What listing neighbours needs to know of a space, compiled once.
 
     Args:
-        space: the space.
+        mutator: the compiled mutation, which knows what follows from a change.
         without: numbers of points with single values that are left as they are.
     """
 
-    def __init__(self, space: Space, without: Collection[int] = ()) -> None:
-        self.space = space
-        self.layout = space.layout
+    def __init__(self, mutator: Mutator, without: Collection[int] = ()) -> None:
+        self.mutator = mutator
+        self.layout = mutator.layout
         single = [e for e in self.layout.own if e.shape == SINGLE and e.card > 1 and e.number not in without]
         self.columns = np.repeat([e.column for e in single], [e.card - 1 for e in single]).astype(np.intp)
         self.numbers = np.repeat([e.number for e in single], [e.card - 1 for e in single]).astype(np.intp)
@@ -70,21 +67,24 @@ class Neighbourhood:
             e for e in self.layout.own if e.shape not in (SINGLE, REAL) and e.domain.cardinality > 1
         ]
         self.real = [e for e in self.layout.own if e.shape == REAL]
-        everything = np.full(self.layout.columns, INACTIVE, self.layout.dtype)
-        reals = np.full(self.layout.reals, np.nan)
+        defaults, real_defaults = [INACTIVE] * self.layout.columns, [math.nan] * self.layout.reals
         for entry in self.layout.entries:
-            default = entry.domain.default  # type: ignore[attr-defined]
-            if entry.shape == REAL:
-                reals[entry.column] = default
-                continue
-            code = entry.domain.code(default)
-            row = [code] if isinstance(code, int) else [*code, *[UNUSED] * (entry.width - len(code))]
-            everything[entry.column : entry.column + entry.width] = row
-        self.defaults, self.real_defaults = everything[:, None], reals[:, None]
+            put(entry, entry.default, defaults, real_defaults)
+        self.defaults = np.array(defaults, self.layout.dtype)[:, None]
+        self.real_defaults = np.array(real_defaults)[:, None]
 
-    def of(self, batch: Batch, rng: np.random.Generator | None = None, reals: int = 4) -> tuple[Batch, Ints]:
-        """Return all neighbours of all rows, and the row that each is a neighbour of, in its order."""
-        codes, floats = np.ascontiguousarray(batch.codes), np.ascontiguousarray(batch.reals)
+    def of(
+        self, codes: Codes, floats: Reals, rng: np.random.Generator | None = None, reals: int = 4
+    ) -> tuple[Codes, Reals, Ints]:
+        """Return all neighbours of all rows, and the row that each is a neighbour of, in its order.
+
+        Args:
+            codes: (rows, columns).
+            floats: (rows, reals).
+            rng: as in `Space.neighbours`.
+            reals: as in `Space.neighbours`.
+        """
+        codes, floats = np.ascontiguousarray(codes), np.ascontiguousarray(floats)
         parts = [self._single(codes, floats)]
         parts += [self._slots(entry, codes, floats) for entry in self.slots]
         parts += [self._reals(entry, codes, floats, rng, reals) for entry in self.real]
@@ -92,17 +92,15 @@ class Neighbourhood:
         numbers = np.concatenate([part[1] for part in parts])
         new = np.concatenate([part[2] for part in parts])
         new_floats = np.concatenate([part[3] for part in parts])
-        rows = np.flatnonzero(self.space.mutator.deciding[numbers])
+        rows = np.flatnonzero(self.mutator.deciding[numbers])
         if len(rows):
             self.settle(new, new_floats, rows, rng)
-        if len(batch) > 1 and len(parts) > 1:
+        if len(codes) > 1 and len(parts) > 1:
             order = np.argsort(sources, kind="stable")
             sources, new, new_floats = sources[order], new[order], new_floats[order]
-        return Batch(self.space, new, new_floats), sources
+        return new, new_floats, sources
 
-    def _single(
-        self, codes: Codes, floats: NDArray[np.float64]
-    ) -> tuple[Ints, Ints, Codes, NDArray[np.float64]]:
+    def _single(self, codes: Codes, floats: Reals) -> tuple[Ints, Ints, Codes, Reals]:
         old = codes[:, self.columns]
         rows, place = np.nonzero(old != INACTIVE)
         new = codes[rows]
@@ -110,9 +108,7 @@ class Neighbourhood:
         new[np.arange(len(rows)), self.columns[place]] = step + (step >= old[rows, place])
         return rows, self.numbers[place], new, floats[rows]
 
-    def _slots(
-        self, entry: Entry, codes: Codes, floats: NDArray[np.float64]
-    ) -> tuple[Ints, Ints, Codes, NDArray[np.float64]]:
+    def _slots(self, entry: Entry, codes: Codes, floats: Reals) -> tuple[Ints, Ints, Codes, Reals]:
         columns = slice(entry.column, entry.column + entry.width)
         held = np.flatnonzero(codes[:, entry.column] != INACTIVE)
         distinct, which = np.unique(codes[held, columns], axis=0, return_inverse=True)
@@ -134,10 +130,10 @@ class Neighbourhood:
         self,
         entry: Entry,
         codes: Codes,
-        floats: NDArray[np.float64],
+        floats: Reals,
         rng: np.random.Generator | None,
         count: int,
-    ) -> tuple[Ints, Ints, Codes, NDArray[np.float64]]:
+    ) -> tuple[Ints, Ints, Codes, Reals]:
         domain = entry.domain
         assert isinstance(domain, FloatRange)
         rows = np.repeat(np.flatnonzero(~np.isnan(floats[:, entry.column])), count)
@@ -157,15 +153,13 @@ class Neighbourhood:
         moved[:, entry.column] = values
         return rows, np.full(len(rows), entry.number), codes[rows], moved
 
-    def settle(
-        self, codes: Codes, floats: NDArray[np.float64], rows: Ints, rng: np.random.Generator | None
-    ) -> None:
+    def settle(self, codes: Codes, floats: Reals, rows: Ints, rng: np.random.Generator | None) -> None:
         """Give what came into being its default, or a draw, and empty what ceased to exist."""
         some, some_floats = codes[rows].T.copy(), floats[rows].T.copy()
         if rng is None:
             np.copyto(some, self.defaults, where=some == INACTIVE)
             np.copyto(some_floats, self.real_defaults, where=np.isnan(some_floats))
-            self.space.activity.mask(some, some_floats)
+            self.mutator.activity.mask(some, some_floats)
         else:
-            self.space.mutator.complete(some, some_floats, rng)
+            self.mutator.complete(some, some_floats, rng)
         codes[rows], floats[rows] = some.T, some_floats.T

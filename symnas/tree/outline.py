@@ -6,16 +6,13 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from symnas._typing import Value
-from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation, Point, Tied, show
+from symnas.tree.choices import Branch, IntRange, ManyOf, OneOf, Permutation, Point, Tied, show
 from symnas.tree.serialization import join, point_to_json, segments
-
-if TYPE_CHECKING:
-    from symnas.tree.space import Space
 
 LETTERS = "ijklmnuvw"
 SHOWN = 12
@@ -42,19 +39,21 @@ class _Place:
     parts: tuple[str, ...]
 
 
-def outline(space: Space) -> list[Line]:
+def outline(roots: Iterable[Point]) -> list[Line]:
     """Return the lines of a space's roots."""
-    roots = [_Place(point, None, segments(point.address)) for point in space.points]
-    return _forest(roots, None, (), {})
+    return _forest([_Place(point, None, segments(point.address)) for point in roots], None, (), {})
 
 
-def headline(space: Space) -> str:
-    """Return the size in words."""
-    reals = sum(isinstance(e.domain, FloatRange) and not e.domain.finite for e in space.layout.own)
-    size = _count(space.leaves)
+def headline(points: int, reals: int, leaves: int) -> str:
+    """Return the size of a space in words.
+
+    Args:
+        points: how many points it has.
+        reals: how many of them are real ranges without a step.
+        leaves: how many decisions there are when every real range counts as one value.
+    """
     tail = f" x {reals} real" if reals else ""
-    points = len(space)
-    return f"{size} decision{'s' * (space.leaves != 1)}{tail} · {points} point{'s' * (points != 1)}"
+    return f"{_count(leaves)} decision{'s' * (leaves != 1)}{tail} · {points} point{'s' * (points != 1)}"
 
 
 def _count(number: int) -> str:

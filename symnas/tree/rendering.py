@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from symnas.tree.choices import show
-from symnas.tree.outline import Line, headline, outline
+from symnas._typing import Value
+from symnas.tree.outline import Line, outline
+from symnas.tree.point import Point, show
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from symnas.tree.decision import Decision
-    from symnas.tree.space import Space
-
 _STYLE = "font-family:monospace;font-size:90%;line-height:1.5"
 
 
-def rich_tree(space: Space) -> Tree:
-    """Return a space as a tree for rich, copies that are alike on one line."""
+def rich_tree(title: str, roots: Iterable[Point]) -> Tree:
+    """Return points as a tree for rich, copies that are alike on one line."""
     from rich.text import Text
     from rich.tree import Tree
 
-    tree = Tree(Text(headline(space), style="bold"), guide_style="dim")
-    stack = [(tree, outline(space))]
+    tree = Tree(Text(title, style="bold"), guide_style="dim")
+    stack = [(tree, outline(roots))]
     while stack:
         node, lines = stack.pop()
         width = max((len(line.name) for line in lines), default=0)
@@ -37,10 +36,9 @@ def rich_tree(space: Space) -> Tree:
     return tree
 
 
-def space_html(space: Space) -> str:
-    """Return a space as HTML: nested lists, what has much below it folded."""
-    lines = outline(space)
-    return f'<div style="{_STYLE}"><b>{escape(headline(space))}</b>{_html_lines(lines, 0)}</div>'
+def points_html(title: str, roots: Iterable[Point]) -> str:
+    """Return points as HTML: nested lists, what has much below it folded."""
+    return f'<div style="{_STYLE}"><b>{escape(title)}</b>{_html_lines(outline(roots), 0)}</div>'
 
 
 def _html_lines(lines: list[Line], depth: int) -> str:
@@ -60,11 +58,10 @@ def _html_line(line: Line, depth: int) -> str:
     return f"<details{opened}><summary>{text}</summary>{_html_lines(line.below, depth + 1)}</details>"
 
 
-def decision_html(decision: Decision) -> str:
-    """Return a decision as an HTML table; values that differ from the default are bold."""
-    default = decision.space.default
+def values_html(values: Mapping[str, Value], default: Mapping[str, Value]) -> str:
+    """Return values by address as an HTML table; those that differ from the default are bold."""
     rows = []
-    for address, value in decision.items():
+    for address, value in values.items():
         text = escape(show(value))
         usual = address in default and repr(default[address]) == repr(value)
         rows.append(f"<tr><td>{escape(address)}</td><td>{text if usual else f'<b>{text}</b>'}</td></tr>")

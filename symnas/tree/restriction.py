@@ -46,7 +46,7 @@ class Editor:
 
     def narrow(self, address: str, allowed: object) -> None:
         """Set a point's smaller domain, a tie's target taking the place of the tie."""
-        point = self.layout.entries[self.layout.index[address]].domain
+        point = self.layout.entry(address).domain
         if point.address in self.domains:
             raise SpaceError(f"{address}: {point.address} is restricted twice; give one of the two")
         smaller = narrowed(point, allowed)
@@ -284,7 +284,7 @@ def frozen(layout: Layout, values: Mapping[str, Value]) -> dict[str, object]:
     """Return the restriction that leaves one value at every address."""
     changes: dict[str, object] = {}
     for address, value in values.items():
-        real = layout.entries[layout.index[address]].shape == REAL
+        real = layout.entry(address).shape == REAL
         changes[address] = (value, value) if real else [value]
     return changes
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from symnas._typing import Value
 from symnas.tree.choices import FloatRange
-from symnas.tree.decision import Decision, holds, pack_row
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
-from symnas.tree.sampling import thresholds
-from symnas.tree.subsets import INACTIVE, UNUSED
-
-if TYPE_CHECKING:
-    from symnas.tree.space import Space
+from symnas.tree.rows import copy_tie, holds, pack_row
+from symnas.tree.sampling import Sampler, thresholds
+from symnas.tree.subsets import INACTIVE
 
 Pick = Callable[[float], Any]
 Source = int | slice | str | None
 LOOK = "look"
 
 
-class Drawer:
-    """A space compiled to a list of steps, one per point, each consuming one random number."""
+class ScalarSampler:
+    """A space compiled to a list of steps, one per point, each consuming one random number.
 
-    def __init__(self, space: Space) -> None:
-        self.space = space
-        self.layout = space.layout
+    Args:
+        sampler: the compiled draws of many rows, whose weights hold here too.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.layout = sampler.layout
+        self.weights = sampler.weights
         self.steps = [self._step(entry) for entry in self.layout.entries]
         self.blank = [INACTIVE] * self.layout.columns
         self.blank_reals = [math.nan] * self.layout.reals
@@ -37,7 +38,7 @@ class Drawer:
     def _step(self, entry: Entry) -> tuple[Any, ...]:
         """Return (entry, address, column, size, values, pick, where to look, codes wanted, next)."""
         source, wanted = self._source(entry)
-        plain = entry.shape == SINGLE and self.space.sampler.weights.get(entry.number) is None
+        plain = entry.shape == SINGLE and self.weights.get(entry.number) is None
         size = entry.card if plain and not entry.tied else 0
         values: Sequence[Value] = ()
         if entry.shape == SINGLE:
@@ -59,7 +60,7 @@ class Drawer:
         return slice(parent.column, parent.column + parent.width), frozenset(entry.branch.when)
 
     def _pick(self, entry: Entry) -> Pick | None:
-        weights = self.space.sampler.weights.get(entry.number)
+        weights = self.weights.get(entry.number)
         if entry.tied:
             return None
         if entry.shape == REAL:
@@ -70,19 +71,23 @@ class Drawer:
             return lambda u: bisect_right(bounds, u)
         subsets, value = entry.subsets, entry.domain.value
         if subsets.tabulated and weights is None:
-            table = [(_padded(entry, codes), value(codes)) for codes in subsets.rows]
+            table = [(entry.slots(codes), value(codes)) for codes in subsets.rows]
             return lambda u: table[int(u * len(table))]
 
         # One random number is the seed of a draw that needs many.
         def drawn(u: float) -> tuple[list[int], Value]:
             row = subsets.draw(1, np.random.default_rng(int(u * 2**53)), weights)[0]
             codes = tuple(code for code in row.tolist() if code >= 0)
-            return _padded(entry, codes), value(codes)
+            return entry.slots(codes), value(codes)
 
         return drawn
 
-    def draw(self, rng: np.random.Generator) -> Decision:
-        """Draw one decision, every point uniform over its own values or by its prior weights."""
+    def draw(self, rng: np.random.Generator) -> tuple[bytes, dict[str, Value]]:
+        """Draw one row, every point uniform over its own values or by its prior weights.
+
+        Returns:
+            The row, and the values that it stands for.
+        """
         codes, reals = self.blank[:], self.blank_reals[:]
         values: dict[str, Value] = {}
         steps = self.steps
@@ -106,7 +111,7 @@ class Drawer:
                 codes[column] = code
                 values[address] = labels[code]
             elif pick is None:
-                self._copy(entry, codes, reals)
+                copy_tie(self.layout, entry, codes, reals)
             elif labels:
                 codes[column] = code = pick(u[i])
                 values[address] = labels[code]
@@ -115,18 +120,7 @@ class Drawer:
             else:
                 codes[column : column + entry.width], values[address] = pick(u[i])
             i += 1
-        return Decision(self.space, pack_row(self.layout, codes, reals), values)
-
-    def _copy(self, entry: Entry, codes: list[int], reals: list[float]) -> None:
-        source = self.layout.entries[entry.target].column
-        if entry.shape == REAL:
-            reals[entry.column] = reals[source]
-        else:
-            codes[entry.column : entry.column + entry.width] = codes[source : source + entry.width]
-
-
-def _padded(entry: Entry, codes: tuple[int, ...]) -> list[int]:
-    return [*codes, *[UNUSED] * (entry.width - len(codes))]
+        return pack_row(self.layout, codes, reals), values
 
 
 def _real(domain: FloatRange) -> Pick:

@@ -1,34 +1,345 @@
-"""The tree of decision points as one frozen object, and everything that can be done with it."""
+"""The tree of decision points, a decision of it, and many decisions as columns: what users hold.
+
+`Space`, `Decision` and `Batch` name one another, so they stand together. They only hand on: `compiled` has
+the parts that do the work, on plain rows and arrays.
+"""
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from hashlib import blake2b
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas._typing import Value
-from symnas.errors import SpaceError, nearest
-from symnas.tree import address_patterns, mutation, restriction, sampling, serialization
-from symnas.tree import decision as decisions
-from symnas.tree.activity import Activity
-from symnas.tree.batch import Batch
-from symnas.tree.choices import Point
+from symnas._typing import Codes, Mask, Reals, Value
+from symnas.errors import DecisionError, SpaceError
+from symnas.tree import address_patterns, restriction, sampling, serialization
+from symnas.tree.compiled import Compiled
 from symnas.tree.counting import Counter
-from symnas.tree.decision import Decision
-from symnas.tree.encoding import Array, Encoder, View
-from symnas.tree.enumeration import enumerate_decisions
-from symnas.tree.layout import REAL, Entry, Layout
-from symnas.tree.neighbours import Neighbourhood
-from symnas.tree.scalar_sampling import Drawer
-from symnas.tree.uniform_sampling import UniformSampler
+from symnas.tree.encoding import Encoded, View
+from symnas.tree.enumeration import enumerate_rows
+from symnas.tree.layout import REAL, SINGLE, Layout
+from symnas.tree.outline import headline
+from symnas.tree.point import Point, identity, show
+from symnas.tree.rows import build_row, decode_row, exists, unpack_row
+from symnas.tree.subsets import INACTIVE
+
+KEY_BYTES = 16
 
 # Below this many points times rows, plain Python draws faster than arrays do.
 SMALL = 256
+
+_MOVED = {
+    **{name: f"compiled.{name}" for name in ("layout", "activity", "sampler", "mutator", "counter")},
+    **{name: f"compiled.{name}" for name in ("uniform_sampler", "neighbourhood", "encoder")},
+    **{"drawer": "compiled.scalar_sampler", "owners": "compiled.layout.owners"},
+    "entry": "compiled.layout.entry",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What separates two decisions.
+
+    Args:
+        changed: addresses in both, with the value before and after.
+        removed: addresses only in the first, with their values.
+        added: addresses only in the second, with their values.
+    """
+
+    changed: dict[str, tuple[Value, Value]]
+    removed: dict[str, Value]
+    added: dict[str, Value]
+
+    def __bool__(self) -> bool:
+        """Tell whether anything differs."""
+        return bool(self.changed or self.removed or self.added)
+
+    def __str__(self) -> str:
+        """Render one line per address."""
+        lines = [f"{a}: {show(old)} -> {show(new)}" for a, (old, new) in self.changed.items()]
+        lines += [f"{a}: {show(value)} -> (absent)" for a, value in self.removed.items()]
+        lines += [f"{a}: (absent) -> {show(value)}" for a, value in self.added.items()]
+        return "\n".join(lines) or "no difference"
+
+
+class Decision(Mapping[str, Value]):
+    """A value for every point that exists under it; hashable, and equal by space and values.
+
+    Made by a space (`space.default`, `space.decision(...)`, batches), never by hand. Iteration yields the
+    addresses that have a value of their own, in tree order; a tie's address is looked up as well.
+    """
+
+    __slots__ = ("_key", "_row", "_space", "_values")
+
+    def __init__(self, space: Space, row: bytes, values: dict[str, Value] | None = None) -> None:
+        self._space = space
+        self._row = row
+        self._values = values
+        self._key: str | None = None
+
+    @property
+    def space(self) -> Space:
+        """The space the decision belongs to."""
+        return self._space
+
+    @property
+    def row(self) -> bytes:
+        """The canonical form that is hashed: codes, then floats."""
+        return self._row
+
+    @property
+    def _mapping(self) -> dict[str, Value]:
+        if self._values is None:
+            self._values = decode_row(self._space.compiled.layout, self._row)
+        return self._values
+
+    def __getitem__(self, address: str) -> Value:
+        """Return the value at an address; a tie's is its target's."""
+        values = self._mapping
+        if address in values:
+            return values[address]
+        layout = self._space.compiled.layout
+        number = layout.index.get(address)
+        if number is not None and layout.entries[number].tied and self.is_active(address):
+            return values[layout.entries[number].domain.address]
+        raise KeyError(address)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the addresses with a value, in tree order."""
+        return iter(self._mapping)
+
+    def __len__(self) -> int:
+        """Return how many points have a value."""
+        return len(self._mapping)
+
+    def is_active(self, address: str) -> bool:
+        """Tell whether the point at an address exists under this decision."""
+        layout = self._space.compiled.layout
+        entry = layout.entry(address)
+        if not entry.tied:
+            return address in self._mapping
+        return exists(entry, *unpack_row(layout, self._row))
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with another decision: equal spaces and equal values."""
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return self.row == other.row and (self.space is other.space or self.space == other.space)
+
+    def __hash__(self) -> int:
+        """Hash by the values."""
+        return hash(self.row)
+
+    @property
+    def key(self) -> str:
+        """Canonical hash (32 hex digits), the same in every process for equal decisions of equal spaces."""
+        if self._key is None:
+            self._key = blake2b(self._row, digest_size=KEY_BYTES, key=self._space._key_seed).hexdigest()
+        return self._key
+
+    def flat(self) -> dict[str, Value]:
+        """Return a plain dictionary from address to value."""
+        return dict(self._mapping)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return nested plain data, a level per segment of the addresses; `space.decision` reads it back."""
+        return serialization.nest(self._mapping)
+
+    def replace(self, changes: Mapping[str, Value]) -> Decision:
+        """Return a copy with some values changed; what that brings into being takes its default.
+
+        Raises:
+            DecisionError: an address is unknown or absent after the change, or a value is not allowed.
+        """
+        return self._space._built(changes, self._mapping)
+
+    @staticmethod
+    def diff(before: Mapping[str, Value], after: Mapping[str, Value]) -> Difference:
+        """Return what separates two decisions, by address."""
+        changed = {
+            a: (before[a], after[a])
+            for a in before
+            if a in after and identity(before[a]) != identity(after[a])
+        }
+        removed = {a: before[a] for a in before if a not in after}
+        return Difference(changed, removed, {a: after[a] for a in after if a not in before})
+
+    def part(self, prefix: str, space: Space) -> Decision:
+        """Return one factor's decision out of a product's, `space` being that factor.
+
+        Args:
+            prefix: the name the factor was given in `product`.
+            space: the factor's own space.
+        """
+        cut = len(prefix) + 1
+        mine = {a[cut:]: value for a, value in self._mapping.items() if a.startswith(prefix + ".")}
+        return space._built(mine, None)
+
+    def __repr__(self) -> str:
+        """Show the values, shortened past a dozen."""
+        items = [f"{address}: {show(value)}" for address, value in self._mapping.items()]
+        rest = f", … {len(items) - 12} more" if len(items) > 12 else ""
+        return "Decision({" + ", ".join(items[:12]) + rest + "})"
+
+    def _repr_html_(self) -> str:
+        from symnas.tree.rendering import values_html
+
+        return values_html(self._mapping, self._space.default)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as space and row."""
+        return Decision, (self.space, self.row)
+
+
+class Batch(Sequence[Decision]):
+    """Decisions of one space, held as arrays.
+
+    Args:
+        space: the space they belong to.
+        codes: (rows, columns) codes of finite points; -1 where a point does not exist, -2 in an unused slot.
+        reals: (rows, real points) values of real ranges; NaN where a point does not exist.
+    """
+
+    __slots__ = ("_rows", "codes", "reals", "space")
+
+    def __init__(self, space: Space, codes: Codes, reals: Reals) -> None:
+        self.space = space
+        self.codes = codes
+        self.reals = reals
+        self._rows: bytes | None = None
+
+    @classmethod
+    def empty(cls, space: Space) -> Batch:
+        """Return a batch without rows."""
+        return cls.of(space, ())
+
+    @classmethod
+    def of(cls, space: Space, decisions: Sequence[Decision]) -> Batch:
+        """Collect decisions of an equal space, in order."""
+        for decision in decisions:
+            if decision.space is not space and decision.space != space:
+                raise DecisionError(
+                    "a batch holds decisions of one space; one of another space was given "
+                    f"({decision.space!r} instead of {space!r}). Use space.decision(mapping) to carry it over"
+                )
+        rows = b"".join(decision.row for decision in decisions)
+        layout = space.compiled.layout
+        if not layout.row_bytes:
+            return cls(space, np.empty((len(decisions), 0), layout.dtype), np.empty((len(decisions), 0)))
+        batch = cls(space, *layout.split(rows))
+        batch._rows = rows
+        return batch
+
+    @classmethod
+    def concat(cls, batches: Sequence[Batch]) -> Batch:
+        """Join batches of equal spaces, in order; at least one is needed."""
+        if not batches:
+            raise DecisionError("concat needs at least one batch, got none")
+        space = batches[0].space
+        if any(batch.space != space for batch in batches):
+            raise DecisionError("only batches of equal spaces can be joined")
+        codes = np.concatenate([batch.codes for batch in batches])
+        return cls(space, codes, np.concatenate([batch.reals for batch in batches]))
+
+    @property
+    def rows(self) -> bytes:
+        """All rows as bytes, each equally long: the canonical form that is hashed."""
+        if self._rows is None:
+            self._rows = self.space.compiled.layout.join(self.codes, self.reals)
+        return self._rows
+
+    def __len__(self) -> int:
+        """Return the number of decisions."""
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[Decision]:
+        """Yield the decisions in order."""
+        size = self.space.compiled.layout.row_bytes
+        rows = self.rows
+        for position in range(len(self)):
+            yield Decision(self.space, rows[position * size : (position + 1) * size])
+
+    @overload
+    def __getitem__(self, index: int) -> Decision: ...
+    @overload
+    def __getitem__(self, index: slice | NDArray[np.bool_ | np.integer] | Sequence[int]) -> Batch: ...
+    def __getitem__(self, index: object) -> Decision | Batch:
+        """Return one decision, or the batch of the rows chosen by a slice, a mask or positions."""
+        if isinstance(index, int | np.integer):
+            position = int(index)
+            if not -len(self) <= position < len(self):
+                raise IndexError(f"a batch of {len(self)} decisions has no position {position}")
+            row = slice(position, position + 1 or None)
+            if self._rows is not None:
+                size, start = self.space.compiled.layout.row_bytes, position % len(self)
+                return Decision(self.space, self._rows[start * size : (start + 1) * size])
+            return Decision(self.space, self.space.compiled.layout.join(self.codes[row], self.reals[row]))
+        if not isinstance(index, slice):
+            index = np.asarray(index)
+            index = index.astype(np.intp) if not index.size else index
+        return Batch(self.space, self.codes[index], self.reals[index])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare spaces and rows, in order."""
+        if not isinstance(other, Batch):
+            return NotImplemented
+        return self.space == other.space and self.rows == other.rows
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show how many decisions of how many points."""
+        return f"<Batch of {len(self)} decisions of {self.space!r}>"
+
+    def keys(self) -> NDArray[np.str_]:
+        """Return every row's canonical hash, equal to `Decision.key`, as an array of texts."""
+        size = self.space.compiled.layout.row_bytes
+        rows, seed = self.rows, self.space._key_seed
+        digests = [
+            blake2b(rows[start : start + size], digest_size=KEY_BYTES, key=seed).hexdigest()
+            for start in range(0, size * len(self), size or 1)
+        ]
+        if not size:
+            digests = [blake2b(b"", digest_size=KEY_BYTES, key=seed).hexdigest()] * len(self)
+        return np.array(digests, dtype=f"U{2 * KEY_BYTES}")
+
+    def unique(self) -> Batch:
+        """Return the batch without repetitions, each decision where it first stands."""
+        size = self.space.compiled.layout.row_bytes
+        if not size:
+            return self[:1]
+        table = np.frombuffer(self.rows, np.dtype((np.void, size)))
+        _, first = np.unique(table, return_index=True)
+        return self[np.sort(first)]
+
+    def active(self, address: str) -> Mask:
+        """Return in which rows the point at an address exists, (rows,)."""
+        entry = self.space.compiled.layout.entry(address)
+        if entry.shape == REAL:
+            return ~np.isnan(self.reals[:, entry.column])
+        held: Mask = self.codes[:, entry.column] != INACTIVE
+        return held
+
+    def column(self, address: str) -> Codes | Reals:
+        """Return codes (rows,), of a selection slots (rows, slots), of a real range values (rows,)."""
+        entry = self.space.compiled.layout.entry(address)
+        if entry.shape == REAL:
+            return self.reals[:, entry.column]
+        if entry.shape == SINGLE:
+            return self.codes[:, entry.column]
+        return self.codes[:, entry.column : entry.column + entry.width]
+
+    def values(self, address: str, absent: Value = None) -> list[Value]:
+        """Return a point's value in every row, `absent` where it does not exist."""
+        return [decision.get(address, absent) for decision in self]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,64 +358,21 @@ class Space:
         """Check the tree as a whole: unique addresses, ties and guards that look back."""
         object.__setattr__(self, "points", tuple(self.points))
         object.__setattr__(self, "requires", tuple(self.requires))
-        self.layout  # noqa: B018  compiling is what checks
-
-    # ------------------------------------------------------------ compiled parts
+        self.compiled  # noqa: B018  compiling is what checks
 
     @cached_property
-    def layout(self) -> Layout:
-        """The tree compiled to columns."""
-        return Layout(self.points)
+    def compiled(self) -> Compiled:
+        """The space compiled to columns, for algorithms; it may change from one release to the next."""
+        return Compiled(Layout(self.points))
 
-    @cached_property
-    def activity(self) -> Activity:
-        """The compiled conditions under which points exist."""
-        return Activity(self.layout)
+    if not TYPE_CHECKING:
 
-    @cached_property
-    def sampler(self) -> sampling.Sampler:
-        """The compiled draws, uniform per point or by prior weights."""
-        return sampling.Sampler(self.layout)
-
-    @cached_property
-    def mutator(self) -> mutation.Mutator:
-        """The compiled mutation."""
-        return mutation.Mutator(self)
-
-    @cached_property
-    def counter(self) -> Counter:
-        """The counts of every subtree, a real range counting as one value."""
-        return Counter(self.layout)
-
-    @cached_property
-    def uniform_sampler(self) -> UniformSampler:
-        """The compiled draws that make all decisions equally likely."""
-        return UniformSampler(self.layout, self.counter)
-
-    @cached_property
-    def drawer(self) -> Drawer:
-        """The compiled draw of a single decision."""
-        return Drawer(self)
-
-    @cached_property
-    def neighbourhood(self) -> Neighbourhood:
-        """The compiled listing of neighbours."""
-        return Neighbourhood(self)
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The compiled numeric views."""
-        return Encoder(self)
-
-    @cached_property
-    def owners(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The number of the point that each column of codes, and of floats, belongs to."""
-        owners = np.zeros(self.layout.columns, np.intp)
-        real_owners = np.zeros(self.layout.reals, np.intp)
-        for entry in self.layout.entries:
-            store = real_owners if entry.shape == REAL else owners
-            store[entry.column : entry.column + entry.width] = entry.number
-        return owners, real_owners
+        def __getattr__(self, name: str) -> Any:
+            """Answer to what was an attribute of spaces, and is reached through `compiled` now."""
+            if name not in _MOVED:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
+            warnings.warn(f"space.{name} is space.{_MOVED[name]} now", DeprecationWarning, stacklevel=2)
+            return attrgetter(_MOVED[name])(self)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -112,7 +380,7 @@ class Space:
         return serialization.fingerprint(self.points, self.requires)
 
     @cached_property
-    def key_seed(self) -> bytes:
+    def _key_seed(self) -> bytes:
         """What keeps the hashes of decisions of different spaces apart."""
         return bytes.fromhex(self.fingerprint)[:32]
 
@@ -120,31 +388,24 @@ class Space:
 
     def walk(self) -> Iterator[Point]:
         """Yield every point in pre-order."""
-        return (entry.point for entry in self.layout.entries)
+        return (entry.point for entry in self.compiled.layout.entries)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """All addresses in pre-order."""
-        return tuple(self.layout.index)
-
-    def entry(self, address: str) -> Entry:
-        """Return a point's compiled place; a `SpaceError` suggests the nearest address."""
-        number = self.layout.index.get(address)
-        if number is None:
-            raise SpaceError(f"the space has no point {address!r}{nearest(str(address), self.layout.index)}")
-        return self.layout.entries[number]
+        return tuple(self.compiled.layout.index)
 
     def __getitem__(self, address: str) -> Point:
         """Return the point at an address."""
-        return self.entry(address).point
+        return self.compiled.layout.entry(address).point
 
     def __contains__(self, address: object) -> bool:
         """Tell whether there is a point at an address."""
-        return address in self.layout.index
+        return address in self.compiled.layout.index
 
     def __len__(self) -> int:
         """Return the number of points, ties included."""
-        return len(self.layout.entries)
+        return len(self.compiled.layout.entries)
 
     def __bool__(self) -> bool:
         """A space is a thing, even without points."""
@@ -168,12 +429,17 @@ class Space:
         """Return the tree for rich to print."""
         from symnas.tree.rendering import rich_tree
 
-        return rich_tree(self)
+        return rich_tree(self._headline, self.points)
 
     def _repr_html_(self) -> str:
-        from symnas.tree.rendering import space_html
+        from symnas.tree.rendering import points_html
 
-        return space_html(self)
+        return points_html(self._headline, self.points)
+
+    @property
+    def _headline(self) -> str:
+        reals = sum(entry.shape == REAL for entry in self.compiled.layout.own)
+        return headline(len(self), reals, self.leaves)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as points and requirements; compiled parts are made again."""
@@ -184,7 +450,7 @@ class Space:
     @cached_property
     def default(self) -> Decision:
         """The decision in which every point has its default."""
-        return decisions.build(self, {}, {})
+        return self._built({}, {})
 
     def decision(self, data: Mapping[str, Any]) -> Decision:
         """Return the decision that a mapping, flat or nested, stands for.
@@ -192,7 +458,10 @@ class Space:
         Raises:
             DecisionError: an address is unknown, missing or absent under the others, or a value not allowed.
         """
-        return decisions.build(self, serialization.flatten(data))
+        return self._built(serialization.flatten(data), None)
+
+    def _built(self, given: Mapping[str, Any], base: Mapping[str, Value] | None) -> Decision:
+        return Decision(self, build_row(self.compiled.layout, given, base))
 
     def validate(self, data: Mapping[str, Any]) -> None:
         """Raise a `DecisionError` unless a mapping is a complete decision of this space."""
@@ -216,18 +485,19 @@ class Space:
         if uniform not in ("points", "space"):
             raise SpaceError(f"sampling is uniform over 'points' or over the 'space', got {uniform!r}")
         if uniform == "points" and n * len(self) <= SMALL:
-            return Batch.of(self, [self.drawer.draw(rng) for _ in range(n)])
-        codes = np.empty((self.layout.columns, n), self.layout.dtype)
-        reals = np.empty((self.layout.reals, n))
-        sampler = self.sampler if uniform == "points" else self.uniform_sampler
-        for rows in sampling.chunks(self.layout.columns + self.layout.reals, n):
+            return Batch.of(self, [self.draw(rng) for _ in range(n)])
+        parts = self.compiled
+        codes = np.empty((parts.layout.columns, n), parts.layout.dtype)
+        reals = np.empty((parts.layout.reals, n))
+        sampler = parts.sampler if uniform == "points" else parts.uniform_sampler
+        for rows in sampling.chunks(parts.layout.columns + parts.layout.reals, n):
             sampler.fill(codes[:, rows], reals[:, rows], rng)
-            self.activity.mask(codes[:, rows], reals[:, rows])
+            parts.activity.mask(codes[:, rows], reals[:, rows])
         return Batch(self, codes.T, reals.T)
 
     def draw(self, rng: np.random.Generator) -> Decision:
         """Draw one decision, every point uniform over its own values or by its prior weights."""
-        return self.drawer.draw(rng)
+        return Decision(self, *self.compiled.scalar_sampler.draw(rng))
 
     def enumerate(self) -> Iterator[Decision]:
         """Yield every decision once, in tree order, the last point changing fastest.
@@ -235,18 +505,27 @@ class Space:
         Raises:
             SpaceError: a point is a real range without a step.
         """
-        return enumerate_decisions(self)
+        return (Decision(self, row) for row in enumerate_rows(self.compiled.layout))
 
     def mutate(self, batch: Batch, rng: np.random.Generator) -> Batch:
         """Redraw one existing point of every decision to another value.
 
         What comes into being is drawn, what stays keeps its value; a decision without alternatives stays.
         """
-        return mutation.mutate(self, batch, rng)
+        codes, reals = self.compiled.mutator.mutate(batch.codes.T, batch.reals.T, rng)
+        return Batch(self, codes.T, reals.T)
 
     def crossover(self, first: Batch, second: Batch, rng: np.random.Generator) -> Batch:
         """Recombine the rows of two batches by address: a fair coin per point that both parents have."""
-        return mutation.crossover(self, first, second, rng)
+        if len(first) != len(second):
+            raise DecisionError(
+                "crossover pairs rows, so both batches have the same length; "
+                f"got {len(first)} and {len(second)}"
+            )
+        codes, reals = self.compiled.mutator.crossover(
+            (first.codes.T, first.reals.T), (second.codes.T, second.reals.T), rng
+        )
+        return Batch(self, codes.T, reals.T)
 
     def neighbours(
         self, given: Decision | Batch, rng: np.random.Generator | None = None, reals: int = 4
@@ -263,25 +542,27 @@ class Space:
             reals: how many values a real range contributes.
         """
         batch = given if isinstance(given, Batch) else self.batch([given])
-        return self.neighbourhood.of(batch, rng, reals)[0]
+        codes, floats, _ = self.compiled.neighbourhood.of(batch.codes, batch.reals, rng, reals)
+        return Batch(self, codes, floats)
 
     # ------------------------------------------------------------ size
 
     @cached_property
     def leaves(self) -> int:
         """How many decisions there are when every real range counts as one value."""
-        return self.counter.total
+        return self.compiled.counter.total
 
     @cached_property
     def size(self) -> int | float:
         """How many decisions there are: exact, or `math.inf` where a real range without a step can exist."""
-        if self.layout.reals and Counter(self.layout, real=2).total != self.leaves:
+        layout = self.compiled.layout
+        if layout.reals and Counter(layout, real=2).total != self.leaves:
             return math.inf
         return self.leaves
 
     # ------------------------------------------------------------ arrays
 
-    def encode(self, batch: Batch, view: View = "onehot") -> Array:
+    def encode(self, batch: Batch, view: View = "onehot") -> Encoded:
         """Return decisions as numbers, one row each; `encoding_names` says what the columns are.
 
         Args:
@@ -292,9 +573,9 @@ class Space:
                 where it exists. "ordinal" has the positions of values, real values as they are, one column
                 per slot of a selection (-1 unused) and NaN where a point does not exist.
         """
-        return self.encoder.encode(batch, view)
+        return self.compiled.encoder.encode(batch.codes, batch.reals, view)
 
-    def decode(self, array: Array, view: View = "onehot", strict: bool = True) -> Batch:
+    def decode(self, array: Encoded, view: View = "onehot", strict: bool = True) -> Batch:
         """Return the decisions that `encode` wrote.
 
         Args:
@@ -305,17 +586,17 @@ class Space:
         Raises:
             DecisionError: the shape is wrong, or a row encodes no decision.
         """
-        return self.encoder.decode(array, view, strict)
+        return Batch(self, *self.compiled.encoder.decode(array, view, strict))
 
     def encoding_names(self, view: View = "onehot") -> tuple[str, ...]:
         """Return what each column of a view stands for."""
-        return self.encoder.names(view)
+        return self.compiled.encoder.names(view)
 
     # ------------------------------------------------------------ other spaces
 
     def select(self, pattern: str) -> tuple[str, ...]:
         """Return the addresses that a pattern matches: `*` within a segment, `**` over any number of them."""
-        return address_patterns.matching(pattern, self.layout.index)
+        return address_patterns.matching(pattern, self.compiled.layout.index)
 
     def restrict(self, changes: Mapping[str, object]) -> Space:
         """Return the space in which points have only some of their values; what cannot exist then is dropped.
@@ -324,15 +605,11 @@ class Space:
             changes: per address a collection of values; of a subset also of candidates; of a real range
                 a pair (low, high) or a set of values.
         """
-        for address in changes:
-            self.entry(address)
-        return Space(restriction.restrict(self.layout, self.points, changes), self.requires)
+        return Space(restriction.restrict(self.compiled.layout, self.points, changes), self.requires)
 
     def freeze(self, values: Mapping[str, Value]) -> Space:
         """Return the space in which points have one value each; decisions still name it."""
-        for address in values:
-            self.entry(address)
-        return self.restrict(restriction.frozen(self.layout, values))
+        return self.restrict(restriction.frozen(self.compiled.layout, values))
 
     @classmethod
     def product(cls, /, **spaces: Space) -> Space:

@@ -17,7 +17,7 @@ from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.subsets import INACTIVE
 
 if TYPE_CHECKING:
-    from symnas.tree.batch import Batch
+    from symnas.tree.space import Batch
 
 LISTED = 12
 BINS = 6
@@ -136,10 +136,10 @@ def influence(batch: Batch, values: Floats) -> Floats:
         values: (rows,) their values, all finite.
     """
     total = float(((values - values.mean()) ** 2).sum()) if len(values) else 0.0
-    found = np.zeros(len(batch.space.layout.entries))
+    found = np.zeros(len(batch.space.compiled.layout.entries))
     if total <= 0.0:
         return found
-    for entry in batch.space.layout.own:
+    for entry in batch.space.compiled.layout.own:
         if entry.mutable:
             shares = [_explained(split, values) for split in splits(entry, batch)]
             found[entry.number] = max(shares, default=0.0) / total
@@ -177,7 +177,7 @@ def statistics(
     """
     shares = influence(batch, values)
     points = {}
-    for entry in batch.space.layout.own:
+    for entry in batch.space.compiled.layout.own:
         address = entry.point.address
         mine = (visits or {}).get(address, {})
         cut = list(splits(entry, batch))

@@ -11,7 +11,7 @@ from symnas.algorithms import NSGA2, LocalSearch, RegularizedEvolution
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import Outcome, Status
 from symnas.testing.contract import simulate, small_space
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 NEW = [
     RegularizedEvolution(population=5, tournament=2, crossover=0.5, adaptive=True, repeats=False),

@@ -20,8 +20,7 @@ from benchmarks.quality.run import Recorder, Trace
 from benchmarks.quality.tables import Table, table
 from symnas.algorithms.auto import WIDEST, Auto
 from symnas.tree.choices import FloatRange, IntRange, OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 # ---------------------------------------------------------------- problems
 
@@ -188,7 +187,7 @@ def proposals(method: str, problem: str, budget: int) -> list[Decision]:
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_default_proposes_what_smbo_proposes(problem: str) -> None:
     assert METHODS["auto"].same == "smbo"
-    assert get(problem).space.encoder.width <= WIDEST
+    assert get(problem).space.compiled.encoder.width <= WIDEST
     found = proposals("auto", problem, 9)
     assert found == proposals("smbo", problem, 9)
     assert len(set(found)) == 9

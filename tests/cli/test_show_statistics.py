@@ -107,7 +107,7 @@ def test_every_space_has_statistics_and_every_trial_one_group(given_space: Space
     values = rng.normal(size=9)
     shares = influence(batch, values)
     assert ((shares >= 0) & (shares <= 1)).all()
-    for entry in given_space.layout.own:
+    for entry in given_space.compiled.layout.own:
         here = batch.active(entry.point.address)
         for split in splits(entry, batch):
             assert (split.groups < len(split.labels)).all()

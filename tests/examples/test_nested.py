@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from symnas.tree.choices import OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "nested"
 

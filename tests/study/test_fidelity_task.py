@@ -18,8 +18,7 @@ from symnas.study.trial_context import RunningTrial
 from symnas.study.workers.evaluation import Evaluation
 from symnas.training.task import Task
 from symnas.tree.choices import IntRange, OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 INPUTS = torch.randn(37, 4, generator=torch.Generator().manual_seed(0))
 TARGETS = (INPUTS[:, 0] > 0).long()

@@ -13,8 +13,7 @@ import symnas
 from symnas.study.pruners import Median, Pruner, SuccessiveHalving
 from symnas.training.task import Task
 from symnas.tree.choices import IntRange, OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 
 class Nets:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from symnas._typing import Label
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Point, Tied
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 LABELS: list[Label] = ["relu", "nn.Conv2d(c, c, 3)", "a.b[0]", 1, True, 1.0, None, False, 0, -2.5, "", "="]
 

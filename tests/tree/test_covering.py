@@ -33,7 +33,7 @@ class Net(nn.Module):
 @given(space=spaces())
 def test_every_candidate_of_every_choice_is_taken(space: Space) -> None:
     # Points under guards are looked for by drawing, and of real ranges only the default is tried.
-    points = [entry.point for entry in space.layout.own]
+    points = [entry.point for entry in space.compiled.layout.own]
     assume(not any(point.guards or isinstance(point, FloatRange) for point in points))
     taken: dict[str, set[str]] = {}
     for decision in covering(space):

@@ -14,11 +14,9 @@ from strategies import decisions, spaces
 
 from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, OneOf, Permutation, Point, Tied
-from symnas.tree.decision import Decision
 from symnas.tree.layout import walk
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 LAWS = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -216,7 +214,7 @@ def test_decode_inverts_encode(space: Space, seed: int, view: str) -> None:
     array = space.encode(batch, view)
     assert array.shape == (17, len(space.encoding_names(view)))
     again = space.decode(array, view)
-    if space.layout.reals and view == "onehot":
+    if space.compiled.layout.reals and view == "onehot":
         np.testing.assert_allclose(again.reals, batch.reals, rtol=1e-9, equal_nan=True)
         assert (again.codes == batch.codes).all()
     else:

@@ -15,11 +15,9 @@ from scipy import stats
 from strategies import spaces
 
 from symnas.errors import SpaceError
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Tied
-from symnas.tree.decision import Decision
 from symnas.tree.layout import walk
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 DRAWS = 20_000
 

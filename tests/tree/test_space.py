@@ -15,11 +15,9 @@ import pytest
 from rich.console import Console
 
 from symnas.errors import DecisionError, SpaceError
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Point, Tied
-from symnas.tree.decision import Decision
 from symnas.tree.serialization import join, segments
-from symnas.tree.space import Space, product
+from symnas.tree.space import Batch, Decision, Space, product
 
 
 def block(stage: int, turn: int, kernels: tuple[int, ...] = (1, 3, 5, 7)) -> tuple[Point, ...]:

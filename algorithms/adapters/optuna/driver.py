@@ -25,8 +25,7 @@ from symnas.algorithms.adapters.optuna.sampler import SAMPLERS
 from symnas.algorithms.adapters.optuna.space import Parameters
 from symnas.algorithms.adapters.optuna.storage import STUDY, Trials
 from symnas.errors import AlgorithmError
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 # These work everything out from the trials, so nothing of what they note need be kept.
 FORGETFUL = ("tpe", "gp", "random", "brute-force")

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from symnas.algorithms.adapters.optuna.driver import Driver
-    from symnas.tree.batch import Batch
-    from symnas.tree.decision import Decision
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Decision, Space
 
 ATTEMPTS = 16
 

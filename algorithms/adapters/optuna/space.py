@@ -31,9 +31,9 @@ from optuna.distributions import BaseDistribution
 from symnas._typing import Label
 from symnas.errors import SpaceError
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
-from symnas.tree.decision import Decision, holds, pack_row, unpack_row
 from symnas.tree.layout import REAL, SLOTS, Entry
-from symnas.tree.space import Space
+from symnas.tree.rows import holds, pack_row, unpack_row
+from symnas.tree.space import Decision, Space
 from symnas.tree.subsets import INACTIVE, UNUSED
 
 LISTED = 64
@@ -96,9 +96,10 @@ class Parameters:
 
     def __init__(self, space: Space, ordered: bool = False) -> None:
         self.space = space
-        self._taken = set(space.layout.index)
+        self._taken = set(space.compiled.layout.index)
         self._steps = [
-            (entry, None if entry.tied else self._codec(entry, ordered)) for entry in space.layout.entries
+            (entry, None if entry.tied else self._codec(entry, ordered))
+            for entry in space.compiled.layout.entries
         ]
 
     @property
@@ -127,7 +128,7 @@ class Parameters:
         Args:
             ask: called with every parameter's name and distribution, in order; returns its value.
         """
-        layout = self.space.layout
+        layout = self.space.compiled.layout
         codes, reals = [INACTIVE] * layout.columns, [float("nan")] * layout.reals
         for entry, codec in self._steps:
             if not holds(layout, entry, codes):
@@ -145,7 +146,7 @@ class Parameters:
 
     def of(self, decision: Decision) -> tuple[Params, Distributions]:
         """Return a decision as parameters, and their distributions."""
-        codes, reals = unpack_row(self.space.layout, decision.row)
+        codes, reals = unpack_row(self.space.compiled.layout, decision.row)
         params: Params = {}
         distributions: Distributions = {}
         for entry, codec in self._steps:

@@ -22,8 +22,7 @@ from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.errors import AlgorithmError
 from symnas.interop.pyglove import dna_spec, from_dna, space_from_spec, to_dna
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 # How many proposals are seeded by the search; the decisions they lead to seed the rest.
 ROOTS = 4
@@ -156,7 +155,7 @@ class Driver:
             waits: whether trials run; a generator that cannot go on then waits for them.
         """
         self._catch_up()
-        if not self.space.layout.own:
+        if not self.space.compiled.layout.own:
             return [] if self._handed else [self.space.default]
         rows = [handed.decision.row for handed in self._handed[:ROOTS]]
         found: list[Decision] = []
@@ -206,7 +205,7 @@ class Driver:
 
     def _again(self, decision: Decision) -> geno.DNA | None:
         """Let the generator propose once more, and put `decision` in the place of what it proposes."""
-        if not self.space.layout.own:
+        if not self.space.compiled.layout.own:
             return None
         if isinstance(self._generator, geno.Deduping) and not self.learns:
             # It notes what it proposes when it proposes it, so what it would propose now must not be noted.

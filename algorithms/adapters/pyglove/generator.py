@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from pyglove.core import geno
 
     from symnas.algorithms.adapters.pyglove.driver import Driver, Handed
-    from symnas.tree.batch import Batch
-    from symnas.tree.space import Space
+    from symnas.tree.space import Batch, Space
 
 GENERATORS = ("hill_climb", "neat", "nsga2", "random", "regularized_evolution", "sweeping")
 

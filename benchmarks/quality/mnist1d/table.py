@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 import symnas
 from benchmarks.quality.problem import Problem
 from symnas._typing import Floats
-from symnas.tree.batch import Batch
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 FOLDER = Path(__file__).resolve().parent
 TABLE = FOLDER / "table.csv"

@@ -20,7 +20,7 @@ from symnas.study.store.base import Event, StudyRow
 from symnas.study.store.interrupts import HeldInterrupt
 from symnas.study.store.lock import Owner
 from symnas.study.store.sql_errors import friendly
-from symnas.tree.decision import Decision
+from symnas.tree.space import Decision
 
 SCHEMA = 1
 SQLITE_MAGIC = b"SQLite format 3\x00"

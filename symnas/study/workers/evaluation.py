@@ -18,8 +18,7 @@ from symnas.contracts.outcome import Status
 from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
 from symnas.programs.program import Program
 from symnas.study.trial_context import RunningTrial, TrialPruned, running
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 RULE = "an evaluator returns a number, or a dict of numbers by name"
 # Mistakes in how a search was set up: no other trial would fare better, so they end it and are not logged.

@@ -18,8 +18,7 @@ from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.testing.contract import AlgorithmContract, simulate, small_space
 from symnas.testing.random_spaces import random_space
 from symnas.tree.choices import Branch, FloatRange, IntRange, OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 Score = Callable[[Decision], float]
 

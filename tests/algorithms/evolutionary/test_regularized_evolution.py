@@ -14,8 +14,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.testing.contract import AlgorithmContract
 from symnas.testing.random_spaces import random_space
 from symnas.tree.choices import OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 WIDE = Space(tuple(OneOf(f"p{number}", tuple(range(9))) for number in range(6)))
 

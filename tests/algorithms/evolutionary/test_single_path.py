@@ -11,8 +11,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import AlgorithmContract, simulate
 from symnas.tree.choices import OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Decision, Space
 
 
 class TestSinglePath(AlgorithmContract):

@@ -18,10 +18,8 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.contracts.registry import available, resolve
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import planted, simulate
-from symnas.tree.batch import Batch
 from symnas.tree.choices import OneOf
-from symnas.tree.decision import Decision
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Decision, Space
 
 SPACE = Space((OneOf("x", tuple(range(1000))),))
 

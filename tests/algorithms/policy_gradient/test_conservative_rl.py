@@ -133,7 +133,7 @@ def test_a_class_learns_from_the_gain_over_the_parent() -> None:
         policy = algorithm._policy(place)
         assert isinstance(policy, Factorised)
         batch = space.batch([space.decision({"a": 0, "b": 0, address: code}) for code in range(3)])
-        return np.exp(policy.log_prob(batch, batch, frozenset({space.entry(address).number})))
+        return np.exp(policy.log_prob(batch, batch, frozenset({space.compiled.layout.entry(address).number})))
 
     a, b = shares(0, "a"), shares(1, "b")
     assert a[1] > 1 / 3 > a[0] == pytest.approx(a[2])

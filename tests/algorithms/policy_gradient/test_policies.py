@@ -18,9 +18,8 @@ from symnas.algorithms.policy_gradient.lstm import LSTM
 from symnas.algorithms.policy_gradient.moves import completions
 from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised, Moments
 from symnas.testing.random_spaces import random_space
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Tied
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Space
 from symnas.tree.subsets import Subsets
 
 KINDS = [Factorised, LSTM]
@@ -91,7 +90,7 @@ def test_probabilities_of_all_changes_sum_to_one(kind: type, seed: int) -> None:
     rng = np.random.default_rng(seed)
     parent = space.sample(1, rng)
     free = frozenset(rng.permutation(len(space))[:2].tolist())
-    own = [entry for entry in space.layout.own if entry.number not in free]
+    own = [entry for entry in space.compiled.layout.own if entry.number not in free]
     stays = [entry.point.address for entry in own if entry.point.address in parent[0]]
     children = [d for d in space.enumerate() if all(d[a] == parent[0][a] for a in stays if a in d)]
     batch, kept = space.batch(children), parent.concat([parent] * len(children))
@@ -214,8 +213,8 @@ def test_points_that_do_not_exist_get_no_gradient(heads: str) -> None:
     controller = made(kind, TREE, 7, adam, **options)
     pool = [d for d in TREE.enumerate() if d["op"] == "pool"]
     controller.reinforce(TREE.batch(pool), np.arange(len(pool)) - 3.0)
-    step = controller.moves.steps[TREE.entry("op:edges").number]
-    there = controller.moves.steps[TREE.entry("op:order").number]
+    step = controller.moves.steps[TREE.compiled.layout.entry("op:edges").number]
+    there = controller.moves.steps[TREE.compiled.layout.entry("op:order").number]
     if kind is Factorised:
         slopes = adam.noted[0]  # type: ignore[attr-defined]
         absent = slopes[controller.table(step, np.arange(step.nodes))]

@@ -22,9 +22,8 @@ from symnas.algorithms.surrogates.ridge import NGrams, PairRidge, RidgeKernel
 from symnas.algorithms.surrogates.tree_kernel import Prior, TreeKernel
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import random_space
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Space
 
 
 def mixed() -> Space:

@@ -20,9 +20,8 @@ from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import AlgorithmContract, planted, simulate
 from symnas.testing.random_spaces import random_space
-from symnas.tree.batch import Batch
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Tied
-from symnas.tree.space import Space
+from symnas.tree.space import Batch, Space
 from tests.support.strategies import spaces
 
 PLAIN = {"rollouts": "random", "order": "tree", "transpositions": False, "floor": 0.0}
@@ -170,8 +169,8 @@ def test_steps_tell_decisions_apart_and_lead_back_to_them(space: Space, seed: in
     for decision, codes, reals in zip(batch, batch.codes.tolist(), batch.reals.tolist(), strict=True):
         path = steps.path(codes, reals)
         assert paths.setdefault(tuple(path), decision.row) == decision.row
-        again = [-1] * space.layout.columns
-        floats = [math.nan] * space.layout.reals
+        again = [-1] * space.compiled.layout.columns
+        floats = [math.nan] * space.compiled.layout.reals
         for place, sub, move in path:
             point = steps.points[place]
             if not point.endless:
@@ -183,8 +182,8 @@ def test_steps_tell_decisions_apart_and_lead_back_to_them(space: Space, seed: in
             if point.after(sub, move) is None:
                 point.write(sub, move, again, floats)
         column, real = np.array(again)[:, None], np.array(floats)[:, None]
-        column = column.astype(space.layout.dtype)
-        space.mutator.complete(column, real, rng)
+        column = column.astype(space.compiled.layout.dtype)
+        space.compiled.mutator.complete(column, real, rng)
         assert Batch(space, column.T, real.T)[0] == decision
 
 
