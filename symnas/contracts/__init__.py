@@ -1,9 +1,9 @@
 """What algorithms and searches promise each other: ask/tell, outcomes, fidelities, mixes, the registry.
 
 To read in this order: `outcome` and `objectives` (what a trial came to, and which way is better),
-`algorithm` (what proposes), `fidelity` (how far a trial goes), `relaxed_points` and `relaxed_algorithm`
-(all candidates at once), `pareto` (several objectives), `registry` (algorithms by name), `compatibility`
-(which takes which choices).
+`algorithm` (what proposes), `estimator` (what evaluates), `fidelity` (how far a trial goes),
+`relaxed_points` and `relaxed_algorithm` (all candidates at once), `pareto` (several objectives), `registry`
+(algorithms by name), `compatibility` (which takes which choices).
 
 Laws, in `tests/contracts`, and for every algorithm in `symnas.testing`.
 """
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm as Algorithm
     from symnas.contracts.algorithm import Capabilities as Capabilities
     from symnas.contracts.algorithm import Prediction as Prediction
+    from symnas.contracts.estimator import EachAlone as EachAlone
+    from symnas.contracts.estimator import Estimator as Estimator
+    from symnas.contracts.estimator import OpenEstimator as OpenEstimator
+    from symnas.contracts.estimator import Resources as Resources
     from symnas.contracts.fidelity import Proposal as Proposal
     from symnas.contracts.outcome import RUNNING as RUNNING
     from symnas.contracts.outcome import Outcome as Outcome
@@ -41,13 +45,17 @@ _HOMES = {
     "Algorithm": "algorithm",
     "AlgorithmInfo": "registry",
     "Capabilities": "algorithm",
+    "EachAlone": "estimator",
+    "Estimator": "estimator",
     "Mix": "relaxed_points",
+    "OpenEstimator": "estimator",
     "Outcome": "outcome",
     "Prediction": "algorithm",
     "Proposal": "fidelity",
     "RUNNING": "outcome",
     "RelaxedAlgorithm": "relaxed_algorithm",
     "RelaxedPoint": "relaxed_points",
+    "Resources": "estimator",
     "Status": "outcome",
     "available": "registry",
     "crowded_order": "pareto",
@@ -66,12 +74,16 @@ __all__ = [
     "Algorithm",
     "AlgorithmInfo",
     "Capabilities",
+    "EachAlone",
+    "Estimator",
     "Mix",
+    "OpenEstimator",
     "Outcome",
     "Prediction",
     "Proposal",
     "RelaxedAlgorithm",
     "RelaxedPoint",
+    "Resources",
     "Status",
     "available",
     "crowded_order",

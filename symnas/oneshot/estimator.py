@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symnas._content import describe
-from symnas.errors import EvaluatorError
+from symnas.contracts.estimator import Argument, Resources
+from symnas.errors import AlgorithmError, EvaluatorError, StudyError
 from symnas.oneshot.policies import Policy
 from symnas.oneshot.policy_registry import policy_of
-from symnas.oneshot.settings import OneShotSettings, Score
+from symnas.oneshot.settings import OneShotSettings, Score, is_task
 
 if TYPE_CHECKING:
     from symnas.contracts.algorithm import Algorithm
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
     from symnas.oneshot.run import SharedRun
     from symnas.supernet.supernet import Supernet
     from symnas.training.task import Task
+
+
+REFUSES: Mapping[Argument, str] = {
+    "workers": "give workers=1; batches are what runs in parallel, on the task's device",
+    "timeout": "leave it out, or let require clauses keep slow children out",
+    "keep": "the weights of a trial are those of all: leave it out, and extract children from the network "
+    "that SharedWeights.fit returns, or train the best one alone with the task's fit",
+    "pruner": "a trial is one look at weights that are there; leave the pruner out",
+}
 
 
 class SharedWeights(OneShotSettings):
@@ -96,6 +106,45 @@ class SharedWeights(OneShotSettings):
         """What is optimised: the task's."""
         return self.task.objectives
 
+    @property
+    def fidelities(self) -> None:
+        """No trial is trained by itself, so an algorithm has nothing to say about how far it goes."""
+
+    @property
+    def resources(self) -> Resources:
+        """One network in one process, which trials score in turn."""
+        return Resources(
+            offers=frozenset({"shared_weights"}),
+            repeatable=self.alternate is None,
+            refuses=REFUSES,
+            because="shared weights are one network in this process",
+            folder="shared",
+        )
+
+    @property
+    def identity(self) -> SharedWeights:
+        """The settings and the task, by `fingerprint`."""
+        return self
+
+    def check(self, target: Any, algorithm: Algorithm) -> None:
+        """Refuse an algorithm that trains trials differently far, and what is searched without code.
+
+        Raises:
+            AlgorithmError: the algorithm has fidelities.
+            StudyError: what is searched constructs no weights.
+        """
+        if algorithm.capabilities.fidelity:
+            raise AlgorithmError(
+                f"{type(algorithm).__name__} lets trials be trained differently far, and under shared "
+                "weights no trial is trained by itself: take an algorithm that learns from outcomes, or give "
+                "it the task"
+            )
+        if not callable(getattr(target, "supernet", None)):
+            raise StudyError(
+                f"weights are shared by where the code of a program constructs them, and {target!r} has no "
+                "code: search symnas.program(…) of a class or a function"
+            )
+
     def open(
         self,
         program: ProgramView,
@@ -104,6 +153,7 @@ class SharedWeights(OneShotSettings):
         seed: int = 0,
         folder: Path | None = None,
         trials: int = 0,
+        tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     ) -> SharedRun:
         """Return what scores the decisions of a program, with weights that are not trained yet.
 
@@ -113,6 +163,7 @@ class SharedWeights(OneShotSettings):
             seed: of initial values, data order and draws.
             folder: where checkpoints are; what is found there is gone on from. None for none.
             trials: how many trials there are already; checkpoints of weights that are ahead are not used.
+            tell: shows a line about how the training goes.
 
         Raises:
             EvaluatorError: children fail on the task's data, or their outputs differ in shape.
@@ -124,7 +175,7 @@ class SharedWeights(OneShotSettings):
                 f"weights are shared by where the code of a program constructs them, and {program!r} has no "
                 "code: give symnas.program(…) of a class or a function"
             )
-        return SharedRun(self, program, algorithm, seed, folder, trials)
+        return SharedRun(self, program, algorithm, seed, folder, trials, tell)
 
     def fit(self, program: ProgramView, *, seed: int = 0) -> Supernet:
         """Train the shared weights of a program for the whole length of the task and return them.
@@ -136,6 +187,25 @@ class SharedWeights(OneShotSettings):
         run = self.open(program, seed=seed)
         run.train(self.length)
         return run.supernet
+
+    @classmethod
+    def serving(cls, given: Any, algorithm: Algorithm) -> SharedWeights:
+        """Return shared weights for an algorithm that asks for them and was given a task.
+
+        Args:
+            given: as the search was given it.
+            algorithm: says how weights are shared (`Algorithm.sharing`).
+
+        Raises:
+            AlgorithmError: it is no task.
+        """
+        if not is_task(given):
+            raise AlgorithmError(
+                f"{type(algorithm).__name__} trains one network that all children share, for which it needs "
+                f"a symnas.Task (data, loss, optimiser) or symnas.SharedWeights(task); got {given!r}, which "
+                "can only be asked for outcomes: give a task, or take an algorithm that learns from outcomes"
+            )
+        return cls(given, **algorithm.sharing)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ class SharedTraining(Training):
 
 
 class SharedRun:
-    """Shared weights of one study: the evaluator that its trials call; made by `SharedWeights.open`.
+    """Shared weights of one study, as its trials use them; made by `SharedWeights.open`.
 
     Args:
         settings: how weights are trained and children scored.
@@ -147,7 +147,11 @@ class SharedRun:
         seed: seed of everything random.
         folder: where checkpoints are, or None.
         trials: how many trials the log has.
+        tell: shows a line about how the training goes.
     """
+
+    proposer: ClassVar[Algorithm | None] = None
+    """The algorithm of the search proposes."""
 
     def __init__(
         self,
@@ -157,7 +161,9 @@ class SharedRun:
         seed: int,
         folder: Path | None,
         trials: int,
+        tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     ) -> None:
+        self._tell = tell
         task = settings.task
         self.settings, self.task, self.seed, self.folder = settings, task, seed, folder
         self.device = task._place()
@@ -177,7 +183,7 @@ class SharedRun:
             self.training.resume(folder, settings.goal(max(trials - 1, 0)))
             self._saved = self.training.reached
 
-    def __call__(self, decision: Decision, trial: Any) -> dict[str, float]:
+    def evaluate(self, decision: Decision, trial: Any) -> dict[str, float]:
         """Score the decision of a trial under the weights that it is due.
 
         Args:
@@ -221,6 +227,8 @@ class SharedRun:
                 run.pause(self.folder, {"train_loss": mean})
             if due:
                 self._saved = run.reached
+            unit = "epochs" if self.task.steps is None else "steps"
+            self._tell(f"shared weights: {run.reached} of {self.settings.length} {unit}, loss {mean:.4g}")
 
     @staticmethod
     def _turn(run: SharedTraining, goal: int) -> float:

@@ -19,6 +19,12 @@ FINAL_TRIALS = 100
 """Trials after the last turn of training, where the number of trials is not given."""
 
 
+def is_task(given: object) -> bool:
+    """Whether something trains a module and says for how long, as a `symnas.Task` does."""
+    # Asked of its looks, so that importing this imports no torch.
+    return callable(getattr(given, "fit", None)) and getattr(given, "fidelities", None) is not None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OneShotSettings:
     """Settings of `SharedWeights`, whose docstring says what each of them means, checked against each other.
@@ -39,7 +45,7 @@ class OneShotSettings:
 
     def __post_init__(self) -> None:
         """Check them."""
-        if not callable(getattr(self.task, "fit", None)) or not hasattr(self.task, "fidelities"):
+        if not is_task(self.task):
             raise EvaluatorError(
                 "shared weights are trained by a symnas.Task, which has the data, the loss and the "
                 f"optimiser; got {self.task!r}"
@@ -76,7 +82,7 @@ class OneShotSettings:
         return 0 if self.supernet is not None else self.task.fidelities[1]
 
     @property
-    def trials(self) -> int | None:
+    def usual_trials(self) -> int | None:
         """How many trials a search takes by itself: those between the turns, and some at the end."""
         if self.alternate is None:
             return None

@@ -4,20 +4,22 @@ A relaxed search of a program ends in one decision. To a study it is a proposal:
 relaxed network when it is asked for one, and what it derives becomes a trial, whose child is trained by
 itself. So k trials are k searches, each with a seed of its own, and the log, Ctrl-C, look-ups and workers
 are what they are for every algorithm. Asked again after a kill it goes on from its last epoch: the seed is
-that of the proposal, and names the file.
+that of the proposal, and names the file. `RelaxedEstimator` is the task that gives a study both, what
+proposes and what evaluates.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symnas.contracts.algorithm import Algorithm, Capabilities
+from symnas.contracts.estimator import EachAlone, Resources
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.registry import BUILT_IN, find, resolve
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
@@ -207,14 +209,6 @@ class RelaxedSearch(Algorithm):
         """Those of the relaxed algorithm."""
         return self.algorithm.hyperparameters
 
-    def check(self) -> None:
-        """Make the relaxed network, for nothing but to see whether it can be made.
-
-        Raises:
-            ProgramError: a choice cannot be relaxed.
-        """
-        network_of(self.program, self.task, self.algorithm, 0)
-
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
@@ -248,32 +242,104 @@ class RelaxedSearch(Algorithm):
         part.replace(file)
 
 
-def check_relaxed(algorithm: Algorithm, target: Any, task: Any) -> None:
-    """Refuse what a relaxed algorithm has nothing to train with.
+class RelaxedEstimator:
+    """A task for an algorithm that asks for all candidates at once: they are trained, then derived children.
+
+    What proposes is a `RelaxedSearch`; its trials are those of the task.
 
     Args:
-        algorithm: what searches.
-        target: what is searched.
-        task: what evaluates.
-
-    Raises:
-        AlgorithmError: there is no program, or no task, or nothing that could be trained so.
+        task: the data and the loss.
+        algorithm: the one that it trains them for.
     """
-    name = type(algorithm).__name__
-    if not isinstance(algorithm, RelaxedAlgorithm):
-        raise AlgorithmError(
-            "an algorithm that asks for all candidates at once is a RelaxedAlgorithm of "
-            f"symnas.contracts; {name} says that it does and is not: derive it from that class"
-        )
-    if not callable(getattr(target, "relaxed", None)):
-        raise AlgorithmError(
-            f"{name} trains all candidates of a program at once; got {target!r}, which has none: "
-            "wrap the class that builds the model in symnas.program(…)"
-        )
-    from symnas.training.task import Task
 
-    if not isinstance(task, Task):
-        raise AlgorithmError(
-            f"{name} trains all candidates at once, which takes a symnas.Task (data, loss, metrics); got "
-            f"{task!r}: make one of it, or use an algorithm that learns from outcomes"
-        )
+    def __init__(self, task: Task, algorithm: RelaxedAlgorithm) -> None:
+        self.task, self.algorithm = task, algorithm
+
+    @classmethod
+    def serving(cls, given: Any, algorithm: Algorithm) -> RelaxedEstimator:
+        """Return the estimator for an algorithm that asks for all candidates at once and was given a task.
+
+        Args:
+            given: as the search was given it.
+            algorithm: what searches.
+
+        Raises:
+            AlgorithmError: it is no task, or the algorithm only says that it is of this kind.
+        """
+        name = type(algorithm).__name__
+        if not isinstance(algorithm, RelaxedAlgorithm):
+            raise AlgorithmError(
+                "an algorithm that asks for all candidates at once is a RelaxedAlgorithm of "
+                f"symnas.contracts; {name} says that it does and is not: derive it from that class"
+            )
+        from symnas.training.task import Task
+
+        if not isinstance(given, Task):
+            raise AlgorithmError(
+                f"{name} trains all candidates at once, which takes a symnas.Task (data, loss, metrics); got "
+                f"{given!r}: make one of it, or use an algorithm that learns from outcomes"
+            )
+        return cls(given, algorithm)
+
+    @property
+    def objectives(self) -> Mapping[str, str]:
+        """Those of the task."""
+        return self.task.objectives
+
+    @property
+    def fidelities(self) -> tuple[int, int]:
+        """How far the training of a derived child goes."""
+        return self.task.fidelities
+
+    @property
+    def usual_trials(self) -> None:
+        """How many searches there are is left to the algorithm."""
+
+    @property
+    def resources(self) -> Resources:
+        """What the task's are, and all candidates at once."""
+        return replace(self.task.resources, offers=frozenset({"relaxed"}), folder="relaxed")
+
+    @property
+    def identity(self) -> Task:
+        """The task: how it is searched with is the algorithm's identity."""
+        return self.task
+
+    def check(self, target: Any, algorithm: Algorithm) -> None:  # noqa: ARG002 - it is known
+        """Make the relaxed network, for nothing but to see whether it can be made.
+
+        Raises:
+            AlgorithmError: there is no program, or the algorithm does not choose at points of some kind.
+            ProgramError: a choice cannot be relaxed.
+        """
+        if not callable(getattr(target, "relaxed", None)):
+            raise AlgorithmError(
+                f"{type(self.algorithm).__name__} trains all candidates of a program at once; got "
+                f"{target!r}, which has none: wrap the class that builds the model in symnas.program(…)"
+            )
+        network_of(target, self.task, self.algorithm, 0)
+
+    def open(
+        self,
+        target: ProgramView,
+        algorithm: Algorithm,  # noqa: ARG002 - it is known
+        *,
+        folder: Path | None,
+        tell: Callable[[str], None],
+        **_: Any,
+    ) -> EachAlone:
+        """Return what trains derived children, and what derives them.
+
+        Args:
+            target: what is searched.
+            algorithm: the one that it was made for.
+            folder: where searches that are under way are kept; None keeps none.
+            tell: shows every epoch.
+        """
+
+        def told(done: Epoch) -> None:
+            tell(str(done))
+
+        proposer = RelaxedSearch(self.algorithm, target, self.task, folder, told)
+        proposer.setup(target.space)
+        return EachAlone(self.task, proposer)

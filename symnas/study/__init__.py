@@ -2,9 +2,9 @@
 
 To read in this order: `trial` and `trial_context` (one trial), `identity` (what makes two searches the
 same), `state` (what the log says), `replay` (an algorithm out of a log), `opening` (a study out of a
-store), `driver` (proposes, hands out, writes down), `search` (what users call), `study` (what they get);
-then `checkpoints`, `kept_weights`, `pruners`, `progress`, `warm_start`, `statistics`,
-`compatibility_checks`. `store` keeps events, `workers` run trials.
+store), `estimators` (what evaluates), `driver` (proposes, hands out, writes down), `search` (what users
+call), `study` (what they get); then `checkpoints`, `kept_weights`, `pruners`, `progress`, `warm_start`,
+`statistics`, `compatibility_checks`. `store` keeps events, `workers` run trials.
 
 Laws, in `tests/study`: no finished trial is lost, however the process ends; a log replays exactly.
 """

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.estimator import Resources
 from symnas.contracts.objectives import Objectives
 from symnas.contracts.registry import resolve
 from symnas.errors import AlgorithmError, StudyError
-from symnas.oneshot.estimator import SharedWeights
 from symnas.study.pruners import Pruner
 from symnas.tree.space import Space
 
 
-def bounded(algorithm: Algorithm, evaluate: Any) -> Algorithm:
+def bounded(algorithm: Algorithm, allowed: tuple[int, int] | None) -> Algorithm:
     """Return the algorithm with the fidelities that an evaluator allows in place of those left open.
 
     Args:
         algorithm: one that has options `low` and `high`, if it has fidelities at all.
-        evaluate: what may say how far trials go, by an attribute `fidelities = (lowest, highest)`.
+        allowed: how far trials can go, from lowest to highest, where the estimator says that.
 
     Raises:
         AlgorithmError: the evaluator does not go as far as an option asks.
     """
     given = algorithm.hyperparameters
-    allowed = getattr(evaluate, "fidelities", None)
     if not algorithm.capabilities.fidelity or allowed is None or not {"low", "high"} <= given.keys():
         return algorithm
     low, high = allowed
@@ -40,76 +38,23 @@ def bounded(algorithm: Algorithm, evaluate: Any) -> Algorithm:
     return resolve(algorithm, ends)
 
 
-def paired(algorithm: Algorithm, evaluate: Any, target: Any) -> Any:
-    """Return the evaluator, with weights shared where the algorithm asks for that.
-
-    Args:
-        algorithm: what searches.
-        evaluate: as the user gave it.
-        target: what is searched.
-
-    Raises:
-        AlgorithmError: the algorithm asks for shared weights, and nothing is given that could train them.
-        StudyError: weights are to be shared, and what is searched has no weights.
-    """
-    name = type(algorithm).__name__
-    if algorithm.capabilities.shared_weights and not isinstance(evaluate, SharedWeights):
-        if not is_task(evaluate):
-            raise AlgorithmError(
-                f"{name} trains one network that all children share, for which it needs a symnas.Task (data, "
-                f"loss, optimiser) or symnas.SharedWeights(task); got {evaluate!r}, which can only be asked "
-                "for outcomes: give a task, or take an algorithm that learns from outcomes"
-            )
-        evaluate = SharedWeights(evaluate, **algorithm.sharing)
-    if isinstance(evaluate, SharedWeights) and algorithm.capabilities.fidelity:
-        raise AlgorithmError(
-            f"{name} lets trials be trained differently far, and under shared weights no trial is trained by "
-            "itself: take an algorithm that learns from outcomes, or give it the task"
-        )
-    if isinstance(evaluate, SharedWeights) and not callable(getattr(target, "supernet", None)):
-        raise StudyError(
-            f"weights are shared by where the code of a program constructs them, and {target!r} has no code: "
-            "search symnas.program(…) of a class or a function"
-        )
-    return evaluate
-
-
-def check_sharing(
-    evaluate: Any, workers: int, timeout: float | None, keep: int | None, pruner: Pruner | None
+def check_resources(
+    resources: Resources, workers: int, timeout: float | None, keep: int | None, pruner: Pruner | None
 ) -> None:
-    """Refuse what shared weights do not go together with.
+    """Refuse what an estimator does not go together with.
 
     Raises:
-        StudyError: several processes, a timeout, kept weights of trials, or a pruner.
+        StudyError: several processes, a timeout, kept weights of trials, or a pruner, where it says so.
     """
-    if not isinstance(evaluate, SharedWeights):
-        return
-    wrong = {
-        f"workers={workers}": workers > 1,
-        f"timeout={timeout}": timeout is not None,
-        f"keep={keep}": bool(keep),
-        "a pruner": pruner is not None,
+    asked = {
+        "workers": workers > 1 and f"workers={workers}",
+        "timeout": timeout is not None and f"timeout={timeout}",
+        "keep": bool(keep) and f"keep={keep}",
+        "pruner": pruner is not None and "a pruner",
     }
-    ways = {
-        "workers": "give workers=1; batches are what runs in parallel, on the task's device",
-        "timeout": "leave it out, or let require clauses keep slow children out",
-        "keep": "the weights of a trial are those of all: leave it out, and extract children from the "
-        "network that SharedWeights.fit returns, or train the best one alone with the task's fit",
-        "a pruner": "a trial is one look at weights that are there; leave the pruner out",
-    }
-    for given, refused in wrong.items():
-        if refused:
-            way = ways[given.partition("=")[0]]
-            raise StudyError(
-                f"shared weights are one network in this process, and {given} asks for more: {way}"
-            )
-
-
-def is_task(evaluate: Any) -> bool:
-    """Whether an evaluator is a `Task`, without importing torch to know."""
-    # Asking the module by name keeps torch out of searches that train nothing.
-    module = sys.modules.get("symnas.training.task")
-    return module is not None and isinstance(evaluate, module.Task)
+    for argument, way in resources.refuses.items():
+        if given := asked[argument]:
+            raise StudyError(f"{resources.because}, and {given} asks for more: {way}")
 
 
 def check_halving(algorithm: Algorithm, budget: int | None, pruner: Pruner | None) -> None:

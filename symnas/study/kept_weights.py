@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,13 @@ class WeightsKeeper:
         """Return the file of a trial's weights, whether it is there or not; None in memory."""
         return None if self._folder is None else self._folder / f"trial-{number}.pt"
 
-    @property
-    def shared(self) -> Path | None:
-        """The folder of weights that all trials share, whether it is there or not; None in memory."""
-        return None if self._folder is None else self._folder / "shared"
-
-    def relaxed(self, fingerprints: Mapping[str, str]) -> Path | None:
-        """Return the folder of relaxed searches under way, whether it is there or not; None in memory.
+    def state(self, name: str) -> Path | None:
+        """Return the folder of what an estimator keeps, whether it is there or not; None in memory.
 
         Args:
-            fingerprints: of all that the study is made of; another study of the same name goes on from
-                nothing of this one.
+            name: what the estimator calls it.
         """
-        code = zlib.crc32(repr(sorted(fingerprints.items())).encode())
-        return None if self._folder is None else self._folder / f"relaxed-{code:08x}"
-
-    def clear_shared(self) -> None:
-        """Drop the weights that all trials share."""
-        if self.shared is not None:
-            shutil.rmtree(self.shared, ignore_errors=True)
+        return None if self._folder is None else self._folder / name
 
     def save(self, number: int, state: Any) -> None:
         """Keep a `state_dict`; on disk it is whole or not there at all."""

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.estimator import Estimator, OpenEstimator
 from symnas.contracts.objectives import Objectives
 from symnas.contracts.registry import resolve
-from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
 from symnas.errors import StudyError, nearest
-from symnas.oneshot.estimator import SharedWeights
-from symnas.relaxed.search import RelaxedSearch, check_relaxed
 from symnas.study.checkpoints import Checkpoints
 from symnas.study.compatibility_checks import (
     bounded,
     check_fit,
     check_halving,
     check_numbers,
-    check_sharing,
-    is_task,
-    paired,
+    check_resources,
 )
 from symnas.study.driver import Driver, Rules
+from symnas.study.estimators import as_estimator, serving
 from symnas.study.identity import Identity, identify, target_name
 from symnas.study.kept_weights import WeightsKeeper
 from symnas.study.opening import driving, load, open_study
@@ -42,18 +40,15 @@ from symnas.study.workers.evaluation import Evaluation
 from symnas.study.workers.executor import Crew, InProcess
 from symnas.tree.space import Space
 
-if TYPE_CHECKING:
-    from symnas.oneshot.run import SharedRun
-    from symnas.training.task import Task
-
 TRIALS = 100
 ON_CHANGE = ("refuse", "import")
-KEPT_BY_TASKS = 3
+ESTIMATOR_SEED = "shared weights"
+"""Names the seed of estimators beside those of trials: a law of the log, never to change."""
 
 
 def search(
     target: Any,
-    evaluate: Callable[..., Any],
+    evaluate: Estimator | Callable[..., Any],
     *,
     algorithm: str | Algorithm | type[Algorithm] = "auto",
     options: Mapping[str, Any] | None = None,
@@ -84,9 +79,10 @@ def search(
         target: a program (`symnas.program(...)`, or anything with `space` and `build`), or a bare `Space`,
             whose evaluator is given the decision.
         evaluate: a function of the child that returns a number or a dict of numbers, or yields `(step,
-            metrics)` as it goes; or a `Task`, or `SharedWeights(task)`, which algorithms that share weights
-            make of a task by themselves. Parameters named `decision` and `trial` are given the decision and
-            the running trial (`number`, `seed`, `report(step, metrics)`).
+            metrics)` as it goes; or a `Task`; or `SharedWeights(task)`, which algorithms that share weights
+            make of a task by themselves; or any `symnas.contracts.Estimator`. Parameters of a function named
+            `decision` and `trial` are given the decision and the running trial (`number`, `seed`,
+            `report(step, metrics)`).
         algorithm: name, class or instance.
         options: hyperparameters by name, for an algorithm given by name.
         trials: total number, those of earlier calls included; 100 unless a budget is given or the algorithm
@@ -140,32 +136,31 @@ def search(
     outer = current_trial()
     made = resolve(algorithm, options)
     space = _space(target)
-    evaluate = paired(made, evaluate, target)
-    check_sharing(evaluate, workers, timeout, keep, pruner)
-    made = bounded(made, evaluate)
-    goals = Objectives.parse(objectives if objectives is not None else _own_objectives(evaluate))
+    estimator = serving(as_estimator(evaluate), made)
+    resources = estimator.resources
+    check_resources(resources, workers, timeout, keep, pruner)
+    made = bounded(made, estimator.fidelities)
+    goals = Objectives.parse(objectives if objectives is not None else estimator.objectives or None)
     check_fit(made, space, goals)
-    if made.capabilities.relaxed:
-        check_relaxed(made, target, evaluate)
     check_halving(made, budget, pruner)
     given = None if initial is None else first_decisions(space, initial)
     sources = listed(warm_start)
     opened = open_store(store)
     identity = identify(
-        target, evaluate, made, goals, name=name, seed=seed, context=context, outer=outer,
+        target, estimator.identity, made, goals, name=name, seed=seed, context=context, outer=outer,
         frame=caller(1), durable=opened.durable, initial=given,
         sources=None if warm_start is None else [source_name(source) for source in sources],
     )  # fmt: skip
     rules = Rules(
-        trials=trials or _usual_trials(made, evaluate, budget), budget=budget, retries=retries,
-        reuse=reuse and not (isinstance(evaluate, SharedWeights) and evaluate.alternate),
+        trials=trials or _usual_trials(made, estimator, budget), budget=budget, retries=retries,
+        reuse=reuse and resources.repeatable,
         deterministic=deterministic,
         give_up_after=give_up_after,
-        keep=(KEPT_BY_TASKS if is_task(evaluate) else 0) if keep is None else keep,
+        keep=resources.keeps if keep is None else keep,
     )  # fmt: skip
     plan = _Plan(
-        target, evaluate, goals, made, opened, identity, rules, on_change, workers, timeout, pruner, on_trial,
-        sources,
+        target, estimator, goals, made, opened, identity, rules, on_change, workers, timeout, pruner,
+        on_trial, sources,
     )  # fmt: skip
     try:
         return plan.run(_display(progress, outer), outer)
@@ -179,7 +174,7 @@ class _Plan:
     """A search whose arguments have been checked."""
 
     target: Any
-    evaluate: Callable[..., Any]
+    estimator: Estimator
     objectives: Objectives
     algorithm: Algorithm
     store: Store
@@ -196,28 +191,20 @@ class _Plan:
         """Open the study, go on with it, and return it."""
         space: Space = _space(self.target)
         weights = WeightsKeeper(self.store.folder, self.identity.name)
-        self._relax(weights)
         home = Home(space, self.identity.seed, self.target, weights)
         halving = self.algorithm.capabilities.fidelity
         if halving:
             home.checkpoints = Checkpoints(self.store.folder, self.identity.name)
-        # A mistake in what it should learn from is told before there is a study.
-        learnt = None if self.store.find(self.identity.name) else self._learnt(space)
+        # A mistake in what it should learn from, or be evaluated by, is told before there is a study.
+        learnt = self._begin(space, weights)
         row = open_study(self.store, self.identity, home, self.objectives, self.on_change, self.algorithm)
-        with driving(self.store, row):
+        title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
+        with driving(self.store, row), display.line(title) as line:
             ledger = load(self.store, row, home, self.objectives)
             if not ledger.calls and not ledger.given:
                 _clear(home, weights)
             self._learn(row, ledger, learnt)
             study = Study(self.store, row, ledger)
-            self.algorithm.setup(space)
-            shared = self._shared(ledger, weights)
-            evaluation = Evaluation(
-                self.target, shared or self.evaluate, self.objectives, keep_weights=self.rules.keep > 0,
-                fidelity=halving,
-            )  # fmt: skip
-            events = self.store.events(row.key)
-            rebuild(self.algorithm, ledger, events, ended=None if shared is None else shared.replay)
             driver = Driver(
                 self.store,
                 row.key,
@@ -228,33 +215,39 @@ class _Plan:
                 self.pruner,
                 on_trial=self.on_trial,
             )
-            title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
-            with display.line(title) as line:
-                driver.on_change = lambda: line.update(lambda: snapshot(driver))
-                if isinstance(self.algorithm, RelaxedSearch):
-                    self.algorithm.on_epoch = lambda done: line.update(lambda: snapshot(driver, str(done)))
-                self._drive(driver, evaluation, row, display, line, outer)
+            driver.on_change = lambda: line.update(lambda: snapshot(driver))
+            estimator = self._open(driver, line)
+            driver.algorithm = estimator.proposer or self.algorithm
+            rebuild(driver.algorithm, ledger, self.store.events(row.key), ended=estimator.replay)
+            evaluation = Evaluation(
+                self.target, estimator.evaluate, self.objectives, keep_weights=self.rules.keep > 0,
+                fidelity=halving,
+            )  # fmt: skip
+            self._drive(driver, evaluation, row, display, line, outer)
         return study
 
-    def _relax(self, weights: WeightsKeeper) -> None:
-        """Put what drives it in place of an algorithm that trains one relaxed network."""
-        if not isinstance(self.algorithm, RelaxedAlgorithm):
-            return
-        folder = weights.relaxed(self.identity.header["fingerprints"])
-        self.algorithm = RelaxedSearch(self.algorithm, self.target, cast("Task", self.evaluate), folder)
-        if not self.store.find(self.identity.name):
-            self.algorithm.check()  # before there is a study
-
-    def _shared(self, ledger: Ledger, weights: WeightsKeeper) -> SharedRun | None:
-        """Return the weights that the trials of this study share, as they were left."""
-        if not isinstance(self.evaluate, SharedWeights):
+    def _begin(self, space: Space, weights: WeightsKeeper) -> list[Event] | None:
+        """Prepare a study that is not in the store yet; return what others have learnt for it."""
+        new = self.store.find(self.identity.name) is None
+        if new or self.on_change == "import":
+            self.estimator.check(self.target, self.algorithm)
+        if not new:
             return None
-        return self.evaluate.open(
+        folder = weights.state(self.estimator.resources.folder)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)  # of a study of that name that was deleted
+        return self._learnt(space)
+
+    def _open(self, driver: Driver, line: Line) -> OpenEstimator:
+        """Return what evaluates the trials of this study, as it was left."""
+        self.algorithm.setup(driver.ledger.home.space)
+        return self.estimator.open(
             self.target,
             self.algorithm,
-            seed=derived_seed(ledger.home.seed, "shared weights"),
-            folder=weights.shared,
-            trials=len(ledger.trials),
+            seed=derived_seed(driver.ledger.home.seed, ESTIMATOR_SEED),
+            folder=driver.weights.state(self.estimator.resources.folder),
+            trials=len(driver.ledger.trials),
+            tell=lambda note: line.update(lambda: snapshot(driver, note)),
         )
 
     def _learn(self, row: StudyRow, ledger: Ledger, events: list[Event] | None) -> None:
@@ -318,7 +311,6 @@ def _clear(home: Home, weights: WeightsKeeper) -> None:
     weights.keep_only(())
     if home.checkpoints is not None:
         home.checkpoints.clear()
-    weights.clear_shared()
 
 
 def snapshot(driver: Driver, note: str = "") -> Snapshot:
@@ -359,17 +351,11 @@ def _space(target: Any) -> Space:
     return space
 
 
-def _own_objectives(evaluate: Any) -> Mapping[str, str] | None:
-    own = getattr(evaluate, "objectives", None)
-    return own if isinstance(own, Mapping) else None
-
-
-def _usual_trials(algorithm: Algorithm, evaluate: Any, budget: int | None) -> int:
+def _usual_trials(algorithm: Algorithm, estimator: Estimator, budget: int | None) -> int:
     """Return how many trials there are where nobody says."""
     if budget is not None:
         return sys.maxsize
-    own = evaluate.trials if isinstance(evaluate, SharedWeights) else None
-    return own or algorithm.usual_trials or TRIALS
+    return estimator.usual_trials or algorithm.usual_trials or TRIALS
 
 
 def _check_begin(on_change: str) -> None:

@@ -17,6 +17,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from symnas._content import describe
+from symnas.contracts.algorithm import Algorithm
+from symnas.contracts.estimator import EachAlone, Resources
 from symnas.errors import EvaluatorError
 from symnas.training.data import Batches
 from symnas.training.loop import Training, forward
@@ -25,6 +27,8 @@ from symnas.training.random_state import RandomStream
 Split = Literal["train", "valid", "test"]
 Metrics = dict[str, float]
 Function = Callable[[Tensor, Tensor], Any]
+KEPT = 3
+"""Of how many best trials a search keeps the trained weights, unless it is told otherwise."""
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
@@ -36,9 +40,10 @@ def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
 class Task:
     """Training and scoring of a child, the same for every child and reproducible from the trial's seed.
 
-    A task is an evaluator: `task(child, trial)` yields `(step, metrics)` after every pass over the training
-    data, so that a pruner may stop it, and returns the final metrics on the validation data. The child is
-    trained in place and ends on the CPU in evaluation mode. Global generators are left as they were.
+    A task is an estimator (`symnas.contracts.Estimator`): `task(child, trial)` yields `(step, metrics)` after
+    every pass over the training data, so that a pruner may stop it, and returns the final metrics on the
+    validation data. The child is trained in place and ends on the CPU in evaluation mode. Global generators
+    are left as they were.
 
     Args:
         train: data to train on: a pair (inputs, targets) of tensors or arrays, a `Dataset` or a `DataLoader`.
@@ -137,6 +142,31 @@ class Task:
     def fidelities(self) -> tuple[int, int]:
         """The shortest and the longest training, in epochs, or in steps where its length is in steps."""
         return 1, self.steps or self.epochs or 1
+
+    # ------------------------------------------------------------ what a search asks
+
+    @property
+    def usual_trials(self) -> None:
+        """How many trials a search takes is left to the algorithm."""
+
+    @property
+    def resources(self) -> Resources:
+        """Each trial trains a child of its own, in any process; the weights of the best are kept."""
+        return Resources(keeps=KEPT)
+
+    @property
+    def identity(self) -> Task:
+        """The task itself: its settings, its functions and its data, by `fingerprint`."""
+        return self
+
+    def check(self, target: Any, algorithm: Algorithm) -> None:
+        """Refuse nothing: that a child can be trained is seen when it is."""
+
+    def open(self, target: Any, algorithm: Algorithm, **_: Any) -> EachAlone:  # noqa: ARG002
+        """Return what trains and scores the child of every trial by itself."""
+        return EachAlone(self)
+
+    # ------------------------------------------------------------ what users ask
 
     def fit(self, child: nn.Module, *, seed: int | None = None) -> Metrics:
         """Train a child in place and return its metrics on the validation data."""

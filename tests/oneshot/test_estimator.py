@@ -117,7 +117,7 @@ def test_every_policy_trains_by_name(policy: str) -> None:
 
 def test_turns_of_training_come_between_trials_until_the_length_is_used_up() -> None:
     shared = SharedWeights(make_task(epochs=5), alternate=3, turn=2, score="batch")
-    assert shared.trials == 2 * 3 + 100
+    assert shared.usual_trials == 2 * 3 + 100
     study = run(net(), shared, "reinforce", trials=12)
     assert [trial.fidelity for trial in study.trials] == [2] * 3 + [4] * 3 + [5] * 6
     assert study.best.fidelity == 5

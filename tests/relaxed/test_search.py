@@ -191,12 +191,12 @@ def test_more_trials_are_more_searches_with_seeds_of_their_own(tmp_path: Path) -
     store = tmp_path / "s.db"
     study = search(trials=2, store=store)
     assert len(study.trials) == 2
-    notes = sorted(tmp_path.glob("s.db.weights/*/relaxed-*/search-*.json"))
+    notes = sorted(tmp_path.glob("s.db.weights/*/relaxed/search-*.json"))
     histories = [json.loads(note.read_text())["history"] for note in notes]
     assert len(histories) == 2
     assert histories[0] != histories[1]
     assert len(histories[0]) == 3
-    assert not list(tmp_path.glob("s.db.weights/*/relaxed-*/*.pt"))  # states of searches that are over
+    assert not list(tmp_path.glob("s.db.weights/*/relaxed/*.pt"))  # states of searches that are over
     again = search(trials=3, store=store)
     assert [t.decision for t in again.trials[:2]] == [t.decision for t in study.trials]
     assert len(again.trials) == 3
@@ -248,13 +248,13 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path: Path) -> None:
         ).returncode
 
     assert run(store, kill=True) == -signal.SIGKILL
-    assert list(tmp_path.glob("s.db.weights/*/relaxed-*/search-*.pt"))
+    assert list(tmp_path.glob("s.db.weights/*/relaxed/search-*.pt"))
     assert run(store, whole, kill=True) == 0  # the sixtieth call is behind it
     resumed, alone = symnas.load_study(store), symnas.load_study(whole)
     assert [t.decision for t in resumed.trials] == [t.decision for t in alone.trials]
     assert [dict(t.metrics) for t in resumed.trials] == [dict(t.metrics) for t in alone.trials]
     (note,), (other,) = (
-        tuple(tmp_path.glob(f"{name}.weights/*/relaxed-*/search-*.json")) for name in ("s.db", "whole.db")
+        tuple(tmp_path.glob(f"{name}.weights/*/relaxed/search-*.json")) for name in ("s.db", "whole.db")
     )
     assert note.read_text() == other.read_text()
 

@@ -99,7 +99,7 @@ class Evaluation:
         self.objectives = objectives
         self.keep_weights = keep_weights
         self.fidelity = fidelity
-        self.takes_child, self.by_name = _convention(evaluate, fidelity)
+        self.takes_child, self.by_name = convention(evaluate, fidelity)
 
     def run(self, trial: RunningTrial) -> Result:
         """Evaluate one decision; whatever goes wrong with it is a result, not an exception.
@@ -213,7 +213,16 @@ def state_of(child: Any) -> Any:
     return {name: tensor.detach().cpu().clone() for name, tensor in child.state_dict().items()}
 
 
-def _convention(evaluate: Any, fidelity: bool) -> tuple[bool, tuple[str, ...]]:
+def convention(evaluate: Any, fidelity: bool) -> tuple[bool, tuple[str, ...]]:
+    """Return whether an evaluator takes the child, and what else it takes by name.
+
+    Args:
+        evaluate: the evaluator.
+        fidelity: whether the algorithm says how far trials go.
+
+    Raises:
+        EvaluatorError: it cannot be called, asks for what no trial has, or cannot be told how far to go.
+    """
     if not callable(evaluate):
         raise EvaluatorError(f"an evaluator is a function of the child or a Task; got {evaluate!r}")
     known = ("decision", "trial", "fidelity", "checkpoint") if fidelity else ("decision", "trial")
