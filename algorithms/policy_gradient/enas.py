@@ -36,9 +36,9 @@ class ENAS(Reinforce):
 
     Pham, Guan, Zoph, Le, Dean: Efficient Neural Architecture Search via Parameter Sharing, ICML 2018
     (arXiv:1802.03268); reference implementation github.com/melodyguan/enas, whose settings for CIFAR-10 cells
-    are the defaults. Children are trained there by `symnas.training.recipes.nesterov` with
-    `cosine_restarts`, which a task is given. Choices among operations have logits that are bounded more
-    tightly than those among inputs.
+    are the defaults. Children are trained there by `symnas.training.nesterov` with `cosine_restarts`, which
+    a task is given. Choices among operations have logits that are bounded more tightly than those among
+    inputs.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(shared_weights=True)

@@ -1,9 +1,9 @@
 """What algorithms and searches promise each other: ask/tell, outcomes, fidelities, mixes, the registry.
 
 To read in this order: `outcome` and `objectives` (what a trial came to, and which way is better),
-`algorithm` (what proposes), `estimator` (what evaluates), `fidelity` (how far a trial goes),
-`relaxed_points` and `relaxed_algorithm` (all candidates at once), `pareto` (several objectives), `registry`
-(algorithms by name), `compatibility` (which takes which choices).
+`algorithm` (what proposes), `hyperparameters` (each written once), `estimator` (what evaluates), `fidelity`
+(how far a trial goes), `relaxed_points` and `relaxed_algorithm` (all candidates at once), `pareto` (several
+objectives), `registry` (algorithms by name), `compatibility` (which takes which choices).
 
 Laws, in `tests/contracts`, and for every algorithm in `symnas.testing`.
 """
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from symnas.contracts.estimator import OpenEstimator as OpenEstimator
     from symnas.contracts.estimator import Resources as Resources
     from symnas.contracts.fidelity import Proposal as Proposal
+    from symnas.contracts.hyperparameters import FLAG as FLAG
+    from symnas.contracts.hyperparameters import Check as Check
+    from symnas.contracts.hyperparameters import Hyperparameter as Hyperparameter
+    from symnas.contracts.hyperparameters import anything as anything
+    from symnas.contracts.hyperparameters import described as described
+    from symnas.contracts.hyperparameters import hyperparameter as hyperparameter
+    from symnas.contracts.hyperparameters import number as number
+    from symnas.contracts.hyperparameters import one_of as one_of
+    from symnas.contracts.hyperparameters import optional as optional
+    from symnas.contracts.hyperparameters import whole as whole
+    from symnas.contracts.hyperparameters import with_hyperparameters as with_hyperparameters
     from symnas.contracts.outcome import RUNNING as RUNNING
     from symnas.contracts.outcome import Outcome as Outcome
     from symnas.contracts.outcome import Status as Status
@@ -45,8 +56,11 @@ _HOMES = {
     "Algorithm": "algorithm",
     "AlgorithmInfo": "registry",
     "Capabilities": "algorithm",
+    "Check": "hyperparameters",
     "EachAlone": "estimator",
     "Estimator": "estimator",
+    "FLAG": "hyperparameters",
+    "Hyperparameter": "hyperparameters",
     "Mix": "relaxed_points",
     "OpenEstimator": "estimator",
     "Outcome": "outcome",
@@ -57,25 +71,36 @@ _HOMES = {
     "RelaxedPoint": "relaxed_points",
     "Resources": "estimator",
     "Status": "outcome",
+    "anything": "hyperparameters",
     "available": "registry",
     "crowded_order": "pareto",
     "crowding": "pareto",
+    "described": "hyperparameters",
     "find": "registry",
+    "hyperparameter": "hyperparameters",
     "hypervolume": "pareto",
     "names": "registry",
+    "number": "hyperparameters",
+    "one_of": "hyperparameters",
+    "optional": "hyperparameters",
     "pareto_front": "pareto",
     "parse_options": "registry",
     "ranks": "pareto",
     "resolve": "registry",
+    "whole": "hyperparameters",
+    "with_hyperparameters": "hyperparameters",
 }
 
 __all__ = [
+    "FLAG",
     "RUNNING",
     "Algorithm",
     "AlgorithmInfo",
     "Capabilities",
+    "Check",
     "EachAlone",
     "Estimator",
+    "Hyperparameter",
     "Mix",
     "OpenEstimator",
     "Outcome",
@@ -85,16 +110,24 @@ __all__ = [
     "RelaxedPoint",
     "Resources",
     "Status",
+    "anything",
     "available",
     "crowded_order",
     "crowding",
+    "described",
     "find",
+    "hyperparameter",
     "hypervolume",
     "names",
+    "number",
+    "one_of",
+    "optional",
     "pareto_front",
     "parse_options",
     "ranks",
     "resolve",
+    "whole",
+    "with_hyperparameters",
 ]
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)

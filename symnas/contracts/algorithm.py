@@ -45,7 +45,7 @@ class Capabilities:
         parallel: it proposes while earlier trials still run.
         shared_weights: it asks for an estimator that shares weights between children.
         relaxed: it asks for all candidates at once, weighted.
-        fidelity: it says how far each trial goes: it proposes a `symnas.contracts.fidelity.Proposal`, and its
+        fidelity: it says how far each trial goes: it proposes a `symnas.contracts.Proposal`, and its
             outcomes (the running ones too) carry the fidelity.
     """
 

@@ -321,7 +321,7 @@ class RelaxedAlgorithm(Algorithm):
         self._space = space
 
     def propose(self, n: int, rng: np.random.Generator) -> Batch:  # noqa: ARG002 - it has nothing to go by
-        """Refuse: decisions come out of a relaxed network, which `symnas.relaxed.search` trains."""
+        """Refuse: decisions come out of a relaxed network, which `symnas.relaxed.relax` trains."""
         raise AlgorithmError(
             f"{type(self).__name__} chooses by training all candidates at once, which takes a program and a "
             "task: symnas.search(program, task, algorithm=…) with a symnas.Task does that"

@@ -3,7 +3,10 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +30,8 @@ from symnas.contracts.hyperparameters import (
 )
 from symnas.contracts.registry import BUILT_IN, find
 from symnas.errors import AlgorithmError
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "algorithms.md"
 
 
 class Nothing(Algorithm):
@@ -181,6 +186,16 @@ def test_a_constructor_of_ones_own_is_described_by_its_docstring() -> None:
         ("patience", "int", 3, "", "trials without a gain before a new start", ""),
         ("plain", "", None, "", "", ""),
     )
+
+
+def test_the_declarations_on_the_page_of_algorithms_make_a_class() -> None:
+    text = PAGE.read_text(encoding="utf-8").partition("### Declaring hyperparameters")[2]
+    (listing, *_) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    made: dict[str, Any] = {"Algorithm": Nothing, "__name__": __name__}
+    exec("from __future__ import annotations\n" + listing, made)
+    cls = made["HillClimb"]
+    assert repr(cls(move="best")) == "HillClimb(patience=50, share=0.1, move='best')"
+    assert [each.source for each in described(cls)] == ["Somebody 2020", "", "Somebody 2020"]
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))

@@ -40,10 +40,10 @@ class Optuna(Algorithm):
     """A sampler of Optuna, by default its tree-structured Parzen estimator (TPE).
 
     The space is told define-by-run: each point that exists is one parameter, called by its address, or a
-    few for a long selection (`symnas.algorithms.adapters.optuna.space` has the table). Every call of
-    `propose` makes the sampler anew, seeded by the call's generator, and shows it all trials so far; what
-    samplers keep between calls is noted with the trials when these are handed out, so that a log replays.
-    Failed trials are failed for Optuna, which ignores them; pruned ones are pruned, with the value they had.
+    few for a long selection (the adapter's module `space` has the table). Every call of `propose` makes the
+    sampler anew, seeded by the call's generator, and shows it all trials so far; what samplers keep between
+    calls is noted with the trials when these are handed out, so that a log replays. Failed trials are failed
+    for Optuna, which ignores them; pruned ones are pruned, with the value they had.
 
     `grid` and `partial-fixed` are left out: this library's `grid` and `space.freeze` do the same without
     listing the space. `with_margin` of CMA-ES is refused, because it goes on from hidden numbers that a
