@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symnas._typing import Array, Ints, Reals
-from symnas.algorithms.policy_gradient.lstm_unroll import Told, Trail, Walker
 from symnas.algorithms.policy_gradient.moves import Step, Turn
-from symnas.algorithms.policy_gradient.policies import NOTHING, SCALES, Adam, Controller, bounded
+from symnas.algorithms.policy_gradient.policies import (
+    NOTHING,
+    SCALES,
+    Adam,
+    Controller,
+    bounded,
+    draw_rows,
+    log_softmax,
+    logistic_units,
+    row_entropy,
+)
 from symnas.tree.choices import OneOf
 from symnas.tree.space import Batch
 
@@ -119,21 +128,21 @@ class LSTM(Controller):
         self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
     ) -> Batch:
         """Draw decisions point by point."""
-        walker = Walker(self, n, rng)
+        walker = _Walker(self, n, rng)
         self._begin(walker, kept, free)
         return self.moves.play(n, walker, None, kept, free)
 
     def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
         """Return the summed entropies of the moves along each decision, (rows,), in nats."""
-        walker = Walker(self, len(batch), None)
+        walker = _Walker(self, len(batch), None)
         self._begin(walker, kept, free)
         self.moves.play(len(batch), walker, batch, kept, free)
         return walker.entropy
 
-    def _begin(self, reader: Walker | Trail, kept: Batch | None, free: frozenset[int]) -> None:
+    def _begin(self, reader: _Walker | _Trail, kept: Batch | None, free: frozenset[int]) -> None:
         """Let the state see all that stays, and then the start."""
         if kept is not None:
-            self.moves.play(len(kept), Told(reader, free), kept)
+            self.moves.play(len(kept), _Told(reader, free), kept)
         reader.begin()
 
     # ------------------------------------------------------------ likelihood
@@ -155,7 +164,7 @@ class LSTM(Controller):
         """
         import torch
 
-        trail = Trail(self, len(batch))
+        trail = _Trail(self, len(batch))
         self._begin(trail, kept, free)
         self.moves.play(len(batch), trail, batch, kept, free)
         with torch.inference_mode(False), torch.enable_grad():
@@ -167,7 +176,7 @@ class LSTM(Controller):
                 result = result.index_add(0, torch.from_numpy(rows), scores)
         return result, outputs
 
-    def _outputs(self, trail: Trail) -> torch.Tensor:
+    def _outputs(self, trail: _Trail) -> torch.Tensor:
         import torch
 
         width = int(trail.length.max(initial=1))
@@ -184,7 +193,7 @@ class LSTM(Controller):
         return torch.lstm(embedded, (zero, zero), weights, False, self.layers, 0.0, True, False, False)[0]
 
     def _before(
-        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
         """Return the rows of some moves, and what the heads say of them, (moves, options)."""
         import torch
@@ -198,7 +207,7 @@ class LSTM(Controller):
         return rows, (weights * states[:, None, :]).sum(dim=2)
 
     def _score(
-        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
         import torch
 
@@ -207,7 +216,7 @@ class LSTM(Controller):
         return rows, logp.gather(1, taken[:, None])[:, 0]
 
     def _log_softmax(
-        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
         """Return the rows of some moves, and the log-probabilities of their options, (moves, options)."""
         import torch
@@ -219,7 +228,7 @@ class LSTM(Controller):
         return rows, torch.log_softmax(bent + torch.from_numpy(offsets), dim=1)
 
     def _score_units(
-        self, trail: Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
         import torch
 
@@ -318,7 +327,7 @@ class LSTM(Controller):
         """
         import torch
 
-        trail = Trail(self, len(batch))
+        trail = _Trail(self, len(batch))
         trail.begin()
         self.moves.play(len(batch), trail, batch)
         flags = [move for move in trail.moves if _flag(move[0].step)]
@@ -342,3 +351,132 @@ def _flag(step: Step) -> bool:
 
 def _options(move: tuple[Turn, Ints]) -> int:
     return move[0].step.options
+
+
+# -------------------------------------------------------------------- going along decisions
+
+
+class _Told:
+    """Passes the moves of the points that stay on to a reader, without asking it anything."""
+
+    def __init__(self, reader: _Walker | _Trail, free: frozenset[int]) -> None:
+        self.reader = reader
+        self.free = free
+
+    def pick(self, turn: Turn) -> Ints:
+        """Pass on the options taken."""
+        if turn.step.entry.number not in self.free:
+            self.reader.tell(turn, turn.given, 1.0)
+        return turn.given
+
+    def place(self, turn: Turn) -> Reals:
+        """Pass on the value taken."""
+        if turn.step.entry.number not in self.free:
+            self.reader.tell(turn, turn.nodes, 2.0 * turn.placed - 1.0)
+        return turn.placed
+
+
+class _Walker:
+    """Runs the LSTM step by step in numpy: draws moves, or follows given ones, and sums entropies."""
+
+    def __init__(self, controller: LSTM, rows: int, rng: np.random.Generator | None) -> None:
+        self.controller = controller
+        self.rng = rng
+        self.entropy = np.zeros(rows)
+        layers, hidden = controller.layers, controller.hidden
+        kind = controller.arrays[0].dtype
+        self.state = np.zeros((layers, rows, hidden), kind)
+        self.cell = np.zeros((layers, rows, hidden), kind)
+        lstm = controller.arrays[2 : 2 + 2 * layers]
+        self.weights = [(lstm[2 * layer].T, lstm[2 * layer + 1].T) for layer in range(layers)]
+
+    def begin(self) -> None:
+        """Feed the start to all rows."""
+        rows = np.arange(self.state.shape[1])
+        self._feed(rows, np.repeat(self.controller.arrays[0][-1:], len(rows), axis=0))
+
+    def tell(self, turn: Turn, taken: Ints, factors: Reals | float) -> None:
+        """Feed the embeddings of moves."""
+        embedded = self.controller.arrays[0][self.controller.start_of(turn.step) + taken]
+        if isinstance(factors, np.ndarray):
+            embedded = embedded * factors[:, None].astype(embedded.dtype)
+        self._feed(turn.rows, embedded)
+
+    def _feed(self, rows: Ints, x: Array) -> None:
+        everyone = len(rows) == self.state.shape[1]
+        hidden = self.controller.hidden
+        for layer, (into, again) in enumerate(self.weights):
+            state = self.state[layer] if everyone else self.state[layer, rows]
+            cell = self.cell[layer] if everyone else self.cell[layer, rows]
+            gates = x @ into + state @ again
+            # The logistic function by way of the tangent, which cannot overflow.
+            sigmoid = 0.5 + 0.5 * np.tanh(0.5 * gates)
+            fresh = np.tanh(gates[:, 2 * hidden : 3 * hidden])
+            cell = sigmoid[:, hidden : 2 * hidden] * cell + sigmoid[:, :hidden] * fresh
+            x = sigmoid[:, 3 * hidden :] * np.tanh(cell)
+            if everyone:
+                self.state[layer], self.cell[layer] = x, cell
+            else:
+                self.state[layer, rows], self.cell[layer, rows] = x, cell
+
+    def pick(self, turn: Turn) -> Ints:
+        """Draw one option per row, or take the given ones."""
+        start = self.controller.start_of(turn.step)
+        heads = self.controller.arrays[1][start : start + turn.step.options]
+        raw = self.state[-1, turn.rows] @ heads.T
+        bent = self.controller.squash(raw) / self.controller.divisor(turn.step)
+        logits = bent.astype(np.float64) + turn.offsets
+        if self.rng is not None:
+            taken = draw_rows(logits, self.rng)
+        else:
+            taken = turn.given
+            self.entropy[turn.rows] += row_entropy(log_softmax(logits))
+        self.tell(turn, taken, 1.0)
+        return taken
+
+    def place(self, turn: Turn) -> Reals:
+        """Draw one number per row, or take the given ones."""
+        start = self.controller.start_of(turn.step)
+        mean, scale = self.controller.arrays[1][start : start + 2] @ self.state[-1, turn.rows].T
+        if self.rng is not None:
+            units = logistic_units(mean.astype(np.float64), scale.astype(np.float64), self.rng)
+        else:
+            units = turn.placed
+            self.entropy[turn.rows] += np.clip(scale, *SCALES)
+        self.tell(turn, turn.nodes, 2.0 * units - 1.0)
+        return units
+
+
+class _Trail:
+    """The inputs and moves of decisions, recorded for one run of the LSTM over all of them."""
+
+    def __init__(self, controller: LSTM, rows: int) -> None:
+        self.controller = controller
+        self.rows = rows
+        self.length = np.zeros(rows, np.intp)
+        self.inputs: list[tuple[Ints, Ints, Ints | int, Reals | float]] = []
+        # Each move with the position of the input right before it.
+        self.moves: list[tuple[Turn, Ints]] = []
+
+    def begin(self) -> None:
+        """Record the start as an input of all rows."""
+        self.inputs.append((np.arange(self.rows), self.length.copy(), self.controller.total, 1.0))
+        self.length += 1
+
+    def tell(self, turn: Turn, taken: Ints, factors: Reals | float) -> None:
+        """Record the embeddings of moves as inputs."""
+        places = self.controller.start_of(turn.step) + taken
+        self.inputs.append((turn.rows, self.length[turn.rows], places, factors))
+        self.length[turn.rows] += 1
+
+    def pick(self, turn: Turn) -> Ints:
+        """Record a move among listed options."""
+        self.moves.append((turn, self.length[turn.rows] - 1))
+        self.tell(turn, turn.given, 1.0)
+        return turn.given
+
+    def place(self, turn: Turn) -> Reals:
+        """Record the value of a real range."""
+        self.moves.append((turn, self.length[turn.rows] - 1))
+        self.tell(turn, turn.nodes, 2.0 * turn.placed - 1.0)
+        return turn.placed
