@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import re
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from symnas.cli.app import JSON_ASKED
-from symnas.errors import EvaluatorError, ProgramError, StudyError, nearest
+from symnas.errors import ProgramError, StudyError
 
 if TYPE_CHECKING:
     import torch
@@ -120,43 +119,6 @@ def load_program(
     options = read_pairs(arguments, "--arg")
     made: Program = program(target, include=tuple(include), inputs=tensors or None, **options)
     return made
-
-
-def load_object(target: str, what: str) -> Any:
-    """Import the object that `file.py:name` or `package.module:name` names.
-
-    A file is imported as a module by its own name with its folder on the path, so that worker processes
-    import it in the same way.
-
-    Raises:
-        EvaluatorError: the text is malformed, or there is no such file, module or name.
-    """
-    place, _, name = target.rpartition(":")
-    if not place or not name.isidentifier():
-        raise EvaluatorError(f"{what} is named as FILE.py:NAME or package.module:NAME; got {target!r}")
-    folder, module_name = Path.cwd(), place
-    if place.endswith(".py"):
-        path = Path(place).resolve()
-        if not path.is_file():
-            raise EvaluatorError(f"{what} should be in {place}, which is not a file: check the path")
-        folder, module_name = path.parent, path.stem
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name.split(".")[0] and error.name != module_name:
-            raise
-        raise EvaluatorError(f"{what} should be in the module {place!r}, which is not installed") from None
-    if place.endswith(".py") and Path(module.__file__ or "").resolve() != path:
-        raise EvaluatorError(
-            f"{place} cannot be imported as {module_name!r}, which is {module.__file__} already: rename it"
-        )
-    if not hasattr(module, name):
-        raise EvaluatorError(
-            f"{place} has no {name!r}{nearest(name, vars(module))}: name {what} as FILE.py:NAME"
-        )
-    return getattr(module, name)
 
 
 def count(number: float) -> str:

@@ -13,11 +13,11 @@ from symnas.cli.common import (
     count_noun,
     echo_json,
     json_option,
-    load_object,
     load_program,
     program_options,
     trial_data,
 )
+from symnas.errors import EvaluatorError
 
 
 def search_options(command: Any) -> Any:
@@ -73,12 +73,13 @@ def search(ctx: click.Context, /, target: str, as_json: bool, **given: Any) -> N
     Exits with 1 if no trial has a result, with 130 after Ctrl-C.
     """
     from symnas.contracts.registry import parse_options
+    from symnas.frontend.sources import load
     from symnas.study.search import search as run
 
     program = load_program(target, given["inputs"], given["arguments"], given["include"])
     study = run(
         program,
-        load_object(given["task"], "the task"),
+        load(given["task"], what="the task", error=EvaluatorError, importable=True),
         algorithm=given["algorithm"],
         options=parse_options(given["settings"]),
         trials=given["trials"],

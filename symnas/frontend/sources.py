@@ -9,6 +9,7 @@ cells are files of their own in `linecache`, so `__main__` may have several sour
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -21,28 +22,51 @@ from pathlib import Path
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from symnas.errors import ProgramError, nearest
+from symnas.errors import ProgramError, SymnasError, nearest
 
 
-def load(target: str) -> Any:
+def load(
+    target: str,
+    *,
+    what: str = "the target",
+    error: type[SymnasError] = ProgramError,
+    importable: bool = False,
+) -> Any:
     """Return the object that `file.py:Name` or `package.module:Name` names.
 
+    Args:
+        target: the text.
+        what: is named, for messages.
+        error: raised where nothing is there.
+        importable: whether other processes shall find the object by its module's name, as pickle does: the
+            folder of its file (the current one, for a module) stays on the path, and its name is the file's.
+
     Raises:
-        ProgramError: no such file, module or name, or the file itself raises.
+        SymnasError: an `error`: no such file, module or name, or the file itself raises.
     """
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name or (len(place) == 1 and name.startswith(("\\", "/"))):
-        raise ProgramError(
-            f"a target is written `file.py:Name` or `package.module:Name`, got {target!r}; say which "
-            "class or function"
+        raise error(f"{what} is written `file.py:Name` or `package.module:Name`, got {target!r}")
+    if importable:
+        folder = str(Path(place).resolve().parent if place.endswith(".py") else Path.cwd())
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    try:
+        module = load_file(Path(place)) if place.endswith(".py") else _import(place)
+    except ProgramError as failure:
+        raise error(f"{what}: {failure}") from failure.__cause__
+    if importable and place.endswith(".py") and module.__name__ != Path(place).stem:
+        known = getattr(sys.modules[Path(place).stem], "__file__", "built in")
+        raise error(
+            f"{what} is imported by the name of its file, and {Path(place).stem!r} is {known} already: "
+            f"rename {place}"
         )
-    module = load_file(Path(place)) if place.endswith(".py") else _import(place)
     found: Any = module
     for part in name.split("."):
         if part not in dir(found):
-            known = [key for key in vars(found) if not key.startswith("_")]
-            raise ProgramError(
-                f"{place} has no {name!r}{nearest(part, known)}; it has {', '.join(known) or 'nothing'}"
+            names = [key for key in vars(found) if not key.startswith("_")]
+            raise error(
+                f"{place} has no {name!r}{nearest(part, names)}; it has {', '.join(names) or 'nothing'}"
             )
         found = getattr(found, part)
     return found
@@ -51,51 +75,61 @@ def load(target: str) -> Any:
 def load_file(path: Path) -> ModuleType:
     """Import a file as a module; the same file is imported once per process while it does not change.
 
+    It is called as the file is, unless another module is called so already: then a digest follows the name.
+
     Raises:
         ProgramError: the file does not exist or raises.
     """
     if not path.is_file():
-        raise ProgramError(
-            f"a target's file must exist, and {str(path)!r} does not (from {str(Path.cwd())!r})"
-        )
+        raise ProgramError(f"{str(path)!r} is not a file (from {str(Path.cwd())!r}): check the path")
     resolved = path.resolve()
     content = resolved.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     for known in list(sys.modules.values()):
-        if getattr(known, "__file__", None) == str(resolved) and known.__name__ != "__main__":
-            digest = getattr(known, "__symnas_source__", None)
-            if digest in (None, hashlib.sha256(content).hexdigest()):
-                return known
-    name = (
-        resolved.stem
-        if resolved.stem not in sys.modules
-        else f"{resolved.stem}_{hashlib.sha256(content + bytes(resolved)).hexdigest()[:8]}"
-    )
+        own = getattr(known, "__file__", None) == str(resolved) and known.__name__ != "__main__"
+        # A module that the import statement made has no digest, and is never imported anew.
+        if own and getattr(known, "__symnas_source__", digest) == digest:
+            return known
+    name = resolved.stem
+    if name in sys.modules:
+        name += f"_{hashlib.sha256(content + bytes(resolved)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise ProgramError(f"{str(path)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    module.__dict__["__symnas_source__"] = hashlib.sha256(content).hexdigest()
+    module.__dict__["__symnas_source__"] = digest
     # Pickled children name their module, so it is registered, as the import statement would.
     sys.modules[name] = module
     linecache.checkcache(str(resolved))
-    folder = str(resolved.parent)
+    with _first_on_path(str(resolved.parent)):
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            sys.modules.pop(name, None)
+            raise ProgramError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+@contextlib.contextmanager
+def _first_on_path(folder: str) -> Iterator[None]:
+    """Let a file import its neighbours while it is executed, as a script's can."""
     added = folder not in sys.path
     if added:
         sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        sys.modules.pop(name, None)
-        raise ProgramError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        yield
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
-    return module
 
 
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name in (name, name.partition(".")[0]):
+            raise ProgramError(f"the module {name!r} is not installed: check the name") from None
+        raise ProgramError(f"the module {name!r} cannot be imported: {error}") from error
     except Exception as error:
         raise ProgramError(
             f"the module {name!r} cannot be imported: {type(error).__name__}: {error}"

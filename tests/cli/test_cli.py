@@ -191,7 +191,7 @@ def test_a_search_without_a_result_fails(place: Path) -> None:
         ("tasks.py:sise", "did you mean 'size'"),
         ("absent.py:size", "not a file"),
         ("no_such_module:size", "not installed"),
-        ("tasks.py", "FILE.py:NAME"),
+        ("tasks.py", "the task is written `file.py:Name`"),
     ],
 )
 def test_a_task_that_is_not_there_is_told(place: Path, task: str, words: str) -> None:
