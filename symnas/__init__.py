@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symnas._lazy import lazy
+from symnas._moved import install
 from symnas._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -124,3 +125,4 @@ __all__ = [
 ]
 
 __getattr__, __dir__ = lazy(__name__, _HOMES, _MODULES)
+install(__all__)

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symnas._content import describe
+from symnas._fingerprint import describe
 from symnas.contracts.estimator import Argument, Resources
 from symnas.errors import AlgorithmError, EvaluatorError, StudyError
 from symnas.oneshot.policies import Policy

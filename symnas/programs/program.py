@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import pickle
 import sys
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
+from symnas._fingerprint import spell
 from symnas._typing import Value
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.frontend import execution
@@ -115,7 +115,7 @@ class Program:
         for source in self.source_set.files.values():
             digest.update(ast.unparse(ast.Module(source.definitions_only(), [])).encode())
         for value in (self.args, sorted(self.kwargs.items()), self.requires):
-            digest.update(_stable(value).encode())
+            digest.update(spell(value).encode())
         digest.update(self.space.fingerprint.encode())
         return digest.hexdigest()
 
@@ -377,18 +377,3 @@ def _moved(value: Any, device: str) -> Any:
     if isinstance(value, (tuple, list)):
         return type(value)(_moved(item, device) for item in value)
     return value
-
-
-def _stable(value: Any) -> str:
-    """Write an argument the same way in every process."""
-    if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):
-        return f"{type(value).__name__}:{value!r}"
-    if isinstance(value, Mapping):
-        return "{" + ",".join(sorted(f"{_stable(k)}={_stable(v)}" for k, v in value.items())) + "}"
-    if isinstance(value, (list, tuple)):
-        return f"{type(value).__name__}(" + ",".join(map(_stable, value)) + ")"
-    if isinstance(value, (set, frozenset)):
-        return "set(" + ",".join(sorted(map(_stable, value))) + ")"
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
-    return f"{type(value).__qualname__}:{hashlib.sha256(pickle.dumps(value)).hexdigest()}"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from symnas._content import describe
+from symnas._fingerprint import describe
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.estimator import EachAlone, Resources
 from symnas.errors import EvaluatorError

@@ -14,19 +14,25 @@ from symnas._lazy import lazy
 
 if TYPE_CHECKING:
     from symnas.study.store.base import Event as Event
+    from symnas.study.store.base import MemoryStore as MemoryStore
     from symnas.study.store.base import Store as Store
     from symnas.study.store.base import StudyRow as StudyRow
+    from symnas.study.store.base import open_store as open_store
 
 _HOMES = {
     "Event": "base",
+    "MemoryStore": "base",
     "Store": "base",
     "StudyRow": "base",
+    "open_store": "base",
 }
 
 __all__ = [
     "Event",
+    "MemoryStore",
     "Store",
     "StudyRow",
+    "open_store",
 ]
 
 __getattr__, __dir__ = lazy(__name__, _HOMES)
