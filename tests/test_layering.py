@@ -389,6 +389,14 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert fresh(f"import sys, symnas; print(sorted({heavy} & set(sys.modules)))") == "[]"
 
 
+def test_the_way_to_a_search_loads_no_algorithm_and_reads_no_annotation() -> None:
+    loaded = fresh("import sys, symnas; symnas.search; print(*sys.modules)").split()
+    ours = {name.split(".")[1] for name in loaded if name.startswith("symnas.")}
+    assert "study" in ours
+    assert not ours & {"algorithms", "programs", "survey", "supernet", "oneshot", "relaxed", "training"}
+    assert not {"torch", "sqlalchemy", "lark", "pyglove", "rich", "click"} & set(loaded)
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'symnas' has no attribute 'serch'"):
         symnas.serch  # noqa: B018

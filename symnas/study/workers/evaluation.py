@@ -16,7 +16,6 @@ from symnas.constraints.checking import demand
 from symnas.contracts.objectives import Objectives, undefined
 from symnas.contracts.outcome import Status
 from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
-from symnas.programs.program import Program
 from symnas.study.trial_context import RunningTrial, TrialPruned, running
 from symnas.tree.space import Decision, Space
 
@@ -149,7 +148,7 @@ class Evaluation:
 
     def _call(self, trial: RunningTrial) -> tuple[Metrics, Any]:
         named = {name: getattr(trial, name) if name != "trial" else trial for name in self.by_name}
-        if isinstance(self.target, Program):
+        if not isinstance(self.target, Space):
             demand(self.target, trial.decision)
         if self.takes_child:
             child = trial.decision if isinstance(self.target, Space) else self.target.build(trial.decision)
