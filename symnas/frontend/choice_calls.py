@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from types import FunctionType
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, Protocol, TypeVar, overload
 
 from symnas._typing import Label
 from symnas.errors import ProgramError
@@ -17,7 +17,40 @@ from symnas.frontend.run import RUN
 from symnas.grammar.domains.model import FORMS
 from symnas.tree import choices
 
+T = TypeVar("T")
+Built = TypeVar("Built", covariant=True)
 
+
+class Lambda(Protocol[Built]):
+    """A lambda without parameters, as type checkers see one: what it returns is the candidate.
+
+    A function with a name looks the same to them when it takes nothing, though it is a candidate itself.
+    """
+
+    __code__: CodeType
+
+    def __call__(self) -> Built:
+        """Build the candidate."""
+
+
+@overload
+def oneof(
+    candidates: Iterable[Lambda[T]],
+    *,
+    default: Lambda[T] | None = None,
+    weights: Iterable[float] | None = None,
+    name: str | None = None,
+    shared: bool = False,
+) -> T: ...
+@overload
+def oneof(
+    candidates: Iterable[T],
+    *,
+    default: T | None = None,
+    weights: Iterable[float] | None = None,
+    name: str | None = None,
+    shared: bool = False,
+) -> T: ...
 def oneof(
     candidates: Iterable[Any],
     *,
@@ -41,6 +74,30 @@ def oneof(
     return _plain("oneof", candidates, default=default, weights=weights, name=name, shared=shared)
 
 
+@overload
+def manyof(
+    k: int | tuple[int, int],
+    candidates: Iterable[Lambda[T]],
+    *,
+    ordered: bool = False,
+    repeats: bool = False,
+    default: Iterable[Lambda[T]] | None = None,
+    weights: Iterable[float] | None = None,
+    name: str | None = None,
+    shared: bool = False,
+) -> list[T]: ...
+@overload
+def manyof(
+    k: int | tuple[int, int],
+    candidates: Iterable[T],
+    *,
+    ordered: bool = False,
+    repeats: bool = False,
+    default: Iterable[T] | None = None,
+    weights: Iterable[float] | None = None,
+    name: str | None = None,
+    shared: bool = False,
+) -> list[T]: ...
 def manyof(
     k: int | tuple[int, int],
     candidates: Iterable[Any],
@@ -51,8 +108,8 @@ def manyof(
     weights: Iterable[float] | None = None,
     name: str | None = None,
     shared: bool = False,
-) -> Any:
-    """Choose `k` of the candidates, or between `k[0]` and `k[1]` of them; returns a list.
+) -> list[Any]:
+    """Choose `k` of the candidates, or between `k[0]` and `k[1]` of them.
 
     Args:
         k: how many, or (fewest, most).
@@ -65,18 +122,36 @@ def manyof(
         shared: one decision for all turns of the enclosing loops.
     """
     given = {"ordered": ordered, "repeats": repeats, "default": default, "weights": weights}
-    return _plain("manyof", k, candidates, **given, name=name, shared=shared)
+    chosen: list[Any] = _plain("manyof", k, candidates, **given, name=name, shared=shared)
+    return chosen
 
 
+@overload
+def permutate(
+    candidates: Iterable[Lambda[T]],
+    *,
+    default: Iterable[Lambda[T]] | None = None,
+    name: str | None = None,
+    shared: bool = False,
+) -> list[T]: ...
+@overload
+def permutate(
+    candidates: Iterable[T],
+    *,
+    default: Iterable[T] | None = None,
+    name: str | None = None,
+    shared: bool = False,
+) -> list[T]: ...
 def permutate(
     candidates: Iterable[Any],
     *,
     default: Iterable[Any] | None = None,
     name: str | None = None,
     shared: bool = False,
-) -> Any:
-    """Choose an order of the candidates; returns a list, by default in the order given."""
-    return _plain("permutate", candidates, default=default, name=name, shared=shared)
+) -> list[Any]:
+    """Choose an order of the candidates, by default the one given."""
+    chosen: list[Any] = _plain("permutate", candidates, default=default, name=name, shared=shared)
+    return chosen
 
 
 def intv(
@@ -89,10 +164,11 @@ def intv(
     default: int | None = None,
     name: str | None = None,
     shared: bool = False,
-) -> Any:
+) -> int:
     """Choose a whole number from `low` to `high`, both included; `low` is the default."""
     given = {"step": step, "factor": factor, "log": log, "default": default}
-    return _plain("intv", low, high, **given, name=name, shared=shared)
+    number: int = _plain("intv", low, high, **given, name=name, shared=shared)
+    return number
 
 
 def floatv(
@@ -104,9 +180,10 @@ def floatv(
     default: float | None = None,
     name: str | None = None,
     shared: bool = False,
-) -> Any:
+) -> float:
     """Choose a real number from `low` to `high`, both included; `low` is the default."""
-    return _plain("floatv", low, high, step=step, log=log, default=default, name=name, shared=shared)
+    number: float = _plain("floatv", low, high, step=step, log=log, default=default, name=name, shared=shared)
+    return number
 
 
 def describe(address: str, kind: str, *args: Any, **given: Any) -> tuple[choices.Point, list[Any]]:

@@ -6,9 +6,9 @@ import ast
 import functools
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
 from symnas._fingerprint import spell
 from symnas._typing import Value
@@ -24,14 +24,24 @@ from symnas.tree.space import Decision, Space
 if TYPE_CHECKING:
     import torch
     from torch import fx
+    from typing_extensions import TypeVar  # with defaults, which Python has from 3.13 on
 
     from symnas.constraints.clauses import Clause
     from symnas.cost.profiling import Profile
     from symnas.relaxed.network import Relaxed
     from symnas.supernet.supernet import Supernet
 
+    Child = TypeVar("Child", covariant=True, default=Any)
+else:
+    from typing import TypeVar
 
-class Program:
+    Child = TypeVar("Child", covariant=True)
+"""What a program builds: instances of its class, or what its function returns."""
+
+T = TypeVar("T")
+
+
+class Program(Generic[Child]):
     """Annotated code and the arguments that it is called with; made by `symnas.program`.
 
     Args:
@@ -148,7 +158,7 @@ class Program:
                 )
         return made
 
-    def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
+    def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Child:
         """Build the child that a decision describes, the default one for None.
 
         What is asked for is built: `require` clauses are not judged here. A search judges them before it
@@ -165,7 +175,8 @@ class Program:
         """
         from symnas.export import child
 
-        return child.build(self, self.decision(decision))
+        made: Child = child.build(self, self.decision(decision))
+        return made
 
     @property
     def local_requires(self) -> tuple[str, ...]:
@@ -191,7 +202,7 @@ class Program:
             return (), dict(given)
         return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
 
-    def with_inputs(self, inputs: Any) -> Program:
+    def with_inputs(self, inputs: Any) -> Program[Child]:
         """Return the same program with other example inputs.
 
         Args:
@@ -304,6 +315,33 @@ class Program:
         return source(self, self.decision(decision))
 
 
+@overload
+def program(
+    target: Program[T],
+    *args: Any,
+    include: Iterable[Any] = (),
+    inputs: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Program[T]: ...
+@overload
+def program(
+    target: Callable[..., T],
+    *args: Any,
+    include: Iterable[Any] = (),
+    inputs: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Program[T]: ...
+@overload
+def program(
+    target: object,
+    *args: Any,
+    include: Iterable[Any] = (),
+    inputs: Any = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Program[Any]: ...
 def program(
     target: Any,
     *args: Any,
