@@ -1,7 +1,7 @@
 """Every Optuna sampler as an algorithm.
 
-`sampler` is the algorithm, `space` the table of which point is which parameter, `driver` asks and tells
-Optuna, `storage` is the memory that its samplers read.
+`samplers` are their names, `sampler` is the algorithm, `space` the table of which point is which parameter,
+`driver` asks and tells Optuna, `storage` is the memory that its samplers read.
 
 Laws, in `tests/algorithms/adapters`: decisions survive the way to parameters and back; a log replays.
 """

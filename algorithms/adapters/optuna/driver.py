@@ -21,16 +21,11 @@ from optuna.samplers import BaseGASampler, BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from symnas.algorithms.adapters.optuna.sampler import SAMPLERS
+from symnas.algorithms.adapters.optuna.samplers import FORGETFUL, SAMPLERS, SCOUTED
 from symnas.algorithms.adapters.optuna.space import Parameters
 from symnas.algorithms.adapters.optuna.storage import STUDY, Trials
 from symnas.errors import AlgorithmError
 from symnas.tree.space import Decision, Space
-
-# These work everything out from the trials, so nothing of what they note need be kept.
-FORGETFUL = ("tpe", "gp", "random", "brute-force")
-# These look for the parameters that all trials have, and remember how far they have looked.
-SCOUTED = ("tpe", "gp", "cmaes", "nsgaii", "nsgaiii")
 
 
 @contextmanager

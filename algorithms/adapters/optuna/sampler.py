@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from symnas.algorithms.adapters.optuna.samplers import SAMPLERS
 from symnas.algorithms.common.without_replacement import Unseen, keys_of
 from symnas.contracts.algorithm import Algorithm, Capabilities, depending
 from symnas.contracts.hyperparameters import FLAG, Check, anything, hyperparameter, with_hyperparameters
@@ -22,17 +23,6 @@ if TYPE_CHECKING:
     from symnas.tree.space import Batch, Decision, Space
 
 ATTEMPTS = 16
-
-SAMPLERS: Mapping[str, str] = {
-    "brute-force": "BruteForceSampler",
-    "cmaes": "CmaEsSampler",
-    "gp": "GPSampler",
-    "nsgaii": "NSGAIISampler",
-    "nsgaiii": "NSGAIIISampler",
-    "qmc": "QMCSampler",
-    "random": "RandomSampler",
-    "tpe": "TPESampler",
-}
 
 
 @with_hyperparameters(source="Optuna")

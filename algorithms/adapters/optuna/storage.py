@@ -5,11 +5,10 @@ Nothing but the adapter imports this module, because it imports Optuna.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -99,48 +98,19 @@ class Trials(BaseStorage):
         """Return the directions: values here are always maximised."""
         return self.directions
 
-    # ------------------------------------------------------------ what nobody calls here
-
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        """Refuse: the study is there already."""
-        raise NotImplementedError(REFUSAL)
-
-    def delete_study(self, study_id: int) -> None:
-        """Refuse."""
-        raise NotImplementedError(REFUSAL)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Refuse."""
-        raise NotImplementedError(REFUSAL)
-
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:  # noqa: ARG002
         """Return nothing: no user is there to note anything."""
         return {}
 
-    def get_all_studies(self) -> list[Any]:
-        """Refuse."""
-        raise NotImplementedError(REFUSAL)
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Refuse: `add` begins trials."""
-        raise NotImplementedError(REFUSAL)
-
-    def set_trial_param(
-        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
-    ) -> None:
-        """Refuse."""
-        raise NotImplementedError(REFUSAL)
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        """Refuse."""
-        raise NotImplementedError(REFUSAL)
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Refuse."""
-        raise NotImplementedError(REFUSAL)
-
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Let something be noted of a trial that samplers do not read."""
         self.trials[trial_id].user_attrs[key] = value
+
+    # ------------------------------------------------------------ what nobody calls here
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        """Refuse what only a study of Optuna's does: trials begin by `add`, and are changed in place."""
+        raise NotImplementedError(REFUSAL)
+
+    create_new_study = delete_study = get_all_studies = set_study_user_attr = _refuse
+    create_new_trial = set_trial_param = set_trial_state_values = set_trial_intermediate_value = _refuse

@@ -15,7 +15,8 @@ from strategies import decisions, spaces
 
 import symnas
 from symnas.algorithms import resolve
-from symnas.algorithms.adapters.optuna.sampler import SAMPLERS, Optuna
+from symnas.algorithms.adapters.optuna.sampler import Optuna
+from symnas.algorithms.adapters.optuna.samplers import SAMPLERS
 from symnas.algorithms.adapters.optuna.space import LISTED, Parameters
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import RUNNING, Outcome, Status
@@ -322,6 +323,20 @@ def test_running_trials_are_avoided_by_the_constant_liar() -> None:
 
     assert repeated(False) == 5
     assert repeated(True) < 5
+
+
+class Meddling(optuna.samplers.RandomSampler):
+    """A sampler that begins a trial of its own, as only a study does."""
+
+    def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        study.enqueue_trial({"n": 1})
+
+
+def test_a_sampler_that_changes_the_study_is_refused() -> None:
+    algorithm = Optuna(sampler=f"{__name__}:Meddling")
+    algorithm.setup(Space((IntRange("n", 0, 3),)))
+    with pytest.raises(NotImplementedError, match="a sampler here is asked for one decision at a time"):
+        algorithm.propose(1, np.random.default_rng(0))
 
 
 # ---------------------------------------------------------------- several objectives, numbers only
