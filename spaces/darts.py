@@ -68,7 +68,7 @@ class Separable(nn.Sequential):
 class Zero(nn.Module):
     """Passes nothing on."""
 
-    idle = True
+    zero = True
 
     def __init__(self, stride: int):
         super().__init__()

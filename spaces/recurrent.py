@@ -42,7 +42,7 @@ class Highway(nn.Module):
 class Zero(nn.Module):
     """Passes nothing on."""
 
-    idle = True
+    zero = True
 
     def forward(self, state: Tensor, gate: Tensor, value: Tensor) -> Tensor:
         """Map (batch, width) to zeros."""

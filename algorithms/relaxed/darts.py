@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,6 @@ class DARTS(RelaxedAlgorithm):
         progress: float,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
         step: Step,  # noqa: ARG002
-    ) -> Mix:
+    ) -> Mixture:
         """Weight every candidate."""
-        return Mix(self.coefficients(logits))
+        return Mixture(self.coefficients(logits))

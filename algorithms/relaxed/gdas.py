@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class GDAS(RelaxedAlgorithm):
         progress: float,
         generator: torch.Generator,
         step: Step,  # noqa: ARG002
-    ) -> Mix:
+    ) -> Mixture:
         """Draw one candidate, with the gradient of the softmax."""
         tau = self.tau_max - (self.tau_max - self.tau_min) * progress
         noise = logits.detach().new_empty(len(logits), device="cpu").exponential_(generator=generator)
@@ -57,4 +57,4 @@ class GDAS(RelaxedAlgorithm):
         hard = soft.detach().new_zeros(len(soft))
         hard[drawn] = 1.0
         # Grouped so that the value is one-hot to the last bit.
-        return Mix(hard + (soft - soft.detach()), (drawn,), ghosts=logits.requires_grad)
+        return Mixture(hard + (soft - soft.detach()), (drawn,), ghosts=logits.requires_grad)

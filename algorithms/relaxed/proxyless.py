@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ class Proxyless(RelaxedAlgorithm):
     `epochs` here).
     """
 
-    keeps_idle: ClassVar[bool] = True
+    keeps_zero: ClassVar[bool] = True
 
     epochs: int = 160
     batch_size: int = 256
@@ -58,7 +58,7 @@ class Proxyless(RelaxedAlgorithm):
         progress: float,  # noqa: ARG002
         generator: torch.Generator,
         step: Step,
-    ) -> Mix:
+    ) -> Mixture:
         """Sample one path for the weights; two, of which one is open, for the logits."""
         chances = logits.detach().softmax(-1).cpu()
         several = step == "logits" and int((chances > 0).sum()) > 1
@@ -70,10 +70,10 @@ class Proxyless(RelaxedAlgorithm):
         weights = pair.detach().new_zeros(len(logits))
         through = gates + (pair - pair.detach()) if several else gates
         weights = weights.index_add(0, drawn.to(logits.device), through)
-        return Mix(weights, tuple(drawn.tolist()))
+        return Mixture(weights, tuple(drawn.tolist()))
 
     def probabilities(
-        self, points: Sequence[RelaxedPoint], logits: Logits, mixes: Mapping[str, Mix] | None = None
+        self, points: Sequence[RelaxedPoint], logits: Logits, mixes: Mapping[str, Mixture] | None = None
     ) -> dict[str, Tensor]:
         """Return how probable candidates are; only those that were run in the step carry gradient."""
         if mixes is not None:
@@ -81,12 +81,12 @@ class Proxyless(RelaxedAlgorithm):
         return super().probabilities(points, logits)
 
     def settle(
-        self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mix]
+        self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mixture]
     ) -> None:
         """Shift the logits of the two candidates so that they have the probability together that they had."""
         for point in points:
             pair = mixes[point.address].active
-            if pair is None or len(pair) < 2 or point.kind == "edges":
+            if pair is None or len(pair) < 2 or point.kind == RelaxedKind.EDGES:
                 continue
             chosen, own = list(pair), logits[point.address].detach()
             own[chosen] += before[point.address][chosen].logsumexp(0) - own[chosen].logsumexp(0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from symnas.contracts.algorithm import Capabilities
 from symnas.contracts.hyperparameters import with_hyperparameters
 from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step, Strengths
-from symnas.contracts.relaxed_points import Kind, Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class SinglePathNAS(RelaxedAlgorithm):
     """
 
     capabilities: ClassVar[Capabilities] = replace(RelaxedAlgorithm.capabilities, conditional=False)
-    kinds: ClassVar[tuple[Kind, ...]] = ("size",)
+    kinds: ClassVar[tuple[RelaxedKind, ...]] = (RelaxedKind.SIZE,)
 
     arch_decay: float = 0.0
 
@@ -48,14 +48,14 @@ class SinglePathNAS(RelaxedAlgorithm):
         generator: torch.Generator,  # noqa: ARG002 - nothing is drawn
         step: Step = "weights",  # noqa: ARG002
         strengths: Strengths | None = None,
-    ) -> dict[str, Mix]:
+    ) -> dict[str, Mixture]:
         """Return the sizes that the strengths of the weights and the thresholds stand for."""
         if strengths is None:
             raise AlgorithmError(
                 "Single-Path NAS compares the weights of a relaxed network with thresholds; mix by the "
                 "network's strengths"
             )
-        return {p.address: Mix(_weights(p, logits[p.address], strengths(p.address))) for p in points}
+        return {p.address: Mixture(_weights(p, logits[p.address], strengths(p.address))) for p in points}
 
     def mix(
         self,
@@ -64,12 +64,12 @@ class SinglePathNAS(RelaxedAlgorithm):
         progress: float,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
         step: Step,  # noqa: ARG002
-    ) -> Mix:
+    ) -> Mixture:
         """Mix as if all weights were as strong as one another: those above the thresholds are in use."""
-        return Mix(_weights(point, logits, logits.new_zeros(len(logits))))
+        return Mixture(_weights(point, logits, logits.new_zeros(len(logits))))
 
     def probabilities(
-        self, points: Sequence[RelaxedPoint], logits: Logits, mixes: Mapping[str, Mix] | None = None
+        self, points: Sequence[RelaxedPoint], logits: Logits, mixes: Mapping[str, Mixture] | None = None
     ) -> dict[str, Tensor]:
         """Return what is in use; before there is a step, the largest sizes are."""
         if mixes is not None:

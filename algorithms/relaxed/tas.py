@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
-from symnas.contracts.relaxed_points import Kind, Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class TAS(RelaxedAlgorithm):
     here the cost is a term of the loss (`cost_form`).
     """
 
-    kinds: ClassVar[tuple[Kind, ...]] = ("size", "depth")
+    kinds: ClassVar[tuple[RelaxedKind, ...]] = (RelaxedKind.SIZE, RelaxedKind.DEPTH)
 
     epochs: int = 600
     batch_size: int = 256
@@ -60,7 +60,7 @@ class TAS(RelaxedAlgorithm):
         progress: float,
         generator: torch.Generator,
         step: Step,  # noqa: ARG002
-    ) -> Mix:
+    ) -> Mixture:
         """Draw candidates, and weigh them against each other."""
         tau = self.tau_max - (self.tau_max - self.tau_min) * progress
         chances = logits.detach().softmax(-1).cpu()
@@ -68,4 +68,4 @@ class TAS(RelaxedAlgorithm):
         drawn = chances.multinomial(count, generator=generator).to(logits.device)
         noise = chances.new_empty(len(chances)).exponential_(generator=generator).log().to(logits)
         weights = ((logits.log_softmax(-1) - noise)[drawn] / tau).softmax(-1)
-        return Mix(weights.new_zeros(len(logits)).index_add(0, drawn, weights), tuple(drawn.tolist()))
+        return Mixture(weights.new_zeros(len(logits)).index_add(0, drawn, weights), tuple(drawn.tolist()))

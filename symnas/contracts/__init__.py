@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from symnas.contracts.registry import parse_options as parse_options
     from symnas.contracts.registry import resolve as resolve
     from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm as RelaxedAlgorithm
-    from symnas.contracts.relaxed_points import Mix as Mix
+    from symnas.contracts.relaxed_points import Mixture as Mixture
+    from symnas.contracts.relaxed_points import RelaxedKind as RelaxedKind
     from symnas.contracts.relaxed_points import RelaxedPoint as RelaxedPoint
 
 _HOMES = {
@@ -61,13 +62,14 @@ _HOMES = {
     "Estimator": "estimator",
     "FLAG": "hyperparameters",
     "Hyperparameter": "hyperparameters",
-    "Mix": "relaxed_points",
+    "Mixture": "relaxed_points",
     "OpenEstimator": "estimator",
     "Outcome": "outcome",
     "Prediction": "algorithm",
     "Proposal": "fidelity",
     "RUNNING": "outcome",
     "RelaxedAlgorithm": "relaxed_algorithm",
+    "RelaxedKind": "relaxed_points",
     "RelaxedPoint": "relaxed_points",
     "Resources": "estimator",
     "Status": "outcome",
@@ -101,12 +103,13 @@ __all__ = [
     "EachAlone",
     "Estimator",
     "Hyperparameter",
-    "Mix",
+    "Mixture",
     "OpenEstimator",
     "Outcome",
     "Prediction",
     "Proposal",
     "RelaxedAlgorithm",
+    "RelaxedKind",
     "RelaxedPoint",
     "Resources",
     "Status",
@@ -130,4 +133,4 @@ __all__ = [
     "with_hyperparameters",
 ]
 
-__getattr__, __dir__ = lazy(__name__, _HOMES)
+__getattr__, __dir__ = lazy(__name__, _HOMES, renamed={"Mix": "Mixture"})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
-from symnas.contracts.relaxed_points import Kind
+from symnas.contracts.relaxed_points import RelaxedKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +30,23 @@ class Choice:
 
     name: str
     example: str
-    relaxed: Kind | None = None
+    relaxed: RelaxedKind | None = None
     real: bool = False
     conditional: bool = False
 
 
 CHOICES: tuple[Choice, ...] = (
-    Choice("modules", "self.act = nn.ReLU()  # search: {nn.ReLU(), nn.GELU()}", "one"),
-    Choice("tensors in forward", "x = x.relu()  # search: {x.relu(), x.tanh()}", "one"),
-    Choice("k of n modules", "edges = [a, b]  # search: 2 of {a, b, c}", "edges"),
-    Choice("widths and kernels", "width = 32  # search: {16, 32, 64}", "size"),
-    Choice("depths", "for i in range(3):  # search: 1..6", "depth"),
+    Choice("modules", "self.act = nn.ReLU()  # search: {nn.ReLU(), nn.GELU()}", RelaxedKind.ONE),
+    Choice("tensors in forward", "x = x.relu()  # search: {x.relu(), x.tanh()}", RelaxedKind.ONE),
+    Choice("k of n modules", "edges = [a, b]  # search: 2 of {a, b, c}", RelaxedKind.EDGES),
+    Choice("widths and kernels", "width = 32  # search: {16, 32, 64}", RelaxedKind.SIZE),
+    Choice("depths", "for i in range(3):  # search: 1..6", RelaxedKind.DEPTH),
     Choice("other values and branches", "if twice:  # search: {True, False}"),
     Choice("orders", "order = (0, 1, 2)  # search: order of {0, 1, 2}"),
     Choice("real numbers", "rate = 0.1  # search: 0.0..0.5", real=True),
-    Choice("choices under others", "{nn.Conv2d(c, c, {1, 3}), nn.Identity()}", "one", conditional=True),
+    Choice(
+        "choices under others", "{nn.Conv2d(c, c, {1, 3}), nn.Identity()}", RelaxedKind.ONE, conditional=True
+    ),
 )
 
 
@@ -55,7 +57,7 @@ def takes(algorithm: type[Algorithm], choice: Choice) -> bool:
         return False
     if not issubclass(algorithm, RelaxedAlgorithm):
         return True
-    divided = choice.relaxed == "size" and algorithm.partial > 1
+    divided = choice.relaxed == RelaxedKind.SIZE and algorithm.partial > 1
     return choice.relaxed is not None and choice.relaxed in algorithm.kinds and not divided
 
 

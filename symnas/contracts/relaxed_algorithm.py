@@ -30,7 +30,7 @@ from symnas.contracts.hyperparameters import (
     with_hyperparameters,
 )
 from symnas.contracts.outcome import Outcome
-from symnas.contracts.relaxed_points import KINDS, Kind, Mix, RelaxedPoint, derive, owners
+from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint, derive, owners
 from symnas.errors import AlgorithmError
 from symnas.tree.space import Batch
 
@@ -56,9 +56,9 @@ class RelaxedAlgorithm(Algorithm):
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(real_valued=False, multi_objective=True, relaxed=True)
-    kinds: ClassVar[tuple[Kind, ...]] = KINDS
+    kinds: ClassVar[tuple[RelaxedKind, ...]] = tuple(RelaxedKind)
     """Kinds of points that it can choose at."""
-    keeps_idle: ClassVar[bool] = False
+    keeps_zero: ClassVar[bool] = False
     """Whether a candidate that passes nothing on may be derived."""
     edge_logits: ClassVar[bool] = False
     """Whether edges with choices of their own have logits that are used."""
@@ -175,7 +175,7 @@ class RelaxedAlgorithm(Algorithm):
     @abstractmethod
     def mix(
         self, point: RelaxedPoint, logits: Tensor, progress: float, generator: torch.Generator, step: Step
-    ) -> Mix:
+    ) -> Mixture:
         """Return how the candidates of a point of which one is chosen are mixed in one step.
 
         Args:
@@ -194,7 +194,7 @@ class RelaxedAlgorithm(Algorithm):
         generator: torch.Generator,
         step: Step = "weights",
         strengths: Strengths | None = None,  # noqa: ARG002 - for those that compare weights, not logits
-    ) -> dict[str, Mix]:
+    ) -> dict[str, Mixture]:
         """Return how every point's candidates are mixed in one step; drawn once, in the order of the points.
 
         Args:
@@ -211,7 +211,7 @@ class RelaxedAlgorithm(Algorithm):
         for point in points:
             own = logits[point.address]
             weights = edges.get(point.address)
-            made = self.mix(point, own, progress, generator, step) if weights is None else Mix(weights)
+            made = self.mix(point, own, progress, generator, step) if weights is None else Mixture(weights)
             found[point.address] = made
         return found
 
@@ -219,7 +219,7 @@ class RelaxedAlgorithm(Algorithm):
         self,
         points: Sequence[RelaxedPoint],
         logits: Logits,
-        mixes: Mapping[str, Mix] | None = None,  # noqa: ARG002 - for those that move only what was run
+        mixes: Mapping[str, Mixture] | None = None,  # noqa: ARG002 - for those that move only what was run
     ) -> dict[str, Tensor]:
         """Return (candidates,) by address: how probable candidates are; of edges, their proportions.
 
@@ -252,7 +252,7 @@ class RelaxedAlgorithm(Algorithm):
         """Return (candidates,) what outputs are multiplied by where all candidates are run."""
         return logits.softmax(-1)
 
-    def mean_mixes(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Mix]:
+    def mean_mixes(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Mixture]:
         """Return the mixes of all candidates that nothing is drawn for.
 
         Args:
@@ -263,11 +263,11 @@ class RelaxedAlgorithm(Algorithm):
         for point in points:
             own = logits[point.address]
             weights = edges.get(point.address)
-            found[point.address] = Mix(self.coefficients(own) if weights is None else weights)
+            found[point.address] = Mixture(self.coefficients(own) if weights is None else weights)
         return found
 
     def settle(
-        self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mix]
+        self, points: Sequence[RelaxedPoint], logits: Logits, before: Logits, mixes: Mapping[str, Mixture]
     ) -> None:
         """Put logits right in place after a step.
 
@@ -292,7 +292,7 @@ class RelaxedAlgorithm(Algorithm):
             strengths: as for `mixes`.
         """
         scores = {a: p.detach().tolist() for a, p in self.probabilities(points, logits).items()}
-        return derive(points, scores, idle=self.keeps_idle)
+        return derive(points, scores, zero=self.keeps_zero)
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate of the weights in an epoch, the first being 0."""
@@ -303,7 +303,7 @@ class RelaxedAlgorithm(Algorithm):
         """Return the weights of the edges: ones where choices on the edges tell how good they are."""
         told, found = owners(points), {}
         for point in points:
-            if point.kind != "edges":
+            if point.kind != RelaxedKind.EDGES:
                 continue
             own = logits[point.address]
             if point.address not in told:

@@ -3,7 +3,8 @@
 A relaxed network runs all candidates of a point and adds them up, each times a weight. The weights are a
 function of *logits*, one number per candidate, that gradient descent moves; which function, and which
 candidates are run at all, is what algorithms differ in. So a network offers its points and their logits, an
-algorithm makes one `Mix` of each out of them, and in the end it names the decision that the logits stand for.
+algorithm makes one `Mixture` of each out of them, and in the end it names the decision that the logits
+stand for.
 
 A point that stands below a candidate of another one counts with that candidate's share: a decision exists
 only where everything above it was chosen.
@@ -11,9 +12,11 @@ only where everything above it was chosen.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from symnas._typing import Label, Value
 from symnas.errors import AlgorithmError
@@ -21,9 +24,20 @@ from symnas.errors import AlgorithmError
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kind = Literal["one", "edges", "size", "depth"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Costs = Mapping[str, Sequence[float]]
+
+
+class RelaxedKind(StrEnum):
+    """What is mixed at a point."""
+
+    ONE = "one"
+    """Modules or tensors, of which a decision has one: their outputs are added up."""
+    EDGES = "edges"
+    """Modules of which a decision has `keep`: each output counts by the weight of its edge."""
+    SIZE = "size"
+    """A width or a kernel: positions of parameters count by the weights of the values that have them."""
+    DEPTH = "depth"
+    """How many of several blocks in a row there are: each has a gate, the weight of all that have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +47,9 @@ class RelaxedPoint:
     Args:
         address: the point's address in the space.
         labels: its candidates, in order.
-        kind: "one" of several modules or tensors; "edges", of which `keep` are kept; a "size" (a width or a
-            kernel); or a "depth" (how many of several blocks in a row).
+        kind: what is mixed.
         keep: how many of the candidates a decision has; 1 unless these are edges.
-        idle: indices of candidates that pass nothing on (`none`); deriving leaves them out.
+        zero: indices of candidates that pass nothing on (DARTS calls them `none`); deriving leaves them out.
         skips: indices of candidates that pass on what they get (skip connections).
         under: address of the nearest relaxed point above, and the index of its candidate that this point
             belongs to; None at the root.
@@ -44,15 +57,21 @@ class RelaxedPoint:
 
     address: str
     labels: tuple[Label, ...]
-    kind: Kind = "one"
+    kind: RelaxedKind = RelaxedKind.ONE
     keep: int = 1
-    idle: tuple[int, ...] = ()
+    zero: tuple[int, ...] = ()
     skips: tuple[int, ...] = ()
     under: tuple[str, int] | None = None
 
+    @property
+    def idle(self) -> tuple[int, ...]:
+        """What `zero` was called; to be taken away with the next release."""
+        warnings.warn("RelaxedPoint.idle is called zero now", DeprecationWarning, stacklevel=2)
+        return self.zero
+
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class Mixture:
     """How one point's candidates are added up in one step, wherever and however often the point is used.
 
     Args:
@@ -77,7 +96,7 @@ def owners(points: Sequence[RelaxedPoint]) -> frozenset[str]:
 
 
 def derive(
-    points: Sequence[RelaxedPoint], scores: Mapping[str, Sequence[float]], *, idle: bool = False
+    points: Sequence[RelaxedPoint], scores: Mapping[str, Sequence[float]], *, zero: bool = False
 ) -> dict[str, Value]:
     """Return the values of the decision with the best candidate at every point that it has.
 
@@ -86,26 +105,26 @@ def derive(
     Args:
         points: every point above its candidates' points.
         scores: of every candidate, at least 0 and larger is better; of equal ones the first is taken.
-        idle: whether a candidate that passes nothing on may be chosen.
+        zero: whether a candidate that passes nothing on may be chosen.
     """
     below: dict[tuple[str, int], list[RelaxedPoint]] = {}
     for point in points:
         if point.under is not None:
             below.setdefault(point.under, []).append(point)
-    allowed = {point.address: _allowed(point, idle) for point in points}
+    allowed = {point.address: _allowed(point, zero) for point in points}
     values: dict[str, Value] = {}
 
     def take(point: RelaxedPoint) -> None:
         own = scores[point.address]
         strengths = {index: float(own[index]) for index in allowed[point.address]}
-        if point.kind == "edges":
+        if point.kind == RelaxedKind.EDGES:
             for index in strengths:
                 for inner in below.get((point.address, index), ()):
                     strengths[index] *= max(float(scores[inner.address][i]) for i in allowed[inner.address])
         ranked = sorted(strengths, key=lambda index: (-strengths[index], index))
         chosen = sorted(ranked[: point.keep])
         labels = tuple(point.labels[index] for index in chosen)
-        values[point.address] = labels if point.kind == "edges" else labels[0]
+        values[point.address] = labels if point.kind == RelaxedKind.EDGES else labels[0]
         for index in chosen:
             for inner in below.get((point.address, index), ()):
                 take(inner)
@@ -116,9 +135,9 @@ def derive(
     return values
 
 
-def _allowed(point: RelaxedPoint, idle: bool) -> list[int]:
+def _allowed(point: RelaxedPoint, zero: bool) -> list[int]:
     everything = range(len(point.labels))
-    kept = [index for index in everything if idle or index not in point.idle]
+    kept = [index for index in everything if zero or index not in point.zero]
     if len(kept) < point.keep:
         raise AlgorithmError(
             f"a decision keeps {point.keep} candidates that pass something on; {point.address!r} has "
@@ -138,7 +157,7 @@ def shares(points: Sequence[RelaxedPoint], weights: Mapping[str, Tensor]) -> dic
     found: dict[str, Tensor] = {}
     for point in points:
         own = weights[point.address]
-        own = own * (point.keep / own.sum()) if point.kind == "edges" else own
+        own = own * (point.keep / own.sum()) if point.kind == RelaxedKind.EDGES else own
         found[point.address] = own if point.under is None else own * found[point.under[0]][point.under[1]]
     return found
 
@@ -172,6 +191,8 @@ def skip_share(points: Sequence[RelaxedPoint], values: Mapping[str, Value]) -> f
         points: of the relaxed network.
         values: of a decision.
     """
-    able = [point for point in points if point.skips and point.kind == "one" and point.address in values]
+    able = [
+        point for point in points if point.skips and point.kind == RelaxedKind.ONE and point.address in values
+    ]
     skipping = [values[point.address] in [point.labels[index] for index in point.skips] for point in able]
     return sum(skipping) / len(able) if able else 0.0

@@ -78,7 +78,7 @@ class Slot:
         centred: whether segments are the middle of it.
         seen: the shapes of the segments seen.
         finest: the box of the shapes with the most sizes.
-        merges: by position of a size in a shape: how it and the next one are one (see `Shared.settle`).
+        merges: by position of a size in a shape: how it and the next one are one (see `SharedLayout.settle`).
     """
 
     shape: tuple[int, ...] = ()
@@ -171,7 +171,7 @@ def _filled(shape: tuple[int, ...], gaps: Sequence[int | None]) -> tuple[int, ..
 
 
 @dataclass
-class Dimension:
+class SharedDimension:
     """A dimension of a shared tensor: slots one after another."""
 
     slots: list[Slot] = field(default_factory=list)
@@ -241,7 +241,7 @@ def align(row: Sequence[set[str]], slots: Sequence[set[str]]) -> list[int]:
     return list(min(best[-1].values(), key=lambda found: (-found[0], found[1]))[1])
 
 
-Node = tuple[str, int, int, int]
+SizePair = tuple[str, int, int, int]
 """Two neighbouring sizes of a segment: the tensor, the dimension, the slot and the place in the shape."""
 
 
@@ -249,7 +249,7 @@ Tensors = Mapping[str, Sequence[Row]]
 """The dimensions of a child's tensors, by key."""
 
 
-class Shared:
+class SharedLayout:
     """The dimensions of all shared tensors.
 
     Where the number of heads (or groups) is chosen as well as their width, the box of the most heads by the
@@ -259,11 +259,11 @@ class Shared:
 
     def __init__(self) -> None:
         self._coarse = _Orders()
-        self._finest: dict[Node, int] = {}
+        self._finest: dict[SizePair, int] = {}
         self._fine = _Orders()
 
     @property
-    def tensors(self) -> Mapping[str, Sequence[Dimension]]:
+    def tensors(self) -> Mapping[str, Sequence[SharedDimension]]:
         """The dimensions by key."""
         return self._fine.tensors
 
@@ -330,9 +330,9 @@ class _Orders:
     """The dimensions of shared tensors, and which of their inner orders belong together."""
 
     def __init__(self) -> None:
-        self.tensors: dict[str, list[Dimension]] = {}
-        self._pairs: dict[Node, set[tuple[int, int]]] = {}
-        self._same: dict[Node, Node] = {}
+        self.tensors: dict[str, list[SharedDimension]] = {}
+        self._pairs: dict[SizePair, set[tuple[int, int]]] = {}
+        self._same: dict[SizePair, SizePair] = {}
 
     def learn(self, children: Sequence[Tensors]) -> None:
         """Note the tensors of children."""
@@ -344,10 +344,10 @@ class _Orders:
         ]
         for tensors in children:
             for key, dims in tensors.items():
-                self.tensors.setdefault(key, [Dimension() for _ in dims])
+                self.tensors.setdefault(key, [SharedDimension() for _ in dims])
         for _, _, key, dim, row in sorted(rows, key=lambda item: item[:2]):
             self.tensors[key][dim].learn(row)
-        first: dict[tuple[int, int, int], Node] = {}
+        first: dict[tuple[int, int, int], SizePair] = {}
         for _, number, key, dim, row in rows:
             for slot, segment in self.placed(key, dim, row):
                 self._note(first, number, (key, dim, slot), segment)
@@ -366,7 +366,7 @@ class _Orders:
 
     def _note(
         self,
-        first: dict[tuple[int, int, int], Node],
+        first: dict[tuple[int, int, int], SizePair],
         number: int,
         where: tuple[str, int, int],
         segment: Segment,
@@ -380,22 +380,22 @@ class _Orders:
                 mine = (number, segment.axes[place], segment.axes[place + 1])
                 self._join(node, first.setdefault(mine, node))
 
-    def _join(self, a: Node, b: Node) -> None:
+    def _join(self, a: SizePair, b: SizePair) -> None:
         a, b = self._root(a), self._root(b)
         if a != b:
             self._same[a] = b
 
-    def _root(self, node: Node) -> Node:
+    def _root(self, node: SizePair) -> SizePair:
         while self._same[node] != node:
             node = self._same[node]
         return node
 
-    def excessive(self) -> Iterator[tuple[Node, int]]:
+    def excessive(self) -> Iterator[tuple[SizePair, int]]:
         """Yield the pairs of sizes whose box is larger than any child, with the finest outer size.
 
         It is 1 where no outer size is a multiple of all: the order is then forgotten.
         """
-        pairs: dict[Node, set[tuple[int, int]]] = {}
+        pairs: dict[SizePair, set[tuple[int, int]]] = {}
         for node, seen in self._pairs.items():
             pairs.setdefault(self._root(node), set()).update(seen)
         for node in self._pairs:

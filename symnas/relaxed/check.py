@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.relaxed.mixing import Place
 from symnas.tree.covering import covering
@@ -49,7 +49,7 @@ class Checked(Protocol):
     def train(self, mode: bool = True) -> Any:
         """Set it to training or evaluation."""
 
-    def one_hot(self, decision: Decision, *, sparse: bool = False) -> Mapping[str, Mix]:
+    def one_hot(self, decision: Decision, *, sparse: bool = False) -> Mapping[str, Mixture]:
         """Return the mixes under which it computes what a child computes."""
 
     def extract(self, decision: Decision) -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
-from symnas.contracts.relaxed_points import RelaxedPoint
+from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.features.contractions import Contractions
 from symnas.relaxed.depth import Depth
 from symnas.relaxed.size_discovery import all_together
@@ -82,7 +82,7 @@ class Costs:
 
     def _share(self, address: str, own: torch.Tensor) -> torch.Tensor:
         point = self.points[address]
-        return own * (point.keep / own.sum()) if point.kind == "edges" else own
+        return own * (point.keep / own.sum()) if point.kind == RelaxedKind.EDGES else own
 
     def _around(self, model: nn.Module, path: str) -> Taken:
         """Return the candidates that a parameter stands in."""

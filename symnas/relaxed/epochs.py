@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
-from symnas.contracts.relaxed_points import RelaxedPoint
+from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ def entropy(points: Sequence[RelaxedPoint], logits: Mapping[str, Tensor]) -> flo
     shares = []
     for point in points:
         own = logits[point.address].detach()
-        if point.kind != "edges" and len(own) > 1:
+        if point.kind != RelaxedKind.EDGES and len(own) > 1:
             likely = own.log_softmax(-1)
             shares.append(float(-(likely.exp() * likely).sum()) / math.log(len(own)))
     return sum(shares) / len(shares) if shares else 0.0

@@ -111,7 +111,7 @@ class Activations:
         return result
 
 
-class _Shared:
+class _SharedActivation:
     """Stands for `forward` of an activation."""
 
     def __init__(self, layer: nn.Module, activations: Activations) -> None:
@@ -136,7 +136,7 @@ def share(candidates: Sequence[nn.Module], activations: Activations) -> None:
         if type(first) not in ACTIVATIONS or getattr(first, "inplace", False) or not read:
             continue
         if _free(first) and paths[id(first)] == 1:
-            first.forward = _Shared(first, activations)
+            first.forward = _SharedActivation(first, activations)
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:

@@ -22,7 +22,7 @@ from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import RUN, Run, Visit, set_value
 from symnas.frontend.sites import Site
 from symnas.relaxed.mixing import Mixes, mixed
-from symnas.supernet.superposition import Choice, Superposition
+from symnas.supernet.superposition import MixedModule, Superposition
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -178,7 +178,7 @@ def found_in_forward(
     raise AssertionError("one of the two devices returns or raises")
 
 
-def _all(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _all(choice: MixedModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call all candidates, so that choices in any of them are met."""
     return [candidate(*args, **kwargs) for candidate in choice.candidates][choice.active]
 
@@ -206,7 +206,7 @@ def _walk(
     """Yield modules, their paths in a child, spelled as in addresses, and the candidates they are in."""
     above = edges.get(id(module), above)
     yield module, execution.bracketed(path), above
-    if isinstance(module, Choice):
+    if isinstance(module, MixedModule):
         for code, candidate in enumerate(module.candidates):
             yield from _walk(candidate, path, (module.address, code), edges)
         return

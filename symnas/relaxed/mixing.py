@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from symnas._typing import Label
-from symnas.contracts.relaxed_points import Mix
+from symnas.contracts.relaxed_points import Mixture
 from symnas.errors import BuildError
 
 
@@ -37,7 +37,7 @@ class Mixes(Protocol):
         """Of all points, by address."""
 
     @property
-    def mixes(self) -> Mapping[str, Mix] | None:
+    def mixes(self) -> Mapping[str, Mixture] | None:
         """Of this call, by address; None outside of one, where nothing is mixed."""
 
     @property
@@ -111,7 +111,7 @@ def weighted_sum(weights: Tensor, factors: Sequence[float], outputs: Sequence[Te
 
 def mixed(
     place: Place,
-    mix: Mix,
+    mix: Mixture,
     factors: Sequence[float],
     outputs: Mapping[int, Any],
     total: tuple[int, Tensor] | None = None,
@@ -152,7 +152,7 @@ def mixed(
     )
 
 
-def _tensors(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[int, Tensor]) -> Tensor:
+def _tensors(place: Place, mix: Mixture, factors: Sequence[float], outputs: Mapping[int, Tensor]) -> Tensor:
     check_alike(place, outputs)
     indices = list(outputs)
     if len(indices) == len(factors):
@@ -161,7 +161,7 @@ def _tensors(place: Place, mix: Mix, factors: Sequence[float], outputs: Mapping[
     return weighted_sum(chosen, [factors[index] for index in indices], list(outputs.values()))
 
 
-def _with_ghosts(mix: Mix, total: Tensor) -> Tensor:
+def _with_ghosts(mix: Mixture, total: Tensor) -> Tensor:
     """Add the weights of candidates that are not run, as zeros that carry gradient."""
     if not mix.ghosts or mix.active is None or len(mix.active) == len(mix.weights):
         return total

@@ -2,7 +2,7 @@
 
 `program.relaxed()` constructs the model once with its choices among modules open
 (`symnas.supernet.superposition`) and mixes what their candidates return; what an algorithm says of one step
-is a `Mix` per point (`symnas.contracts.relaxed_points`).
+is a `Mixture` per point (`symnas.contracts.relaxed_points`).
 
 Law: with the weights of a decision, one for what it takes and zero for the rest, a relaxed network computes
 what the child computes, outputs and gradients. It is checked on the example inputs when the network is made,
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import BuildError, DecisionError, ProgramError, nearest
 from symnas.frontend import execution
 from symnas.relaxed.check import call, check
@@ -29,9 +29,9 @@ from symnas.relaxed.depth import install
 from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place
 from symnas.relaxed.partial_channels import narrow, outermost
-from symnas.relaxed.plan import plan
+from symnas.relaxed.plan import plan_relaxation
 from symnas.relaxed.step import Scaling, Step, Used
-from symnas.supernet.parameter_keys import birth
+from symnas.supernet.parameter_keys import keyed_module
 from symnas.supernet.superposition import superposed
 from symnas.tree.space import Decision
 
@@ -84,7 +84,7 @@ class Relaxed(nn.Module):
         self.checkpoint = checkpoint
         self.seed = seed
         args, kwargs = _example(program)
-        found = plan(program, dict(freeze or {}), (args, kwargs))
+        found = plan_relaxation(program, dict(freeze or {}), (args, kwargs))
         self.space = found.space
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -157,7 +157,7 @@ class Relaxed(nn.Module):
         """Yield the parameters of the network, without the logits."""
         return self.model.parameters()
 
-    def forward(self, *args: Any, mixes: Mapping[str, Mix] | None = None, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, mixes: Mapping[str, Mixture] | None = None, **kwargs: Any) -> Any:
         """Call the network with one mix per point.
 
         Args:
@@ -204,7 +204,7 @@ class Relaxed(nn.Module):
         points = {point.address: point for point in self.points}
         return Costs(self.program, made, points, self.sizes, self._depths)
 
-    def _used(self, mixes: Mapping[str, Mix]) -> list[Used]:
+    def _used(self, mixes: Mapping[str, Mixture]) -> list[Used]:
         """Return what modules compute with where sizes are mixed."""
         mixed = self.sizes.interpolated if self.interpolate else self.sizes.effective
         made: dict[str, Tensor] = {}
@@ -215,14 +215,18 @@ class Relaxed(nn.Module):
             found.append((module, name, made[key]))
         return found
 
-    def softmax(self) -> dict[str, Mix]:
+    def softmax(self) -> dict[str, Mixture]:
         """Return the mixes in which every point weighs its candidates by the softmax of their logits."""
         return {
-            point.address: Mix(torch.ones_like(logit) if point.kind == "edges" else logit.softmax(0))
+            point.address: Mixture(
+                torch.ones_like(logit) if point.kind == RelaxedKind.EDGES else logit.softmax(0)
+            )
             for point, logit in zip(self.points, self._logits, strict=True)
         }
 
-    def one_hot(self, decision: Decision | Mapping[str, Value], *, sparse: bool = False) -> dict[str, Mix]:
+    def one_hot(
+        self, decision: Decision | Mapping[str, Value], *, sparse: bool = False
+    ) -> dict[str, Mixture]:
         """Return the mixes under which the network computes what a child computes.
 
         Args:
@@ -236,14 +240,14 @@ class Relaxed(nn.Module):
             active: tuple[int, ...] | None = None
             if point.address in decision:
                 value = decision[point.address]
-                taken = value if point.kind == "edges" and isinstance(value, tuple) else (value,)
+                taken = value if point.kind == RelaxedKind.EDGES and isinstance(value, tuple) else (value,)
                 active = tuple(_index(point, label) for label in taken)
                 weights = torch.zeros_like(weights).index_fill(
                     0, torch.tensor(active, device=weights.device), 1.0
                 )
             run = (0,) if active is None else active
-            told = point.kind == "size" or (sparse and point.kind == "one")
-            mixes[point.address] = Mix(weights, run if told else None)
+            told = point.kind == RelaxedKind.SIZE or (sparse and point.kind == RelaxedKind.ONE)
+            mixes[point.address] = Mixture(weights, run if told else None)
         return mixes
 
     def decision(self, values: Mapping[str, Value]) -> Decision:
@@ -287,14 +291,14 @@ class Relaxed(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if execution.needs_source(self.program.source_set):
-                born, child = birth(self.program, decision), self.program.build(decision)
+                keyed, child = keyed_module(self.program, decision), self.program.build(decision)
             else:
-                born = birth(self.program, decision, None)
-                child = born.child
+                keyed = keyed_module(self.program, decision, None)
+                child = keyed.child
         held = self.tensors()
         some = next(iter(self.logits.values()), None)
         child.to(device=None if some is None else some.device).train(self.training)
-        names = {**born.parameters, **born.buffers}
+        names = {**keyed.parameters, **keyed.buffers}
         with torch.no_grad():
             for name, tensor in [*child.named_parameters(), *child.named_buffers()]:
                 key = names.get(name, "")
@@ -307,7 +311,7 @@ class Relaxed(nn.Module):
         named = [*self.model.named_parameters(), *self.model.named_buffers()]
         return {self.keys[name]: tensor for name, tensor in named if name in self.keys}
 
-    def _complete(self, mixes: Mapping[str, Mix]) -> Mapping[str, Mix]:
+    def _complete(self, mixes: Mapping[str, Mixture]) -> Mapping[str, Mixture]:
         for point in self.points:
             mix = mixes.get(point.address)
             if mix is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 
 if TYPE_CHECKING:
     from symnas.relaxed.network import Relaxed
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 TRIES = 32
 """How many random decisions are tried for one with a finite loss, from which single candidates are judged."""
 
-Choice = Mapping[str, tuple[int, ...]]
+SinglePath = Mapping[str, tuple[int, ...]]
 
 
-def blame(
+def explain_nonfinite(
     network: Relaxed,
     inputs: tuple[Any, ...],
     targets: Tensor,
@@ -39,7 +39,7 @@ def blame(
     """
     points = network.points
 
-    def finite(choice: Choice) -> bool:
+    def finite(choice: SinglePath) -> bool:
         with torch.no_grad():
             return bool(
                 torch.isfinite(torch.as_tensor(loss(network(*inputs, mixes=_only(network, choice)), targets)))
@@ -84,19 +84,19 @@ def _reaching(points: Sequence[RelaxedPoint], point: RelaxedPoint) -> dict[str, 
     return found
 
 
-def _decisions(points: Sequence[RelaxedPoint]) -> list[Choice]:
+def _decisions(points: Sequence[RelaxedPoint]) -> list[SinglePath]:
     generator = torch.Generator().manual_seed(0)
-    drawn: list[Choice] = []
+    drawn: list[SinglePath] = []
     for _ in range(TRIES):
         picks = {p.address: int(torch.randint(len(p.labels), (), generator=generator)) for p in points}
         drawn.append({point.address: _chosen(point, picks[point.address]) for point in points})
     return drawn
 
 
-def _only(network: Relaxed, choice: Choice) -> dict[str, Mix]:
+def _only(network: Relaxed, choice: SinglePath) -> dict[str, Mixture]:
     mixes = {}
     for point in network.points:
         weights = torch.zeros_like(network.logits[point.address].detach())
         weights[list(choice[point.address])] = 1.0
-        mixes[point.address] = Mix(weights, choice[point.address])
+        mixes[point.address] = Mixture(weights, choice[point.address])
     return mixes

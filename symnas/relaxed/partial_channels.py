@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from symnas.errors import ProgramError
 from symnas.relaxed.mixing import Place
-from symnas.supernet.superposition import Choice
+from symnas.supernet.superposition import MixedModule
 
 
-def outermost(model: nn.Module) -> list[Choice]:
+def outermost(model: nn.Module) -> list[MixedModule]:
     """Return the choices that are inside no candidate of another one."""
-    found: list[Choice] = []
+    found: list[MixedModule] = []
     pending = [model]
     seen: set[int] = set()
     while pending:
@@ -32,14 +32,14 @@ def outermost(model: nn.Module) -> list[Choice]:
         if id(module) in seen:
             continue
         seen.add(id(module))
-        if isinstance(module, Choice):
+        if isinstance(module, MixedModule):
             found.append(module)
         else:
             pending.extend(reversed(list(module.children())))
     return found
 
 
-def narrow(choices: Iterable[Choice], k: int, place: Callable[[Choice], Place]) -> None:
+def narrow(choices: Iterable[MixedModule], k: int, place: Callable[[MixedModule], Place]) -> None:
     """Divide the channels of all candidates, in place, and give them fresh weights.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 
 if TYPE_CHECKING:
     from symnas.relaxed.training import RelaxedTraining
@@ -66,7 +66,7 @@ def _order(training: RelaxedTraining, seed: int) -> list[RelaxedPoint]:
         kind = [
             point
             for point in training.points
-            if (point.kind == "edges") is edges and len(point.labels) > point.keep
+            if (point.kind == RelaxedKind.EDGES) is edges and len(point.labels) > point.keep
         ]
         found += [kind[index] for index in torch.randperm(len(kind), generator=generator).tolist()]
     return found
@@ -89,10 +89,10 @@ def _worst(training: RelaxedTraining, point: RelaxedPoint) -> tuple[int, ...]:
     Where one is chosen, all but the candidate without which the score is lowest; of edges, one after the
     other the one without which it is highest.
     """
-    idle = () if training.algorithm.keeps_idle else point.idle
+    zero = () if training.algorithm.keeps_zero else point.zero
     everything = range(len(point.labels))
-    if point.kind != "edges":
-        scores = {index: _without(training, point, (index,)) for index in everything if index not in idle}
+    if point.kind != RelaxedKind.EDGES:
+        scores = {index: _without(training, point, (index,)) for index in everything if index not in zero}
         kept = min(scores, key=lambda index: (scores[index], index))
         return tuple(index for index in everything if index != kept)
     gone: tuple[int, ...] = ()
@@ -109,6 +109,6 @@ def _without(training: RelaxedTraining, point: RelaxedPoint, gone: tuple[int, ..
     weights = whole.weights.clone()
     weights[list(gone)] = 0.0
     before = range(len(weights)) if whole.active is None else whole.active
-    mixes[point.address] = Mix(weights, tuple(index for index in before if index not in gone))
+    mixes[point.address] = Mixture(weights, tuple(index for index in before if index not in gone))
     score = training.score(mixes)
     return score if math.isfinite(score) else -math.inf

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_points import RelaxedPoint
+from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.relaxed.depth import Depth, find_depths
 from symnas.relaxed.forward_choices import Above, found_in_forward
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RelaxationPlan:
     """What of a program is relaxed.
 
     Args:
@@ -50,7 +50,7 @@ class Plan:
     locations: Mapping[str, str]
 
 
-def plan(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> Plan:
+def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> RelaxationPlan:
     """Find the points of a program that can be relaxed.
 
     Args:
@@ -87,10 +87,9 @@ def plan(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> Plan
         forward = {address: above for address, above in found.items() if address in known}
         sites.update(more)
         points += [_in_forward(known[address], above) for address, above in forward.items()]
-    points += [
-        RelaxedPoint(address, tuple(known[address].values()), "depth", under=made.under.get(address))  # type: ignore[arg-type]
-        for address in depths
-    ]
+    for address in depths:
+        labels: Any = tuple(known[address].values())
+        points.append(RelaxedPoint(address, labels, RelaxedKind.DEPTH, under=made.under.get(address)))
     relaxed = {point.address for point in points}
     rest = [address for address in known if address not in frozen and address not in relaxed]
     sizes = find_sizes(program, opened, rest, deepest)
@@ -101,7 +100,7 @@ def plan(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> Plan
     left = [known[address] for address in rest if address not in sizes.points]
     _refuse(program, left, locations, sizes.refused)
     values = {**deepest, **sizes.largest}
-    return Plan(space, values, opened, frozenset(forward), tuple(points), depths, sizes, locations)
+    return RelaxationPlan(space, values, opened, frozenset(forward), tuple(points), depths, sizes, locations)
 
 
 def _made(
@@ -112,7 +111,7 @@ def _made(
 
 def _in_forward(point: Point, above: Above | None) -> RelaxedPoint:
     assert isinstance(point, OneOf)
-    return RelaxedPoint(point.address, point.candidates, "one", under=above)
+    return RelaxedPoint(point.address, point.candidates, RelaxedKind.ONE, under=above)
 
 
 def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:
@@ -137,17 +136,19 @@ def _only(point: Point) -> Value:
 def _point(point: Point, made: Superposition) -> RelaxedPoint:
     under = made.under.get(point.address)
     if isinstance(point, ManyOf):
-        return RelaxedPoint(point.address, point.candidates, "edges", point.low, under=under)
+        return RelaxedPoint(point.address, point.candidates, RelaxedKind.EDGES, point.low, under=under)
     assert isinstance(point, OneOf)
     places = [choice.candidates for choice in made.choices[point.address]]
     columns = list(zip(*places, strict=True))
-    idle = tuple(code for code, modules in enumerate(columns) if all(map(_idle, modules)))
+    zero = tuple(code for code, modules in enumerate(columns) if all(map(_zero, modules)))
     skips = tuple(code for code, modules in enumerate(columns) if any(map(_skips, modules)))
-    return RelaxedPoint(point.address, point.candidates, "one", 1, idle, skips, under)
+    return RelaxedPoint(point.address, point.candidates, RelaxedKind.ONE, 1, zero, skips, under)
 
 
-def _idle(module: nn.Module) -> bool:
-    return getattr(module, "idle", False) is True or type(module).__name__ == "Zero"
+def _zero(module: nn.Module) -> bool:
+    """Whether a module says of itself that it passes nothing on (`idle` is what that was called before)."""
+    said = getattr(module, "zero", getattr(module, "idle", False))
+    return said is True or type(module).__name__ == "Zero"
 
 
 def _skips(module: nn.Module) -> bool:

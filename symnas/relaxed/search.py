@@ -23,16 +23,16 @@ from symnas.contracts.estimator import EachAlone, Resources
 from symnas.contracts.outcome import Outcome
 from symnas.contracts.registry import BUILT_IN, find, resolve
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
-from symnas.contracts.relaxed_points import Kind
+from symnas.contracts.relaxed_points import RelaxedKind
 from symnas.errors import AlgorithmError
 from symnas.frontend.protocols import ProgramView
 from symnas.tree.space import Batch, Decision, Space
 
-WORDS: Mapping[Kind, str] = {
-    "one": "modules or tensors",
-    "edges": "several of several modules",
-    "size": "widths and kernels",
-    "depth": "depths",
+WORDS: Mapping[RelaxedKind, str] = {
+    RelaxedKind.ONE: "modules or tensors",
+    RelaxedKind.EDGES: "several of several modules",
+    RelaxedKind.SIZE: "widths and kernels",
+    RelaxedKind.DEPTH: "depths",
 }
 
 if TYPE_CHECKING:
@@ -170,13 +170,13 @@ def network_of(program: ProgramView, task: Task, algorithm: RelaxedAlgorithm, se
     return network
 
 
-def _choosing(kind: Kind) -> list[str]:
+def _choosing(kind: RelaxedKind) -> list[str]:
     """Return the names of the algorithms that choose at points of a kind."""
     classes = {name: find(name) for name in sorted(BUILT_IN)}
     return [name for name, cls in classes.items() if kind in getattr(cls, "kinds", ())]
 
 
-def _listed(kinds: Sequence[Kind]) -> str:
+def _listed(kinds: Sequence[RelaxedKind]) -> str:
     return " and ".join(WORDS[kind] for kind in kinds)
 
 

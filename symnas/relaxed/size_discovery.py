@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_points import RelaxedPoint
+from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import BuildError
-from symnas.features.alignment import Index, Shared
+from symnas.features.alignment import Index, SharedLayout
 from symnas.features.contractions import Contractions
 from symnas.relaxed.sizes import Mask, Sizes
-from symnas.supernet.child import Plan, planned
-from symnas.supernet.superposition import Choice, superposed
+from symnas.supernet.child import BoundChild, layout_of
+from symnas.supernet.superposition import MixedModule, superposed
 from symnas.tree.choices import IntRange, OneOf
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class _Finder:
         self.refused: dict[str, str] = {}
         self.values = {a: v for a in closed if (v := self._values(a)) is not None}
         self.largest = {a: max(values) for a, values in self.values.items()}
-        self.base: Plan
-        self.plans: dict[Changes, Plan] = {}
+        self.base: BoundChild
+        self.plans: dict[Changes, BoundChild] = {}
         self.refined: dict[int, Mapping[str, Any]] = {}
         """Rows of plans, by their identity, as the shared tensors that were looked at last tell them."""
 
@@ -138,7 +138,7 @@ class _Finder:
             some = [group for group in mine if any(group & points for points in narrowed.values())]
             if some:
                 read[key] = tuple(self._mask(shared, key, group, narrowed) for group in some)
-        points = {a: RelaxedPoint(a, values, "size") for a, values in self.values.items()}
+        points = {a: RelaxedPoint(a, values, RelaxedKind.SIZE) for a, values in self.values.items()}
         largest = {address: self.largest[address] for address in points}
         return Sizes(points, largest, self.refused, read, held)
 
@@ -159,14 +159,14 @@ class _Finder:
             return None
         return values if len(values) > 1 else None
 
-    def _plan(self, changes: Mapping[str, Value]) -> Plan:
+    def _plan(self, changes: Mapping[str, Value]) -> BoundChild:
         made = superposed(
             self.program, {**self.frozen, **self.largest, **changes}, device="meta", only=self.opened
         )
         for choices in made.choices.values():
             for choice in choices:
                 choice.rule = all_together
-        return planned(self.program, self.program.space.default, made)
+        return layout_of(self.program, self.program.space.default, made)
 
     def _start(self) -> None:
         """Make the model at its largest, without the points that fail there by themselves."""
@@ -226,7 +226,7 @@ class _Finder:
         changes = self._changes(together.values)
         try:
             made = self.plans[changes] if changes in self.plans else self._plan(dict(changes))
-        except Exception:  # one of them is to blame, and is found by itself
+        except Exception:  # one of them is the reason, and is found by itself
             made = None
         if made is not None and made.parts.keys() == self.base.parts.keys():
             self.plans |= {own: made for look in served if (own := self._changes(look.values))}
@@ -256,9 +256,9 @@ class _Finder:
 
     # -- positions ------------------------------------------------------------------------------
 
-    def _shared(self) -> Shared:
+    def _shared(self) -> SharedLayout:
         self.refined = {}
-        found = Shared()
+        found = SharedLayout()
         found.learn([self.base.rows, *(each.rows for each in self.plans.values())])
         return found
 
@@ -318,7 +318,7 @@ class _Finder:
         return groups
 
     def _entangled(
-        self, shared: Shared, small: Mapping[str, Value], places: Iterable[tuple[str, int]]
+        self, shared: SharedLayout, small: Mapping[str, Value], places: Iterable[tuple[str, int]]
     ) -> bool:
         both = self.plans.get(self._changes(small))
         if both is None:
@@ -352,7 +352,7 @@ class _Finder:
         self._look(touching, looks)
         self.values = {a: values for a, values in self.values.items() if a not in self.refused}
 
-    def _there(self, shared: Shared, key: str, dim: int, made: Plan) -> np.ndarray[Any, Any]:
+    def _there(self, shared: SharedLayout, key: str, dim: int, made: BoundChild) -> np.ndarray[Any, Any]:
         """Return which positions of a dimension a model has."""
         refined = self.refined.get(id(made))
         if refined is None:
@@ -362,7 +362,9 @@ class _Finder:
         found[index if isinstance(index, slice) else list(index)] = True
         return found
 
-    def _mask(self, shared: Shared, key: str, group: Iterable[str], dims: Mapping[int, set[str]]) -> Mask:
+    def _mask(
+        self, shared: SharedLayout, key: str, group: Iterable[str], dims: Mapping[int, set[str]]
+    ) -> Mask:
         """Return which positions the values of a group of points have, along some dimensions."""
         shape = shared.shape(key)
         points, own = _deciding(group, dims)
@@ -386,7 +388,7 @@ def _deciding(group: Iterable[str], dims: Mapping[int, set[str]]) -> tuple[tuple
     return tuple(sorted(a for a in group if any(a in dims[dim] for dim in own))), own
 
 
-def all_together(choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def all_together(choice: MixedModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Add up all candidates of a choice, so that one call reads every parameter."""
     found = [candidate(*args, **kwargs) for candidate in choice.candidates]
     return sum(found[1:], found[0])

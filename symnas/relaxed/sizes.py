@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 
 Weights = Mapping[str, torch.Tensor]
 
@@ -80,7 +80,7 @@ class Sizes:
     read: Mapping[str, tuple[Mask, ...]]
     held: Mapping[str, tuple[Mask, ...]]
 
-    def effective(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mix]) -> torch.Tensor:
+    def effective(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mixture]) -> torch.Tensor:
         """Return a parameter as it is used in a step.
 
         Args:
@@ -93,7 +93,7 @@ class Sizes:
             tensor = tensor * mask.factor(weights).to(tensor.dtype)
         return tensor
 
-    def interpolated(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mix]) -> torch.Tensor:
+    def interpolated(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mixture]) -> torch.Tensor:
         """Return a parameter that reads several widths, each stretched to the widest of them.
 
         A narrower candidate's features are averaged over neighbours (adaptive average pooling) until they are
@@ -183,7 +183,7 @@ def _ascending(values: Sequence[Any]) -> list[int]:
     return sorted(range(len(values)), key=lambda code: values[code])
 
 
-def _stretched(tensor: torch.Tensor, dim: int, mask: Mask, mix: Mix) -> torch.Tensor:
+def _stretched(tensor: torch.Tensor, dim: int, mask: Mask, mix: Mixture) -> torch.Tensor:
     """Return a parameter that reads, along one dimension, widths stretched to the widest active one."""
     there = mask.table.flatten(1).bool()
     active = range(len(there)) if mix.active is None else mix.active

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import ProgramError
 from symnas.relaxed.folding import Activations, share, tail, tails, times
 from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place, mixed, plus, scaled
 from symnas.relaxed.partial_channels import through
 from symnas.supernet.child import put
-from symnas.supernet.superposition import Choice
+from symnas.supernet.superposition import MixedModule
 
 Used = tuple[nn.Module, str, torch.Tensor]
 """A module, the name of a parameter, and what the module computes with instead."""
@@ -36,17 +36,17 @@ class Step:
         self.places = places
         self.again = again
         self.caller = caller
-        self.mixes: Mapping[str, Mix] | None = None
+        self.mixes: Mapping[str, Mixture] | None = None
         self.factors: Mapping[str, list[float]] = {}
         self.used: Sequence[Used] = ()
-        self.idle: dict[str, tuple[int, ...]] = {}
+        self.zero: dict[str, tuple[int, ...]] = {}
         """Candidates that are known to give zeros, by address."""
         self.activations = Activations()
         self.partial = 1
         """k, where outermost choices mix the first 1/k of the channels."""
 
     @contextmanager
-    def of(self, mixes: Mapping[str, Mix], used: Sequence[Used] = ()) -> Iterator[None]:
+    def of(self, mixes: Mapping[str, Mixture], used: Sequence[Used] = ()) -> Iterator[None]:
         """Let the points mix by these, for the length of a `with`.
 
         Args:
@@ -61,7 +61,7 @@ class Step:
 
     @contextmanager
     def _set(
-        self, mixes: Mapping[str, Mix] | None, factors: Mapping[str, list[float]], used: Sequence[Used]
+        self, mixes: Mapping[str, Mixture] | None, factors: Mapping[str, list[float]], used: Sequence[Used]
     ) -> Iterator[None]:
         before = self.mixes, self.factors, self.used
         self.mixes, self.factors, self.used = mixes, factors, used
@@ -77,7 +77,7 @@ class Step:
                 put(module, name, tensor)
 
     def spare(
-        self, choices: Sequence[Choice], points: Sequence[RelaxedPoint], call: Callable[[], None]
+        self, choices: Sequence[MixedModule], points: Sequence[RelaxedPoint], call: Callable[[], None]
     ) -> None:
         """Leave out work that changes nothing, once the network is known to be right.
 
@@ -87,7 +87,7 @@ class Step:
             call: calls the network on example inputs.
         """
         hooks = []
-        said = {point.address: point.idle for point in points}
+        said = {point.address: point.zero for point in points}
         zeros: dict[tuple[int, int], bool] = {}
 
         def watch(key: tuple[int, int]) -> Callable[[nn.Module, Any, Any], None]:
@@ -105,14 +105,14 @@ class Step:
             hook.remove()
         for place, choice in enumerate(choices):
             seen = {index for index in said[choice.address] if zeros.get((place, index), False)}
-            before = self.idle.get(choice.address, said[choice.address])
-            self.idle[choice.address] = tuple(index for index in before if index in seen)
+            before = self.zero.get(choice.address, said[choice.address])
+            self.zero[choice.address] = tuple(index for index in before if index in seen)
             choice.tails = tails(list(choice.candidates))
             share(list(choice.candidates), self.activations)
 
     # -- points ---------------------------------------------------------------------------------
 
-    def choice(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def choice(self, choice: MixedModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what a choice among modules computes."""
         if self.mixes is None:
             return choice.candidates[choice.active](*args, **kwargs)
@@ -132,7 +132,7 @@ class Step:
             return checkpoint(compute, *args, use_reentrant=False, context_fn=contexts)
         return self._sum(choice, args, kwargs)
 
-    def narrowed(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def narrowed(self, choice: MixedModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what a choice computes of a part of the channels, with the others."""
         if not args:
             raise ProgramError(
@@ -143,7 +143,7 @@ class Step:
         place = self.places[choice.address]
         return through(first, self.partial, lambda part: self.choice(choice, (part, *rest), kwargs), place)
 
-    def _sum(self, choice: Choice, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _sum(self, choice: MixedModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.mixes is not None
         mix, factors = self.mixes[choice.address], self.factors[choice.address]
         place = self.places[choice.address]
@@ -163,8 +163,8 @@ class Step:
 
     def _run(self, address: str, active: Sequence[int]) -> list[int]:
         """Return which candidates to run: those that give zeros are left out, where others tell the shape."""
-        idle = self.idle.get(address, ())
-        return [index for index in active if index not in idle] or list(active)
+        zero = self.zero.get(address, ())
+        return [index for index in active if index not in zero] or list(active)
 
 
 class Scaling:
@@ -189,7 +189,7 @@ class Scaling:
         )
 
 
-def _factors(mixes: Mapping[str, Mix]) -> dict[str, list[float]]:
+def _factors(mixes: Mapping[str, Mixture]) -> dict[str, list[float]]:
     """Return all weights as numbers, fetched at once: from another device each fetch would wait for it."""
     if not mixes:
         return {}

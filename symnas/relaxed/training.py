@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from symnas._typing import Value
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
-from symnas.contracts.relaxed_points import Mix, expected_cost, skip_share
+from symnas.contracts.relaxed_points import Mixture, expected_cost, skip_share
 from symnas.errors import EvaluatorError
 from symnas.relaxed.bilevel import dominant_eigenvalue, first_order, second_order
 from symnas.relaxed.epochs import WINDOW, Epoch, entropy, epochs_back
@@ -111,7 +111,7 @@ class RelaxedTraining:
         shares = self.algorithm.probabilities(self.points, self._present())
         return {address: own.detach() for address, own in shares.items()}
 
-    def score(self, mixes: Mapping[str, Mix]) -> float:
+    def score(self, mixes: Mapping[str, Mixture]) -> float:
         """Return the task's first objective on the logits' data, larger being better.
 
         Batches are normalised by their own statistics, as in training: those of a network with a candidate
@@ -130,7 +130,7 @@ class RelaxedTraining:
                 count += len(targets)
         return total / count if direction == "max" else -total / count
 
-    def mean_mixes(self) -> dict[str, Mix]:
+    def mean_mixes(self) -> dict[str, Mixture]:
         """Return the mixes of all candidates that are not ruled out."""
         return self._left(self.algorithm.mean_mixes(self.points, self._present()))
 
@@ -170,7 +170,7 @@ class RelaxedTraining:
     def _move_logits(self, example: Example, held: Example) -> float:
         before, drawn = self._copies(), self.draws.get_state()
         numbers: list[float] = []
-        mixes: dict[str, Mix] = {}
+        mixes: dict[str, Mixture] = {}
 
         def valid() -> Tensor:
             self.draws.set_state(drawn)
@@ -196,19 +196,19 @@ class RelaxedTraining:
         self.algorithm.settle(self.points, self.logits, before, mixes)
         return numbers[0]
 
-    def _mixes(self, logits: Mapping[str, Tensor], step: Step) -> dict[str, Mix]:
+    def _mixes(self, logits: Mapping[str, Tensor], step: Step) -> dict[str, Mixture]:
         how, last = self.algorithm, max(1, self.algorithm.epochs - 1)
         progress = min(1.0, self.epoch / last)
         strengths = getattr(self.network, "strengths", None)
         return self._left(how.mixes(self.points, logits, progress, self.draws, step, strengths))
 
-    def _left(self, mixes: dict[str, Mix]) -> dict[str, Mix]:
+    def _left(self, mixes: dict[str, Mixture]) -> dict[str, Mixture]:
         """Run only candidates that are not ruled out."""
         for address, gone in self.ruled_out.items():
             mix = mixes[address]
             if mix.active is None:
                 left = tuple(index for index in range(len(mix.weights)) if index not in gone)
-                mixes[address] = Mix(mix.weights, left)
+                mixes[address] = Mixture(mix.weights, left)
         return mixes
 
     def _present(self) -> dict[str, Tensor]:
@@ -225,15 +225,15 @@ class RelaxedTraining:
 
     # ------------------------------------------------------------ losses
 
-    def _call(self, inputs: Inputs, mixes: Mapping[str, Mix]) -> Any:
+    def _call(self, inputs: Inputs, mixes: Mapping[str, Mixture]) -> Any:
         args = (inputs,) if isinstance(inputs, Tensor) else inputs
         return self.network(*args, mixes=mixes)
 
-    def _loss(self, inputs: Inputs, targets: Tensor, mixes: Mapping[str, Mix]) -> Tensor:
+    def _loss(self, inputs: Inputs, targets: Tensor, mixes: Mapping[str, Mixture]) -> Tensor:
         loss: Tensor = self.task.loss(self._call(inputs, mixes), targets)
         return loss
 
-    def _with_cost(self, loss: Tensor, logits: Mapping[str, Tensor], mixes: Mapping[str, Mix]) -> Tensor:
+    def _with_cost(self, loss: Tensor, logits: Mapping[str, Tensor], mixes: Mapping[str, Mixture]) -> Tensor:
         how = self.algorithm
         if not how.cost or self._target is None:
             return loss
@@ -243,7 +243,7 @@ class RelaxedTraining:
         ratio = torch.log(cost) / math.log(self._target)
         return loss * how.cost_weight * ratio**how.cost_power
 
-    def _cost(self, logits: Mapping[str, Tensor], mixes: Mapping[str, Mix] | None) -> Tensor:
+    def _cost(self, logits: Mapping[str, Tensor], mixes: Mapping[str, Mixture] | None) -> Tensor:
         how = self.algorithm
         shares = how.probabilities(self.points, logits, mixes)
         if isinstance(how.cost, str):
@@ -253,10 +253,12 @@ class RelaxedTraining:
     def _finite(self, loss: Tensor, inputs: Inputs, targets: Tensor) -> float:
         number = float(loss.detach())
         if not math.isfinite(number):
-            from symnas.relaxed.nonfinite import blame
+            from symnas.relaxed.nonfinite import explain_nonfinite
 
             args = (inputs,) if isinstance(inputs, Tensor) else inputs
-            raise EvaluatorError(blame(self.network, args, targets, self.task.loss, number, self.epoch))
+            raise EvaluatorError(
+                explain_nonfinite(self.network, args, targets, self.task.loss, number, self.epoch)
+            )
         return number
 
     # ------------------------------------------------------------ diagnostics

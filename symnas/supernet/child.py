@@ -16,7 +16,7 @@ from symnas.features.axes import Axes, Axis, ordered
 from symnas.features.module_rules import dimensions
 from symnas.features.trace import Trace
 from symnas.frontend import execution
-from symnas.supernet.parameter_keys import Birth, birth
+from symnas.supernet.parameter_keys import KeyedModule, keyed_module
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Part:
+class SharedSlice:
     """A tensor of a child as a part of a shared one.
 
     Args:
@@ -69,7 +69,7 @@ class Part:
 
 
 @dataclass(eq=False)
-class Plan:
+class BoundChild:
     """A child and its parts.
 
     Args:
@@ -82,14 +82,14 @@ class Plan:
 
     decision: Decision
     child: nn.Module
-    parts: dict[str, Part]
+    parts: dict[str, SharedSlice]
     notes: set[str]
     real: bool = False
     bound: bool = False
-    moving: list[Part] = field(default_factory=list)
-    copied: list[Part] = field(default_factory=list)
-    sliced: list[Part] = field(default_factory=list)
-    owned: list[Part] = field(default_factory=list)
+    moving: list[SharedSlice] = field(default_factory=list)
+    copied: list[SharedSlice] = field(default_factory=list)
+    sliced: list[SharedSlice] = field(default_factory=list)
+    owned: list[SharedSlice] = field(default_factory=list)
     entered: int = 0
     _places: dict[str, list[tuple[nn.Module, str]]] = field(default_factory=dict)
 
@@ -98,7 +98,7 @@ class Plan:
         """The dimensions of all parts."""
         return {key: part.rows for key, part in self.parts.items()}
 
-    def used(self, parts: Iterable[Part] | None = None) -> Iterable[Part]:
+    def used(self, parts: Iterable[SharedSlice] | None = None) -> Iterable[SharedSlice]:
         """Return the parts that the child uses, of some or of all."""
         return self.parts.values() if parts is None else parts
 
@@ -107,13 +107,13 @@ class Plan:
         if self.child.training != mode:
             self.child.train(mode)
 
-    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, Part]]:
+    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, SharedSlice]]:
         """Yield the tensors of a child built under the same decision, and which part each is."""
         for part in self.parts.values():
             yield self.tensor_at(child, part.paths[0], part), part
 
     @staticmethod
-    def tensor_at(child: nn.Module, path: str, part: Part) -> torch.Tensor:
+    def tensor_at(child: nn.Module, path: str, part: SharedSlice) -> torch.Tensor:
         """Return a tensor of a child built under the same decision."""
         try:
             return child.get_buffer(path) if part.buffer else child.get_parameter(path)
@@ -122,7 +122,7 @@ class Plan:
                 f"every build of a decision makes the same modules, and {path!r} is missing here ({error})"
             ) from error
 
-    def places(self, part: Part) -> list[tuple[nn.Module, str]]:
+    def places(self, part: SharedSlice) -> list[tuple[nn.Module, str]]:
         """Return the modules that hold a part, and its names there."""
         found = self._places.get(part.key)
         if found is None:
@@ -132,7 +132,7 @@ class Plan:
                 found.append((self.child.get_submodule(owner), name))
         return found
 
-    def buffer(self, part: Part) -> torch.Tensor:
+    def buffer(self, part: SharedSlice) -> torch.Tensor:
         """Return the child's own tensor of a statistic."""
         module, name = self.places(part)[0]
         found: torch.Tensor = module._buffers[name]  # type: ignore[assignment]
@@ -160,7 +160,7 @@ class Plan:
         self.real = True
 
 
-def place(made: Plan, part: Part, tensor: torch.Tensor) -> None:
+def place(made: BoundChild, part: SharedSlice, tensor: torch.Tensor) -> None:
     """Put a tensor where a child looks for a part."""
     for module, name in made.places(part):
         if part.buffer:
@@ -182,7 +182,7 @@ def put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
 # -- making -------------------------------------------------------------------------------------
 
 
-def plan(program: ProgramView, decision: Decision, seed: int) -> Plan:
+def plan(program: ProgramView, decision: Decision, seed: int) -> BoundChild:
     """Build a child without computing, and find the parts that its tensors are.
 
     Raises:
@@ -212,7 +212,7 @@ def plan(program: ProgramView, decision: Decision, seed: int) -> Plan:
     return found
 
 
-def planned(program: ProgramView, decision: Decision, made: Birth) -> Plan:
+def layout_of(program: ProgramView, decision: Decision, made: KeyedModule) -> BoundChild:
     """Return a model that was made without computing, and its parts as a call of it tells them.
 
     Args:
@@ -224,8 +224,8 @@ def planned(program: ProgramView, decision: Decision, made: Birth) -> Plan:
     return _plan(decision, made, _traced(program, made, axes, training=True), axes)
 
 
-def _build(program: ProgramView, decision: Decision, device: str | None) -> Birth:
-    made = birth(program, decision, device)
+def _build(program: ProgramView, decision: Decision, device: str | None) -> KeyedModule:
+    made = keyed_module(program, decision, device)
     if not execution.needs_source(program.source_set):
         return made
     with nullcontext() if device is None else torch.device(device):
@@ -236,10 +236,10 @@ def _build(program: ProgramView, decision: Decision, device: str | None) -> Birt
             f"the text generated for {program.name} makes the parameters that the program makes; "
             f"{', '.join(sorted(names ^ set(made.parameters)))} are in one alone"
         )
-    return Birth(child, made.parameters, made.buffers)
+    return KeyedModule(child, made.parameters, made.buffers)
 
 
-def _axes(made: Birth) -> dict[int, tuple[torch.Tensor, Axes, str, bool]]:
+def _axes(made: KeyedModule) -> dict[int, tuple[torch.Tensor, Axes, str, bool]]:
     """Return the axes of parameters and buffers as their modules' classes tell them, and their keys."""
     found: dict[int, tuple[torch.Tensor, Axes, str, bool]] = {}
     modules = dict(made.child.named_modules(remove_duplicate=False))
@@ -261,7 +261,7 @@ def _axes(made: Birth) -> dict[int, tuple[torch.Tensor, Axes, str, bool]]:
 
 def _traced(
     program: ProgramView,
-    made: Birth,
+    made: KeyedModule,
     axes: Mapping[int, tuple[torch.Tensor, Axes, str, bool]],
     training: bool,
 ) -> Trace:
@@ -279,16 +279,16 @@ def _traced(
 
 def _plan(
     decision: Decision,
-    made: Birth,
+    made: KeyedModule,
     trace: Trace,
     axes: Mapping[int, tuple[torch.Tensor, Axes, str, bool]],
-    traced: Birth | None = None,
-) -> Plan:
+    traced: KeyedModule | None = None,
+) -> BoundChild:
     source = traced or made
     ids = {path: id(tensor) for path, tensor in source.child.named_parameters(remove_duplicate=False)}
     buffers = {path: id(tensor) for path, tensor in source.child.named_buffers(remove_duplicate=False)}
     kept = _statistics(source.child) | {path for path, own in buffers.items() if own in trace.changed}
-    parts: dict[str, Part] = {}
+    parts: dict[str, SharedSlice] = {}
     owners: dict[str, int] = {}
     for paths, keys, buffer in ((ids, source.parameters, False), (buffers, source.buffers, True)):
         for path, key in keys.items():
@@ -306,8 +306,8 @@ def _plan(
                 continue
             tensor, own, _, _ = axes[paths[path]]
             rows = tuple(map(_row, own))
-            parts[name] = Part(name, [path], rows, tensor.dtype, tensor.requires_grad, buffer)
-    return Plan(decision, made.child, parts, set(trace.notes))
+            parts[name] = SharedSlice(name, [path], rows, tensor.dtype, tensor.requires_grad, buffer)
+    return BoundChild(decision, made.child, parts, set(trace.notes))
 
 
 def _row(axis: Axis) -> Row:

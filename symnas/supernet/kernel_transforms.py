@@ -18,8 +18,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from symnas.features.alignment import Shared, Tensors
-from symnas.supernet.child import Part
+from symnas.features.alignment import SharedLayout, Tensors
+from symnas.supernet.child import SharedSlice
 
 Shape = tuple[int, ...]
 Chain = tuple[tuple[Shape, str], ...]
@@ -30,7 +30,7 @@ class Holder(Protocol):
     """Where the matrices are kept, beside the weights: what `Kernels` needs of shared tensors."""
 
     @property
-    def known(self) -> Mapping[str, Part]:
+    def known(self) -> Mapping[str, SharedSlice]:
         """A part of each shared tensor, by key."""
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -49,7 +49,7 @@ class Kernels:
     def __init__(self) -> None:
         self._above: dict[str, dict[Shape, Shape]] = {}
 
-    def learn(self, tensors: Holder, shared: Shared, children: Sequence[Tensors]) -> None:
+    def learn(self, tensors: Holder, shared: SharedLayout, children: Sequence[Tensors]) -> None:
         """Make the matrices between all kernels that children have, the large ones first.
 
         Args:
@@ -65,7 +65,7 @@ class Kernels:
                 for shape in sorted(shapes, key=lambda shape: (-math.prod(shape), shape)):
                     self._matrix(tensors, key, shape, shared.shape(key)[-count:])
 
-    def chain(self, tensors: Holder, part: Part, shared: Shared) -> Chain:
+    def chain(self, tensors: Holder, part: SharedSlice, shared: SharedLayout) -> Chain:
         """Return how the kernel of a part is made of the largest; empty where it is that one, or no kernel.
 
         Args:
@@ -129,7 +129,7 @@ def transformed(
     return value
 
 
-def spatial(shared: Shared, key: str) -> int:
+def spatial(shared: SharedLayout, key: str) -> int:
     """Return how many last dimensions of a shared tensor are those of a kernel."""
     rows = reversed(shared.tensors[key])
     return sum(1 for _ in itertools.takewhile(lambda row: len(row.slots) == 1 and row.slots[0].centred, rows))

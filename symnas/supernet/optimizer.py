@@ -20,7 +20,7 @@ from torch import nn
 
 from symnas.errors import BuildError
 from symnas.features.alignment import Index
-from symnas.supernet.child import Plan, narrow, write
+from symnas.supernet.child import BoundChild, narrow, write
 
 Make = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -84,8 +84,8 @@ class SliceOptimizer(torch.optim.Optimizer):
         super().__init__(self._inner.param_groups, self._inner.defaults)
         self._linked()
         self._net = net
-        self._called: dict[int, Plan] = {}
-        self._earlier: dict[int, Plan] = {}
+        self._called: dict[int, BoundChild] = {}
+        self._earlier: dict[int, BoundChild] = {}
         self._masks: dict[nn.Parameter, torch.Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         """Let gradients go to the shared parameters, whole, as without such an optimiser."""
         self._net.slices = None
 
-    def called(self, made: Plan) -> None:
+    def called(self, made: BoundChild) -> None:
         """Note a child that is called: its leaves may get gradients."""
         self._called[id(made)] = made
 

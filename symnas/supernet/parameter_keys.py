@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Birth:
+class KeyedModule:
     """A child and the keys of its tensors.
 
     Args:
@@ -55,18 +55,18 @@ class _Call:
     entered: dict[Function, int] = field(default_factory=dict)
 
 
-class BirthRun(Run):
+class KeyingRun(Run):
     """A run that notes where modules and parameters are made."""
 
     def __init__(self, values: Mapping[str, Value] | None = None, *, strict: bool = True) -> None:
         super().__init__(values, strict=strict)
         self._call = _Call("")
         self._places: dict[Frame, str] = {}
-        self._born: dict[int, tuple[str, torch.Tensor]] = {}
+        self._noted: dict[int, tuple[str, torch.Tensor]] = {}
 
     def key(self, tensor: torch.Tensor) -> str | None:
         """Return the key of a tensor that this run has seen being made, or None."""
-        found = self._born.get(id(tensor))
+        found = self._noted.get(id(tensor))
         return None if found is None else found[0]
 
     def frame(self, function: Function, owner: object) -> Frame:
@@ -133,11 +133,13 @@ class BirthRun(Run):
                     self._note(f"{place}[{name}]", item)
 
     def _add(self, tensor: torch.Tensor, place: str, name: str) -> None:
-        if id(tensor) not in self._born:
-            self._born[id(tensor)] = (_joined(place, "", name), tensor)
+        if id(tensor) not in self._noted:
+            self._noted[id(tensor)] = (_joined(place, "", name), tensor)
 
 
-def birth(program: ProgramView, values: Mapping[str, Value], device: str | None = "meta") -> Birth:
+def keyed_module(
+    program: ProgramView, values: Mapping[str, Value], device: str | None = "meta"
+) -> KeyedModule:
     """Build the child that the values describe, and tell where its tensors were constructed.
 
     Children whose `forward` holds choices are instances of the user's own class, not of a generated one:
@@ -153,18 +155,18 @@ def birth(program: ProgramView, values: Mapping[str, Value], device: str | None 
             no place can be told.
     """
 
-    def build(run: BirthRun) -> Birth:
+    def build(run: KeyingRun) -> KeyedModule:
         source_set = program.whole_source_set
         place = nullcontext() if device is None else torch.device(device)
         with execution.running(source_set, run), place:
             target = execution.fresh_target(source_set) if source_set.definitions else program.target
             child = target(*program.args, **program.kwargs)
-        return birth_of(program, run, child)
+        return keyed_module_of(program, run, child)
 
-    return execution.guarded(program, values, build, BirthRun(values))
+    return execution.guarded(program, values, build, KeyingRun(values))
 
 
-def birth_of(program: ProgramView, run: BirthRun, child: object) -> Birth:
+def keyed_module_of(program: ProgramView, run: KeyingRun, child: object) -> KeyedModule:
     """Return what a run has made, with the keys that it noted.
 
     Raises:
@@ -184,7 +186,7 @@ def birth_of(program: ProgramView, run: BirthRun, child: object) -> Birth:
             "say): construct them in the constructor, or keep them out of the model's parameters"
         )
     buffers = {name: run.key(tensor) for name, tensor in child.named_buffers(remove_duplicate=False)}
-    return Birth(child, parameters, {name: key for name, key in buffers.items() if key is not None})  # type: ignore[arg-type]
+    return KeyedModule(child, parameters, {name: key for name, key in buffers.items() if key is not None})  # type: ignore[arg-type]
 
 
 def _called(call: CallSite, function: Any) -> str:

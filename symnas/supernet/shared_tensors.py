@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from symnas.errors import BuildError
-from symnas.features.alignment import Shared, Tensors
-from symnas.supernet.child import Move, Part, Plan, extend, narrow, spread, write
+from symnas.features.alignment import SharedLayout, Tensors
+from symnas.supernet.child import BoundChild, Move, SharedSlice, extend, narrow, spread, write
 from symnas.supernet.kernel_transforms import Kernels
 from symnas.supernet.state import Saved, described, moved, same_program
 
@@ -39,11 +39,11 @@ class SharedTensors(nn.Module):
         super().__init__()
         self.program, self.seed = program, seed
         self.dtype, self.device = dtype, device
-        self._shared = Shared()
+        self._shared = SharedLayout()
         self._rows: list[Tensors] = []
-        self._asked: dict[str, tuple[Part, str]] = {}
+        self._asked: dict[str, tuple[SharedSlice, str]] = {}
         self._reached: dict[str, torch.Tensor] = {}
-        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._plans: OrderedDict[str, BoundChild] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
         self._kernels: Kernels | None = None
@@ -64,7 +64,7 @@ class SharedTensors(nn.Module):
 
     # -- growing --------------------------------------------------------------------------------
 
-    def _grow(self, plans: Sequence[Plan]) -> None:
+    def _grow(self, plans: Sequence[BoundChild]) -> None:
         """Make the shared tensors hold further children.
 
         What the tensors hold stays with the children that they have been made for; new positions take what
@@ -83,7 +83,7 @@ class SharedTensors(nn.Module):
     def _lay_out(self, children: list[Tensors]) -> tuple[set[str], Callable[[str], list[Move]]]:
         """Choose shapes that hold some children; return the keys that change and how positions move."""
         before, old = self._shared, self._rows
-        self._rows, self._shared = children, Shared()
+        self._rows, self._shared = children, SharedLayout()
         self._shared.learn(children)
         self._reached.clear()
         self._unbind()
@@ -94,7 +94,7 @@ class SharedTensors(nn.Module):
         }
         return changed, lambda key: moved(key, old, before, self._shared)
 
-    def _reach(self, made: Plan, rows: Tensors) -> None:
+    def _reach(self, made: BoundChild, rows: Tensors) -> None:
         """Remember a child that uses positions that no other did: they move along when tensors grow."""
         self._marks()
         if self._mark(rows):
@@ -119,7 +119,7 @@ class SharedTensors(nn.Module):
                 news = True
         return news
 
-    def _check(self, made: Plan) -> None:
+    def _check(self, made: BoundChild) -> None:
         for key, part in made.parts.items():
             known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
             if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
@@ -129,7 +129,7 @@ class SharedTensors(nn.Module):
                     f"{dict(made.decision)}: construct the two at different places"
                 )
 
-    def _constructed(self, plans: Sequence[Plan], keys: set[str]) -> dict[str, torch.Tensor]:
+    def _constructed(self, plans: Sequence[BoundChild], keys: set[str]) -> dict[str, torch.Tensor]:
         """Return tensors of the shared shapes with the values that constructors give to them."""
         values: dict[str, torch.Tensor] = {}
         filled: dict[str, torch.Tensor] = {}
@@ -194,7 +194,7 @@ class SharedTensors(nn.Module):
             optimizer.param_groups[0]["params"].append(made)
 
     @property
-    def known(self) -> Mapping[str, Part]:
+    def known(self) -> Mapping[str, SharedSlice]:
         """A part of each shared tensor, by key."""
         return {key: part for key, (part, _) in self._asked.items()}
 

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from symnas.errors import BuildError
-from symnas.features.alignment import Row, Segment, Shared, Tensors
-from symnas.supernet.child import Move, Part, extend
+from symnas.features.alignment import Row, Segment, SharedLayout, Tensors
+from symnas.supernet.child import Move, SharedSlice, extend
 
 
-def described(children: Sequence[Tensors], parts: Mapping[str, Part]) -> dict[str, Any]:
+def described(children: Sequence[Tensors], parts: Mapping[str, SharedSlice]) -> dict[str, Any]:
     """Return the dimensions of children's tensors, and what is known of each tensor, in lists and numbers.
 
     Args:
@@ -60,7 +60,7 @@ class Saved:
     """
 
     children: list[Tensors]
-    parts: dict[str, Part]
+    parts: dict[str, SharedSlice]
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Saved:
@@ -75,7 +75,7 @@ class Saved:
             for key, own in child.items():
                 first.setdefault(key, own)
         parts = {
-            key: Part(
+            key: SharedSlice(
                 key, [], tuple(first[key]), getattr(torch, dtype.removeprefix("torch.")), trained, buffer
             )
             for key, (dtype, trained, buffer) in data["tensors"].items()
@@ -83,9 +83,9 @@ class Saved:
         return cls(children, parts)
 
     @functools.cached_property
-    def layout(self) -> Shared:
+    def layout(self) -> SharedLayout:
         """The layout of the tensors saved."""
-        made = Shared()
+        made = SharedLayout()
         made.learn(self.children)
         return made
 
@@ -95,7 +95,9 @@ class Saved:
             return list(self.children)
         return [*own, *(child for child in self.children if child not in own)]
 
-    def carried(self, key: str, tensor: torch.Tensor, onto: torch.Tensor, shared: Shared) -> torch.Tensor:
+    def carried(
+        self, key: str, tensor: torch.Tensor, onto: torch.Tensor, shared: SharedLayout
+    ) -> torch.Tensor:
         """Carry a tensor of this state to where its positions stand in other shared tensors.
 
         Args:
@@ -109,7 +111,7 @@ class Saved:
         return tensor if same else extend(tensor, onto.detach().clone(), moves)
 
 
-def moved(key: str, children: Iterable[Tensors], before: Shared, after: Shared) -> list[Move]:
+def moved(key: str, children: Iterable[Tensors], before: SharedLayout, after: SharedLayout) -> list[Move]:
     """Return where the parts of a shared tensor stood in one layout, and where they stand in another."""
     return [
         (before.index(key, before.refined(child)[key]), after.index(key, after.refined(child)[key]))
@@ -122,7 +124,7 @@ def _segment(shape: Sequence[int], labels: Iterable[str], centred: bool, axes: S
     return Segment(tuple(shape), frozenset(labels), centred, tuple(axes))
 
 
-def same_program(mine: str, name: str, theirs: str, known: Mapping[str, Part], saved: Saved) -> None:
+def same_program(mine: str, name: str, theirs: str, known: Mapping[str, SharedSlice], saved: Saved) -> None:
     """Check that a state is of the same program, or could be.
 
     Args:

@@ -18,11 +18,11 @@ from torch import nn
 
 from symnas._typing import Value
 from symnas.errors import BuildError
-from symnas.supernet.child import Part, Plan, narrow, place, plan, write
+from symnas.supernet.child import BoundChild, SharedSlice, narrow, place, plan, write
 from symnas.supernet.kernel_transforms import Kernels, transformed
 from symnas.supernet.optimizer import Make, SliceOptimizer
 from symnas.supernet.shared_tensors import SharedTensors
-from symnas.supernet.switching import Board, Boards
+from symnas.supernet.switching import SwitchedModel, SwitchedModels
 from symnas.tree.covering import covering
 from symnas.tree.space import Decision
 
@@ -73,7 +73,7 @@ class Supernet(SharedTensors):
         self.most = children
         self._active: Decision = program.decision(None)
         self._slices: SliceOptimizer | None = None
-        self._boards = Boards()
+        self._models = SwitchedModels()
         self._grow([self._plan(decision) for decision in covering(program.space)])
 
     # -- calling --------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Supernet(SharedTensors):
 
     # -- shared tensors -------------------------------------------------------------------------
 
-    def _value(self, made: Plan, part: Part) -> torch.Tensor:
+    def _value(self, made: BoundChild, part: SharedSlice) -> torch.Tensor:
         if part.own:
             return made.buffer(part)
         value = narrow(self.tensor(part.name), part.index)
@@ -231,17 +231,17 @@ class Supernet(SharedTensors):
 
     def _unbind(self) -> None:
         super()._unbind()
-        self._boards.unbind()
+        self._models.unbind()
 
-    def built(self) -> list[Plan]:
+    def built(self) -> list[BoundChild]:
         """Return the children that have been built one by one, and are kept."""
         return list(self._plans.values())
 
-    def alone(self, decision: Decision) -> Plan:
+    def alone(self, decision: Decision) -> BoundChild:
         """Return the child of a decision, built by itself."""
         return self._plan(decision)
 
-    def _plan(self, decision: Decision) -> Plan:
+    def _plan(self, decision: Decision) -> BoundChild:
         found = self._plans.get(decision.key)
         if found is None:
             found = self._plans[decision.key] = plan(self.program, decision, self.seed)
@@ -252,8 +252,8 @@ class Supernet(SharedTensors):
             self._plans.move_to_end(decision.key)
         return found
 
-    def _bound(self, decision: Decision) -> Plan:
-        made: Plan | None = self._switched(decision)
+    def _bound(self, decision: Decision) -> BoundChild:
+        made: BoundChild | None = self._switched(decision)
         if made is None:
             made = self._plan(decision)
             if not made.bound:
@@ -263,14 +263,14 @@ class Supernet(SharedTensors):
         made.train(self.training)
         return made
 
-    def _switched(self, decision: Decision) -> Board | None:
+    def _switched(self, decision: Decision) -> SwitchedModel | None:
         """Return the model that holds a child as one of many, switched to it, if there is one."""
-        made = self._boards.find(self, decision)
+        made = self._models.find(self, decision)
         if made is None:
             return None
         if not made.bound:
             if not made.located(self._shared, self._marks()):
-                self._boards.refuse(made)
+                self._models.refuse(made)
                 return None
             self._place(made)
         made.switch(decision)
@@ -279,7 +279,7 @@ class Supernet(SharedTensors):
                 self._give(made, part)
         return made
 
-    def _bind(self, made: Plan) -> None:
+    def _bind(self, made: BoundChild) -> None:
         """Give a child the tensors that stay the same from call to call."""
         made.realise(self.program, self.seed, self.dtype, self.device)
         rows = self._shared.refined(made.rows)
@@ -290,7 +290,7 @@ class Supernet(SharedTensors):
         for part in made.owned:
             self._give(made, part)
 
-    def _place(self, made: Plan) -> None:
+    def _place(self, made: BoundChild) -> None:
         made.moving, made.copied, made.sliced, made.owned = [], [], [], []
         for part in made.parts.values():
             tensor = self.tensor(part.name)
@@ -314,7 +314,7 @@ class Supernet(SharedTensors):
                 made.copied.append(part)
         made.bound = True
 
-    def _chain(self, part: Part) -> None:
+    def _chain(self, part: SharedSlice) -> None:
         """Find how a kernel is made of the largest one, where that is learned: it uses all of that."""
         part.chain = ()
         if self._kernels is not None and not part.buffer:
@@ -324,7 +324,7 @@ class Supernet(SharedTensors):
                 largest = self._shared.shape(part.key)[-count:]
                 part.index = (*part.index[:-count], *(slice(0, size) for size in largest))
 
-    def _give(self, made: Plan, part: Part) -> None:
+    def _give(self, made: BoundChild, part: SharedSlice) -> None:
         """Place a child's own statistic."""
         own = self._own.setdefault(made.decision.key, {})
         if part.key not in own:
@@ -332,7 +332,7 @@ class Supernet(SharedTensors):
         place(made, part, own[part.key])
 
     @staticmethod
-    def _detach(made: Plan, part: Part, tensor: torch.Tensor) -> None:
+    def _detach(made: BoundChild, part: SharedSlice, tensor: torch.Tensor) -> None:
         """Give a child a leaf for its part of a parameter; gradients that it has stay with it."""
         value = narrow(tensor.detach(), part.index)
         if part.leaf is None:
@@ -355,7 +355,7 @@ class Supernet(SharedTensors):
                 self.dtype = some.dtype
         self._own = {key: {name: fn(value) for name, value in own.items()} for key, own in self._own.items()}
         self._plans.clear()
-        self._boards.clear()
+        self._models.clear()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -364,7 +364,7 @@ class Supernet(SharedTensors):
             "_plans": OrderedDict(),
             "_optimizers": [],
             "_slices": None,
-            "_boards": Boards(),
+            "_models": SwitchedModels(),
         }
         return {**self.__dict__, **fresh}
 

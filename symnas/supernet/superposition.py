@@ -2,16 +2,16 @@
 
 A child holds the chosen candidate where its constructor evaluated a choice. Here every candidate is evaluated
 there, each under its own branch, so that the points inside it have their addresses and its weights the keys
-that they have in children (`symnas.supernet.parameter_keys`). A `Choice`, one module that holds them all,
-takes the place of the value; the rest is the user's own code, run as it stands. So a decision among modules
-is a switch and no rebuild, and what is mixed in a relaxed network is what children are made of.
+that they have in children (`symnas.supernet.parameter_keys`). A `MixedModule`, one module that holds them
+all, takes the place of the value; the rest is the user's own code, run as it stands. So a decision among
+modules is a switch and no rebuild, and what is mixed in a relaxed network is what children are made of.
 
 Only choices whose candidates are all modules are opened, or all classes and functions that are then called
 to make modules (`norm = nn.BatchNorm2d  # search: {…}`); and only where the constructor makes them. Which
 those are is found by evaluating them, once, without computing: a choice among anything else (a width, a name
 that is compared later, a choice in `forward`) is closed, and takes the value that it is given.
 
-Law: with every `Choice` switched to what a decision says, and every closed point given what it says, the
+Law: with every `MixedModule` switched to what a decision says, and every closed point given what it says, the
 model computes what the child computes, in all programs that call the modules they choose among. A program
 that looks at them instead (`isinstance(self.op, nn.Identity)`) breaks it; who relies on the law compares
 outputs.
@@ -35,17 +35,17 @@ from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import Frame, Visit, set_value
 from symnas.frontend.sites import CallSite, Site
-from symnas.supernet.parameter_keys import Birth, BirthRun, birth_of
+from symnas.supernet.parameter_keys import KeyedModule, KeyingRun, keyed_module_of
+from symnas.tree.choices import ManyOf
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-from symnas.tree.choices import ManyOf
 
-Rule = Callable[["Choice", tuple[Any, ...], dict[str, Any]], Any]
+Rule = Callable[["MixedModule", tuple[Any, ...], dict[str, Any]], Any]
 """What a choice computes; given the choice and the arguments that its candidate would be called with."""
 
 
-class Choice(nn.Module):
+class MixedModule(nn.Module):
     """All candidates of a choice among modules; calls the active one, or does what `rule` says.
 
     Args:
@@ -115,7 +115,7 @@ class Maker:
 
 
 @dataclass(frozen=True)
-class Superposition(Birth):
+class Superposition(KeyedModule):
     """A model with its choices among modules open, and the keys of its tensors.
 
     Args:
@@ -127,7 +127,7 @@ class Superposition(Birth):
         under: of every point below an open choice, the nearest such choice and the code of its candidate.
     """
 
-    choices: Mapping[str, tuple[Choice, ...]]
+    choices: Mapping[str, tuple[MixedModule, ...]]
     subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
     closed: Mapping[str, Value]
     sites: Mapping[str, Site]
@@ -206,7 +206,7 @@ def _construct(
     program: ProgramView, values: Mapping[str, Value], device: str | None, opened: Collection[str]
 ) -> Superposition:
     def build(run: SuperposedRun) -> Superposition:
-        made = birth_of(program, run, _run(program, run, device))
+        made = keyed_module_of(program, run, _run(program, run, device))
         choices = {address: tuple(each) for address, each in run.choices.items()}
         met = {a: visit.value for a, visit in run.visits.items() if a not in opened}
         subsets = {address: tuple(each) for address, each in run.subsets_met.items()}
@@ -236,7 +236,7 @@ def _run(program: ProgramView, run: SuperposedRun, device: str | None) -> Any:
         return target(*program.args, **program.kwargs)
 
 
-class SuperposedRun(BirthRun):
+class SuperposedRun(KeyingRun):
     """A run that evaluates all candidates of some choices.
 
     Args:
@@ -247,7 +247,7 @@ class SuperposedRun(BirthRun):
     def __init__(self, values: Mapping[str, Value], opened: Collection[str]) -> None:
         super().__init__(values, strict=False)
         self.opened = opened
-        self.choices: dict[str, list[Choice]] = {}
+        self.choices: dict[str, list[MixedModule]] = {}
         self.subsets_met: dict[str, list[tuple[nn.Module, ...]]] = {}
         self.under: dict[str, tuple[str, int]] = {}
         self.makers: list[Maker] = []
@@ -346,7 +346,7 @@ class SuperposedRun(BirthRun):
         candidates = [_module(visit, code, value) for code, value in values.items()]
         default = visit.prototype.code(visit.default)
         assert isinstance(default, int)
-        choice = Choice(visit.address, visit.labels, candidates, visit.site.origin, default)
+        choice = MixedModule(visit.address, visit.labels, candidates, visit.site.origin, default)
         found = self.choices.setdefault(visit.address, [])
         self._modules[id(choice)] = f"{visit.address}:[{len(found)}]", choice
         found.append(choice)

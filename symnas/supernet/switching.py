@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from symnas.errors import SymnasError
-from symnas.features.alignment import Shared, plain
+from symnas.features.alignment import SharedLayout, plain
 from symnas.frontend import execution
-from symnas.supernet.child import Part, Plan, narrow, unreal
-from symnas.supernet.superposition import Choice, Superposition, openable, superposed
+from symnas.supernet.child import BoundChild, SharedSlice, narrow, unreal
+from symnas.supernet.superposition import MixedModule, Superposition, openable, superposed
 from symnas.tree.choices import OneOf
 from symnas.tree.point import identity
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
     from symnas.tree.space import Decision
 
-MOST_BOARDS = 16
+MOST_MODELS = 16
 """Models that are kept."""
 WORTH = 3
 """Decisions with the same fixed values after which a model pays: it takes longer to build than a child."""
@@ -44,11 +44,11 @@ COMPARED = 8
 class _Branch:
     """The parts and choices of one candidate, without those of candidates inside it."""
 
-    parts: list[Part] = field(default_factory=list)
-    choices: list[Choice] = field(default_factory=list)
+    parts: list[SharedSlice] = field(default_factory=list)
+    choices: list[MixedModule] = field(default_factory=list)
 
 
-class Board(Plan):
+class SwitchedModel(BoundChild):
     """A model with all candidates, of which those of one decision are in the tree.
 
     Args:
@@ -63,7 +63,7 @@ class Board(Plan):
         self,
         decision: Decision,
         made: Superposition,
-        parts: dict[str, Part],
+        parts: dict[str, SharedSlice],
         dtype: torch.dtype | None,
         device: torch.device,
     ) -> None:
@@ -82,7 +82,7 @@ class Board(Plan):
         self._root = self._branch(made.child)
         self._sockets = self._wired()
         self._free = [
-            m for m in self._all if type(m).train is not nn.Module.train and not isinstance(m, Choice)
+            m for m in self._all if type(m).train is not nn.Module.train and not isinstance(m, MixedModule)
         ]
         for choice in self._sockets:
             self._plug(choice)
@@ -96,7 +96,7 @@ class Board(Plan):
             if id(module) in seen:
                 continue
             seen.add(id(module))
-            if isinstance(module, Choice):
+            if isinstance(module, MixedModule):
                 found.choices.append(module)
                 for code, candidate in enumerate(self._inner[id(module)]):
                     if (id(module), code) not in self._branches:
@@ -107,14 +107,14 @@ class Board(Plan):
             stack += [child for child in module._modules.values() if child is not None]
         return found
 
-    def _wired(self) -> dict[Choice, list[tuple[dict[str, Any], str]]]:
+    def _wired(self) -> dict[MixedModule, list[tuple[dict[str, Any], str]]]:
         """Return where the candidates of each choice are put, and note which choices are candidates."""
         lists = {id(choice.candidates): choice for each, _ in self._choices.values() for choice in each}
-        found: dict[Choice, list[tuple[dict[str, Any], str]]] = {choice: [] for choice in lists.values()}
-        above: dict[Choice, list[Choice]] = {choice: [] for choice in lists.values()}
+        found: dict[MixedModule, list[tuple[dict[str, Any], str]]] = {choice: [] for choice in lists.values()}
+        above: dict[MixedModule, list[MixedModule]] = {choice: [] for choice in lists.values()}
         for module in self._all:
             for name, child in module._modules.items():
-                if isinstance(child, Choice):
+                if isinstance(child, MixedModule):
                     if id(module) in lists:
                         above[child].append(lists[id(module)])
                     else:
@@ -122,11 +122,11 @@ class Board(Plan):
         self._above = above
         return found
 
-    def _plug(self, choice: Choice) -> None:
+    def _plug(self, choice: MixedModule) -> None:
         for outer in self._above[choice]:
             self._plug(outer)
         chosen: nn.Module = choice
-        while isinstance(chosen, Choice):
+        while isinstance(chosen, MixedModule):
             chosen = self._inner[id(chosen)][chosen.active]
         for modules, name in self._sockets[choice]:
             modules[name] = chosen
@@ -146,7 +146,7 @@ class Board(Plan):
                     choice.active = code
                     self._plug(choice)
 
-    def active(self) -> Iterator[Part]:
+    def active(self) -> Iterator[SharedSlice]:
         """Yield the parts of the candidates in the tree, each once."""
         stack, seen = [self._root], set[str]()
         while stack:
@@ -157,7 +157,7 @@ class Board(Plan):
                     yield part
             stack += [self._branches[id(choice), choice.active] for choice in branch.choices]
 
-    def used(self, parts: Iterable[Part] | None = None) -> Iterable[Part]:
+    def used(self, parts: Iterable[SharedSlice] | None = None) -> Iterable[SharedSlice]:
         """Return the parts that are in the tree, of some or of all."""
         if parts is None:
             return self.active()
@@ -173,7 +173,7 @@ class Board(Plan):
         elif self._free:  # these say for themselves what happens below them
             self.child.train(mode)
 
-    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, Part]]:
+    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, SharedSlice]]:
         """Yield the tensors of a child built under the same decision, and which part each is."""
         seen = set[str]()
         for path, part in self.paths():
@@ -181,7 +181,7 @@ class Board(Plan):
                 seen.add(part.key)
                 yield self.tensor_at(child, path, part), part
 
-    def paths(self) -> Iterator[tuple[str, Part]]:
+    def paths(self) -> Iterator[tuple[str, SharedSlice]]:
         """Yield the parts in the tree with all the paths under which they stand there."""
         for path, module in self.child.named_modules(remove_duplicate=False):
             for name in (*module._parameters, *module._buffers):
@@ -191,7 +191,7 @@ class Board(Plan):
 
     # -- binding --------------------------------------------------------------------------------
 
-    def located(self, shared: Shared, reached: Mapping[str, torch.Tensor]) -> bool:
+    def located(self, shared: SharedLayout, reached: Mapping[str, torch.Tensor]) -> bool:
         """Find where the parts stand in the shared tensors; whether their shapes alone tell.
 
         Args:
@@ -211,7 +211,7 @@ class Board(Plan):
         return True
 
 
-class Switched(Protocol):
+class SupernetView(Protocol):
     """What a model needs of the supernet whose children it stands for."""
 
     program: ProgramView
@@ -221,23 +221,23 @@ class Switched(Protocol):
     device: torch.device
 
     @property
-    def known(self) -> Mapping[str, Part]:
+    def known(self) -> Mapping[str, SharedSlice]:
         """A part of each shared tensor, by key."""
 
-    def built(self) -> list[Plan]:
+    def built(self) -> list[BoundChild]:
         """Return the children that have been built one by one, and are kept."""
 
-    def alone(self, decision: Decision) -> Plan:
+    def alone(self, decision: Decision) -> BoundChild:
         """Return the child of a decision, built by itself."""
 
 
-class Boards:
+class SwitchedModels:
     """The models of a supernet, by the values that are fixed in them."""
 
     def __init__(self) -> None:
         self._opened: frozenset[str] | None = None
         self._everything = False
-        self._made: dict[tuple[Any, ...], Board | None] = {}
+        self._made: dict[tuple[Any, ...], SwitchedModel | None] = {}
         self._asked: dict[tuple[Any, ...], int] = {}
 
     def clear(self) -> None:
@@ -246,11 +246,11 @@ class Boards:
 
     def unbind(self) -> None:
         """Have the models bound again: tensors have changed, and what did not fit may fit now."""
-        self._made = {fixed: board for fixed, board in self._made.items() if board is not None}
-        for board in self._made.values():
-            board.bound = False  # type: ignore[union-attr]
+        self._made = {fixed: model for fixed, model in self._made.items() if model is not None}
+        for model in self._made.values():
+            model.bound = False  # type: ignore[union-attr]
 
-    def find(self, net: Switched, decision: Decision) -> Board | None:
+    def find(self, net: SupernetView, decision: Decision) -> SwitchedModel | None:
         """Return the model of a decision, or None where its child is built by itself."""
         opened = self._openable(net)
         if not opened:
@@ -261,17 +261,17 @@ class Boards:
             if fixed and count < WORTH:
                 return None
             self._made[fixed] = None  # while it is being made, and compared
-            self._made[fixed] = _board(net, decision, opened, fixed)
-            while len(self._made) > MOST_BOARDS:
+            self._made[fixed] = _switched_model(net, decision, opened, fixed)
+            while len(self._made) > MOST_MODELS:
                 del self._made[next(iter(self._made))]
         found = self._made[fixed]
         return None if found is None or found.entered else found
 
-    def refuse(self, board: Board) -> None:
+    def refuse(self, model: SwitchedModel) -> None:
         """Note that a model does not fit, until tensors change."""
-        self._made = {fixed: None if made is board else made for fixed, made in self._made.items()}
+        self._made = {fixed: None if made is model else made for fixed, made in self._made.items()}
 
-    def _openable(self, net: Switched) -> frozenset[str]:
+    def _openable(self, net: SupernetView) -> frozenset[str]:
         if self._opened is None:
             program, own = net.program, net.program.space.compiled.layout.own
             self._opened = frozenset()
@@ -290,7 +290,9 @@ def _fixed(decision: Decision, opened: frozenset[str]) -> tuple[Any, ...]:
     return tuple((address, identity(value)) for address, value in decision.items() if address not in opened)
 
 
-def _board(net: Switched, decision: Decision, opened: frozenset[str], fixed: tuple[Any, ...]) -> Board | None:
+def _switched_model(
+    net: SupernetView, decision: Decision, opened: frozenset[str], fixed: tuple[Any, ...]
+) -> SwitchedModel | None:
     """Make the model of a decision, and compare it with children."""
     closed = {address: value for address, value in decision.items() if address not in opened}
     try:
@@ -305,23 +307,23 @@ def _board(net: Switched, decision: Decision, opened: frozenset[str], fixed: tup
     except SymnasError as error:
         net.notes.add(f"children are built one by one: {error}")
         return None
-    board = Board(decision, made, parts, net.dtype, net.device)
+    model = SwitchedModel(decision, made, parts, net.dtype, net.device)
     others = [known for known in net.built() if _fixed(known.decision, opened) == fixed]
     for known in others[:COMPARED] or [net.alone(decision)]:
         known.realise(net.program, net.seed, net.dtype, net.device)
-        board.switch(known.decision)
-        difference = _difference(board, known)
+        model.switch(known.decision)
+        difference = _difference(model, known)
         if difference:
             net.notes.add(f"children are built one by one, as they differ in {difference}")
             return None
-    return board
+    return model
 
 
-def _parts(made: Superposition, known: Mapping[str, Part]) -> dict[str, Part] | None:
+def _parts(made: Superposition, known: Mapping[str, SharedSlice]) -> dict[str, SharedSlice] | None:
     """Return the parts of a model, or None if it holds what no child has held."""
-    if isinstance(made.child, Choice):
+    if isinstance(made.child, MixedModule):
         return None
-    parts: dict[str, Part] = {}
+    parts: dict[str, SharedSlice] = {}
     tensors: dict[str, torch.Tensor] = {}
     named: dict[str, torch.Tensor] = {}
     named.update(made.child.named_parameters(remove_duplicate=False))
@@ -333,7 +335,7 @@ def _parts(made: Superposition, known: Mapping[str, Part]) -> dict[str, Part] | 
         if like is None or tensors.setdefault(key, tensor) is not tensor or tensor.ndim != len(like.rows):
             return None
         if key not in parts:
-            parts[key] = Part(key, [], plain(tensor.shape), like.dtype, like.trained, like.buffer)
+            parts[key] = SharedSlice(key, [], plain(tensor.shape), like.dtype, like.trained, like.buffer)
         parts[key].paths.append(path)
     return parts
 
@@ -343,14 +345,14 @@ def _parts(made: Superposition, known: Mapping[str, Part]) -> dict[str, Part] | 
 _SKIPPED = {"_parameters", "_buffers", "_modules", "_flat_weights", "training"}
 
 
-def _difference(board: Board, other: Plan) -> str:
+def _difference(model: SwitchedModel, other: BoundChild) -> str:
     """Tell in what the child in a model differs from the same child built by itself; empty if in nothing."""
-    mine = dict(board.child.named_modules(remove_duplicate=False))
+    mine = dict(model.child.named_modules(remove_duplicate=False))
     theirs = dict(other.child.named_modules(remove_duplicate=False))
     if list(mine) != list(theirs):
         return "the modules that they have"
     keys = {path: part.key for part in other.parts.values() for path in part.paths}
-    if {path: part.key for path, part in board.paths()} != keys:
+    if {path: part.key for path, part in model.paths()} != keys:
         return "the weights that they have"
     for path, module in mine.items():
         twin = theirs[path]

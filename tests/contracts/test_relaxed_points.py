@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from relaxed_by_hand import OPS, ByHand, Stub
 
+import symnas.contracts
 from symnas.contracts.relaxed_points import RelaxedPoint, derive, expected_cost, owners, shares, skip_share
 from symnas.errors import AlgorithmError
 
@@ -56,8 +57,8 @@ def test_derived_decisions_are_the_best_of_all(scores: dict[str, list[float]], e
 def test_an_idle_candidate_is_derived_only_where_that_is_allowed() -> None:
     scores = {"op": [0.1, 0.2, 0.7], "edges": [1, 1], "first.op": [1, 2], "second.op": [3, 1]}
     assert derive(POINTS, scores)["op"] == "skip"
-    assert derive(POINTS, scores, idle=True)["op"] == "none"
-    only = (RelaxedPoint("op", ("none",), idle=(0,)),)
+    assert derive(POINTS, scores, zero=True)["op"] == "none"
+    only = (RelaxedPoint("op", ("none",), zero=(0,)),)
     with pytest.raises(AlgorithmError, match="keeps 1 candidates that pass something on; 'op' has 0 of 1"):
         derive(only, {"op": [1.0]})
 
@@ -118,3 +119,10 @@ def test_the_share_of_skip_connections() -> None:
     assert skip_share(POINTS, values) == 0.5
     assert skip_share(POINTS, {**values, "first.op": "skip"}) == 1.0
     assert skip_share((RelaxedPoint("op", OPS),), values) == 0.0
+
+
+def test_names_of_before_are_understood_and_warned_of() -> None:
+    with pytest.warns(DeprecationWarning, match="Mix is called Mixture now"):
+        assert symnas.contracts.Mix is symnas.contracts.Mixture
+    with pytest.warns(DeprecationWarning, match="idle is called zero now"):
+        assert RelaxedPoint("op", ("conv", "none"), zero=(1,)).idle == (1,)

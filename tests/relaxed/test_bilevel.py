@@ -8,7 +8,7 @@ from relaxed_by_hand import ByHand
 from torch import Tensor
 from torch.func import functional_call
 
-from symnas.contracts.relaxed_points import Mix
+from symnas.contracts.relaxed_points import Mixture
 from symnas.relaxed.bilevel import dominant_eigenvalue, first_order, second_order, unrolled
 
 LR, MOMENTUM, DECAY = 0.1, 0.9, 3e-4
@@ -37,9 +37,9 @@ class Problem:
         for own in self.logits:
             own.grad = None
 
-    def mixes(self, logits: Mapping[str, Tensor] | None = None) -> dict[str, Mix]:
+    def mixes(self, logits: Mapping[str, Tensor] | None = None) -> dict[str, Mixture]:
         logits = self.net.logits if logits is None else logits
-        return {address: Mix(own.softmax(-1)) for address, own in logits.items()}
+        return {address: Mixture(own.softmax(-1)) for address, own in logits.items()}
 
     def loss(self, part: int, weights: Mapping[str, Tensor] | None = None) -> Tensor:
         kwargs = {"mixes": self.mixes()}

@@ -12,7 +12,7 @@ import torch
 from relaxed_law import law
 
 import symnas
-from symnas.contracts.relaxed_points import Mix
+from symnas.contracts.relaxed_points import Mixture
 from symnas.errors import ProgramError
 
 ROWS = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
@@ -94,7 +94,7 @@ def test_a_gate_is_the_weight_of_all_deeper_values(tmp_path: Path) -> None:
 
     for layer in (two, three):
         layer._wrapped = lambda h, layer=layer: torch.nn.functional.linear(h, layer.weight, layer.bias)
-    found = net(x, mixes={"depth": Mix(weights)})
+    found = net(x, mixes={"depth": Mixture(weights)})
     torch.testing.assert_close(found, by_hand(weights))
     gradients = [torch.autograd.grad((y**2).sum(), weights)[0] for y in (found, by_hand(weights))]
     torch.testing.assert_close(*gradients)

@@ -17,7 +17,7 @@ from torch.nn.modules.module import register_module_full_backward_hook
 from torch.nn.utils import parametrize
 
 import symnas
-from symnas.contracts.relaxed_points import Mix
+from symnas.contracts.relaxed_points import Mixture
 from symnas.relaxed import step
 from symnas.relaxed.folding import Activations, tail, tails
 from symnas.relaxed.network import Relaxed
@@ -156,7 +156,7 @@ def compared(net: Relaxed, train: bool = True, x: Tensor = IMAGES) -> None:
     for model in (net, hand):
         model.train(train)
         given = x.clone().requires_grad_()
-        mixes = {name: Mix(own) for name, own in weights.items()}
+        mixes = {name: Mixture(own) for name, own in weights.items()}
         output = model(given, mixes=mixes) if model is net else model(given, weights)
         wanted = [given, *leaves(weights, model)]
         once = torch.autograd.grad(output.pow(3).sum(), wanted, create_graph=True, allow_unused=True)
@@ -312,13 +312,13 @@ def test_copies_share_nothing_with_the_original(net: Relaxed) -> None:
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_nothing_may_be_chosen(net: Relaxed, sparse: bool) -> None:
-    assert net._step.idle["first"] == (7,)
+    assert net._step.zero["first"] == (7,)
     for value in ("none", "a", "g"):
         law(net, {"first": value}, (IMAGES,), sparse)
     calls: list[Tensor] = []
     net.model.first.candidates[7].register_forward_hook(lambda _m, _a, output: calls.append(output))
     weights = {name: logits.softmax(0) for name, logits in net.logits.items()}
-    net(IMAGES, mixes={name: Mix(own) for name, own in weights.items()}).pow(2).sum().backward()
+    net(IMAGES, mixes={name: Mixture(own) for name, own in weights.items()}).pow(2).sum().backward()
     gradient = net.logits["first"].grad
     assert not calls
     assert gradient is not None
@@ -327,7 +327,7 @@ def test_nothing_may_be_chosen(net: Relaxed, sparse: bool) -> None:
 
 def test_what_says_that_it_is_nothing_has_to_be(tmp_path: Path) -> None:
     net = network(tmp_path, TEXT.replace("x * 0.0", "x * 0.5"))
-    assert net._step.idle["first"] == ()
+    assert net._step.zero["first"] == ()
     compared(net)
 
 

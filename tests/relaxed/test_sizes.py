@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 import symnas
-from symnas.contracts.relaxed_points import Mix
+from symnas.contracts.relaxed_points import Mixture
 from symnas.features.contractions import Contractions
 from symnas.relaxed.size_discovery import find_sizes
 from symnas.relaxed.sizes import Sizes
@@ -96,12 +96,12 @@ def found(target: Any) -> tuple[Sizes, frozenset[str]]:
     return find_sizes(target, opened, superposed(target, device="meta", only=opened).closed), opened
 
 
-def one_hot(sizes: Sizes, decision: Mapping[str, Any]) -> dict[str, Mix]:
+def one_hot(sizes: Sizes, decision: Mapping[str, Any]) -> dict[str, Mixture]:
     mixes = {}
     for address, point in sizes.points.items():
         weights = torch.zeros(len(point.labels))
         weights[point.labels.index(decision[address])] = 1
-        mixes[address] = Mix(weights)
+        mixes[address] = Mixture(weights)
     return mixes
 
 
@@ -184,7 +184,7 @@ def test_gradient_of_the_weights_is_that_of_finite_differences(tmp_path: Path) -
     parameters = {path: tensor.detach() for path, tensor in child.named_parameters()}
 
     def loss(*logits: torch.Tensor) -> torch.Tensor:
-        mixes = {a: Mix(torch.softmax(own, 0)) for a, own in zip(sizes.points, logits, strict=True)}
+        mixes = {a: Mixture(torch.softmax(own, 0)) for a, own in zip(sizes.points, logits, strict=True)}
         used = {path: sizes.effective(model.parameters[path], t, mixes) for path, t in parameters.items()}
         return functional_call(child, used, (inputs,)).square().mean()
 
@@ -207,7 +207,7 @@ def test_stretched_widths_are_those_of_pooled_features(tmp_path: Path) -> None:
     sizes, opened = found(target)
     child, x = superposed(target, sizes.largest, only=opened).child, target.inputs[0]
     weights = torch.tensor([0.0, 0.3, 0.7, 0.0])
-    mixes = {"c": Mix(weights, active=(1, 2))}
+    mixes = {"c": Mixture(weights, active=(1, 2))}
     features = torch.relu(child.up(x))
     pooled = nn.functional.adaptive_avg_pool1d(features[:, None, :3], 5)[:, 0]
     by_hand = (0.3 * pooled + 0.7 * features[:, :5]) @ child.down.weight[:, :5].T + child.down.bias

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from symnas import Task
 from symnas.algorithms import DARTS, DARTSPT, GDAS, PCDARTS, Proxyless, SharpDARTS
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
-from symnas.contracts.relaxed_points import Mix
+from symnas.contracts.relaxed_points import Mixture
 from symnas.errors import AlgorithmError, EvaluatorError
 from symnas.relaxed.epochs import Epoch, epochs_back
 from symnas.relaxed.perturbation import select
@@ -227,7 +227,7 @@ def test_perturbation_keeps_what_is_missed_most() -> None:
                 weights[decided[point.address]] = 1.0
             weights = weights.clone()
             weights[list(gone.get(point.address, ()))] = 0.0
-            mixes[point.address] = Mix(weights)
+            mixes[point.address] = Mixture(weights)
         inputs, targets = map(torch.cat, zip(*twin.held.read(None, twin.device), strict=True))
         return float(accuracy(twin.network(inputs, mixes=mixes), targets))
 
@@ -235,7 +235,7 @@ def test_perturbation_keeps_what_is_missed_most() -> None:
     decided: dict[str, int] = {}
     for address in (address for address in run.ruled_out if address != "edges"):
         point = next(p for p in twin.points if p.address == address)
-        able = [index for index in range(len(point.labels)) if index not in point.idle]
+        able = [index for index in range(len(point.labels)) if index not in point.zero]
         decided[address] = min(able, key=lambda index: score({address: (index,)}))
     values = run.values()
     kept = 0 if score({"edges": (1,)}) >= score({"edges": (0,)}) else 1

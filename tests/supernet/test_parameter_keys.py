@@ -12,7 +12,7 @@ from real_models import each_case, program_of
 
 import symnas
 from symnas.errors import BuildError
-from symnas.supernet.parameter_keys import birth
+from symnas.supernet.parameter_keys import keyed_module
 
 
 @pytest.mark.parametrize("name", each_case)
@@ -20,7 +20,7 @@ def test_every_parameter_has_a_key_and_every_key_a_parameter(name: str) -> None:
     program = program_of(name)
     kinds: dict[str, tuple[str, str]] = {}
     for decision in program.space.sample(4, np.random.default_rng(0)):
-        made = birth(program, decision)
+        made = keyed_module(program, decision)
         tensors = dict(made.child.named_parameters(remove_duplicate=False))
         assert set(made.parameters) == set(tensors)
         assert set(made.buffers) == {name for name, _ in made.child.named_buffers(remove_duplicate=False)}
@@ -39,7 +39,7 @@ def keys(tmp_path: Path, text: str, **values: Any) -> dict[str, str]:
     head = "import copy\nimport functools\nimport torch\nfrom torch import nn\n\n"
     (tmp_path / "net.py").write_text(head + dedent(text))
     program = symnas.program(f"{tmp_path / 'net.py'}:Net")
-    return dict(birth(program, program.decision(values)).parameters)
+    return dict(keyed_module(program, program.decision(values)).parameters)
 
 
 def test_an_optional_layer_in_front_moves_no_key(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from real_models import CASES, program_of
 
 import symnas
 from symnas.errors import BuildError
-from symnas.supernet.parameter_keys import birth
-from symnas.supernet.superposition import Choice, Superposition, openable, superposed
+from symnas.supernet.parameter_keys import keyed_module
+from symnas.supernet.superposition import MixedModule, Superposition, openable, superposed
 
 
 def small(tmp_path: Path, text: str) -> Any:
@@ -62,7 +62,7 @@ class Net(nn.Module):
 def law(program: Any, model: Superposition, decision: Any, feed: tuple[torch.Tensor, ...]) -> None:
     """Give a child the weights of the places that its own were constructed at, and compare."""
     model.switch(decision)
-    child, keys = program.build(decision), birth(program, decision).parameters
+    child, keys = program.build(decision), keyed_module(program, decision).parameters
     held = {key: model.child.get_parameter(name) for name, key in model.parameters.items()}
     with torch.no_grad():
         for name, parameter in child.named_parameters():
@@ -153,7 +153,7 @@ def test_several_are_opened_where_asked_for(tmp_path: Path) -> None:
         torch.nn.Identity,
     ]
     assert model.subsets == {"parts": (tuple(model.child.parts),)}
-    assert isinstance(model.child.parts[1][0], Choice)
+    assert isinstance(model.child.parts[1][0], MixedModule)
     assert model.closed == {"taps": (1, 2)}
     assert set(model.parameters.values()) == {"parts:a.weight", "parts:a.bias"}
 

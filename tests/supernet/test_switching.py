@@ -15,7 +15,7 @@ from torch import nn
 import symnas
 from symnas.supernet.calibration import recalibrate
 from symnas.supernet.supernet import Supernet
-from symnas.supernet.switching import Board
+from symnas.supernet.switching import SwitchedModel
 
 CELLS = """
 def conv(c, k):
@@ -72,12 +72,12 @@ def supernet(tmp_path: Path, text: str, **options: Any) -> Supernet:
 def one_by_one(net: Supernet) -> Supernet:
     """Return a copy that knows of no model to switch in."""
     made = copy.deepcopy(net)
-    made._boards._opened = frozenset()
+    made._models._opened = frozenset()
     return made
 
 
 def switched(net: Supernet, decision: Any) -> bool:
-    return isinstance(net._bound(net.program.decision(decision)), Board)
+    return isinstance(net._bound(net.program.decision(decision)), SwitchedModel)
 
 
 def equal_steps(net: Supernet, decisions: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.relaxed.mixing import Place
 from symnas.tree.choices import Branch, ManyOf, OneOf
 from symnas.tree.space import Space
@@ -38,7 +38,7 @@ class ByHand(nn.Module):
         for parameter in self.linears.parameters():
             nn.init.normal_(parameter, std=0.5, generator=generator)
         self.points = (
-            RelaxedPoint("op", OPS, idle=(2,), skips=(1,)),
+            RelaxedPoint("op", OPS, zero=(2,), skips=(1,)),
             RelaxedPoint("edges", ("first", "second"), "edges", keep=1),
             RelaxedPoint("first.op", OPS[:2], skips=(1,), under=("edges", 0)),
             RelaxedPoint("second.op", OPS[:2], skips=(1,), under=("edges", 1)),
@@ -60,7 +60,7 @@ class ByHand(nn.Module):
     def weights(self) -> Iterator[nn.Parameter]:
         return self.linears.parameters()
 
-    def forward(self, inputs: Tensor, *, mixes: Mapping[str, Mix]) -> Tensor:
+    def forward(self, inputs: Tensor, *, mixes: Mapping[str, Mixture]) -> Tensor:
         def ops(name: str) -> list[Callable[[Tensor], Tensor]]:
             made: list[Callable[[Tensor], Tensor]] = [
                 lambda x: torch.tanh(self.linears[name](x)), lambda x: x, lambda x: 0 * x
@@ -81,8 +81,8 @@ class ByHand(nn.Module):
         return SPACE.decision(values)
 
 
-def summed(mix: Mix, candidates: list[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
-    """Return the weighted sum that the protocol of `Mix` describes, term by term."""
+def summed(mix: Mixture, candidates: list[Callable[[Tensor], Tensor]], inputs: Tensor) -> Tensor:
+    """Return the weighted sum that the protocol of `Mixture` describes, term by term."""
     run = range(len(candidates)) if mix.active is None else mix.active
     total = sum(mix.weights[index] * candidates[index](inputs) for index in run)
     if mix.ghosts:

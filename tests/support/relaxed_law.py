@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from symnas.relaxed.network import Relaxed
-from symnas.supernet.parameter_keys import birth
+from symnas.supernet.parameter_keys import keyed_module
 
 
 def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = False) -> None:
@@ -24,11 +24,11 @@ def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = Fa
         (results[-1] ** 2).sum().backward()
     torch.testing.assert_close(*results, rtol=1e-6, atol=1e-6)
     whole = net.decision(decision)
-    born = birth(net.program, whole)
+    keyed = keyed_module(net.program, whole)
     held = net.tensors()
     used = set()
     for name, parameter in child.named_parameters():
-        key = born.parameters[name]
+        key = keyed.parameters[name]
         gradient = held[key].grad
         if gradient is None:
             assert parameter.grad is None or not parameter.grad.any()
@@ -40,5 +40,5 @@ def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = Fa
     idle = [weight for weight in net.weights() if weight.data_ptr() not in used]
     assert all(weight.grad is None or not weight.grad.any() for weight in idle)
     for name, buffer in child.named_buffers():
-        key = born.buffers[name]
+        key = keyed.buffers[name]
         torch.testing.assert_close(net.sizes.part(key, held[key], whole), buffer)

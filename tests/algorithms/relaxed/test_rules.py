@@ -16,7 +16,7 @@ from symnas.algorithms import DARTS, DARTSPT, GDAS, PCDARTS, Proxyless, SharpDAR
 from symnas.algorithms.relaxed.sharp_darts import annealed
 from symnas.contracts.registry import available, resolve
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm
-from symnas.contracts.relaxed_points import Mix, RelaxedPoint
+from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import AlgorithmError
 
 ALL = [DARTS(), DARTS(order=2), PCDARTS(), GDAS(), Proxyless(), SharpDARTS(), DARTSPT()]
@@ -247,7 +247,7 @@ def test_a_step_leaves_the_probabilities_of_what_was_not_sampled(seed: int) -> N
 
 def test_an_expected_cost_moves_only_what_was_sampled() -> None:
     logits = {"op": logits_of(0.1, 0.2, 0.3)}
-    mixes = {"op": Mix(torch.zeros(3), (0, 2))}
+    mixes = {"op": Mixture(torch.zeros(3), (0, 2))}
     shares = Proxyless().probabilities((OP,), logits, mixes)["op"]
     assert shares.tolist() == pytest.approx(logits["op"].softmax(0).tolist())
     found = gradient((shares * torch.tensor([1.0, 5.0, 2.0])).sum(), logits["op"])
@@ -267,7 +267,7 @@ def test_weights_are_trained_along_one_path_drawn_by_probability() -> None:
 
 
 def test_what_passes_nothing_on_may_be_derived_by_proxyless_alone() -> None:
-    point = RelaxedPoint("op", ("conv", "none"), idle=(1,))
+    point = RelaxedPoint("op", ("conv", "none"), zero=(1,))
     logits = {"op": torch.tensor([0.0, 1.0])}
     assert Proxyless().derive((point,), logits) == {"op": "none"}
     assert DARTS().derive((point,), logits) == {"op": "conv"}
