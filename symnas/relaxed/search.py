@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from symnas.training.task import Task
 
 
+class Relaxable(ProgramView, Protocol):
+    """A program that makes a relaxed network of itself."""
+
+    def relaxed(self, *args: Any, **options: Any) -> Relaxed:
+        """Return a module with all candidates of all choices, which adds up what they return."""
+
+
 @dataclass(frozen=True)
 class Derived:
     """What a relaxed search has found.
@@ -60,7 +67,7 @@ class Derived:
 
 
 def relax(
-    program: ProgramView,
+    program: Relaxable,
     task: Task,
     algorithm: str | RelaxedAlgorithm | type[RelaxedAlgorithm] = "darts",
     *,
@@ -98,7 +105,7 @@ def relax(
 
 @dataclass
 class _Run:
-    program: ProgramView
+    program: Relaxable
     task: Task
     algorithm: RelaxedAlgorithm
     seed: int
@@ -135,7 +142,7 @@ class _Run:
         )
 
 
-def network_of(program: ProgramView, task: Task, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
+def network_of(program: Relaxable, task: Task, algorithm: RelaxedAlgorithm, seed: int) -> Relaxed:
     """Return the relaxed network that an algorithm trains.
 
     Args:
@@ -148,8 +155,6 @@ def network_of(program: ProgramView, task: Task, algorithm: RelaxedAlgorithm, se
         ProgramError: a choice cannot be relaxed.
         AlgorithmError: the algorithm does not choose at points of such a kind.
     """
-    from symnas.relaxed.network import Relaxed
-
     inputs = None
     if getattr(program, "inputs", ()) is None:
         import torch
@@ -157,7 +162,7 @@ def network_of(program: ProgramView, task: Task, algorithm: RelaxedAlgorithm, se
         from symnas.training.data import few
 
         inputs, _ = few(next(task._batches("train").read(None, torch.device("cpu"))), 2)
-    network = Relaxed(program, inputs=inputs, seed=seed, **algorithm.network_options)
+    network = program.relaxed(inputs=inputs, seed=seed, **algorithm.network_options)
     for point in network.points:
         if point.kind not in algorithm.kinds:
             name, default = type(algorithm).__name__, getattr(program.space[point.address], "default", None)
@@ -196,7 +201,7 @@ class RelaxedSearch(Algorithm):
     def __init__(
         self,
         algorithm: RelaxedAlgorithm,
-        program: ProgramView,
+        program: Relaxable,
         task: Task,
         folder: Path | None = None,
         on_epoch: Callable[[Epoch], None] | None = None,
@@ -321,7 +326,7 @@ class RelaxedEstimator:
 
     def open(
         self,
-        target: ProgramView,
+        target: Relaxable,
         algorithm: Algorithm,  # noqa: ARG002 - it is known
         *,
         folder: Path | None,
