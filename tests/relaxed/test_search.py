@@ -269,7 +269,8 @@ def test_the_command_line_searches_and_lists(tmp_path: Path) -> None:
     page = CliRunner().invoke(main, ["algorithms", "pc-darts", "--json"])
     about = json.loads(page.stdout)
     assert about["capabilities"]["relaxed"]
-    assert about["options"]["momentum"] == {"default": 0.9, "text": "of the weights."}
+    momentum = about["options"]["momentum"]
+    assert (momentum["default"], momentum["text"]) == (0.9, "momentum of the weights.")
     assert all(option["text"] for option in about["options"].values())
 
 
