@@ -42,6 +42,10 @@ class EvaluatorError(SymnasError, TypeError):
     """An evaluator cannot be used, or returned something that is not a metric."""
 
 
+class KeywordError(SymnasError, TypeError):
+    """A function was called with a keyword that it does not have; the message names the one that it has."""
+
+
 class StudyError(SymnasError):
     """A study cannot start, continue or go on; everything finished so far is kept."""
 

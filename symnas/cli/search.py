@@ -122,9 +122,11 @@ def search(ctx: click.Context, /, target: str, as_json: bool, **given: Any) -> N
 
 
 def read_objectives(words: tuple[str, ...]) -> dict[str, str] | None:
-    """Read `accuracy=max`; a name alone is maximised."""
+    """Read `accuracy=max`; a name alone is maximised, unless it says that less is better."""
+    from symnas.contracts.objectives import assumed
+
     pairs = (word.partition("=") for word in words)
-    return {name: direction or "max" for name, _, direction in pairs} or None
+    return {name: direction or assumed(name) for name, _, direction in pairs} or None
 
 
 def read_initial(file: str | None) -> list[Any] | None:

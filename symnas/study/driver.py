@@ -9,6 +9,7 @@ from typing import Any
 
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.fidelity import Proposal, fidelities_of, handed_out
+from symnas.contracts.objectives import less_is_better
 from symnas.contracts.outcome import Status
 from symnas.errors import StudyError
 from symnas.study.kept_weights import WeightsKeeper
@@ -84,14 +85,17 @@ class Driver:
     _history: dict[int, dict[int, float]] = field(default_factory=dict)
     _over: list[int] = field(default_factory=list)
     _since: int = 0
+    _directed: bool = False
 
     def run(self, crew: Crew) -> None:
         """Go on until the budget is spent or nothing is left to propose.
 
         Raises:
-            StudyError: everything fails the same way.
+            StudyError: everything fails the same way, or the only metric seems to be one to minimise, and
+                no direction was given.
         """
         self._since = self.ledger.finished
+        self._ask_direction(crew)
         if self.pruner is not None:
             self._remember_steps()
         self._hand_out_given()
@@ -103,6 +107,7 @@ class Driver:
                 break
             for number, result in crew.wait():
                 self._take(number, result)
+            self._ask_direction(crew)
             self._give_up_if_hopeless()
         self._observe_rest()
 
@@ -288,6 +293,28 @@ class Driver:
             self.algorithm.observe(
                 self.ledger.batch(unseen), [self.ledger.outcome(number) for number in unseen]
             )
+
+    def _ask_direction(self, crew: Crew) -> None:
+        """End, with all that runs written down, where the only metric seems to be one to minimise."""
+        ledger = self.ledger
+        if self._directed or ledger.objectives.directions:
+            return
+        done = next((trial for trial in ledger.trials if trial.status is Status.DONE), None)
+        if done is None:
+            return
+        name = next(iter(done.metrics))
+        self._directed = not less_is_better(name)
+        if self._directed:
+            return
+        while self.running:
+            for number, result in crew.wait():
+                self._take(number, result)
+        self.flush()
+        raise StudyError(
+            "a metric whose name says that less of it is better is given its direction; the evaluator "
+            f"returns {name!r} alone: run it again with objectives={{{name!r}: 'min'}} (or 'max', if that is "
+            "meant). What is finished is kept"
+        )
 
     def _give_up_if_hopeless(self) -> None:
         limit = self.rules.give_up_after

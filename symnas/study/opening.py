@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from symnas.contracts.algorithm import Algorithm
-from symnas.contracts.objectives import Objectives
+from symnas.contracts.objectives import Objectives, less_is_better
 from symnas.contracts.outcome import Status
 from symnas.errors import DecisionError, EvaluatorError, StoreError, StudyError
-from symnas.study.identity import Identity
+from symnas.study.identity import CHANGES, Identity
 from symnas.study.kept_weights import WeightsKeeper
 from symnas.study.state import REPEATABLE, Ledger, comparable, remembered
 from symnas.study.store.base import IMPORT, Event, Store, StudyRow
@@ -62,7 +62,8 @@ def open_study(
                 "go on, or give the search another name="
             )
         return row
-    if on_change != "import":
+    answered = changed == [CHANGES["objectives"]] and _asks_direction(store, row, home)
+    if on_change != "import" and not answered:
         raise StudyError(
             f"a study goes on with what it began with; since study {identity.name!r} in {store.location} "
             f"was made, "
@@ -162,6 +163,15 @@ def _import(
             made.key, 0, [Event(IMPORT, 0, time.time(), {"from": f"{row.name}@{number}", "trials": fitting})]
         )
     return made
+
+
+def _asks_direction(store: Store, row: StudyRow, home: Home) -> bool:
+    """Whether a study ended by asking for the direction of its only metric (`Driver`), which is given now."""
+    if row.header["objectives"]:
+        return False
+    old = load(store, row, Home(home.space, row.header["seed"]), Objectives())
+    done = next((trial for trial in old.trials if trial.status is Status.DONE), None)
+    return done is not None and less_is_better(next(iter(done.metrics)))
 
 
 def _fitting(

@@ -26,6 +26,7 @@ from symnas.study.driver import Driver, Rules
 from symnas.study.estimators import as_estimator, serving
 from symnas.study.identity import Identity, identify, target_name
 from symnas.study.kept_weights import WeightsKeeper
+from symnas.study.keywords import answering
 from symnas.study.opening import driving, load, open_study
 from symnas.study.progress import Display, Line, Snapshot
 from symnas.study.pruners import Pruner
@@ -46,6 +47,7 @@ ESTIMATOR_SEED = "shared weights"
 """Names the seed of estimators beside those of trials: a law of the log, never to change."""
 
 
+@answering
 def search(
     target: Any,
     evaluate: Estimator | Callable[..., Any],
@@ -101,8 +103,9 @@ def search(
         workers: how many trials run at once. 0 and 1 evaluate in this process; more start processes, which
             shared weights do not allow.
         seed: everything random comes from it. A search inside an evaluator derives its own from it.
-        objectives: metrics with "max" or "min"; one name is maximised. Needed where the evaluator returns
-            several.
+        objectives: metrics with "max" or "min" ("maximize", "minimize"); one name is maximised, unless it
+            says that less is better (a loss, an error): then it is asked for. Needed where the evaluator
+            returns several.
         timeout: seconds that a trial may take; its process is killed then, so it has one even with one
             worker.
         retries: how often a trial is started again whose worker process died.
@@ -127,6 +130,7 @@ def search(
         StoreError: the store cannot be used.
         AlgorithmError: the algorithm or an option is unknown, or does not fit.
         EvaluatorError: the evaluator cannot be called, or returns no metric.
+        KeywordError: a keyword is none of these.
     """
     _check_begin(on_change)
     check_numbers(
@@ -148,7 +152,7 @@ def search(
     opened = open_store(store)
     identity = identify(
         target, estimator.identity, made, goals, name=name, seed=seed, context=context, outer=outer,
-        frame=caller(1), durable=opened.durable, initial=given,
+        frame=caller(2), durable=opened.durable, initial=given,
         sources=None if warm_start is None else [source_name(source) for source in sources],
     )  # fmt: skip
     rules = Rules(

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from symnas._fingerprint import describe
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.estimator import EachAlone, Resources
+from symnas.contracts.objectives import DIRECTIONS, less_is_better
 from symnas.errors import EvaluatorError
 from symnas.training.data import Batches
 from symnas.training.loop import Training, forward
@@ -59,8 +60,8 @@ class Task:
         schedule: makes a learning-rate schedule out of the optimiser and the number of steps; stepped every
             step.
         clip: largest norm of the gradient, or None for no clipping.
-        objectives: metric names with "max" or "min". Without, the first of `metrics` is maximised, and where
-            there is none the loss minimised.
+        objectives: metric names with "max" or "min". Without, the first of `metrics` is maximised (unless its
+            name says that less is better: then it is asked for), and where there is none the loss minimised.
         seed: seed of training outside a search; inside, every trial has its own.
     """
 
@@ -99,15 +100,20 @@ class Task:
         self._check_objectives()
 
     def _check_objectives(self) -> None:
-        if not self.objectives:
-            first = next(iter(self.metrics), None)
-            object.__setattr__(self, "objectives", {"loss": "min"} if first is None else {first: "max"})
-        for name, direction in self.objectives.items():
-            if name not in (*self.metrics, "loss") or direction not in ("max", "min"):
+        first = next(iter(self.metrics), None)
+        if not self.objectives and first is not None and less_is_better(first):
+            raise EvaluatorError(
+                f"a task maximises its first metric unless it is told otherwise, and the name {first!r} says "
+                f"that less is better: write objectives={{{first!r}: 'min'}} (or 'max', if that is meant)"
+            )
+        given = self.objectives or ({"loss": "min"} if first is None else {first: "max"})
+        for name, direction in given.items():
+            if name not in (*self.metrics, "loss") or direction not in DIRECTIONS:
                 raise EvaluatorError(
                     f"objectives map metrics ({', '.join([*self.metrics, 'loss'])}) to 'max' or 'min'; "
                     f"got {name!r}: {direction!r}"
                 )
+        object.__setattr__(self, "objectives", {name: DIRECTIONS[way] for name, way in given.items()})
 
     def __repr__(self) -> str:
         """Show what is short: the length, the metrics and the objectives, not the data."""

@@ -306,7 +306,7 @@ class Proposing(Stated):
     """Proposes in place of the algorithm, and refuses spaces without a point `p1`."""
 
     def check(self, target: Any, algorithm: Algorithm) -> None:
-        if "p1" not in target.layout.index:
+        if "p1" not in target:
             raise StudyError("a space has p1")
 
     def open(self, target: Any, algorithm: Algorithm, **_: Any) -> EachAlone:

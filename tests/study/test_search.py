@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ import pytest
 
 import symnas
 from symnas import OneOf, Space, Status
+from symnas.contracts.objectives import less_is_better
 from symnas.contracts.pareto import pareto_front
-from symnas.errors import AlgorithmError, EvaluatorError, RequirementError, StudyError
+from symnas.errors import AlgorithmError, EvaluatorError, KeywordError, RequirementError, StudyError
+from symnas.study.keywords import OTHERWISE, SAME
 from symnas.study.pruners import Median
 from symnas.study.trial_context import RunningTrial
 
@@ -378,3 +381,99 @@ def test_on_trial_sees_every_trial_after_it_is_safe(tmp_path: Path) -> None:
 
     run(total, store=tmp_path / "s.db", on_trial=note)
     assert seen == list(range(8))
+
+
+# -------------------------------------------------------------------- directions
+
+
+@pytest.mark.parametrize("word", ["min", "minimize", "minimise"])
+def test_directions_may_be_written_out(word: str) -> None:
+    study = run(lambda d: {"loss": total(d)}, objectives={"loss": word}, algorithm="grid", trials=16)
+    assert study.best.metrics["loss"] == 0.0
+    assert study.objectives == {"loss": "min"}
+    largest = run(total, objectives={"value": "maximize"}, algorithm="grid", trials=16).best
+    assert largest.metrics["value"] == 6.0
+
+
+def test_advice_on_directions_heeds_the_name() -> None:
+    with pytest.raises(StudyError, match=r"write objectives=\{'loss': 'min'\}"):
+        run(total, objectives={"loss": "minimum"})
+    with pytest.raises(EvaluatorError, match=r"write objectives=\{'loss': 'min'\}"):
+        run(lambda d: {"loss": 1.0, "accuracy": 1.0})
+
+
+@pytest.mark.parametrize("given", ["val_loss", ["accuracy", "val_loss"]])
+def test_a_name_alone_that_says_less_is_better_is_asked_for_its_direction(given: Any) -> None:
+    with pytest.raises(StudyError, match=r"'val_loss' has none: write objectives=\{'val_loss': 'min'\}"):
+        run(total, objectives=given)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_lone_loss_is_asked_for_its_direction_and_no_trial_is_lost(workers: int, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"store": tmp_path / "s.db", "name": "n", "workers": workers, "seed": 3}
+    asked = r"returns 'test_loss' alone: run it again with objectives=\{'test_loss': 'min'\}"
+    with pytest.raises(StudyError, match=asked):
+        run(lone_loss, **settings)
+    kept = symnas.load_study(tmp_path / "s.db").trials
+    assert len(kept) == workers
+    assert all(trial.status is Status.DONE for trial in kept)
+    with pytest.raises(StudyError, match=asked):
+        run(lone_loss, **settings)
+    assert len(symnas.load_study(tmp_path / "s.db").trials) == workers
+    study = run(lone_loss, objectives={"test_loss": "min"}, **settings)
+    assert [trial.decision for trial in study.trials[:workers]] == [trial.decision for trial in kept]
+    assert len(study.trials) == 8
+    assert study.best.metrics["test_loss"] == min(trial.metrics["test_loss"] for trial in study.trials)
+    study.replay()
+
+
+def lone_loss(decision: Any) -> dict[str, float]:
+    return {"test_loss": total(decision)}
+
+
+def test_what_says_nothing_is_maximised() -> None:
+    for name in ("accuracy", "score", "glossary", "neg_mse", "costume"):
+        assert run(lambda d, name=name: {name: total(d)}, algorithm="grid", trials=16).best.metrics[name] == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("loss", True), ("valLoss", True), ("RMSE", True), ("top1_error", True), ("error rate", True),
+        ("perplexity", True), ("test/nll", True), ("accuracy", False), ("lossless", False),
+        ("negative_loss", False), ("neg_mean_squared_error", False), ("map", False), ("terror", False),
+    ],
+)  # fmt: skip
+def test_whole_words_of_a_name_say_it(name: str, says: bool) -> None:
+    assert less_is_better(name) is says
+
+
+# -------------------------------------------------------------------- keywords
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"n_trials": 5}, r"symnas\.search has no keyword 'n_trials': write trials=5"),
+        ({"max_trials": 5}, "write trials=5"),
+        ({"sampler": "tpe"}, "write algorithm='tpe'"),
+        ({"n_jobs": 4}, "write workers=4"),
+        ({"direction": "minimize"}, r"beside the metric, objectives=\{'loss': 'min'\}"),
+        ({"objective": total}, "write evaluate="),
+        ({"load_if_exists": True}, "the same call again goes on in its store"),
+        ({"trails": 5}, r"keyword 'trails' \(did you mean 'trials'\?\); it has target, evaluate, algorithm"),
+        ({"algorithm": "evolution", "population": 7}, r"'evolution': write options=\{'population': 7\}"),
+        ({"whatever": 7}, "no keyword 'whatever'; it has target, evaluate"),
+    ],
+)  # fmt: skip
+def test_foreign_and_misspelt_keywords_are_answered_with_ours(keywords: Any, message: str) -> None:
+    with pytest.raises(KeywordError, match=message) as caught:
+        symnas.search(SPACE, total, **keywords)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_every_answer_is_a_keyword() -> None:
+    known = inspect.signature(symnas.search).parameters
+    assert set(SAME.values()) <= set(known)
+    assert not (SAME.keys() | OTHERWISE.keys()) & set(known)
+    assert known["trials"].kind is inspect.Parameter.KEYWORD_ONLY  # tools see the explicit signature

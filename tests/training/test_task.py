@@ -281,6 +281,9 @@ def test_the_fingerprint_is_the_same_in_another_process() -> None:
 def test_objectives_default_to_the_first_metric_or_the_loss() -> None:
     assert make_task().objectives == {"accuracy": "max"}
     assert make_task(metrics={}).objectives == {"loss": "min"}
+    assert make_task(objectives={"accuracy": "maximize"}).objectives == {"accuracy": "max"}
+    error = make_task(metrics={"error": accuracy}, objectives={"error": "minimize"})
+    assert error.objectives == {"error": "min"}
     assert repr(make_task()) == "Task(epochs=3, metrics=['accuracy'], objectives={'accuracy': 'max'})"
 
 
@@ -294,6 +297,7 @@ def test_objectives_default_to_the_first_metric_or_the_loss() -> None:
         ({"metrics": {"loss": accuracy}}, "give yours another name"),
         ({"objectives": {"acuracy": "max"}}, r"objectives map metrics \(accuracy, loss\)"),
         ({"objectives": {"accuracy": "up"}}, "got 'accuracy': 'up'"),
+        ({"metrics": {"error": accuracy}}, r"less is better: write objectives=\{'error': 'min'\}"),
     ],
 )
 def test_settings_are_checked_at_once(changes: dict[str, object], message: str) -> None:
