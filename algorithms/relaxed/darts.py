@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symnas.contracts.hyperparameters import with_hyperparameters
-from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class DARTS(RelaxedAlgorithm):
         logits: Tensor,
         progress: float,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
-        step: Step,  # noqa: ARG002
+        step: Updated,  # noqa: ARG002
     ) -> Mixture:
         """Weight every candidate."""
         return Mixture(self.coefficients(logits))

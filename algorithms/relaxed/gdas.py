@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, with_hyperparameters
-from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import AlgorithmError
 
@@ -47,7 +47,7 @@ class GDAS(RelaxedAlgorithm):
         logits: Tensor,
         progress: float,
         generator: torch.Generator,
-        step: Step,  # noqa: ARG002
+        step: Updated,  # noqa: ARG002
     ) -> Mixture:
         """Draw one candidate, with the gradient of the softmax."""
         tau = self.tau_max - (self.tau_max - self.tau_min) * progress

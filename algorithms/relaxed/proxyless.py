@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from symnas.contracts.hyperparameters import with_hyperparameters
-from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step
+from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Proxyless(RelaxedAlgorithm):
         logits: Tensor,
         progress: float,  # noqa: ARG002
         generator: torch.Generator,
-        step: Step,
+        step: Updated,
     ) -> Mixture:
         """Sample one path for the weights; two, of which one is open, for the logits."""
         chances = logits.detach().softmax(-1).cpu()

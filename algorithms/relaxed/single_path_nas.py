@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from symnas.contracts.algorithm import Capabilities
 from symnas.contracts.hyperparameters import with_hyperparameters
-from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Step, Strengths
+from symnas.contracts.relaxed_algorithm import Logits, RelaxedAlgorithm, Strengths, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import AlgorithmError
 
@@ -46,7 +46,7 @@ class SinglePathNAS(RelaxedAlgorithm):
         logits: Logits,
         progress: float,  # noqa: ARG002 - nothing changes over the search
         generator: torch.Generator,  # noqa: ARG002 - nothing is drawn
-        step: Step = "weights",  # noqa: ARG002
+        step: Updated = "weights",  # noqa: ARG002
         strengths: Strengths | None = None,
     ) -> dict[str, Mixture]:
         """Return the sizes that the strengths of the weights and the thresholds stand for."""
@@ -63,7 +63,7 @@ class SinglePathNAS(RelaxedAlgorithm):
         logits: Tensor,
         progress: float,  # noqa: ARG002
         generator: torch.Generator,  # noqa: ARG002
-        step: Step,  # noqa: ARG002
+        step: Updated,  # noqa: ARG002
     ) -> Mixture:
         """Mix as if all weights were as strong as one another: those above the thresholds are in use."""
         return Mixture(_weights(point, logits, logits.new_zeros(len(logits))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, whole, with_hyperparameters
-from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import AlgorithmError
 
@@ -59,7 +59,7 @@ class TAS(RelaxedAlgorithm):
         logits: Tensor,
         progress: float,
         generator: torch.Generator,
-        step: Step,  # noqa: ARG002
+        step: Updated,  # noqa: ARG002
     ) -> Mixture:
         """Draw candidates, and weigh them against each other."""
         tau = self.tau_max - (self.tau_max - self.tau_min) * progress

@@ -17,7 +17,7 @@ from symnas.contracts.relaxed_points import RelaxedKind
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChoiceKind:
     """A kind of choice that programs make.
 
     Args:
@@ -35,22 +35,22 @@ class Choice:
     conditional: bool = False
 
 
-CHOICES: tuple[Choice, ...] = (
-    Choice("modules", "self.act = nn.ReLU()  # search: {nn.ReLU(), nn.GELU()}", RelaxedKind.ONE),
-    Choice("tensors in forward", "x = x.relu()  # search: {x.relu(), x.tanh()}", RelaxedKind.ONE),
-    Choice("k of n modules", "edges = [a, b]  # search: 2 of {a, b, c}", RelaxedKind.EDGES),
-    Choice("widths and kernels", "width = 32  # search: {16, 32, 64}", RelaxedKind.SIZE),
-    Choice("depths", "for i in range(3):  # search: 1..6", RelaxedKind.DEPTH),
-    Choice("other values and branches", "if twice:  # search: {True, False}"),
-    Choice("orders", "order = (0, 1, 2)  # search: order of {0, 1, 2}"),
-    Choice("real numbers", "rate = 0.1  # search: 0.0..0.5", real=True),
-    Choice(
+CHOICES: tuple[ChoiceKind, ...] = (
+    ChoiceKind("modules", "self.act = nn.ReLU()  # search: {nn.ReLU(), nn.GELU()}", RelaxedKind.ONE),
+    ChoiceKind("tensors in forward", "x = x.relu()  # search: {x.relu(), x.tanh()}", RelaxedKind.ONE),
+    ChoiceKind("k of n modules", "edges = [a, b]  # search: 2 of {a, b, c}", RelaxedKind.EDGES),
+    ChoiceKind("widths and kernels", "width = 32  # search: {16, 32, 64}", RelaxedKind.SIZE),
+    ChoiceKind("depths", "for i in range(3):  # search: 1..6", RelaxedKind.DEPTH),
+    ChoiceKind("other values and branches", "if twice:  # search: {True, False}"),
+    ChoiceKind("orders", "order = (0, 1, 2)  # search: order of {0, 1, 2}"),
+    ChoiceKind("real numbers", "rate = 0.1  # search: 0.0..0.5", real=True),
+    ChoiceKind(
         "choices under others", "{nn.Conv2d(c, c, {1, 3}), nn.Identity()}", RelaxedKind.ONE, conditional=True
     ),
 )
 
 
-def takes(algorithm: type[Algorithm], choice: Choice) -> bool:
+def takes(algorithm: type[Algorithm], choice: ChoiceKind) -> bool:
     """Whether an algorithm, as it is made without options, takes a kind of choice."""
     able = algorithm.capabilities
     if (choice.real and not able.real_valued) or (choice.conditional and not able.conditional):

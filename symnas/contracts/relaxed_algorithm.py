@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from symnas.tree.space import Space
 
-Step = Literal["weights", "logits"]
+Updated = Literal["weights", "logits"]
 Logits = Mapping[str, "Tensor"]
 Strengths = Callable[[str], "Tensor"]
 
@@ -174,7 +174,7 @@ class RelaxedAlgorithm(Algorithm):
 
     @abstractmethod
     def mix(
-        self, point: RelaxedPoint, logits: Tensor, progress: float, generator: torch.Generator, step: Step
+        self, point: RelaxedPoint, logits: Tensor, progress: float, generator: torch.Generator, step: Updated
     ) -> Mixture:
         """Return how the candidates of a point of which one is chosen are mixed in one step.
 
@@ -192,7 +192,7 @@ class RelaxedAlgorithm(Algorithm):
         logits: Logits,
         progress: float,
         generator: torch.Generator,
-        step: Step = "weights",
+        step: Updated = "weights",
         strengths: Strengths | None = None,  # noqa: ARG002 - for those that compare weights, not logits
     ) -> dict[str, Mixture]:
         """Return how every point's candidates are mixed in one step; drawn once, in the order of the points.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from symnas.errors import EvaluatorError
 from symnas.oneshot.checks import check_children, explain_loss
-from symnas.oneshot.policies import Path as Way
+from symnas.oneshot.policies import Path as SampledPath
 from symnas.oneshot.policies import Policy
 from symnas.oneshot.settings import OneShotSettings
 from symnas.supernet.calibration import recalibrate
@@ -78,7 +78,7 @@ class SharedTraining(Training):
             self.policy.learn(paths, [float(loss) for loss in losses])
         return torch.stack(losses).mean()
 
-    def _backward(self, paths: list[Way], inputs: Inputs, targets: Tensor) -> list[Tensor]:
+    def _backward(self, paths: list[SampledPath], inputs: Inputs, targets: Tensor) -> list[Tensor]:
         """Add up the gradients of paths; return their losses."""
         losses: list[Tensor] = []
         first: Any = None
@@ -101,7 +101,7 @@ class SharedTraining(Training):
             first = outputs.detach() if first is None and isinstance(outputs, Tensor) else first
         return losses
 
-    def _loss(self, path: Way, outputs: Any, targets: Tensor, inputs: Inputs, first: Any) -> Tensor:
+    def _loss(self, path: SampledPath, outputs: Any, targets: Tensor, inputs: Inputs, first: Any) -> Tensor:
         total: Any = 0.0
         if path.hard:
             total = path.hard * self.task.loss(outputs, targets)

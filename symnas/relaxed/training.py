@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Step
+from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, expected_cost, skip_share
 from symnas.errors import EvaluatorError
 from symnas.relaxed.bilevel import dominant_eigenvalue, first_order, second_order
@@ -196,7 +196,7 @@ class RelaxedTraining:
         self.algorithm.settle(self.points, self.logits, before, mixes)
         return numbers[0]
 
-    def _mixes(self, logits: Mapping[str, Tensor], step: Step) -> dict[str, Mixture]:
+    def _mixes(self, logits: Mapping[str, Tensor], step: Updated) -> dict[str, Mixture]:
         how, last = self.algorithm, max(1, self.algorithm.epochs - 1)
         progress = min(1.0, self.epoch / last)
         strengths = getattr(self.network, "strengths", None)
