@@ -22,7 +22,7 @@ import inspect
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
@@ -50,11 +50,13 @@ class Check:
         allowed: what completes "it is …", as "a whole number of at least 1".
         accepts: whether a value is allowed; values may come from a command line, so any type may come.
         words: the allowed ones, where there are so few that the nearest can be named.
+        aliases: which of them is meant by words that are used elsewhere.
     """
 
     allowed: str
     accepts: Callable[[Any], bool]
     words: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, name: str, value: object) -> None:
         """Refuse a value that is not allowed.
@@ -63,7 +65,7 @@ class Check:
             AlgorithmError: the name, what is allowed, and what was given.
         """
         if not self.accepts(value):
-            near = nearest(str(value), self.words)
+            near = nearest(self.aliases.get(str(value), str(value)), self.words)
             raise AlgorithmError(f"{name} is {self.allowed}; got {value!r}{near}")
 
 

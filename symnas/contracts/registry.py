@@ -10,7 +10,7 @@ Built-in names stand in a table here; others come from installed packages that d
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -50,6 +50,29 @@ BUILT_IN: Mapping[str, str] = {
     "successive-halving": "symnas.algorithms.multi_fidelity.successive_halving:SuccessiveHalving",
     "tas": "symnas.algorithms.relaxed.tas:TAS",
 }
+
+OTHER_NAMES: Mapping[str, str] = {
+    "'evolution'": "ageing-evolution aging-evolution ea genetic regularised-evolution",
+    "'grid'": "brute-force grid-search",
+    "'hyperband', options={'inner': 'smbo'}": "bohb",
+    "'local-search'": "hill-climb hill-climbing",
+    "'mcts'": "monte-carlo-tree-search uct",
+    "'nsga2'": "nsga-ii",
+    "'random'": "random-search",
+    "'reinforce'": "policy-gradient ppo rl",
+    "'single-path'": "single-path-one-shot spos",
+    "'smbo'": "bayes bayesian bayesian-optimisation bayesian-optimization bo gaussian-process gp",
+    "'successive-halving'": "sha",
+    "'proxyless'": "proxyless-nas",
+    "'optuna', options={'sampler': 'cmaes'}": "cma-es CmaEsSampler",
+    "'optuna', options={'sampler': 'gp'}": "GPSampler",
+    "'optuna', options={'sampler': 'nsgaii'}": "NSGAIISampler",
+    "'optuna', options={'sampler': 'nsgaiii'}": "nsga-iii NSGAIIISampler",
+    "'optuna', options={'sampler': 'qmc'}": "qmc QMCSampler sobol",
+    "'optuna', options={'sampler': 'tpe'}": "tpe TPESampler",
+    "'pyglove', options={'generator': 'neat'}": "neat",
+}
+"""What to write instead of names that are used elsewhere; hyphens and case do not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +138,7 @@ def resolve(
         return _make(algorithm, algorithm.__name__, options)
     raise AlgorithmError(
         f"an algorithm is a name, a class or an instance of symnas.Algorithm; got {algorithm!r}: "
-        f"use one of {', '.join(names())}"
+        + (_adapted(algorithm) or f"use one of {', '.join(names())}")
     )
 
 
@@ -167,8 +190,30 @@ def _entry(name: str) -> EntryPoint:
             return entry
     known = names()
     raise AlgorithmError(
-        f"there is no algorithm named {name!r}{nearest(name, known)}; the names are {', '.join(known)}"
+        f"there is no algorithm named {name!r}{_hint(name, known)}; the names are {', '.join(known)}"
     )
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """Return what may have been meant by an unknown name: a class's, another library's, a misspelt one."""
+    meant = {_squeezed(source.rpartition(":")[2]): f"'{own}'" for own, source in BUILT_IN.items()}
+    meant |= {_squeezed(word): answer for answer, words in OTHER_NAMES.items() for word in words.split()}
+    meant |= {_squeezed(own): f"'{own}'" for own in known}
+    answer = meant.get(_squeezed(name))
+    return f" (write algorithm={answer})" if answer else nearest(name.lower(), known)
+
+
+def _adapted(given: object) -> str:
+    """Return how an object of another library is used, "" where that is not known."""
+    cls = given if isinstance(given, type) else type(given)
+    library = cls.__module__.partition(".")[0]
+    if library == "pyglove":
+        return "write algorithm=symnas.algorithms.PyGlove(generator=…) for a generator of PyGlove"
+    return _hint(cls.__name__, ()).strip(" ()") if library == "optuna" else ""
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
 def _load(entry: EntryPoint) -> type[Algorithm]:

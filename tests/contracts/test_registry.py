@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint
 
+import optuna
+import pyglove as pg
 import pytest
 
 from symnas.algorithms import (
@@ -14,6 +17,7 @@ from symnas.algorithms import (
     parse_options,
     resolve,
 )
+from symnas.algorithms.adapters.optuna.samplers import SAMPLERS
 from symnas.contracts import registry
 from symnas.contracts.algorithm import Algorithm
 from symnas.errors import AlgorithmError
@@ -85,6 +89,14 @@ def test_an_entry_point_must_name_an_algorithm(monkeypatch: pytest.MonkeyPatch) 
     ("given", "options", "message"),
     [
         ("evolutoin", {}, r"no algorithm named 'evolutoin' \(did you mean 'evolution'\?\)"),
+        ("DARTS", {}, r"no algorithm named 'DARTS' \(write algorithm='darts'\); the names are asha"),
+        ("MCTS", {}, r"write algorithm='mcts'"),
+        ("pc_darts", {}, r"write algorithm='pc-darts'"),
+        ("regularized_evolution", {}, r"write algorithm='evolution'"),
+        ("RegularizedEvolution", {}, r"write algorithm='evolution'"),
+        ("tpe", {}, r"write algorithm='optuna', options={'sampler': 'tpe'}"),
+        ("TPESampler", {}, r"write algorithm='optuna', options={'sampler': 'tpe'}"),
+        ("bohb", {}, r"write algorithm='hyperband', options={'inner': 'smbo'}"),
         ("evolution", {"poplation": 3}, r"no option 'poplation' \(did you mean 'population'\?\)"),
         ("evolution", {"population": 0}, "population is a whole number of at least 1; got 0"),
         ("evolution", {"population": "many"}, "population is a whole number of at least 1; got 'many'"),
@@ -105,6 +117,31 @@ def test_an_entry_point_must_name_an_algorithm(monkeypatch: pytest.MonkeyPatch) 
 def test_mistakes_are_named(given: object, options: dict[str, object], message: str) -> None:
     with pytest.raises(AlgorithmError, match=message):
         resolve(given, options)  # type: ignore[arg-type]
+
+
+def test_every_hint_leads_to_an_algorithm() -> None:
+    for answer in registry.OTHER_NAMES:
+        name, options = eval(f"(lambda algorithm, options={{}}: (algorithm, options))({answer})")
+        assert resolve(name, options).fresh()
+        for word in registry.OTHER_NAMES[answer].split():
+            with pytest.raises(AlgorithmError, match=re.escape(f"(write algorithm={answer})")):
+                find(word)
+
+
+def test_every_sampler_of_optuna_is_found_by_its_class() -> None:
+    for sampler, cls in SAMPLERS.items():
+        answer = next((a for a, words in registry.OTHER_NAMES.items() if cls in words.split()), "")
+        assert sampler in answer or sampler in {"brute-force", "random"}
+        with pytest.raises(AlgorithmError, match=rf"got '{cls}' \(did you mean '{sampler}'\?\)"):
+            resolve("optuna", {"sampler": cls})
+
+
+def test_objects_of_other_libraries_are_told_their_way_in() -> None:
+    for given in (optuna.samplers.TPESampler(), optuna.samplers.TPESampler):
+        with pytest.raises(AlgorithmError, match=r": write algorithm='optuna', options={'sampler': 'tpe'}$"):
+            resolve(given)  # type: ignore[arg-type]
+    with pytest.raises(AlgorithmError, match=r"write algorithm=symnas\.algorithms\.PyGlove\(generator=…\)"):
+        resolve(pg.geno.Random())  # type: ignore[arg-type]
 
 
 def test_options_are_read_as_a_command_line_gives_them() -> None:

@@ -52,6 +52,7 @@ class Optuna(Algorithm):
             f"one of {', '.join(map(repr, SAMPLERS))}, or a class as 'module:Class'",
             lambda value: ":" in str(value) or value in SAMPLERS,
             tuple(SAMPLERS),
+            {cls: name for name, cls in SAMPLERS.items()},
         ),
         'which sampler; `"module:Class"` names another subclass of `optuna.samplers.BaseSampler`',
     )
