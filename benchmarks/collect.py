@@ -1,7 +1,7 @@
 """Run benchmarks and write what they print, with the date and the machine, into docs/benchmarks.md.
 
     python benchmarks/collect.py                    # all of them
-    python benchmarks/collect.py thinking.py        # some, whose sections then replace those on the page
+    python benchmarks/collect.py proposal_time.py   # some, whose sections then replace those on the page
 
 Each benchmark is a program that prints Markdown, tables under a `##` heading. One that fails is reported as
 failed, and the exit status says so; the page then keeps its old section. What `make bench-quality` writes
@@ -27,7 +27,7 @@ PROGRAMS = {
     "tree.py": "Tree",
     "build.py": "Build",
     "driver.py": "Driver",
-    "thinking.py": "Thinking",
+    "proposal_time.py": "Proposal time",
     "adapters.py": "Adapters",
     "supernet.py": "Supernet",
     "relaxed.py": "Relaxed",

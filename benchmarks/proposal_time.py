@@ -1,12 +1,12 @@
-"""Milliseconds that algorithms think per trial, beside other libraries.
+"""Milliseconds that proposals take per trial, beside other libraries.
 
 20 one-of x 5, one worker, one trial at a time: every registered algorithm with its defaults (`propose` and
 `observe`), and other libraries on their own interfaces, in memory. The evaluator sums twenty values and is
 not counted.
 
-    python benchmarks/thinking.py                  # some minutes
-    python benchmarks/thinking.py --budget 5       # seconds of processor time per algorithm
-    python benchmarks/thinking.py random mcts      # some of them, beside the others
+    python benchmarks/proposal_time.py                  # some minutes
+    python benchmarks/proposal_time.py --budget 5       # seconds of processor time per algorithm
+    python benchmarks/proposal_time.py random mcts      # some of them, beside the others
 
 The figure at N trials is the mean over the last tenth of N. An algorithm that has used up its time stops
 there.

@@ -1,4 +1,4 @@
-"""Search that trains many a little and a few for long.
+"""Multi-fidelity search, which trains many children a little and a few for long.
 
 To read in this order: `rungs` (which fidelities, and who goes on), `successive_halving`, `hyperband`,
 `asha`.

@@ -25,7 +25,7 @@ class Claim:
             seeds that holds after Holm's correction over the whole claim; "not behind": the rival is not
             ahead in this sense; "close": regret at most a tenth above that of the best rival, or standard
             errors that overlap.
-        think: largest share of the rival's thinking time that is allowed, or None.
+        proposal_time: largest share of the rival's proposal time that is allowed, or None.
     """
 
     statement: str
@@ -33,7 +33,7 @@ class Claim:
     rivals: tuple[str, ...]
     budgets: tuple[int, ...]
     kind: Kind
-    think: float | None = None
+    proposal_time: float | None = None
 
 
 ALL = (25, 50, 100, 200, 500)
@@ -47,19 +47,19 @@ CLAIMS = (
         "not behind",
     ),
     Claim(
-        "`smbo` is ahead at 50 evaluations of everything that thinks for less than 10 ms",
+        "`smbo` is ahead at 50 evaluations of everything that proposes in less than 10 ms",
         "smbo",
         ("optuna-tpe", "hyperopt-tpe", "pyglove-evolution", "evolution", "local-search", "random"),
         (50,),
         "ahead",
     ),
     Claim(
-        "`smbo` is as good as Optuna's Gaussian process at a tenth of its thinking time",
+        "`smbo` is as good as Optuna's Gaussian process at a tenth of its proposal time",
         "smbo",
         ("optuna-gp",),
         (25, 50, 100),
         "not behind",
-        think=0.1,
+        proposal_time=0.1,
     ),
     Claim(
         "`smbo` is ahead of regularised evolution, ours and PyGlove's, at 100 and 200 evaluations",

@@ -32,7 +32,7 @@ def cell(mean: Mean | None, bold: bool = False) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Write a thinking time."""
+    """Write a proposal time."""
     if value is None:
         return "–"
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
@@ -80,5 +80,7 @@ def regrets(
         counts = [len(results.regrets(method, problem, budget, which)) for budget in budgets]
         given = [count for count in counts if count > 1]
         seeds = f"{given[0]}" if len(set(given)) == 1 else f"{given[0]}, at last {given[-1]}"
-        rows.append([METHODS[method].title, milliseconds(results.think(method, problem)), *cells, seeds])
+        rows.append(
+            [METHODS[method].title, milliseconds(results.proposal_time(method, problem)), *cells, seeds]
+        )
     return table(["method", "ms", *map(str, budgets), "seeds"], rows)

@@ -32,7 +32,7 @@ class Method:
         title: as the page writes it.
         group: "ours", "peer" or "baseline".
         search: what runs it: space, evaluation function, budget, seed.
-        cap: most evaluations it is given, since some think too long for more.
+        cap: most evaluations it is given, since proposals of some take too long for more.
         seeds: most seeds it is given, for the same reason.
         full: how many seeds are given more than 200 evaluations on published tables, for the same reason.
         takes: whether it has what a space asks for.
@@ -81,7 +81,7 @@ def contract(name: str, options: Mapping[str, Any] | None = None) -> Search:
 # The published population is random search for the first 100 trials; these were chosen on NAS-Bench-Graph.
 _SMALL = {"population": 20, "tournament": 5, "repeats": False}
 SHORT = 200
-# Where they would think for hours.
+# Where proposals would take hours.
 _LONG = frozenset((*TUNING, *SYNTHETIC))
 
 METHODS: Mapping[str, Method] = {

@@ -73,8 +73,8 @@ def _against(
     rows = []
     for verdict in verdicts:
         names = (claim.method, verdict.rival)
-        mine, theirs = (milliseconds(results.think(name, verdict.problem)) for name in names)
-        time = f" ({mine} and {theirs} ms)" if claim.think is not None else ""
+        mine, theirs = (milliseconds(results.proposal_time(name, verdict.problem)) for name in names)
+        time = f" ({mine} and {theirs} ms)" if claim.proposal_time is not None else ""
         rows.append(
             [
                 TITLES[verdict.problem],
@@ -182,7 +182,7 @@ def main() -> int:
     parts.append("![Mean regret over evaluations on synthetic problems](quality/synthetic.svg)")
     for name in SYNTHETIC:
         parts += [f"### {TITLES[name].capitalize()}", regrets(results, name, TOLD, methods, BUDGETS)]
-    parts += ["## The cost of thinking", text("thinking")]
+    parts += ["## Proposal time", text("proposal_time")]
     ablations = ablation_table()
     if ablations:
         parts += ["## What matters", text("ablations"), ablations]

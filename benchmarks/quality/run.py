@@ -24,6 +24,7 @@ from benchmarks.quality.problems import ABLATED, BUDGET, PROBLEMS, SEEDS, VARIED
 from symnas.tree.space import Decision
 
 RESULTS = Path(__file__).resolve().parent / "results"
+# The heads of the columns of published results; `think_ms` is the proposal time.
 FIELDS = ("problem", "seed", "evaluations", "think_ms", "trace")
 
 
@@ -35,7 +36,7 @@ class Trace:
         problem: the problem's name.
         seed: of the search; it also says which evaluation of each decision the method sees.
         evaluations: how many were made.
-        think_ms: milliseconds of processor time per evaluation, without the evaluation itself.
+        proposal_ms: milliseconds of processor time per evaluation, without the evaluation itself.
         steps: (number of the evaluation, regret in what was seen, regret in what is reported) whenever a
             better value was seen.
     """
@@ -43,7 +44,7 @@ class Trace:
     problem: str
     seed: int
     evaluations: int = 0
-    think_ms: float = 0.0
+    proposal_ms: float = 0.0
     steps: list[tuple[int, float, float]] = field(default_factory=list)
 
     def at(self, budget: int) -> tuple[float, float]:
@@ -58,8 +59,8 @@ class Trace:
     def row(self) -> dict[str, object]:
         """Return the line of the file."""
         trace = ";".join(f"{number}:{_short(seen)}:{_short(told)}" for number, seen, told in self.steps)
-        think = f"{self.think_ms:.3g}"
-        return dict(zip(FIELDS, (self.problem, self.seed, self.evaluations, think, trace), strict=True))
+        spent = f"{self.proposal_ms:.3g}"
+        return dict(zip(FIELDS, (self.problem, self.seed, self.evaluations, spent, trace), strict=True))
 
     @classmethod
     def of(cls, row: dict[str, str]) -> Trace:
@@ -87,12 +88,12 @@ class Recorder:
         self.problem = problem
         self.trace = Trace(problem.name, seed)
         self._best = -float("inf")
-        self._thinking = 0.0
+        self._proposing = 0.0
         self._left = time.process_time()
 
     def __call__(self, decision: Decision) -> float:
         """Return what the method sees of a decision."""
-        self._thinking += time.process_time() - self._left
+        self._proposing += time.process_time() - self._left
         trace, problem = self.trace, self.problem
         value = problem.valid(decision, trace.seed)
         trace.evaluations += 1
@@ -100,7 +101,7 @@ class Recorder:
             self._best = value
             told = problem.best_test(trace.seed) - problem.test(decision, trace.seed)
             trace.steps.append((trace.evaluations, problem.best_valid(trace.seed) - value, told))
-        trace.think_ms = 1000 * self._thinking / trace.evaluations
+        trace.proposal_ms = 1000 * self._proposing / trace.evaluations
         self._left = time.process_time()
         return value
 
@@ -202,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seen, told = trace.at(options.budget)
         print(
             f"{name:16} {where:16} {seed:3} regret {seen:8.3f} seen, {told:8.3f} reported; "
-            f"{trace.think_ms:7.2f} ms, {time.process_time() - started:6.1f} s",
+            f"{trace.proposal_ms:7.2f} ms, {time.process_time() - started:6.1f} s",
             flush=True,
         )
     return 1 if failures else 0

@@ -76,9 +76,9 @@ class Results:
             return None
         return Mean(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values))
 
-    def think(self, method: str, problem: str) -> float | None:
-        """Return the median thinking time in milliseconds per evaluation; None where there is none."""
-        times = [trace.think_ms for trace in self._sorted.get((method, problem), {}).values()]
+    def proposal_time(self, method: str, problem: str) -> float | None:
+        """Return the median proposal time in milliseconds per evaluation; None where there is none."""
+        times = [trace.proposal_ms for trace in self._sorted.get((method, problem), {}).values()]
         return float(np.median(times)) if times else None
 
     def paired(
@@ -191,8 +191,8 @@ def judge(claim: Claim, results: Results, problems: Sequence[str], which: int) -
         behind = theirs.apart(mine) and p_value < 0.05
         close = mine.mean <= 1.1 * theirs.mean or not theirs.apart(mine)
         holds = {"ahead": ahead, "not behind": not behind, "close": close}[claim.kind]
-        if claim.think is not None:
-            times = [results.think(name, problem) or 0.0 for name in (claim.method, rival)]
-            holds = holds and times[0] <= claim.think * times[1]
+        if claim.proposal_time is not None:
+            times = [results.proposal_time(name, problem) or 0.0 for name in (claim.method, rival)]
+            holds = holds and times[0] <= claim.proposal_time * times[1]
         verdicts.append(Verdict(problem, rival, budget, mine, theirs, p_value, holds, ahead))
     return verdicts

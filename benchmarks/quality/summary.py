@@ -36,13 +36,13 @@ def choosing(results: Results) -> str:
     columns = [(name, budget) for name in SHOWN for budget in (50, 200)]
     rows = []
     for method, cells in means(results, SEEN, CHOSEN, columns).items():
-        times = [time for name in SHOWN if (time := results.think(method, name)) is not None]
+        times = [time for name in SHOWN if (time := results.proposal_time(method, name)) is not None]
         title = TITLED.get(method, METHODS[method].title)
         title = f"`{title}`" if METHODS[method].title == method == title else title
         rows.append([title, milliseconds(median(times)), *cells])
     short = {name: TITLES[name].removeprefix("NAS-Bench-201, ").partition(",")[0] for name in SHOWN}
     heads = [f"{short[name]}, {budget}" for name, budget in columns]
-    return table(["", "thinking, ms per trial", *heads], rows)
+    return table(["", "proposal time, ms per trial", *heads], rows)
 
 
 def inserted(page: str, marker: str, section: str) -> str:

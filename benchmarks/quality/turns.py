@@ -1,4 +1,4 @@
-"""Thinking times of `smbo` and of Optuna's Gaussian process, in turn, over the same number of evaluations.
+"""Proposal times of `smbo` and of Optuna's Gaussian process, in turn, over the same number of evaluations.
 
 The times of the other results are means over whole searches, of different lengths and measured on different
 days. Here both search the same problem one after the other, 100 evaluations each, and that several times.
@@ -54,7 +54,7 @@ def main(folder: Path = RESULTS, rounds: int = ROUNDS, evaluations: int = EVALUA
             continue
         for turn in range(rounds):
             traces = [search(METHODS[name], get(problem), turn, evaluations) for name in PAIR]
-            known.setdefault(problem, []).append((traces[0].think_ms, traces[1].think_ms))
+            known.setdefault(problem, []).append((traces[0].proposal_ms, traces[1].proposal_ms))
         print(problem, *(f"{mine:.2f} and {theirs:.1f} ms" for mine, theirs in known[problem]), flush=True)
         with (folder / FILE).open("w", newline="", encoding="utf-8") as file:
             lines = csv.writer(file, lineterminator="\n")

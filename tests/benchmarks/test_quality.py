@@ -325,7 +325,7 @@ def test_claims_are_judged_by_what_was_found() -> None:
         claim = Claim("", method, (rival,), (100,), kind)  # type: ignore[arg-type]
         (verdict,) = stats.judge(claim, results, ["branin"], stats.SEEN)
         assert verdict.holds is expected, (kind, rival, method)
-    slow = Claim("", "smbo", ("mcts",), (100,), "not behind", think=0.1)
+    slow = Claim("", "smbo", ("mcts",), (100,), "not behind", proposal_time=0.1)
     assert not stats.judge(slow, results, ["branin"], stats.SEEN)[0].holds
 
 
