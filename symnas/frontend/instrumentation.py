@@ -1,9 +1,29 @@
 """Turns the syntax tree of a user's function into one whose choices ask the run what to be.
 
-The result has the user's own lines, so tracebacks and debuggers show them, and refers to the library by one
-reserved name, `__symnas__`, always as `__symnas__.operation(frame, place, …)`; a later pass over the tree
-(the survey's dependence tracking) recognises it by that. `symnas.frontend.code_objects` then compiles the
-tree.
+Before:
+
+    def stem(width):
+        layers = []
+        for i in range(2):  # search: 1..3
+            k = 3  # search: {1, 3, 5}
+            layers += [block(width, k)]
+        return layers
+
+After, where `S` is the one reserved name `__symnas__`, `f` the local variable `__symnas_frame__`, and a text
+in quotes the marker of a place (`code_objects` puts the object itself there: a function, site, loop or call):
+
+    def stem(width):
+        f = S.frame("stem")
+        layers = []
+        for i in S.turns(f, "i", S.look(f, "i", S.leave(f, "i",
+                range(2) if S.enter(f, "i") < 0 else S.count(f, "i", range(2))))):
+            k = S.leave(f, "k", 1 if S.enter(f, "k") == 0 else 3 if S.taken(f, "k") == 1 else 5)
+            layers += [S.call(f, "layers", block, width, k)]
+        return layers
+
+`operations` says what each operation means. A later pass over the tree (the survey's dependence tracking,
+`evaluate_all`) recognises them by the reserved name, always as `S.operation(f, place, …)`. Every new node has
+the place of one of the user's, so that tracebacks and debuggers show the user's own lines.
 
 A choice becomes a conditional expression, not a set of closures: only the chosen candidate is ever
 evaluated, in the scope and stack frame of the code around it, where `super()`, `yield` and local variables
@@ -15,13 +35,14 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from symnas.errors import ProgramError
 from symnas.frontend.code_objects import RESERVED, References, is_docstring, place_at
 from symnas.frontend.sites import CallSite, Function, FunctionNode, Loop, Site
 
 FRAME = "__symnas_frame__"
+Place: TypeAlias = Function | Site | Loop | CallSite
 
 
 class Instrumenter:
@@ -61,19 +82,18 @@ class Instrumenter:
         Args:
             function: the module's own statements.
             whole: False to keep only definitions, imports and annotated statements, as of a notebook's cell,
-            which may
-                also hold the search that this is part of.
+                which may also hold the search that this is part of.
         """
         node = function.node
         assert isinstance(node, ast.Module)
         kept = [item for item in node.body if whole or self.defines(item)]
         body = self._body(kept)
+        # Nothing may stand before a docstring, and nothing else before the imports from __future__.
         at = 1 if body and is_docstring(body[0]) else 0
         while at < len(body) and _is_future(body[at]):
             at += 1
-        where = (
-            body[at] if at < len(body) else ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
-        )
+        nowhere = ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
+        where = body[at] if at < len(body) else nowhere
         return ast.Module([*body[:at], self._open(where, function, None), *body[at:]], [])
 
     def defines(self, node: ast.stmt) -> bool:
@@ -95,17 +115,8 @@ class Instrumenter:
             new = self._rebuild(node)
             return self._op(node, "idle", self._frame(node), new.func, *new.args, keywords=new.keywords)
         if isinstance(node, ast.Call) and id(node) in self.calls:
-            new = self._rebuild(node)
-            place = self.references.marker(self.calls[id(node)])
-            return self._op(
-                node,
-                "call",
-                self._frame(node),
-                _const(node, place),
-                new.func,
-                *new.args,
-                keywords=new.keywords,
-            )
+            new, place = self._rebuild(node), self.calls[id(node)]
+            return self._ask(node, "call", place, new.func, *new.args, keywords=new.keywords)
         if isinstance(node, ast.Lambda):
             return self._lambda(node)
         if isinstance(node, ast.comprehension) and id(node) in self.loops and self.loops[id(node)].counted:
@@ -139,27 +150,25 @@ class Instrumenter:
         if isinstance(node, ast.For) and loop.counted:
             new.iter = self._counted(loop, node.iter)
         elif isinstance(node, ast.While):
-            place = _const(node.test, self.references.marker(loop))
-            begin = self._op(node.test, "start", self._frame(node.test), place)
-            again = self._op(node.test, "again", self._frame(node.test), place)
+            begin, again = (self._ask(node.test, name, loop) for name in ("start", "again"))
             new.test = ast.copy_location(ast.BoolOp(ast.And(), [again, new.test]), node.test)
             return [ast.copy_location(ast.Expr(begin), node), new]
         return [new]
 
     def _counted(self, loop: Loop, iterable: ast.expr) -> ast.expr:
-        place = _const(iterable, self.references.marker(loop))
-        inner = iterable
+        """Return `turns(f, loop, look(f, loop, iterable))`."""
         wrapped = (
             isinstance(iterable, ast.Call)
             and isinstance(iterable.func, ast.Name)
             and iterable.func.id == "enumerate"
         )
         if wrapped and iterable.args and id(iterable) not in self.sites and id(iterable) not in self.calls:  # type: ignore[attr-defined]
+            # Of `enumerate(chosen)` it is what is enumerated that may be a chosen subset.
             new = self._rebuild(iterable)
-            new.args[0] = self._op(inner, "look", self._frame(inner), place, new.args[0])
+            new.args[0] = self._ask(iterable, "look", loop, new.args[0])
         else:
-            new = self._op(inner, "look", self._frame(inner), place, self.visit(iterable))
-        return self._op(iterable, "turns", self._frame(iterable), place, new)
+            new = self._ask(iterable, "look", loop, self.visit(iterable))
+        return self._ask(iterable, "turns", loop, new)
 
     # -- functions ------------------------------------------------------------------------------
 
@@ -167,13 +176,10 @@ class Instrumenter:
         function = self.functions[id(node)]
         new = self._define(node)
         if function.touched:
-            # Applied first of all decorators: remembers the function, whose plain code comes back after the
-            # run.
-            place = self.references.marker(function)
-            argument = ast.arg("function", None)
-            body = self._op(node, "made", ast.Name("function", ast.Load()), _const(node, place))
-            made = ast.Lambda(ast.arguments([], [argument], None, [], [], None, []), body)
-            new.decorator_list = [*new.decorator_list, place_at(made, node)]
+            # The last decorator is applied first: it remembers the function that the run makes here, whose
+            # plain code comes back afterwards, since the function may outlive the run.
+            body = self._op(node, "made", ast.Name("function", ast.Load()), self._marker(node, function))
+            new.decorator_list = [*new.decorator_list, place_at(_lambda(body, "function"), node)]
         assert isinstance(new, ast.stmt)
         return new
 
@@ -199,25 +205,33 @@ class Instrumenter:
         return new
 
     def _open(self, where: ast.AST, function: Function, owner: str | None) -> ast.stmt:
-        arguments: list[ast.expr] = [_const(where, self.references.marker(function))]
+        """Return the statement that opens a frame: `f = frame(function, self)`."""
+        arguments = [self._marker(where, function)]
         if owner is not None:
             arguments.append(place_at(ast.Name(owner, ast.Load()), where))
         target = place_at(ast.Name(FRAME, ast.Store()), where)
         return place_at(ast.Assign([target], self._op(where, "frame", *arguments)), where)
 
     def _parameter(self, where: ast.AST, function: Function, name: str, default: ast.expr) -> ast.stmt:
-        """`if missing(p): p = recall(…) if known(…) else keep(…, <the default, choices made>)`."""
-        place = [self._frame(where), _const(where, self.references.marker(function)), _const(where, name)]
+        """Return `if missing(p): p = recall(…) if known(…) else keep(…, <the default, choices made>)`.
+
+        Python evaluates a default once, when the function is defined; a run makes its choices at the first
+        call that does not pass the parameter, and keeps them.
+        """
         value = place_at(ast.Name(name, ast.Load()), where)
-        known = self._op(where, "known", *place)
-        recall = self._op(where, "recall", *place, value)
-        keep = self._op(where, "keep", *place, self.visit(default))
+        known = self._ask(where, "known", function, _const(where, name))
+        recall = self._ask(where, "recall", function, _const(where, name), value)
+        keep = self._ask(where, "keep", function, _const(where, name), self.visit(default))
         chosen = place_at(ast.IfExp(known, recall, keep), where)
         assign = place_at(ast.Assign([place_at(ast.Name(name, ast.Store()), where)], chosen), where)
         return place_at(ast.If(self._op(where, "missing", value), [assign], []), where)
 
     def _generator(self, node: ast.FunctionDef, rest: list[ast.stmt]) -> list[ast.stmt]:
-        """Open the frame when the function is called; at the first item its call is long gone."""
+        """Return `def name(…): <the body>` and `return name(…)`: a function that returns a generator.
+
+        The frame must be opened when the function is called, and a generator's own body runs at the first
+        item, when the position of the call is long gone.
+        """
         plain = copy.deepcopy(node.args)
         plain.defaults, plain.kw_defaults = [], [None] * len(plain.kwonlyargs)
         for argument in [*plain.posonlyargs, *plain.args, *plain.kwonlyargs, plain.vararg, plain.kwarg]:
@@ -238,74 +252,77 @@ class Instrumenter:
         new = self._rebuild(node)
         if not function.touched:
             return new  # type: ignore[no-any-return]
-        # (lambda frame: body)(__symnas__.frame(FUNCTION)): a lambda has no statements to open its frame with.
-        argument = ast.arg(FRAME, None)
-        inner = ast.Lambda(ast.arguments([], [argument], None, [], [], None, []), new.body)
-        opened = self._op(node.body, "frame", _const(node.body, self.references.marker(function)))
-        new.body = place_at(ast.Call(place_at(inner, node.body), [opened], []), node.body)
+        # A lambda has no statements to open its frame with: `lambda …: (lambda f: body)(frame(function))`.
+        opened = self._op(node.body, "frame", self._marker(node.body, function))
+        inner = place_at(_lambda(new.body, FRAME), node.body)
+        new.body = place_at(ast.Call(inner, [opened], []), node.body)
         return new  # type: ignore[no-any-return]
 
     # -- choices --------------------------------------------------------------------------------
 
     def _choice(self, site: Site, node: ast.expr) -> ast.expr:
-        place = _const(node, self.references.marker(site))
-        frame = self._frame(node)
+        """Return what stands for a choice: `leave(f, site, <one of the candidates>)`.
+
+        The index that `enter` returns says which; it is -1 for the code's own expression, where that is not
+        one of the candidates by its syntax.
+        """
         if site.dynamic is not None:
             return self._dynamic(site, node)
-        enter = self._op(node, "enter", frame, place)
+        enter = self._ask(node, "enter", site)
         candidates = [self.visit(candidate.expr) for candidate in site.candidates]
-        kind = site.kind
-        if kind == "oneof" and not site.by_value:
-            result = self._chain(node, site, enter, candidates)
+        if site.kind == "oneof":
+            own = [self._own(site, node)] if site.by_value else []
+            result = self._chain(node, site, enter, [*candidates, *own])
         else:
-            own = self._own(site, node)
-            if kind == "oneof":
-                result = self._chain(node, site, enter, [*candidates, own])
-            else:
-                test = place_at(ast.Compare(enter, [ast.Lt()], [_const(node, 0)]), node)
-                result = place_at(ast.IfExp(test, own, self._chosen(site, node, candidates)), node)
-        return self._op(node, "leave", frame, place, result)
+            test = place_at(ast.Compare(enter, [ast.Lt()], [_const(node, 0)]), node)
+            chosen = self._chosen(site, node, candidates)
+            result = place_at(ast.IfExp(test, self._own(site, node), chosen), node)
+        return self._ask(node, "leave", site, result)
 
-    def _chain(self, node: ast.expr, site: Site, first: ast.expr, values: list[ast.expr]) -> ast.expr:
-        """`a if enter(…) == 0 else b if taken(…) == 1 else c`."""
-        result = values[-1]
-        for index in range(len(values) - 2, -1, -1):
-            asked = first
-            if index:
-                asked = self._op(node, "taken", self._frame(node), _const(node, self.references.marker(site)))
-            test = place_at(ast.Compare(asked, [ast.Eq()], [_const(node, index)]), node)
-            result = place_at(ast.IfExp(test, values[index], result), node)
+    def _chain(self, node: ast.expr, site: Site, enter: ast.expr, values: list[ast.expr]) -> ast.expr:
+        """Return `a if enter(…) == 0 else b if taken(…) == 1 else c`; the last value has no test."""
         if len(values) == 1:
             # A single candidate is still visited: `(enter(…), a)[1]`.
-            pair = place_at(ast.Tuple([first, values[0]], ast.Load()), node)
-            result = place_at(ast.Subscript(pair, _const(node, 1), ast.Load()), node)
+            pair = place_at(ast.Tuple([enter, values[0]], ast.Load()), node)
+            return place_at(ast.Subscript(pair, _const(node, 1), ast.Load()), node)
+        result = values[-1]
+        for index in range(len(values) - 2, -1, -1):
+            # `enter` visits the point, so it is asked once, by the test that is evaluated first.
+            asked = self._ask(node, "taken", site) if index else enter
+            test = place_at(ast.Compare(asked, [ast.Eq()], [_const(node, index)]), node)
+            result = place_at(ast.IfExp(test, values[index], result), node)
         return result
 
     def _own(self, site: Site, node: ast.expr) -> ast.expr:
-        """The code's own expression; where the default is found by value, recognised among the candidates."""
+        """Return the code's own expression; its value is recognised where the text does not tell a default.
+
+        Candidates are handed to `settle` as lambdas, since most runs compare with few of them; one that holds
+        choices itself equals nothing.
+        """
         own: ast.expr = self._inside(node)
         if not site.by_value or site.kind == "tied":
             return own
-        place = [self._frame(node), _const(node, self.references.marker(site))]
         if site.role == "turns":
-            return self._op(node, "length", *place, own)
+            return self._ask(node, "length", site, own)
         values = []
         for candidate in site.candidates:
             if candidate.nested:
                 values.append(_const(node, None))
             else:
                 value = copy.deepcopy(candidate.expr)
-                if not isinstance(value, (ast.Constant, ast.Name)):
-                    value = place_at(ast.Lambda(ast.arguments([], [], None, [], [], None, []), value), value)
-                values.append(value)
-        return self._op(node, "settle", *place, own, place_at(ast.Tuple(values, ast.Load()), node))
+                plain = isinstance(value, (ast.Constant, ast.Name))
+                values.append(value if plain else place_at(_lambda(value), value))
+        return self._ask(node, "settle", site, own, place_at(ast.Tuple(values, ast.Load()), node))
 
     def _chosen(self, site: Site, node: ast.expr, candidates: list[ast.expr]) -> ast.expr:
-        place = [self._frame(node), _const(node, self.references.marker(site))]
+        """Return what stands for a range, a tie, a number of turns, or several of the candidates.
+
+        Several are `[a if index == 0 else b if index == 1 else c for index in each(f, site)]`.
+        """
         if site.role == "turns":
-            return self._op(node, "count", *place, self._inside(node))
+            return self._ask(node, "count", site, self._inside(node))
         if site.kind not in ("manyof", "permutation"):
-            return self._op(node, "value", *place)
+            return self._ask(node, "value", site)
         for candidate in site.candidates:
             _refuse_in_comprehension(site, candidate.expr)
         name = f"{FRAME}_index"
@@ -313,30 +330,46 @@ class Instrumenter:
         for index in range(len(candidates) - 2, -1, -1):
             test = ast.Compare(ast.Name(name, ast.Load()), [ast.Eq()], [_const(node, index)])
             result = place_at(ast.IfExp(place_at(test, node), candidates[index], result), node)
-        clause = ast.comprehension(ast.Name(name, ast.Store()), self._op(node, "each", *place), [], 0)
+        clause = ast.comprehension(ast.Name(name, ast.Store()), self._ask(node, "each", site), [], 0)
         return place_at(ast.ListComp(result, [clause]), node)
 
     def _dynamic(self, site: Site, node: ast.expr) -> ast.expr:
+        """Return `leave(f, site, dynamic(f, site, "oneof", KERNELS))`."""
         assert site.dynamic is not None
-        new = self._rebuild(node)
-        place = [
-            self._frame(node),
-            _const(node, self.references.marker(site)),
-            _const(node, site.dynamic.kind),
-        ]
-        made = self._op(node, "dynamic", *place, *new.args, keywords=new.keywords)
-        return self._op(node, "leave", self._frame(node), place[1], made)
+        new, kind = self._rebuild(node), _const(node, site.dynamic.kind)
+        made = self._ask(node, "dynamic", site, kind, *new.args, keywords=new.keywords)
+        return self._ask(node, "leave", site, made)
 
     # -- small things ---------------------------------------------------------------------------
 
     def _frame(self, where: ast.AST) -> ast.expr:
         return place_at(ast.Name(FRAME, ast.Load()), where)
 
+    def _marker(self, where: ast.AST, place: Place) -> ast.expr:
+        return _const(where, self.references.marker(place))
+
+    def _ask(
+        self,
+        where: ast.AST,
+        name: str,
+        place: Place,
+        *args: ast.expr,
+        keywords: list[ast.keyword] | None = None,
+    ) -> ast.expr:
+        """Return `S.name(f, place, …)`."""
+        frame, marker = self._frame(where), self._marker(where, place)
+        return self._op(where, name, frame, marker, *args, keywords=keywords)
+
     def _op(
         self, where: ast.AST, name: str, *args: ast.expr, keywords: list[ast.keyword] | None = None
     ) -> ast.expr:
         function = ast.Attribute(ast.Name(RESERVED, ast.Load()), name, ast.Load())
         return place_at(ast.Call(function, list(args), keywords or []), where)
+
+
+def _lambda(body: ast.expr, *names: str) -> ast.Lambda:
+    arguments = [ast.arg(name, None) for name in names]
+    return ast.Lambda(ast.arguments([], arguments, None, [], [], None, []), body)
 
 
 def _const(where: ast.AST, value: str | int | None) -> ast.expr:
@@ -383,7 +416,7 @@ def _refuse_in_comprehension(site: Site, expr: ast.expr) -> None:
         )
         if bare or isinstance(item, (ast.Yield, ast.YieldFrom, ast.Await)):
             raise ProgramError(
-                f"{site.location}\ncandidates of a subset or an order are evaluated in a "
-                "comprehension, where `super()`, `yield` "
-                "and `await` mean nothing; compute the value in a line of its own and name it here"
+                f"{site.location}\ncandidates of a subset or an order are evaluated in a comprehension, "
+                "where `super()`, `yield` and `await` mean nothing; compute the value in a line of its own "
+                "and name it here"
             )

@@ -1,0 +1,48 @@
+"""What becomes of a function is what the module says, and stands at the user's own lines."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+
+import symnas
+from symnas.frontend import instrumentation
+from symnas.frontend.code_objects import RESERVED
+
+
+def examples() -> list[str]:
+    """Return the functions that the module's text shows, before and after."""
+    assert instrumentation.__doc__
+    blocks = re.findall(r"(?m)(?:^ {4}.*\n)+", instrumentation.__doc__)
+    return [textwrap.dedent(block) for block in blocks]
+
+
+class Shown(ast.NodeTransformer):
+    """Names places, the frame and the library as the module's text does."""
+
+    def __init__(self, references) -> None:
+        self.references = references
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        short = {RESERVED: "S", instrumentation.FRAME: "f"}
+        return ast.Name(short.get(node.id, node.id), node.ctx)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        place = self.references.resolve(node.value)
+        return node if place is node.value else ast.Constant(getattr(place, "path", "") or place.name)
+
+
+def test_the_example_is_what_comes_out(tmp_path) -> None:
+    before, after = examples()
+    block = "def block(width, k):\n    pool = True  # search: {True, False}\n    return [width, k, pool]\n"
+    (tmp_path / "example.py").write_text(f"{before}\n\n{block}")
+    program = symnas.program(f"{tmp_path / 'example.py'}:stem", 8)
+    (source,) = program.source_set.files.values()
+    record = next(each for each in source.walker.functions.values() if each.name == "stem")
+    made = Shown(program.source_set.references).visit(source.instrumenter.function(record))
+    assert ast.unparse(made) == ast.unparse(ast.parse(after))
+    lines = before.splitlines()
+    for node in ast.walk(source.instrumenter.function(record)):
+        if isinstance(node, ast.expr | ast.stmt):
+            assert 1 <= node.lineno <= len(lines)
