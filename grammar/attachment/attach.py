@@ -249,8 +249,8 @@ class _Chooser:
             return "put it at the line that holds the value"
         domain = verdicts.shown(self.domain)
         return (
-            f"write the value as one of {domain}, name it (`NAME in {domain}`), "
-            "or assign it to a variable on a line of its own and annotate that line"
+            f"write the value as one of {domain}, name it (`NAME in {domain}`), or assign it to a variable "
+            "on a line of its own and annotate that line"
         )
 
 

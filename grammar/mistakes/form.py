@@ -95,8 +95,8 @@ FORM: tuple[Mistake, ...] = (
     Mistake(
         "range-end-not-a-number",
         "the ends of a range are numbers written out, and {given} is not one",
-        "write both numbers, or list the candidates: {{dim, 2 * dim}}; "
-        "a range over computed bounds is intv(low, high) in code",
+        "write both numbers, or list the candidates: {{dim, 2 * dim}}; a range over computed bounds is "
+        "intv(low, high) in code",
         ("1..depth", "dim..256", "1..2*n", "0.0..1.0e", "1..0x10", "log lo..hi"),
         rf"(?:{_NUMBER}|[\w)\]])\s*\.\.\s*((?!{_NUMBER}(?![\w.]))[\w(\-.]+)|(?:^|\s)([^\W\d]\w*)\s*\.\."
         rf"|\.\.\s*({_NUMBER}\s*[-+*/]+\s*[^\W\d]\w*)",

@@ -199,8 +199,8 @@ ATTACHMENT: tuple[Mistake, ...] = (
     ),
     Mistake(
         "default-off-the-grid",
-        "the value in the code, {given}, is the default, "
-        "so it must be one of the range's values; its neighbours are {near}",
+        "the value in the code, {given}, is the default, so it must be one of the range's values; its "
+        "neighbours are {near}",
         "move the range's ends or step, or the value",
         ("k = 20  # search: 16..256 step 16\n", "k = 48  # search: 16..256 x 2\n"),
     ),

@@ -4,6 +4,23 @@ An address is the prefix of a function's invocation, the turns of the loops arou
 depends on the text alone: the name that the statement gives, the positions of the calls around the point,
 and the parameter it fills. This module computes the paths; a run adds prefixes and turns. Nothing here counts
 visits, so an address moves only when the code around its point moves.
+
+| in the text | address |
+| --- | --- |
+| `width = 32`, `self.width = 32` | `width` |
+| `class Block: pool = True` | `Block.pool` |
+| `class Block: def __init__(self, size=3)` | `Block.size` |
+| `for stage in range(2)`, its turns annotated | `stage` |
+| `for stage in …: k = 3` | `stage[0].k`, `stage[1].k` |
+| `stem = Sequential(block(), block())`, `k = 3` in `block` | `stem[0].k`, `stem[1].k` |
+| `layers.append(block())`, `layers += [block()]` | `layers.k` |
+| `self.drop = Dropout(0.1)`, the 0.1 annotated | `drop.p` |
+| `table = {"a": oneof([1, 2])}` | `table[a]` |
+| `head = conv(size=3)`, size annotated in a candidate labelled out | `head:out.size` |
+| `k = 3` again in the same function | `k_2` |
+
+To read in this order: `Walker.module`, `_statement` (what names a point), `_expression` and `_call` (what is
+added on the way down to it), `_path`, `_place`, `_number` (what is left the same is told apart).
 """
 
 from __future__ import annotations
@@ -13,6 +30,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from symnas.frontend.sites import CallSite, Function, Loop, Site
+from symnas.grammar.attachment.roots import defaults_of
 
 GROWING = frozenset({"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "add_module",
                      "register_module", "register_buffer", "register_parameter"})  # fmt: skip
@@ -81,9 +99,13 @@ class Walker:
         self.sites = sites
         self.resolver = resolver
         self.everywhere = everywhere
+        # What the walk finds, by the identity of the node.
         self.functions: dict[int, Function] = {}
         self.loops: dict[int, Loop] = {}
         self.calls: dict[int, CallSite] = {}
+        # Where it stands: the function and its loops around the node, the name that the statement gives, the
+        # class bodies around (with a dot behind each), the definitions around, and the site and number of the
+        # candidate that holds the node.
         self._function: Function
         self._around: list[Loop] = []
         self._name = ""
@@ -108,12 +130,14 @@ class Walker:
     ) -> None:
         name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
         qualname = ".".join([getattr(p, "name", "<lambda>") for p in self._parents] + [name])
+        # A code object begins at its first decorator.
         line = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
         function = Function(name, qualname, node, self.file, line, tuple(self._parents))
         function.path = self._path(suffix)
         self.functions[id(node)] = function
         self._function.children.append(function)
         self._parameters(node, function)
+        # Paths inside are relative to an invocation, so what stands around the definition does not count.
         saved = self._function, self._around, self._name, self._classes, self._parent
         self._function, self._around, self._name, self._classes, self._parent = function, [], "", "", None
         self._parents.append(node)
@@ -129,23 +153,16 @@ class Walker:
     def _parameters(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, function: Function
     ) -> None:
-        arguments = node.args
-        positional = [*arguments.posonlyargs, *arguments.args]
-        pairs: list[tuple[ast.arg, ast.expr | None]] = []
-        if arguments.defaults:
-            pairs += zip(positional[-len(arguments.defaults) :], arguments.defaults, strict=True)
-        pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         owner = function.name
         if function.owner is not None:
+            # Who calls a class passes its constructor's parameters: `Block.size`, not `Block.__init__.size`.
             owner = function.owner.name if owner == "__init__" else f"{function.owner.name}.{owner}"
         saved = self._name, self._classes
         self._classes = ""  # the class is part of the name already
-        for argument, default in pairs:
-            if default is None:
-                continue
-            self._name = f"{owner}.{argument.arg}"
+        for name, default in defaults_of(node.args):
+            self._name = f"{owner}.{name}"
             if not self._inside_function() and any(id(part) in self.sites for part in ast.walk(default)):
-                function.parameters[argument.arg] = default
+                function.parameters[name] = default
             self._expression(default, "")
         self._name, self._classes = saved
 
@@ -211,6 +228,7 @@ class Walker:
         turns = site if site is not None and site.role == "turns" else None
         if turns is not None and turns.name:
             name = turns.name
+        # What is looped over is evaluated before the first turn, outside the loop.
         self._expression(node.iter, "")
         loop = self._loop(node, name, "for", turns)
         self._around = [*self._around, loop]
@@ -238,6 +256,8 @@ class Walker:
         site = self.sites.get(id(node))
         if site is not None:
             self._place(site, suffix)
+            # Only a default that the text does not tell is ever evaluated by the code's own expression; one
+            # that is a candidate is evaluated as that candidate.
             if site.by_value:
                 self._inside(node, suffix)
             for branch, candidate in enumerate(site.candidates):
@@ -302,6 +322,7 @@ class Walker:
             self.calls[id(node)] = call
             self._function.calls.append(call)
         self._expression(node.func, suffix)
+        # One argument needs no position to be told apart, and what is appended has its receiver's name.
         several = len(node.args) + len(node.keywords) > 1
         growing = isinstance(node.func, ast.Attribute) and node.func.attr in GROWING and not suffix
         for position, argument in enumerate(node.args):
@@ -311,9 +332,11 @@ class Walker:
             self._expression(keyword.value, suffix + step)
 
     def _step(self, call: ast.Call, position: int, argument: ast.expr, several: bool) -> str:
+        """Return what a positional argument adds: its parameter where that is known, else `[position]`."""
         site = self.sites.get(id(argument))
         if isinstance(argument, ast.Starred):
             return ""
+        # Literals and variables hold no points, unless one is a site itself.
         if site is not None:
             name = self.resolver.parameter(call, position, self._function)
             if name is not None:
@@ -322,11 +345,13 @@ class Walker:
         return f"[{position}]" if several and isinstance(argument, ast.Call) else ""
 
     def _path(self, suffix: str) -> str:
+        """Return the path of a node: in a candidate what leads down to it, else with the statement's name."""
         if self._parent is not None:
             return suffix.removeprefix(".")
         return f"{self._classes}{self._name}{suffix}"
 
     def _place(self, site: Site, suffix: str) -> None:
+        """Give a site its path, the loops around it, and the candidate that holds it."""
         site.function = self._function
         site.loops = tuple(self._around)
         path = self._path(suffix)
@@ -345,16 +370,19 @@ class Walker:
 
 
 def _rank(item: Site | CallSite) -> tuple[bool, int, int]:
+    """Order by place; calls that reach nothing come last, so that placing them moves no other's name."""
     return not getattr(item, "reaching", True), item.node.lineno, item.node.col_offset
 
 
 def _makes_nothing(node: ast.Call) -> bool:
+    """Whether a call needs no place even where those that reach no point have one."""
     if isinstance(node.func, ast.Attribute):
         return node.func.attr in ("append", "appendleft", "extend", "insert")
     return isinstance(node.func, ast.Name) and node.func.id in _PLAIN
 
 
 def _turns_name(site: Site, path: str, function: Function) -> str:
+    """Return the name of a number of turns: the variable of its loop."""
     for node in ast.walk(function.node):
         if isinstance(node, (ast.comprehension, ast.For, ast.AsyncFor)) and node.iter is site.node:
             return name_of(node.target) or path

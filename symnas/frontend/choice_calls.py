@@ -282,9 +282,8 @@ def _position(candidates: list[Any], default: Any) -> int:
 def _plain(kind: str, *args: Any, **given: Any) -> Any:
     if RUN.get() is not None:
         raise ProgramError(
-            f"{kind}(…) was called by code that the program does not cover, at {_caller()}; name its "
-            "module in "
-            "`include=`, so that its choices become points"
+            f"{kind}(…) was called by code that the program does not cover, at {_caller()}; name its module "
+            "in `include=`, so that its choices become points"
         )
     candidates, default, _ = _bound(kind, args, given)
     if kind in ("intv", "floatv"):

@@ -10,8 +10,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 _LOCK = threading.RLock()
-"""Held for the length of a run: two runs in two threads would exchange the same functions' code "
-"under each other."""
+"""Held for the length of a run: two runs in two threads would exchange the same functions' code under each
+other."""
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,8 @@ def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> A
     if "<locals>" in target.__qualname__:
         site = source_set.definitions[0]
         raise ProgramError(
-            f"{site.location}\na class body or module that holds a choice is executed for every "
-            f"build, and {target.__qualname__!r} "
-            "was made inside a function; define it at the top level of a module"
+            f"{site.location}\na class body or module that holds a choice is executed for every build, and "
+            f"{target.__qualname__!r} was made inside a function; define it at the top level of a module"
         )
     made: dict[str, ModuleType] = {}
     saved: dict[str, ModuleType | None] = {}

@@ -1,4 +1,30 @@
-"""The operations that instrumented code calls; each does what the plain code does where its frame is None."""
+"""The operations that instrumented code calls; each does what the plain code does where its frame is None.
+
+`f` is the frame (one invocation of a function), `F`, `C`, `s` and `l` are the function, call, site and loop.
+
+| operation | stands for, in Python | what it does in a run |
+| --- | --- | --- |
+| `f = frame(F, self)` | the first line of a function | opens the record of the invocation |
+| `call(f, C, g, …)` | `g(…)`, where g may reach a point | addresses inside g begin with the call's path |
+| `made(g, F)` | the innermost decorator of a `def` | remembers g, to give it its plain code back |
+| `enter(f, s)` | the test of a choice that comes first | visits the point; the index to evaluate, or -1 |
+| `taken(f, s)` | the tests after it | the same index again |
+| `each(f, s)` | `for index in …` of a subset or an order | the indices chosen, in turn |
+| `value(f, s)` | a range, a tie | the number; what the other point has |
+| `count(f, s, xs)` | `for x in xs`, its turns annotated | as many of `xs` as were chosen |
+| `length(f, s, xs)` | the same, the number of turns computed | `xs`, their number being the default |
+| `settle(f, s, x, …)` | `x`, computed by the code | `x`, the default being the candidate it equals |
+| `leave(f, s, x)` | around the whole choice | ends the visit; `x`, or what the run makes of it |
+| `offered(f, s, i)` | the tests, under `evaluate_all` | whether candidate i is to be evaluated |
+| `together(f, s, i, …)` | the choice, under `evaluate_all` | what the run makes of the candidates offered |
+| `dynamic(f, s, "oneof", …)` | `oneof(KERNELS)` | visits a point whose domain is known only now |
+| `idle(f, g, …)` | `oneof(…)` that is no point | its default, as outside a run |
+| `missing(p)` | `p` of `def g(p=<a choice>)` | whether it was not passed |
+| `known`, `recall`, `keep` | its default | evaluated once a run, remembered after that |
+| `look(f, l, xs)` | `xs` in `for x in xs` | sees whether they are a chosen subset |
+| `turns(f, l, xs)` | around that | counts the turns, which are part of addresses |
+| `start(f, l)`, `again(f, l)` | before a `while`; first in its test | count its turns |
+"""
 
 from __future__ import annotations
 
@@ -66,6 +92,7 @@ class Hooks:
         """Return the index that `enter` returned for this visit."""
         if frame is None:
             return site.plain_index
+        # Between the tests of a choice nothing else is evaluated, so its visit is the innermost open one.
         code = frame.open[-1].code
         return code if isinstance(code, int) else -1
 
@@ -112,6 +139,8 @@ class Hooks:
             if type(result) is list and site.container != "list":
                 result = tuple(result) if site.container == "tuple" else set(result)
             assert isinstance(visit.value, tuple)
+            # A loop over this very object names its turns by the candidates (`look`); it is kept with its
+            # labels, so that no other object gets its identity while the run lasts.
             frame.run.subsets[id(result)] = (result, visit.value)
         return frame.run.left(visit, result)
 
@@ -159,6 +188,7 @@ class Hooks:
 
     def idle(self, frame: Frame | None, function: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         """Make the default of a choice (`oneof(…)`) that is no point of the program."""
+        # What looks like a call of choice from uncovered code would be refused during a run.
         token = RUN.set(None)
         try:
             return function(*args, **kwargs)
@@ -224,9 +254,8 @@ class Hooks:
         items = list(itertools.islice(iterable, turns))
         if len(items) < turns:
             raise ProgramError(
-                f"{site.location}\na loop can turn at most as often as it has items: {turns} turns "
-                f"were chosen of {len(items)}; "
-                "lower the range, or loop over `range(…)`"
+                f"{site.location}\na loop can turn at most as often as it has items: {turns} turns were "
+                f"chosen of {len(items)}; lower the range, or loop over `range(…)`"
             )
         return items
 
@@ -257,6 +286,7 @@ HOOKS = Hooks()
 
 
 def _bound(frame: Frame, loop: Loop, turn: int) -> None:
+    """Refuse a loop that does not end; one without points below may turn longer, since it costs less."""
     limit = frame.run.max_turns * (1 if loop.counted else 100)
     if turn >= limit:
         chosen = {visit.address: visit.value for visit in frame.run.trace[:8]}
@@ -271,6 +301,7 @@ def _branch(label: Label) -> str:
 
 
 def _distinct(labels: tuple[Label, ...]) -> list[Label]:
+    """Tell repeated labels apart: the turn of a second a is `[a][1]`; the label has the inner brackets."""
     seen: dict[object, int] = {}
     named: list[Label] = []
     for label in labels:
@@ -281,6 +312,7 @@ def _distinct(labels: tuple[Label, ...]) -> list[Label]:
 
 
 def _find(value: object, candidates: tuple[Any, ...]) -> int | None:
+    """Return the index of the candidate that a value is; what is not a literal comes as a lambda."""
     for index, candidate in enumerate(candidates):
         thunk = type(candidate) is FunctionType and candidate.__name__ == "<lambda>"
         if same_choice(candidate() if thunk else candidate, value):
@@ -289,15 +321,15 @@ def _find(value: object, candidates: tuple[Any, ...]) -> int | None:
 
 
 def _adopt(visit: Visit, value: Any, given: object) -> None:
+    """Make a value the visit's; UNDECIDED where what the code computed, `given`, is no candidate."""
     try:
         if value is UNDECIDED or (value is None and None not in visit.labels):
-            raise DecisionError("")
+            raise DecisionError("no candidate")
         set_value(visit, value)
     except DecisionError:
         listed = ", ".join(candidate.text for candidate in visit.site.candidates)
         domain = f"{{{listed}}}" if listed else visit.prototype.domain
         raise ProgramError(
-            f"{visit.site.location}\nwhat the code computes there is the default, so it must be a "
-            "value of the choice; it "
-            f"computed {given!r}, and the choice is {domain}; add it, or change the code"
+            f"{visit.site.location}\nwhat the code computes there is the default, so it must be a value of "
+            f"the choice; it computed {given!r}, and the choice is {domain}; add it, or change the code"
         ) from None

@@ -3,6 +3,16 @@
 Instrumented code holds one stateless `Hooks` among its constants and asks it for an invocation record
 (`Frame`) at the start of every call. Outside a run there is none, and every operation then does what the
 plain code does; so another thread that constructs the same class during a run is not affected.
+
+To read in this order: `Run.visit` (a point is met), `Run.address` (what it is called), `Run.call` (how
+callees come to their prefix), `Run._decide` and `set_value` (what it is given). An address is put together
+from what the text says (`addressing`) and what only a run knows:
+
+    address = prefix of the invocation + name[turn]. of every loop around + path in the text
+    prefix  = address of the call, as if it were a point, and a dot
+
+Inside candidate c of a choice it is `address of the choice:c.path`. When a built model is called (`forward`),
+the prefix is the module's own path, and plain loops do not count: they go over modules.
 """
 
 from __future__ import annotations
@@ -30,7 +40,15 @@ Turn = int | str | float | bool | None
 
 @dataclass(eq=False, slots=True)
 class Position:
-    """Where a call is being made: what the callee's addresses begin with."""
+    """Where a call is being made.
+
+    Args:
+        frame: the caller.
+        call: the call in its text.
+        prefix: what the callee's addresses begin with.
+        turns: of the loops around the call.
+        visit: the choice of which a candidate makes the call, if any.
+    """
 
     frame: Frame
     call: CallSite
@@ -46,7 +64,11 @@ class Frame:
     Args:
         prefix: what the addresses of its points begin with, empty or ending in a dot.
         position: the call that led here, or None for the outermost ones.
+        owner: `self`, where there is one.
         forward: whether the built model is being called, so that plain loops do not count.
+        turns: the current turn of every counted loop.
+        labels: of loops over a chosen subset, the label of the current turn instead.
+        open: the visits whose choice is being evaluated, the innermost last.
     """
 
     run: Run
@@ -110,7 +132,8 @@ class Visit:
     decided: bool = False
     first: bool = True
     parent_branch: str = ""
-    """Of the parent's candidates, the one (as spelled in the address) that this visit is inside."""
+    """Of the parent's candidates, the one (as spelled in the address) that this visit is inside; the parent's
+    own `branch` moves on where several candidates are evaluated."""
     result: object = None
     """What the expression evaluated to; kept only where the run keeps results."""
 
@@ -153,7 +176,16 @@ class Run:
         values: address -> label, tuple of labels or number.
         strict: whether a point that the mapping lacks is an error instead of taking its default.
         max_turns: bound on the turns of a loop that holds points; loops without points may turn a hundred
-        times as often.
+            times as often.
+
+    Attributes:
+        trace: every visit, in order.
+        visits: the first visit of every address.
+        position: the call that is being made.
+        forward: whether the built model is being called, whose modules' paths `paths` has by their identity.
+        definitions: parameters' defaults that were evaluated, one per definition.
+        subsets: what choices of several evaluated to, by identity, with the labels.
+        made: functions created during the run, which go on with their plain code.
     """
 
     def __init__(
@@ -218,6 +250,8 @@ class Run:
         """Open the record of an invocation."""
         position = self.position
         prefix = position.prefix if position is not None else ""
+        # A module called in `forward` is addressed by its own path, whoever calls it; helper methods that it
+        # calls itself keep the prefix of that call.
         if self.forward and owner is not None:
             path = self.paths.get(id(owner))
             if path is not None and (
@@ -234,6 +268,7 @@ class Run:
         """Call with the position of `call` as the callee's prefix."""
         visit = frame.unwind(call.parent) if call.parent is not None else None
         if visit is not None:
+            # In a candidate only the loops written inside it count; the others are in the choice's address.
             tail = call.path if not call.path or call.path.startswith("[") else f".{call.path}"
             extra = "".join(
                 f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(call, visit.site)
@@ -264,11 +299,9 @@ class Run:
         else:
             if site.function is not None and site.function.name == "forward" and not frame.forward:
                 raise ProgramError(
-                    f"{site.location}\na point in `forward` belongs to the place of its module in the "
-                    "built model, and here "
-                    "`forward` runs while the model is still being constructed; build first, or move "
-                    "the choice into the "
-                    "constructor"
+                    f"{site.location}\na point in `forward` belongs to the place of its module in the built "
+                    "model, and here `forward` runs while the model is still being constructed; build "
+                    "first, or move the choice into the constructor"
                 )
             self.visits[visit.address] = visit
             self._decide(visit)
@@ -289,6 +322,14 @@ class Run:
         return frame.relative(site.loops, site.path, site.shared)
 
     def _again(self, visit: Visit, earlier: Visit) -> None:
+        """Give a visit what the first one of its address was given, where meeting it again is meant.
+
+        It is where the point is `shared` or one per definition, when a model is called again, and inside a
+        candidate that is evaluated for a point met again itself.
+
+        Raises:
+            ProgramError: two places, or two invocations that nothing tells apart, have the same address.
+        """
         site = visit.site
         same = earlier.site is site and (
             site.shared
@@ -299,20 +340,20 @@ class Run:
         if not same:
             where = "at two places" if earlier.site is not site else "twice"
             raise ProgramError(
-                f"{site.location}\nevery point has an address of its own, and {visit.address!r} was "
-                f"reached {where} in one "
-                f"run (before: {earlier.site.origin}); name this point with `as NAME`, or call what "
-                "holds it from a loop, a "
-                "comprehension or an assignment of its own, or write `shared` if it is one decision"
+                f"{site.location}\nevery point has an address of its own, and {visit.address!r} was reached "
+                f"{where} in one run (before: {earlier.site.origin}); name this point with `as NAME`, or "
+                "call what holds it from a loop, a comprehension or an assignment of its own, or write "
+                "`shared` if it is one decision"
             )
-        visit.first, visit.value, visit.code, visit.decided = (
-            False,
-            earlier.value,
-            earlier.code,
-            earlier.decided,
-        )
+        visit.first = False
+        visit.value, visit.code, visit.decided = earlier.value, earlier.code, earlier.decided
 
     def _decide(self, visit: Visit) -> None:
+        """Give a visit the value of the mapping, else of `decide`, else the text's default.
+
+        Where none of them knows one it stays UNDECIDED, and the code's own expression is evaluated and
+        recognised (`Hooks.settle`).
+        """
         if isinstance(visit.prototype, Tied):
             visit.value = self._tied(visit, visit.prototype.target)
             return
@@ -326,6 +367,7 @@ class Run:
             set_value(visit, value)
 
     def _tied(self, visit: Visit, target: str) -> Value:
+        """Return the value of the point that a tie names, sought from the tie's own scope outwards."""
         scope = visit.address
         while True:
             scope = scope.rpartition(".")[0]
@@ -334,16 +376,15 @@ class Run:
                 break
             if not scope:
                 raise ProgramError(
-                    f"{visit.site.location}\na tie follows a point that was met before it, and "
-                    f"{target!r} was not"
-                    f"{nearest(target, self.visits)}"
+                    f"{visit.site.location}\na tie follows a point that was met before it, and {target!r} "
+                    f"was not{nearest(target, self.visits)}"
                 )
         visit.prototype = visit.prototype.replace(target=found.address)
         if not all(map(_literal, found.site.candidates)):
             raise ProgramError(
-                f"{visit.site.location}\na tie takes the value of a point whose candidates are "
-                "literals or a range, and "
-                f"{found.address!r} builds things; choose a literal once and build from it at both places"
+                f"{visit.site.location}\na tie takes the value of a point whose candidates are literals or "
+                f"a range, and {found.address!r} builds things; choose a literal once and build from it at "
+                "both places"
             )
         return found.value
 

@@ -296,14 +296,13 @@ class SourceSet:
             return [FunctionBinding(function, matches[0], source, code)]
         if any(record.touched for record in matches):
             raise ProgramError(
-                f"{source.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin "
-                "on this line, and one holds a "
-                "choice; put each on a line of its own"
+                f"{source.file}:{code.co_firstlineno}: several functions called {code.co_name!r} begin on "
+                "this line, and one holds a choice; put each on a line of its own"
             )
         if not matches and source.sites and code.co_name != "<lambda>":
             raise ProgramError(
-                f"{source.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source "
-                "that has changed since; load it again"
+                f"{source.file}:{code.co_firstlineno}: {code.co_qualname!r} was loaded from a source that "
+                "has changed since; load it again"
             )
         return []
 

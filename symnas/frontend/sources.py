@@ -1,10 +1,9 @@
 """Finds a program's target, its source and every function of the user's that belongs to it.
 
 A target is an object or a text (`file.py:Name`, `package.module:Name`). Its module, and the modules of
-`include=`, are
-covered: their functions, the methods of their classes (nested ones, static and class methods, properties),
-what their decorators wrap, and for a target made inside a function also what its closures hold. A notebook's
-cells are files of their own in `linecache`, so `__main__` may have several sources.
+`include=`, are covered: their functions, the methods of their classes (nested ones, static and class methods,
+properties), what their decorators wrap, and for a target made inside a function also what its closures hold.
+A notebook's cells are files of their own in `linecache`, so `__main__` may have several sources.
 """
 
 from __future__ import annotations
@@ -159,9 +158,8 @@ def source_of(file: str, namespace: Mapping[str, Any] | None = None) -> str:
     lines = linecache.getlines(file, dict(namespace) if namespace is not None else None)
     if not lines:
         raise ProgramError(
-            f"the source of {file!r} is not available, and annotations are read from the source; "
-            "define the target in a file or "
-            "a notebook cell"
+            f"the source of {file!r} is not available, and annotations are read from the source; define the "
+            "target in a file or a notebook cell"
         )
     return "".join(lines)
 
@@ -287,14 +285,12 @@ def file_of(target: Any) -> str:
         file = inspect.getsourcefile(target)
     except TypeError:
         file = None
-    # A class without methods, or a dataclass whose methods are all generated, may still be in its module's
-    # file.
+    # A class without methods, or a dataclass whose methods are all generated, may still stand in the file.
     written = [name for name in files if name != "<string>"]
     if file is None or written or not linecache.getlines(file) or not _mentions(file, target.__name__):
         raise ProgramError(
-            f"the source of {target.__qualname__!r} is not available (module {target.__module__!r}); "
-            "define it in a file or a "
-            "notebook cell"
+            f"the source of {target.__qualname__!r} is not available (module {target.__module__!r}); define "
+            "it in a file or a notebook cell"
         )
     return file
 

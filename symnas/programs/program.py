@@ -100,9 +100,9 @@ class Program(Generic[Child]):
             if functions:
                 first = functions[0]
                 raise ProgramError(
-                    f"{first.file}:{first.line}: {first.qualname} holds choices that are made when "
-                    "the model is called, so the program "
-                    "is given example inputs: symnas.program(…, inputs=torch.zeros(…))"
+                    f"{first.file}:{first.line}: {first.qualname} holds choices that are made when the model "
+                    "is called, so the program is given example inputs: symnas.program(…, "
+                    "inputs=torch.zeros(…))"
                 )
         from symnas.survey.survey import survey
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ import torch
 import symnas
 from symnas.errors import BuildError, DecisionError, ProgramError
 from symnas.export.child import build
-from symnas.frontend import execution
+from symnas.frontend import addressing, execution
 from symnas.frontend.run import Run
 from symnas.programs.program import Program, program
 
@@ -54,6 +55,50 @@ def addresses(made: Program, values: dict[str, Any] | None = None) -> list[str]:
     run = Run(values or {})
     execution.execute(made, run)
     return [visit.address for visit in run.trace]
+
+
+TABLE = """
+from torch import nn
+from symnas import oneof
+
+def block():
+    k = 3  # search: {1, 3}
+    return nn.Identity()
+
+def conv(size):
+    return nn.Identity()
+
+class Block(nn.Module):
+    pool = True  # search: {True, False}
+
+    def __init__(self, size=3):  # search: size in {3, 5}
+        super().__init__()
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.width = 32  # search: {16, 32}
+        self.block = Block()
+        for stage in range(2):  # search: 1..3
+            k = 3  # search: {1, 3}
+        stem = nn.Sequential(block(), block())
+        layers = []
+        layers.append(block())
+        self.drop = nn.Dropout(0.1)  # search: 0.0..0.5
+        table = {"a": oneof([1, 2])}
+        head = nn.Identity()  # search: {nn.Identity(), out: conv(size={1, 3})}
+        j = 3  # search: {1, 3}
+        j = 4  # search: {2, 4}
+"""
+
+
+def test_the_table_of_addresses_is_true(tmp_path):
+    rows = [line.split("|") for line in (addressing.__doc__ or "").splitlines() if line.startswith("| `")]
+    said = {name for row in rows for name in re.findall("`([^`]+)`", row[2])}
+    made = program(written(tmp_path, TABLE) + ":Net")
+    found = addresses(made, {"head": "out"})
+    assert len(said) > 10
+    assert {name.replace("k_2", "j_2") for name in said} <= set(found)
 
 
 def test_the_tour(tmp_path):
@@ -256,8 +301,8 @@ def test_helpers_of_other_modules_are_included_by_name(tmp_path, monkeypatch):
     ("target", "message"),
     [
         ("nothing", r"`file.py:Name`"),
-        ("missing_file.py:Net", "must exist"),
-        ("no_such_package_at_all:Net", "cannot be imported"),
+        ("missing_file.py:Net", "is not a file"),
+        ("no_such_package_at_all:Net", "is not installed"),
         ("symnas.errors:SymnasErrr", "did you mean 'SymnasError'"),
         (3, "a target is a class, a function"),
     ],

@@ -7,7 +7,7 @@ import re
 import textwrap
 
 import symnas
-from symnas.frontend import instrumentation
+from symnas.frontend import instrumentation, operations
 from symnas.frontend.code_objects import RESERVED
 
 
@@ -16,6 +16,16 @@ def examples() -> list[str]:
     assert instrumentation.__doc__
     blocks = re.findall(r"(?m)(?:^ {4}.*\n)+", instrumentation.__doc__)
     return [textwrap.dedent(block) for block in blocks]
+
+
+def test_the_table_of_operations_has_them_all() -> None:
+    rows = [line.split("|")[1] for line in (operations.__doc__ or "").splitlines() if line.startswith("| `")]
+    told = {
+        re.split(r"[^\w]", name.removeprefix("f = "))[0]
+        for row in rows
+        for name in re.findall("`([^`]+)`", row)
+    }
+    assert told == {name for name in vars(operations.Hooks) if not name.startswith("_")}
 
 
 class Shown(ast.NodeTransformer):
