@@ -15,7 +15,7 @@ class Bananas(SMBO):
     the largest draw is tried. A fit takes about a second.
 
     White, Neiswanger, Savani: BANANAS: Bayesian Optimization with Neural Architectures for Neural
-    Architecture Search, AAAI 2021 (arXiv:1910.11858), with its 10 founders and 100 mutated candidates;
+    Architecture Search, AAAI 2021 (arXiv:1910.11858), with its 10 founders and 100 mutated decisions;
     reference implementation github.com/naszilla/naszilla. Founders are random there, and far apart here.
     """
 

@@ -45,9 +45,10 @@ class SMBO(Algorithm):
     """Model what was observed, try what the model finds most promising, and model again.
 
     After `initial` founders, spread over the space, every proposal maximises an acquisition function of a
-    surrogate over random decisions, mutations and recombinations of the best, and their neighbours in turn.
-    Decisions that still run are taken to become what the model expects of them, so that others are proposed
-    meanwhile. Trials without a result count as worse than all others. No decision comes twice.
+    surrogate, by default the logarithm of the expected improvement E[max(f(x) - best, 0)], over random
+    decisions, mutations and recombinations of the best, and their neighbours in turn. Decisions that still
+    run are taken to become what the model expects of them, so that others are proposed meanwhile. Trials
+    without a result count as worse than all others. No decision comes twice.
 
     Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
     2011, and Negrinho and Gordon: DeepArchitect, 2017 (arXiv:1704.08792), for the loop. What the defaults are
@@ -78,12 +79,18 @@ class SMBO(Algorithm):
         "normal scores",
     )
     initial: int = hyperparameter(5, whole(1), "how many decisions are tried before the model is asked")
-    pool: int = hyperparameter(300, whole(1), "how many candidates are drawn per proposal")
-    drawn: float = hyperparameter(
-        0.4, SHARE, "the share of them drawn at random; the others stem from the best"
+    pool: int = hyperparameter(
+        300, whole(1), "how many decisions the acquisition function is asked about at first, per proposal"
     )
-    parents: int = hyperparameter(8, whole(1), "how many of the best they stem from")
-    starts: int = hyperparameter(2, whole(0), "from how many of them neighbours are climbed; 0 for none")
+    drawn: float = hyperparameter(
+        0.4, SHARE, "the share of the pool that is drawn at random; the rest stems from the best"
+    )
+    parents: int = hyperparameter(
+        8, whole(1), "how many of the best decisions the rest of the pool stems from"
+    )
+    starts: int = hyperparameter(
+        2, whole(0), "from how many decisions of the pool neighbours are climbed; 0 for none"
+    )
     keep: int = hyperparameter(
         192,
         whole(2),

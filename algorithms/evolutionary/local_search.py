@@ -70,9 +70,9 @@ class Climb:
 class LocalSearch(Algorithm):
     """Go from a decision to a better neighbour, until none is better; then start again elsewhere.
 
-    Neighbours differ in one point (`Surroundings` says how for ranges) and are tried in random order. Nothing
-    comes twice: a neighbour that is known already counts with the value it had. A better decision from
-    elsewhere, or from an earlier place while several trials run, is moved to as well. While the last
+    Neighbours differ in one point (`neighbourhoods` says how for ranges) and are tried in random order.
+    Nothing comes twice: a neighbour that is known already counts with the value it had. A better decision
+    from elsewhere, or from an earlier place while several trials run, is moved to as well. While the last
     neighbours still run, those of the best one known so far are tried, or new starts.
 
     White, Nolen, Savani: Exploring the Loss Landscape in Neural Architecture Search, UAI 2021

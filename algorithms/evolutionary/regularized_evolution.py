@@ -44,7 +44,7 @@ class RegularizedEvolution(Algorithm):
     capabilities: ClassVar[Capabilities] = Capabilities()
 
     population: int = hyperparameter(100, whole(1), "how many members live at a time")
-    tournament: int = hyperparameter(25, whole(1), "how many of them compete to be a parent")
+    tournament: int = hyperparameter(25, whole(1), "how many members compete to be a parent")
     repeats: bool = hyperparameter(
         True, FLAG, "whether a decision may come again; without, children mutate on until they are new"
     )

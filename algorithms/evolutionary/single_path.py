@@ -38,9 +38,9 @@ class SinglePath(Algorithm):
 
     population: int = hyperparameter(50, whole(2), "size of a generation")
     generations: int = hyperparameter(
-        20, whole(1), "how many there are, where the search is not given a number of trials"
+        20, whole(1), "how many generations there are, where the search is not given a number of trials"
     )
-    parents: int = hyperparameter(10, whole(1), "how many of the best breed")
+    parents: int = hyperparameter(10, whole(1), "how many of the best decisions breed")
     mutants: int = hyperparameter(25, whole(0), "how many of a generation are mutated; the rest are crossed")
     mutation: float = hyperparameter(
         0.1, SHARE, "probability that mutation changes a point; one changes in any case"

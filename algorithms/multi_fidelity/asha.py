@@ -93,9 +93,10 @@ class Rung:
 class ASHA(Halver):
     """Successive halving in which nobody waits: who is among the best `1/factor` of a rung goes on at once.
 
-    Asked for a trial, it looks from the highest rung down for one that may go on; where there is none, the
-    inner algorithm proposes a new decision for the lowest. So any number of workers is kept busy, and a
-    decision may go on long after it was tried.
+    Asked for a trial, it looks from the highest rung down for one that may go on, which is among the best
+    floor(n / `factor`) of the n trials that have ended there by now; where there is none, the inner algorithm
+    proposes a new decision for the lowest. So any number of workers is kept busy, and a decision may go on
+    long after it was tried.
 
     With several objectives trials are compared by fronts and then by an epsilon net (see `rungs.best_first`;
     Schmucker et al. 2021).

@@ -39,7 +39,7 @@ class Halver(Algorithm):
     inner_options: tuple[tuple[str, Any], ...] | str = hyperparameter(
         (),
         anything("pairs, a mapping or a text"),
-        'its options, as pairs or as `"population=20,tournament=5"`',
+        'options of the inner algorithm, as pairs or as `"population=20,tournament=5"`',
         source="",
     )
     factor: int = hyperparameter(

@@ -95,9 +95,10 @@ def _keys(entries: Sequence[_Entry]) -> set[Hashable]:
 class SuccessiveHalving(Halver):
     """Start many trials; the best of each rung go on, `factor` times as far, until one goes all the way.
 
-    A rung is closed when all its trials are over; then the best `1/factor` of them are resumed. Trials
-    without a result never go on. Meanwhile, and after the last rung, another round begins, until the budget
-    is spent.
+    Rung k of a round has 1/`factor`^k of the trials of the first, at `factor`^k times its fidelity, so that
+    all rungs cost about the same. A rung is closed when all its trials are over; then the best 1/`factor` of
+    them are resumed. Trials without a result never go on. Meanwhile, and after the last rung, another round
+    begins, until the budget is spent.
 
     With several objectives trials are compared by fronts and then by an epsilon net (see `rungs.best_first`).
 

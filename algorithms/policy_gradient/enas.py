@@ -53,7 +53,7 @@ class ENAS(Reinforce):
         "share of points between True and False that should be True",
     )
     skip_weight: float = hyperparameter(
-        0.0, WEIGHT, "weight of their divergence from that share; 0 lets them be"
+        0.0, WEIGHT, "weight of the penalty on another share than `skip_target`; 0 for none"
     )
 
     @property

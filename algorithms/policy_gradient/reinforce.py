@@ -96,7 +96,7 @@ class Reinforce(Algorithm):
         "controller of ENAS hardly conditions on past choices, and this is the remedy (Adam and Lorraine "
         "2019, arXiv:1904.00438)",
     )
-    memory_weight: float = hyperparameter(1.0, WEIGHT, "weight of that in the update", source="")
+    memory_weight: float = hyperparameter(1.0, WEIGHT, "weight of the memory in the update", source="")
     repeats: bool = hyperparameter(
         True,
         FLAG,

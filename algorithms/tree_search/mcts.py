@@ -63,7 +63,8 @@ class MCTS(Algorithm):
     all proposals until the model is fitted again, or a result is better than all others. Real ranges are not
     widened progressively then, since the model, not a second visit, tells what a value is worth.
 
-    Plain UCT, as published: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`.
+    Plain UCT: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`; DeepArchitect's code is
+    github.com/negrinho/deep_architect. The measured order and roll-outs through a model are ours.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -97,7 +98,9 @@ class MCTS(Algorithm):
         "whether a move shares its mean between all prefixes under which it came. Means count with random "
         "roll-outs, and with a surrogate where `trust` is below 1",
     )
-    equivalence: float = hyperparameter(10.0, WEIGHT, "how many visits the shared mean is worth")
+    equivalence: float = hyperparameter(
+        10.0, WEIGHT, "how many visits the mean that transpositions share is worth"
+    )
     bisect: int = hyperparameter(9, whole(1), "the most values that one step chooses among")
     widening: float = hyperparameter(
         1.0,
@@ -105,7 +108,7 @@ class MCTS(Algorithm):
         "factor k of progressive widening with random roll-outs: at most ceil(k N ** widening_power) "
         "children",
     )
-    widening_power: float = hyperparameter(0.5, SHARE, "its exponent")
+    widening_power: float = hyperparameter(0.5, SHARE, "exponent of progressive widening")
     virtual_loss: float = hyperparameter(1.0, POSITIVE, "visits that a trial under way counts for")
     floor: float = hyperparameter(0.25, SHARE, "quantile of the values that counts as no reward")
 

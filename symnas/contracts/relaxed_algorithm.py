@@ -76,14 +76,14 @@ class RelaxedAlgorithm(Algorithm):
     lr: float = hyperparameter(0.025, WEIGHT, "largest learning rate of the weights, by SGD")
     lr_min: float = hyperparameter(0.001, WEIGHT, "learning rate at the end")
     momentum: float = hyperparameter(0.9, WEIGHT, "momentum of the weights")
-    nesterov: bool = hyperparameter(False, FLAG, "whether it is Nesterov's")
+    nesterov: bool = hyperparameter(False, FLAG, "whether the momentum is Nesterov's")
     weight_decay: float = hyperparameter(3e-4, WEIGHT, "weight decay of the weights")
     clip: float = hyperparameter(5.0, WEIGHT, "largest norm of the weights' gradient; 0 does not clip")
     arch_lr: float = hyperparameter(3e-4, WEIGHT, "learning rate of the logits, by Adam")
     arch_betas: tuple[float, float] = hyperparameter(
         (0.5, 0.999),
         Check("two numbers, each at least 0 and below 1", lambda value: _are_betas(value)),
-        "Adam's, for the logits",
+        "decay rates of Adam for the logits",
     )
     arch_decay: float = hyperparameter(1e-3, WEIGHT, "weight decay of the logits")
     order: int = hyperparameter(

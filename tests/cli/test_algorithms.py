@@ -68,7 +68,7 @@ def test_one_algorithm_tells_what_each_option_allows_and_where_its_default_is_fr
         "type": "int",
         "default": 25,
         "allowed": "a whole number of at least 1",
-        "text": "how many of them compete to be a parent.",
+        "text": "how many members compete to be a parent.",
         "source": "Real et al. 2019",
     }
     page = " ".join(run("evolution").split())

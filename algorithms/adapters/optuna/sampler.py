@@ -39,7 +39,8 @@ class Optuna(Algorithm):
     listing the space. `with_margin` of CMA-ES is refused, because it goes on from hidden numbers that a
     decision does not tell.
 
-    Akiba, Sano, Yanase, Ohta, Koyama: Optuna, KDD 2019 (arXiv:1907.10902); `pip install symnas[optuna]`.
+    Akiba, Sano, Yanase, Ohta, Koyama: Optuna, KDD 2019 (arXiv:1907.10902); github.com/optuna/optuna, which
+    `pip install symnas[optuna]` installs.
     """
 
     capabilities: ClassVar[Capabilities] = depending(

@@ -39,7 +39,7 @@ class PyGlove(Algorithm):
     ties with points below, restricted selections) is refused by name.
 
     Peng et al.: PyGlove: Symbolic Programming for Automated Machine Learning, NeurIPS 2020
-    (arXiv:2101.08809).
+    (arXiv:2101.08809); github.com/google/pyglove.
     """
 
     capabilities: ClassVar[Capabilities] = depending(Capabilities(), lambda self: self._capabilities)
