@@ -1,8 +1,8 @@
 """Search by a policy that is trained on rewards.
 
-To read in this order: `moves` (a decision as a sequence), `policies` (what they share, and the factorised
-one), `lstm` (the recurrent one: network, draws, likelihood and its gradient), `reinforce`, `enas`,
-`conservative_rl`.
+To read in this order: `policies` (what they share, and the factorised one), `lstm` (the recurrent one,
+its draws and its gradient), `reinforce`, `enas`, `conservative_rl`. How a decision is cut into the
+actions that a policy takes is in `sequencing`.
 
 Laws, in `tests/algorithms/policy_gradient`: gradients against finite differences and autograd.
 """

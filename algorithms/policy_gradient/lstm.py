@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symnas._typing import Array, Ints, Reals
-from symnas.algorithms.policy_gradient.moves import Step, Turn
 from symnas.algorithms.policy_gradient.policies import (
     NOTHING,
     SCALES,
@@ -20,6 +19,8 @@ from symnas.algorithms.policy_gradient.policies import (
     logistic_units,
     row_entropy,
 )
+from symnas.algorithms.sequencing.batches import Query
+from symnas.algorithms.sequencing.points import PointSequence
 from symnas.tree.choices import OneOf
 from symnas.tree.space import Batch
 
@@ -100,11 +101,11 @@ class LSTM(Controller):
         self.head_of: dict[int, int] = {}
         known: dict[Key, int] = {}
         self.sizes: list[int] = []
-        for number, step in self.moves.steps.items():
-            key: Key = (step.kind, step.options, *([number] if heads == "point" else []))
+        for number, point in self.sequencer.points.items():
+            key: Key = (point.kind, point.options, *([number] if heads == "point" else []))
             if key not in known:
                 known[key] = len(self.sizes)
-                self.sizes.append(step.options or 2)
+                self.sizes.append(point.options or 2)
             self.head_of[number] = known[key]
         self.starts = np.cumsum([0, *self.sizes])
         self.total = int(self.starts[-1])
@@ -130,19 +131,19 @@ class LSTM(Controller):
         """Draw decisions point by point."""
         walker = _Walker(self, n, rng)
         self._begin(walker, kept, free)
-        return self.moves.play(n, walker, None, kept, free)
+        return self.sequencer.run(n, walker, None, kept, free)
 
     def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
-        """Return the summed entropies of the moves along each decision, (rows,), in nats."""
+        """Return the summed entropies of the actions along each decision, (rows,), in nats."""
         walker = _Walker(self, len(batch), None)
         self._begin(walker, kept, free)
-        self.moves.play(len(batch), walker, batch, kept, free)
+        self.sequencer.run(len(batch), walker, batch, kept, free)
         return walker.entropy
 
     def _begin(self, reader: _Walker | _Trail, kept: Batch | None, free: frozenset[int]) -> None:
         """Let the state see all that stays, and then the start."""
         if kept is not None:
-            self.moves.play(len(kept), _Told(reader, free), kept)
+            self.sequencer.run(len(kept), _Told(reader, free), kept)
         reader.begin()
 
     # ------------------------------------------------------------ likelihood
@@ -160,19 +161,19 @@ class LSTM(Controller):
 
         Returns:
             log-probabilities, (rows,), and the last layer's hidden state after every input, (inputs, rows,
-            hidden); rows with fewer moves start later, so that all end together.
+            hidden); rows with fewer actions start later, so that all end together.
         """
         import torch
 
         trail = _Trail(self, len(batch))
         self._begin(trail, kept, free)
-        self.moves.play(len(batch), trail, batch, kept, free)
+        self.sequencer.run(len(batch), trail, batch, kept, free)
         with torch.inference_mode(False), torch.enable_grad():
             outputs = self._outputs(trail)
-            # Decisions without a move have a gradient too, of zero.
+            # Decisions without an action have a gradient too, of zero.
             result = 0.0 * outputs[-1, :, 0]
-            for size, moves in groupby(sorted(trail.moves, key=_options), _options):
-                rows, scores = (self._score if size else self._score_units)(trail, list(moves), outputs)
+            for size, actions in groupby(sorted(trail.actions, key=_options), _options):
+                rows, scores = (self._score if size else self._score_units)(trail, list(actions), outputs)
                 result = result.index_add(0, torch.from_numpy(rows), scores)
         return result, outputs
 
@@ -193,62 +194,64 @@ class LSTM(Controller):
         return torch.lstm(embedded, (zero, zero), weights, False, self.layers, 0.0, True, False, False)[0]
 
     def _before(
-        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, actions: list[tuple[Query, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
-        """Return the rows of some moves, and what the heads say of them, (moves, options)."""
+        """Return the rows of some actions, and what the heads say of them, (actions, options)."""
         import torch
 
-        rows = np.concatenate([turn.rows for turn, _ in moves])
-        at = np.concatenate([position for _, position in moves]) + len(outputs) - trail.length[rows]
-        size = moves[0][0].step.options or 2
-        starts = np.concatenate([np.full(len(turn.rows), self.start_of(turn.step)) for turn, _ in moves])
+        rows = np.concatenate([query.rows for query, _ in actions])
+        at = np.concatenate([position for _, position in actions]) + len(outputs) - trail.length[rows]
+        size = actions[0][0].point.options or 2
+        starts = np.concatenate(
+            [np.full(len(query.rows), self.start_of(query.point)) for query, _ in actions]
+        )
         weights = self.parameters[1][torch.from_numpy(starts[:, None] + np.arange(size))]
         states = outputs[torch.from_numpy(at), torch.from_numpy(rows)]
         return rows, (weights * states[:, None, :]).sum(dim=2)
 
     def _score(
-        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, actions: list[tuple[Query, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
         import torch
 
-        rows, logp = self._log_softmax(trail, moves, outputs)
-        taken = torch.from_numpy(np.concatenate([turn.given for turn, _ in moves]))
+        rows, logp = self._log_softmax(trail, actions, outputs)
+        taken = torch.from_numpy(np.concatenate([query.taken for query, _ in actions]))
         return rows, logp.gather(1, taken[:, None])[:, 0]
 
     def _log_softmax(
-        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, actions: list[tuple[Query, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
-        """Return the rows of some moves, and the log-probabilities of their options, (moves, options)."""
+        """Return the rows of some actions, and the log-probabilities of their options, (actions, options)."""
         import torch
 
-        rows, raw = self._before(trail, moves, outputs)
-        offsets = np.concatenate([turn.offsets for turn, _ in moves]).astype(raw.detach().numpy().dtype)
-        parts = np.concatenate([np.full(len(turn.rows), self.divisor(turn.step)) for turn, _ in moves])
+        rows, raw = self._before(trail, actions, outputs)
+        offsets = np.concatenate([query.log_prior for query, _ in actions]).astype(raw.detach().numpy().dtype)
+        parts = np.concatenate([np.full(len(query.rows), self.divisor(query.point)) for query, _ in actions])
         bent = self.squash(raw, torch.tanh) / torch.from_numpy(parts.astype(offsets.dtype))[:, None]
         return rows, torch.log_softmax(bent + torch.from_numpy(offsets), dim=1)
 
     def _score_units(
-        self, trail: _Trail, moves: list[tuple[Turn, Ints]], outputs: torch.Tensor
+        self, trail: _Trail, actions: list[tuple[Query, Ints]], outputs: torch.Tensor
     ) -> tuple[Ints, torch.Tensor]:
         import torch
 
-        rows, raw = self._before(trail, moves, outputs)
-        units = np.concatenate([turn.placed for turn, _ in moves])
+        rows, raw = self._before(trail, actions, outputs)
+        units = np.concatenate([query.units for query, _ in actions])
         where = torch.from_numpy(np.log(units) - np.log1p(-units)).to(raw.dtype)
         volume = torch.from_numpy(np.log(units) + np.log1p(-units)).to(raw.dtype)
         scale = raw[:, 1].clamp(*SCALES)
         t = (where - raw[:, 0]) / scale.exp()
         return rows, -t - scale - 2.0 * torch.nn.functional.softplus(-t) - volume
 
-    def divisor(self, step: Step) -> float:
+    def divisor(self, point: PointSequence) -> float:
         """Return what the bounded logits of a point are divided by."""
-        domain = step.entry.domain
+        domain = point.entry.domain
         named = isinstance(domain, OneOf) and any(isinstance(value, str) for value in domain.candidates)
         return self.reduce if named else 1.0
 
-    def start_of(self, step: Step) -> int:
+    def start_of(self, point: PointSequence) -> int:
         """Return the first row of a point's head and embeddings."""
-        return int(self.starts[self.head_of[step.entry.number]])
+        return int(self.starts[self.head_of[point.entry.number]])
 
     # ------------------------------------------------------------ training
 
@@ -318,7 +321,7 @@ class LSTM(Controller):
     def divergence(self, batch: Batch, share: float) -> torch.Tensor:
         """Return how far points between True and False are from being True with a given probability.
 
-        It is the Kullback-Leibler divergence from there, in nats, averaged over all such moves along the
+        It is the Kullback-Leibler divergence from there, in nats, averaged over all such actions along the
         decisions; nothing where there are none. ENAS keeps its skip connections sparse with it.
 
         Args:
@@ -329,55 +332,55 @@ class LSTM(Controller):
 
         trail = _Trail(self, len(batch))
         trail.begin()
-        self.moves.play(len(batch), trail, batch)
-        flags = [move for move in trail.moves if _flag(move[0].step)]
+        self.sequencer.run(len(batch), trail, batch)
+        flags = [action for action in trail.actions if _flag(action[0].point)]
         with torch.inference_mode(False), torch.enable_grad():
             if not flags:
                 return torch.zeros(())
             _, logp = self._log_softmax(trail, flags, self._outputs(trail))
             wanted = [
-                [share if value else 1.0 - share for value in turn.step.entry.domain.candidates]  # type: ignore[attr-defined]
-                for turn, _ in flags
-                for _ in turn.rows
+                [share if value else 1.0 - share for value in query.point.entry.domain.candidates]  # type: ignore[attr-defined]
+                for query, _ in flags
+                for _ in query.rows
             ]
             target = torch.tensor(wanted, dtype=logp.dtype).log()
             return (logp.exp() * (logp - target)).sum(dim=1).mean()
 
 
-def _flag(step: Step) -> bool:
-    domain = step.entry.domain
+def _flag(point: PointSequence) -> bool:
+    domain = point.entry.domain
     return isinstance(domain, OneOf) and {*map(repr, domain.candidates)} == {"True", "False"}
 
 
-def _options(move: tuple[Turn, Ints]) -> int:
-    return move[0].step.options
+def _options(action: tuple[Query, Ints]) -> int:
+    return action[0].point.options
 
 
 # -------------------------------------------------------------------- going along decisions
 
 
 class _Told:
-    """Passes the moves of the points that stay on to a reader, without asking it anything."""
+    """Passes the actions of the points that stay on to a reader, without asking it anything."""
 
     def __init__(self, reader: _Walker | _Trail, free: frozenset[int]) -> None:
         self.reader = reader
         self.free = free
 
-    def pick(self, turn: Turn) -> Ints:
+    def pick(self, query: Query) -> Ints:
         """Pass on the options taken."""
-        if turn.step.entry.number not in self.free:
-            self.reader.tell(turn, turn.given, 1.0)
-        return turn.given
+        if query.point.entry.number not in self.free:
+            self.reader.tell(query, query.taken, 1.0)
+        return query.taken
 
-    def place(self, turn: Turn) -> Reals:
+    def place(self, query: Query) -> Reals:
         """Pass on the value taken."""
-        if turn.step.entry.number not in self.free:
-            self.reader.tell(turn, turn.nodes, 2.0 * turn.placed - 1.0)
-        return turn.placed
+        if query.point.entry.number not in self.free:
+            self.reader.tell(query, query.nodes, 2.0 * query.units - 1.0)
+        return query.units
 
 
 class _Walker:
-    """Runs the LSTM step by step in numpy: draws moves, or follows given ones, and sums entropies."""
+    """Runs the LSTM step by step in numpy: draws actions, or follows given ones, and sums entropies."""
 
     def __init__(self, controller: LSTM, rows: int, rng: np.random.Generator | None) -> None:
         self.controller = controller
@@ -395,12 +398,12 @@ class _Walker:
         rows = np.arange(self.state.shape[1])
         self._feed(rows, np.repeat(self.controller.arrays[0][-1:], len(rows), axis=0))
 
-    def tell(self, turn: Turn, taken: Ints, factors: Reals | float) -> None:
-        """Feed the embeddings of moves."""
-        embedded = self.controller.arrays[0][self.controller.start_of(turn.step) + taken]
+    def tell(self, query: Query, taken: Ints, factors: Reals | float) -> None:
+        """Feed the embeddings of actions."""
+        embedded = self.controller.arrays[0][self.controller.start_of(query.point) + taken]
         if isinstance(factors, np.ndarray):
             embedded = embedded * factors[:, None].astype(embedded.dtype)
-        self._feed(turn.rows, embedded)
+        self._feed(query.rows, embedded)
 
     def _feed(self, rows: Ints, x: Array) -> None:
         everyone = len(rows) == self.state.shape[1]
@@ -419,64 +422,64 @@ class _Walker:
             else:
                 self.state[layer, rows], self.cell[layer, rows] = x, cell
 
-    def pick(self, turn: Turn) -> Ints:
+    def pick(self, query: Query) -> Ints:
         """Draw one option per row, or take the given ones."""
-        start = self.controller.start_of(turn.step)
-        heads = self.controller.arrays[1][start : start + turn.step.options]
-        raw = self.state[-1, turn.rows] @ heads.T
-        bent = self.controller.squash(raw) / self.controller.divisor(turn.step)
-        logits = bent.astype(np.float64) + turn.offsets
+        start = self.controller.start_of(query.point)
+        heads = self.controller.arrays[1][start : start + query.point.options]
+        raw = self.state[-1, query.rows] @ heads.T
+        bent = self.controller.squash(raw) / self.controller.divisor(query.point)
+        logits = bent.astype(np.float64) + query.log_prior
         if self.rng is not None:
             taken = draw_rows(logits, self.rng)
         else:
-            taken = turn.given
-            self.entropy[turn.rows] += row_entropy(log_softmax(logits))
-        self.tell(turn, taken, 1.0)
+            taken = query.taken
+            self.entropy[query.rows] += row_entropy(log_softmax(logits))
+        self.tell(query, taken, 1.0)
         return taken
 
-    def place(self, turn: Turn) -> Reals:
+    def place(self, query: Query) -> Reals:
         """Draw one number per row, or take the given ones."""
-        start = self.controller.start_of(turn.step)
-        mean, scale = self.controller.arrays[1][start : start + 2] @ self.state[-1, turn.rows].T
+        start = self.controller.start_of(query.point)
+        mean, scale = self.controller.arrays[1][start : start + 2] @ self.state[-1, query.rows].T
         if self.rng is not None:
             units = logistic_units(mean.astype(np.float64), scale.astype(np.float64), self.rng)
         else:
-            units = turn.placed
-            self.entropy[turn.rows] += np.clip(scale, *SCALES)
-        self.tell(turn, turn.nodes, 2.0 * units - 1.0)
+            units = query.units
+            self.entropy[query.rows] += np.clip(scale, *SCALES)
+        self.tell(query, query.nodes, 2.0 * units - 1.0)
         return units
 
 
 class _Trail:
-    """The inputs and moves of decisions, recorded for one run of the LSTM over all of them."""
+    """The inputs and actions of decisions, recorded for one run of the LSTM over all of them."""
 
     def __init__(self, controller: LSTM, rows: int) -> None:
         self.controller = controller
         self.rows = rows
         self.length = np.zeros(rows, np.intp)
         self.inputs: list[tuple[Ints, Ints, Ints | int, Reals | float]] = []
-        # Each move with the position of the input right before it.
-        self.moves: list[tuple[Turn, Ints]] = []
+        # Each action with the position of the input right before it.
+        self.actions: list[tuple[Query, Ints]] = []
 
     def begin(self) -> None:
         """Record the start as an input of all rows."""
         self.inputs.append((np.arange(self.rows), self.length.copy(), self.controller.total, 1.0))
         self.length += 1
 
-    def tell(self, turn: Turn, taken: Ints, factors: Reals | float) -> None:
-        """Record the embeddings of moves as inputs."""
-        places = self.controller.start_of(turn.step) + taken
-        self.inputs.append((turn.rows, self.length[turn.rows], places, factors))
-        self.length[turn.rows] += 1
+    def tell(self, query: Query, taken: Ints, factors: Reals | float) -> None:
+        """Record the embeddings of actions as inputs."""
+        places = self.controller.start_of(query.point) + taken
+        self.inputs.append((query.rows, self.length[query.rows], places, factors))
+        self.length[query.rows] += 1
 
-    def pick(self, turn: Turn) -> Ints:
-        """Record a move among listed options."""
-        self.moves.append((turn, self.length[turn.rows] - 1))
-        self.tell(turn, turn.given, 1.0)
-        return turn.given
+    def pick(self, query: Query) -> Ints:
+        """Record an action among listed options."""
+        self.actions.append((query, self.length[query.rows] - 1))
+        self.tell(query, query.taken, 1.0)
+        return query.taken
 
-    def place(self, turn: Turn) -> Reals:
+    def place(self, query: Query) -> Reals:
         """Record the value of a real range."""
-        self.moves.append((turn, self.length[turn.rows] - 1))
-        self.tell(turn, turn.nodes, 2.0 * turn.placed - 1.0)
-        return turn.placed
+        self.actions.append((query, self.length[query.rows] - 1))
+        self.tell(query, query.nodes, 2.0 * query.units - 1.0)
+        return query.units

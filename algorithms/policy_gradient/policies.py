@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Array, Ints, Reals
-from symnas.algorithms.policy_gradient.moves import EDGE, Moves, Step, Turn, columns
+from symnas.algorithms.sequencing.batches import BatchSequencer, Query, decide
+from symnas.algorithms.sequencing.points import EDGE, PointSequence
 from symnas.tree.layout import REAL, SLOTS
 from symnas.tree.space import Batch
 from symnas.tree.subsets import INACTIVE
@@ -88,7 +89,7 @@ class Controller(ABC):
         self, space: Space, *, temperature: float = 1.0, tanh_constant: float | None = None, adam: Adam
     ) -> None:
         self.space = space
-        self.moves = Moves(space)
+        self.sequencer = BatchSequencer(space)
         self.temperature = temperature
         self.tanh_constant = tanh_constant
         self.adam = adam
@@ -116,7 +117,7 @@ class Controller(ABC):
 
     @abstractmethod
     def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
-        """Return the summed entropies of the moves along each decision, (rows,), in nats.
+        """Return the summed entropies of the actions along each decision, (rows,), in nats.
 
         Its mean over decisions that the controller draws is the entropy of the controller. A real range
         counts with the entropy of its logistic distribution, less that of the standard one.
@@ -198,7 +199,7 @@ def logistic_log_density(units: Reals, mean: Reals, scale: Reals) -> tuple[Reals
 
 
 class Factorised(Controller):
-    """Independent logits for every point, move and candidate, all zero at first.
+    """Independent logits for every point, action and candidate, all zero at first.
 
     So it starts as the space itself draws, and decides every point without regard to the others, as the
     controller of TuNAS does (Bender et al. 2020, arXiv:2008.06120). A real range has a logistic distribution
@@ -209,18 +210,19 @@ class Factorised(Controller):
         self, space: Space, *, temperature: float = 1.0, tanh_constant: float | None = None, adam: Adam
     ) -> None:
         super().__init__(space, temperature=temperature, tanh_constant=tanh_constant, adam=adam)
-        steps = self.moves.steps.values()
-        sizes = [step.nodes * (step.options or 2) for step in steps]
+        points = self.sequencer.points.values()
+        # Of every point a table (nodes, options) of logits; of a real range mean and log-scale.
+        sizes = [point.nodes * (point.options or 2) for point in points]
         starts = np.cumsum([0, *sizes])
         self.parameters = [np.zeros(int(starts[-1]))]
         self.moments = adam.start(self.parameters)
-        self.starts = {s.entry.number: int(start) for s, start in zip(steps, starts, strict=False)}
-        listed: dict[int, list[Step]] = {}
-        for step in steps:
-            if step.kind == "choice":
-                listed.setdefault(step.options, []).append(step)
+        self.starts = {p.entry.number: int(start) for p, start in zip(points, starts, strict=False)}
+        listed: dict[int, list[PointSequence]] = {}
+        for point in points:
+            if point.kind == "choice":
+                listed.setdefault(point.options, []).append(point)
         self.listed = [_Listed(self, group) for group in listed.values()]
-        self.other = [step for step in steps if step.kind != "choice"]
+        self.other = [point for point in points if point.kind != "choice"]
 
     def sample(
         self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
@@ -232,12 +234,12 @@ class Factorised(Controller):
         reals = np.zeros((layout.reals, n))
         for entry in layout.own:
             if not entry.mutable and entry.shape == SLOTS:
-                codes[columns(entry)] = entry.subsets.table[0][:, None]
+                codes[list(entry.columns)] = entry.subsets.table[0][:, None]
         for group in self.listed:
             codes[group.columns] = group.draw(n, rng)
         everyone, sampler = np.arange(n), _Sampler(self, rng)
-        for step in self.other:
-            step.play(codes, reals, everyone, sampler, None)
+        for point in self.other:
+            decide(point, codes, reals, everyone, sampler, None)
         if kept is not None:
             _keep(kept, free, codes, reals)
         self.space.compiled.activity.mask(codes, reals)
@@ -250,7 +252,7 @@ class Factorised(Controller):
         return scorer.log_prob
 
     def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
-        """Return the summed entropies of the moves along each decision, (rows,), in nats."""
+        """Return the summed entropies of the actions along each decision, (rows,), in nats."""
         scorer = _Scorer(self, len(batch))
         self._follow(batch, scorer, kept, free)
         return scorer.entropy
@@ -279,37 +281,37 @@ class Factorised(Controller):
         for group in self.listed:
             scorer.add_listed(group, group.moved(batch, kept, free))
         codes, reals = np.empty_like(batch.codes.T, order="C"), np.empty_like(batch.reals.T, order="C")
-        for step in self.other:
-            held = _held(step, batch)
-            if kept is not None and step.entry.number not in free:
-                held &= ~_held(step, kept)
+        for point in self.other:
+            held = _held(point, batch)
+            if kept is not None and point.entry.number not in free:
+                held &= ~_held(point, kept)
             rows = np.flatnonzero(held)
             if len(rows):
-                step.play(codes, reals, rows, scorer, batch)
+                decide(point, codes, reals, rows, scorer, batch)
 
-    def table(self, step: Step, nodes: Ints) -> Ints:
-        """Return the places of the parameters of some moves of a point, (moves, options)."""
-        size = step.options or 2
-        places: Ints = self.starts[step.entry.number] + nodes[:, None] * size + np.arange(size)
+    def table(self, point: PointSequence, nodes: Ints) -> Ints:
+        """Return the places of the parameters of some actions of a point, (actions, options)."""
+        size = point.options or 2
+        places: Ints = self.starts[point.entry.number] + nodes[:, None] * size + np.arange(size)
         return places
 
 
 class _Listed:
     """Points that are one choice among equally many candidates, handled together."""
 
-    def __init__(self, controller: Factorised, steps: list[Step]) -> None:
+    def __init__(self, controller: Factorised, points: list[PointSequence]) -> None:
         self.controller = controller
-        self.numbers = np.array([step.entry.number for step in steps], np.intp)
-        self.columns = np.array([step.entry.column for step in steps], np.intp)
-        self.offsets = np.stack([step.offsets for step in steps])
+        self.numbers = np.array([point.entry.number for point in points], np.intp)
+        self.columns = np.array([point.column for point in points], np.intp)
+        self.log_prior = np.stack([point.log_prior(point.start) for point in points])
         zero = np.zeros(1, np.intp)
-        self.places = np.concatenate([controller.table(step, zero) for step in steps])
+        self.places = np.concatenate([controller.table(point, zero) for point in points])
         self.refresh()
 
     def refresh(self) -> None:
         """Compute the probabilities, (points, candidates), after parameters changed."""
         logits = self.controller.squash(self.controller.parameters[0][self.places])
-        self.logp = log_softmax(logits + self.offsets)
+        self.logp = log_softmax(logits + self.log_prior)
         self.shares = np.exp(self.logp)
         self.running = np.cumsum(self.shares, axis=1)
         self.entropies = row_entropy(self.logp)
@@ -330,21 +332,21 @@ class _Listed:
 
 
 class _Sampler:
-    """Draws moves of points that are not a listed choice."""
+    """Draws actions of points that are not a listed choice."""
 
     def __init__(self, controller: Factorised, rng: np.random.Generator) -> None:
         self.controller = controller
         self.rng = rng
 
-    def pick(self, turn: Turn) -> Ints:
+    def pick(self, query: Query) -> Ints:
         """Draw one option per row."""
-        places = self.controller.table(turn.step, turn.nodes)
-        logits = self.controller.squash(self.controller.parameters[0][places]) + turn.offsets
+        places = self.controller.table(query.point, query.nodes)
+        logits = self.controller.squash(self.controller.parameters[0][places]) + query.log_prior
         return draw_rows(logits, self.rng)
 
-    def place(self, turn: Turn) -> Reals:
+    def place(self, query: Query) -> Reals:
         """Draw one number per row."""
-        mean, scale = self.controller.parameters[0][self.controller.table(turn.step, turn.nodes).T]
+        mean, scale = self.controller.parameters[0][self.controller.table(query.point, query.nodes).T]
         return logistic_units(mean, scale, self.rng)
 
 
@@ -369,12 +371,12 @@ class _Scorer:
         np.add.at(score, (points, codes[rows, points]), self.weights[rows])
         self.gradient[group.places] += score * self._slope(self.controller.parameters[0][group.places])
 
-    def pick(self, turn: Turn) -> Ints:
-        """Take in one move of a point."""
-        rows, taken = turn.rows, turn.given
-        places = self.controller.table(turn.step, turn.nodes)
+    def pick(self, query: Query) -> Ints:
+        """Take in one action of a point."""
+        rows, taken = query.rows, query.taken
+        places = self.controller.table(query.point, query.nodes)
         theta = self.controller.parameters[0][places]
-        logp = log_softmax(self.controller.squash(theta) + turn.offsets)
+        logp = log_softmax(self.controller.squash(theta) + query.log_prior)
         each = np.arange(len(rows))
         self.log_prob[rows] += logp[each, taken]
         self.entropy[rows] += row_entropy(logp)
@@ -383,16 +385,16 @@ class _Scorer:
         np.add.at(self.gradient, places, self.weights[rows, None] * score * self._slope(theta))
         return taken
 
-    def place(self, turn: Turn) -> Reals:
+    def place(self, query: Query) -> Reals:
         """Take in the value of a real range."""
-        rows = turn.rows
-        places = self.controller.table(turn.step, turn.nodes).T
+        rows = query.rows
+        places = self.controller.table(query.point, query.nodes).T
         mean, scale = self.controller.parameters[0][places]
-        density, by_mean, by_scale = logistic_log_density(turn.placed, mean, scale)
+        density, by_mean, by_scale = logistic_log_density(query.units, mean, scale)
         self.log_prob[rows] += density
         self.entropy[rows] += np.clip(scale, *SCALES)
         np.add.at(self.gradient, places, self.weights[rows] * np.stack([by_mean, by_scale]))
-        return turn.placed
+        return query.units
 
     def _slope(self, theta: Reals) -> Reals:
         """Return the derivative of the logits by the parameters."""
@@ -404,9 +406,9 @@ class _Scorer:
         return slope
 
 
-def _held(step: Step, batch: Batch) -> NDArray[np.bool_]:
-    column = step.entry.column
-    if step.entry.shape == REAL:
+def _held(point: PointSequence, batch: Batch) -> NDArray[np.bool_]:
+    column = point.column
+    if point.entry.shape == REAL:
         return ~np.isnan(batch.reals[:, column])
     held: NDArray[np.bool_] = batch.codes[:, column] != INACTIVE
     return held

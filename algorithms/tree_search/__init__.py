@@ -1,7 +1,7 @@
 """Monte Carlo tree search over the tree of decisions.
 
 To read in this order: `mcts` (the algorithm), `search_tree` (visits and values), `uct` (which way down),
-`steps`, `point_steps` and `selection_steps` (a decision as steps), `rollouts` (the rest, by a model).
+`rollouts` (the rest, by a model). What a path is, a decision as a sequence of actions, is in `sequencing`.
 
 Laws, in `tests/algorithms/tree_search`: statistics against recounts.
 """

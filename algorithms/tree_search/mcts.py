@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.common.without_replacement import keys_of
+from symnas.algorithms.sequencing.paths import Paths
+from symnas.algorithms.sequencing.points import Action
 from symnas.algorithms.surrogates.rank_ridge import RankRidge
 from symnas.algorithms.tree_search.rollouts import PARENTS, Pool, Rollouts, rows
-from symnas.algorithms.tree_search.search_tree import DecisionTree, Node, Record
-from symnas.algorithms.tree_search.steps import Steps
+from symnas.algorithms.tree_search.search_tree import Node, Record, SearchTree
 from symnas.algorithms.tree_search.uct import Shared, Uct
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import (
@@ -59,9 +60,9 @@ class MCTS(Algorithm):
 
     With surrogate roll-outs, `samples` completions and more are drawn from the root, half of them near the
     best decisions, and a model of what was seen scores them, mean + `optimism` standard deviations. They go
-    down the tree together; the promise of a move is that of the best roll-out that takes it. They serve for
-    all proposals until the model is fitted again, or a result is better than all others. Real ranges are not
-    widened progressively then, since the model, not a second visit, tells what a value is worth.
+    down the tree together; the promise of an action is that of the best roll-out that takes it. They serve
+    for all proposals until the model is fitted again, or a result is better than all others. Real ranges are
+    not widened progressively then, since the model, not a second visit, tells what a value is worth.
 
     Plain UCT: `MCTS(rollouts="random", order="tree", floor=0.0, exploration=1.0)`; DeepArchitect's code is
     github.com/negrinho/deep_architect. The measured order and roll-outs through a model are ours.
@@ -95,7 +96,7 @@ class MCTS(Algorithm):
     transpositions: bool = hyperparameter(
         False,
         FLAG,
-        "whether a move shares its mean between all prefixes under which it came. Means count with random "
+        "whether an action shares its mean between all prefixes under which it came. Means count with random "
         "roll-outs, and with a surrogate where `trust` is below 1",
     )
     equivalence: float = hyperparameter(
@@ -170,7 +171,7 @@ class MCTS(Algorithm):
             node.visits += 1
             node.total += reward
         if self._shared is not None:
-            self._shared.add(self._steps.path(record.codes, record.reals), reward)
+            self._shared.add(self._paths.path(record.codes, record.reals), reward)
         if value == value and self._known & (self._known - 1) == 0:
             self._rebuild()
 
@@ -187,8 +188,8 @@ class MCTS(Algorithm):
         importance = None
         if self.order == "measured" and self._known >= MEASURED_FROM:
             importance = influence(*self._results(self._low)).tolist()
-        self._steps = Steps(self._space, self.bisect, importance)
-        self._tree = DecisionTree(self._steps)
+        self._paths = Paths(self._space, self.bisect, importance)
+        self._tree = SearchTree(self._paths)
         self._shared = Shared() if self.transpositions else None
         for record in self._records.values():
             record.visits, record.total = 0, 0.0
@@ -197,7 +198,7 @@ class MCTS(Algorithm):
             record.visits += 1
             record.total += reward
             if self._shared is not None:
-                self._shared.add(self._steps.path(record.codes, record.reals), reward)
+                self._shared.add(self._paths.path(record.codes, record.reals), reward)
         for record in self._records.values():
             self._tree.insert(record)
 
@@ -225,8 +226,7 @@ class MCTS(Algorithm):
                 else:
                     row = self._promising(pool, left)
                     left = left[left != row]
-                    batch = pool.batch
-                    found.append(Record(batch.codes[row].tolist(), batch.reals[row].tolist()))
+                    found.append(Record(pool.codes[row], pool.reals[row]))
                 if len(found) < n:
                     tree.run(found[-1])
         return rows(self._space, found)
@@ -246,19 +246,17 @@ class MCTS(Algorithm):
         return self._rollouts.drawn(model, self.samples, best, known, rng)
 
     def _descend(self, rng: np.random.Generator) -> Row:
-        """Return a new decision: down the tree by bounds, one new move, the rest by the prior."""
+        """Return a new decision: down the tree by bounds, one new action, the rest by the prior."""
         layout = self._space.compiled.layout
         codes, reals = [INACTIVE] * layout.columns, [math.nan] * layout.reals
         node = self._tree.root
         while node is not None:
             self._tree.open(node)
-            point = self._steps.points[node.place]
-            move, child = self._uct.choose(node, point, rng, self._shared)
-            after = point.after(node.sub, move)
-            if after is None:
-                point.write(node.sub, move, codes, reals)
-            elif child is None:
-                point.finish(after, codes, reals, rng)
+            point = self._paths.points[node.place]
+            action, child = self._uct.choose(node, point, rng, self._shared)
+            state = point.after(node.state, action)
+            if point.decided(state) or child is None:
+                point.finish(state, codes, reals, rng)
             node = child
         some = np.array(codes, layout.dtype)[:, None]
         some_reals = np.array(reals, np.float64)[:, None]
@@ -267,18 +265,20 @@ class MCTS(Algorithm):
 
     def _promising(self, pool: Pool, left: NDArray[np.intp]) -> int:
         """Return the roll-out that the tree and the surrogate agree on, of those left."""
-        rewards = (pool.promises[left] - self._low) / self._scale
+        rewards = ((pool.promises - self._low) / self._scale).tolist()
+        some: list[int] = left.tolist()
         node = self._tree.root
-        while node is not None and node.place >= 0 and len(left) > 1:
+        while node is not None and node.place >= 0 and len(some) > 1:
             self._tree.open(node)
-            point = self._steps.points[node.place]
-            labels = point.labels(node.sub, pool.batch.codes[left], pool.batch.reals[left])
-            place, child = self._uct.choose_among(node, point, labels, rewards, self._shared)
-            if child is None:
-                return int(left[place])
-            held = labels == labels[place]
-            left, rewards, node = left[held], rewards[held], child
-        return int(left[0])
+            point, state = self._paths.points[node.place], node.state
+            # The roll-outs that take each action, the best first, as they are in the pool.
+            by_action: dict[Action, list[int]] = {}
+            for row in some:
+                by_action.setdefault(point.taken(state, pool.codes[row], pool.reals[row]), []).append(row)
+            promises = {action: rewards[rows[0]] for action, rows in by_action.items()}
+            action, node = self._uct.choose_among(node, promises, self._shared)
+            some = by_action[action]
+        return some[0]
 
     # ------------------------------------------------------------ asking
 
@@ -288,7 +288,7 @@ class MCTS(Algorithm):
         The tree goes through a candidate when it holds a node for it: deep points are decided by roll-outs
         until enough trials have come that way.
         """
-        steps = self._steps
+        paths = self._paths
         through: dict[int, list[Record]] = {}
         for record in self._records.values():
             if record.visits:
@@ -301,15 +301,16 @@ class MCTS(Algorithm):
             for split in splits(entry, rows(self._space, records)):
                 counts = np.bincount(split.groups[split.groups >= 0], minlength=len(split.labels))
                 mine.update(zip(split.labels, counts.tolist(), strict=True))
-        order = {point.entry.point.address: rank for rank, point in enumerate(steps.points)}
+        order = {point.entry.point.address: rank for rank, point in enumerate(paths.points)}
         return statistics(*self._results(), visits=visits, ranks=order)
 
     def _decided(self, record: Record) -> list[int]:
         """Return the numbers of the points that the tree decides on a decision's path."""
         numbers = []
         for node in self._tree.insert(record)[:-1]:
-            point = self._steps.points[node.place]
-            if point.after(node.sub, point.taken(node.sub, record.codes, record.reals)) is None:
+            point = self._paths.points[node.place]
+            action = point.taken(node.state, record.codes, record.reals)
+            if point.decided(point.after(node.state, action)):
                 numbers.append(point.entry.number)
         return numbers
 

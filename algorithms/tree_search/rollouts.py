@@ -86,6 +86,9 @@ class Pool:
 
     def __init__(self, batch: Batch, promises: Floats, known: Container[Hashable]) -> None:
         self.batch = batch
+        # Rows as lists, since a descent asks for single elements of them.
+        self.codes: list[list[int]] = batch.codes.tolist()
+        self.reals: list[list[float]] = batch.reals.tolist()
         self.promises = promises
         self._places = {key: row for row, key in enumerate(keys_of(batch))}
         self.open = np.array([key not in known for key in self._places], bool)

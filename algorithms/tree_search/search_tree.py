@@ -1,9 +1,9 @@
 """The tree of decided prefixes that a search remembers, with visits, rewards and trials under way at each.
 
-A node stands for a prefix of steps. As long as one decision only has come through a node, it is a leaf that
-keeps that decision; a second one pushes the first down a step, until the two part. So nodes are few, a move
-without a node leads to new decisions only, and a node without anything new beneath it knows that it is
-exhausted.
+A node stands for a prefix of the path of actions of a decision. As long as one decision only has come through
+a node, it is a leaf that keeps that decision; a second one pushes the first down an action, until the two
+part. So there are fewer nodes than actions that were taken, an action without a node leads to new decisions
+only, and a node without anything new beneath it knows that it is exhausted.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from symnas.algorithms.tree_search.point_steps import Move, Sub
-from symnas.algorithms.tree_search.steps import Steps
+from symnas.algorithms.sequencing.paths import Paths
+from symnas.algorithms.sequencing.points import Action, State
 
 
 class Record:
@@ -34,11 +34,11 @@ class Record:
 
 
 class Node:
-    """A prefix of steps.
+    """A prefix of actions, and the visits, trials under way and sum of rewards of what came through it.
 
     Args:
         place: place of the point that comes next, -1 where the decision is complete.
-        sub: what is decided of that point.
+        state: what is decided of that point.
     """
 
     __slots__ = (
@@ -48,33 +48,36 @@ class Node:
         "place",
         "record",
         "running",
-        "sub",
+        "state",
         "total",
         "visits",
     )
 
-    def __init__(self, place: int, sub: Sub) -> None:
+    def __init__(self, place: int, state: State) -> None:
         self.place = place
-        self.sub = sub
-        self.children: dict[Move, Node] = {}
+        self.state = state
+        self.children: dict[Action, Node] = {}
+        # The only decision that came through, while it is the only one.
         self.record: Record | None = None
         self.visits = 0
         self.running = 0
         self.total = 0.0
+        # How many children are exhausted.
         self.closed = 0
         self.exhausted = place < 0
 
 
-class DecisionTree:
+class SearchTree:
     """All prefixes of the decisions that came so far.
 
     Args:
-        steps: the steps of decisions.
+        paths: the sequences of actions of decisions.
     """
 
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
         self.root: Node | None = None
+        # What takes back the insertions made in `tentatively`, the latest last; None outside of it.
         self._undo: list[Callable[[], object]] | None = None
 
     def insert(self, record: Record) -> list[Node]:
@@ -83,41 +86,35 @@ class DecisionTree:
         What the record counted before it came is counted along the path; later changes are the caller's.
         """
         if self.root is None:
-            self.root = self._node(-1, None, None, record)
+            self.root = self._first(record)
             self._adopt(self.root, record)
             return [self.root]
         node = self.root
         path = [node]
-        new = False
         while node.place >= 0 and node.record is not record:
+            # Two decisions are to come through: the leaf's own goes down one action first.
             self.open(node)
-            move = self.steps.points[node.place].taken(node.sub, record.codes, record.reals)
-            child = node.children.get(move)
+            action = self._taken(node, record)
+            child = node.children.get(action)
             if child is None:
-                child = node.children[move] = self._node(node.place, node.sub, move, record)
-                if self._undo is not None:
-                    self._undo.append(lambda node=node, move=move: node.children.pop(move))  # type: ignore[misc]
-                self._adopt(child, record)
-                path.append(child)
-                new = True
-                break
+                path.append(self._grow(node, action, record))
+                for above in path[:-1]:
+                    above.visits += record.visits
+                    above.running += record.running
+                    above.total += record.total
+                self._close(path)
+                return path
             node = child
             path.append(node)
-        if new:
-            for node in path[:-1]:
-                node.visits += record.visits
-                node.running += record.running
-                node.total += record.total
-            self._close(path)
         return path
 
     def open(self, node: Node) -> None:
-        """Push the only decision of a leaf down a step; nothing that a search looks at changes."""
+        """Push the only decision of a leaf down an action; nothing that a search looks at changes."""
         record = node.record
         if record is None or node.place < 0:
             return
-        move = self.steps.points[node.place].taken(node.sub, record.codes, record.reals)
-        child = node.children[move] = self._node(node.place, node.sub, move, record)
+        action = self._taken(node, record)
+        child = node.children[action] = self._reached(node, action, record)
         self._adopt(child, record)
         node.record = None
         node.closed = int(child.exhausted)
@@ -129,8 +126,8 @@ class DecisionTree:
         try:
             yield
         finally:
-            for action in reversed(self._undo):
-                action()
+            for take_back in reversed(self._undo):
+                take_back()
             self._undo = None
 
     def run(self, record: Record) -> None:
@@ -142,29 +139,45 @@ class DecisionTree:
         for node in self.insert(record)[:-1]:
             self._undo.append(lambda node=node: setattr(node, "running", node.running - 1))  # type: ignore[misc]
 
+    # ------------------------------------------------------------ inside
+
+    def _taken(self, node: Node, record: Record) -> Action:
+        return self.paths.points[node.place].taken(node.state, record.codes, record.reals)
+
+    def _grow(self, node: Node, action: Action, record: Record) -> Node:
+        child = node.children[action] = self._reached(node, action, record)
+        if self._undo is not None:
+            self._undo.append(lambda: node.children.pop(action))
+        self._adopt(child, record)
+        return child
+
     @staticmethod
     def _adopt(node: Node, record: Record) -> None:
         node.record = record
         node.visits, node.running, node.total = record.visits, record.running, record.total
 
-    def _node(self, place: int, sub: Sub, move: Move, record: Record) -> Node:
-        """Return the node that a decision comes to by a move; without a move, its first."""
-        steps = self.steps
-        if place >= 0:
-            after = steps.points[place].after(sub, move)
-            if after is not None:
-                return Node(place, after)
-        place = steps.following(place, record.codes, record.reals)
-        return Node(place, steps.points[place].start if place >= 0 else None)
+    def _first(self, record: Record, place: int = -1) -> Node:
+        """Return a decision's node in front of the next point that exists, after that of a place."""
+        place = self.paths.following(place, record.codes, record.reals)
+        return Node(place, self.paths.points[place].start if place >= 0 else None)
+
+    def _reached(self, node: Node, action: Action, record: Record) -> Node:
+        """Return the node that a decision comes to by an action: within the point, or before the next."""
+        point = self.paths.points[node.place]
+        state = point.after(node.state, action)
+        return self._first(record, node.place) if point.decided(state) else Node(node.place, state)
 
     def _close(self, path: list[Node]) -> None:
-        """Note which nodes above a new leaf have nothing new beneath them any more."""
+        """Note which nodes above a new leaf have nothing new beneath them any more.
+
+        A node is exhausted where it has a child for every action and all of them are. A real range never is.
+        """
         for above, node in zip(reversed(path[:-1]), reversed(path), strict=False):
             if not node.exhausted:
                 return
             above.closed += 1
-            point = self.steps.points[above.place]
-            done = not point.endless and above.closed == len(point.moves(above.sub)[0])
+            point = self.paths.points[above.place]
+            done = point.options > 0 and above.closed == len(point.actions(above.state)[0])
             if self._undo is not None:
                 self._undo.append(lambda node=above, done=done: _reopen(node, done))  # type: ignore[misc]
             if not done:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from symnas._typing import Floats
-from symnas.algorithms.tree_search.point_steps import Move, PointSteps, RealSteps, draw
+from symnas.algorithms.sequencing.points import Action, PointSequence, RealSequence, draw
 from symnas.algorithms.tree_search.search_tree import Node
 
 TRIES = 16
 
 
 class Shared:
-    """Means of moves over all nodes in which they were open: statistics of partial decisions.
+    """Means of actions over all nodes in which they were open: statistics of partial decisions.
 
     In a tree with one order every prefix has one path, so that transpositions proper do not arise; what
-    does recur under many prefixes is the same move of the same point. These means are what Gelly and Silver
+    does recur under many prefixes is the same action of the same point. These means are what Gelly and Silver
     share between nodes (all moves as first, ICML 2007).
     """
 
@@ -39,7 +36,7 @@ class Shared:
                 seen[1] += reward
 
     def get(self, step: Hashable) -> list[float] | None:
-        """Return how often a move came, and the sum of its rewards."""
+        """Return how often an action came, and the sum of its rewards."""
         return self._known.get(step)
 
 
@@ -72,12 +69,12 @@ class Uct:
         """Return the upper confidence bound of a child."""
         return mean + self.exploration * math.sqrt(2.0 * math.log(max(above, 1.0)) / visits)
 
-    def mean(self, node: Node, move: Move, child: Node, visits: float, shared: Shared | None) -> float:
-        """Return a child's mean reward, mixed with what its move got elsewhere."""
+    def mean(self, node: Node, action: Action, child: Node, visits: float, shared: Shared | None) -> float:
+        """Return a child's mean reward, mixed with what its action got elsewhere."""
         mean = child.total / visits
         if shared is None:
             return mean
-        seen = shared.get((node.place, node.sub, move))
+        seen = shared.get((node.place, node.state, action))
         if seen is None:
             return mean
         beta = math.sqrt(self.equivalence / (3.0 * visits + self.equivalence))
@@ -91,107 +88,96 @@ class Uct:
     # ------------------------------------------------------------ roll-outs at random
 
     def choose(
-        self, node: Node, point: PointSteps, rng: np.random.Generator, shared: Shared | None
-    ) -> tuple[Move, Node | None]:
-        """Return the move of the largest bound, and the child it leads to; None where it is new.
+        self, node: Node, point: PointSequence, rng: np.random.Generator, shared: Shared | None
+    ) -> tuple[Action, Node | None]:
+        """Return the action of the largest bound, and the child it leads to; None where it is new.
 
-        Without shared statistics a new move comes before all known ones, drawn by the prior. With them it
-        competes with its mean elsewhere, as if it had been visited once. Moves of prior zero come last.
+        Without shared statistics a new action comes before all known ones, drawn by the prior. With them it
+        competes with its mean elsewhere, as if it had been visited once. Actions of prior zero come last.
         """
-        if isinstance(point, RealSteps):
+        if isinstance(point, RealSequence):
             if self.admits(node):
                 return _fresh_value(node, point, rng), None
-            new: list[tuple[Move, float]] = []
+            new: list[tuple[Action, float]] = []
         else:
             new = self._new(node, point)
         if new and shared is None:
-            return draw([move for move, _ in new], [weight for _, weight in new], rng), None
+            return draw([action for action, _ in new], [weight for _, weight in new], rng), None
         above = self.visits(node)
-        best: tuple[float, Move, Node | None] | None = None
-        for move, child in node.children.items():
+        best: tuple[float, Action, Node | None] | None = None
+        for action, child in node.children.items():
             if child.exhausted:
                 continue
             visits = self.visits(child)
-            bound = self.bound(self.mean(node, move, child, visits, shared), above, visits)
+            bound = self.bound(self.mean(node, action, child, visits, shared), above, visits)
             if best is None or bound > best[0]:
-                best = bound, move, child
+                best = bound, action, child
         if new and shared is not None:
-            bound, move = self._best_new(node, new, above, shared, rng)
+            bound, action = self._best_new(node, new, above, shared, rng)
             if best is None or bound > best[0]:
-                return move, None
-        assert best is not None, "a node that is not exhausted has a move left"
+                return action, None
+        assert best is not None, "a node that is not exhausted has an action left"
         return best[1], best[2]
 
     @staticmethod
-    def _new(node: Node, point: PointSteps) -> list[tuple[Move, float]]:
-        """Return the moves without a child and their prior weights, those of weight zero only in need."""
+    def _new(node: Node, point: PointSequence) -> list[tuple[Action, float]]:
+        """Return the actions without a child and their prior weights, those of weight zero only in need."""
         children = node.children
-        pairs = zip(*point.moves(node.sub), strict=True)
-        new = [(move, weight) for move, weight in pairs if move not in children]
+        pairs = zip(*point.actions(node.state), strict=True)
+        new = [(action, weight) for action, weight in pairs if action not in children]
         some = [pair for pair in new if pair[1] > 0.0]
         return some or ([] if any(not child.exhausted for child in children.values()) else new)
 
     def _best_new(
         self,
         node: Node,
-        new: list[tuple[Move, float]],
+        new: list[tuple[Action, float]],
         above: float,
         shared: Shared,
         rng: np.random.Generator,
-    ) -> tuple[float, Move]:
+    ) -> tuple[float, Action]:
         usual = node.total / max(above, 1.0)
         bounds = []
-        for move, _ in new:
-            seen = shared.get((node.place, node.sub, move))
-            # A move that came nowhere yet is tried first, as without sharing.
+        for action, _ in new:
+            seen = shared.get((node.place, node.state, action))
+            # An action that came nowhere yet is tried first, as without sharing.
             mean = math.inf if seen is None else (seen[1] + usual) / (seen[0] + 1.0)
             bounds.append(self.bound(mean, above, 1.0))
         top = max(bounds)
         equal = [pair for pair, bound in zip(new, bounds, strict=True) if bound == top]
-        return top, draw([move for move, _ in equal], [weight for _, weight in equal], rng)
+        return top, draw([action for action, _ in equal], [weight for _, weight in equal], rng)
 
     # ------------------------------------------------------------ roll-outs through a surrogate
 
     def choose_among(
-        self,
-        node: Node,
-        point: PointSteps,
-        labels: NDArray[Any],
-        rewards: Floats,
-        shared: Shared | None,
-    ) -> tuple[int, Node | None]:
-        """Return the best roll-out of the best move, and the child it leads to; None where the move is new.
+        self, node: Node, promises: Mapping[Action, float], shared: Shared | None
+    ) -> tuple[Action, Node | None]:
+        """Return the action of the largest bound, and the child it leads to; None where it is new.
 
         Args:
             node: where the roll-outs came to.
-            point: the point that comes next.
-            labels: the move that each of them takes.
-            rewards: what the surrogate promises of each, falling. A move promises what its best does.
-            shared: statistics of moves over all nodes.
+            promises: of each action that a roll-out takes, what the surrogate promises of the best that does,
+                falling.
+            shared: statistics of actions over all nodes.
         """
         above = self.visits(node)
-        found, places = np.unique(labels, return_index=True)
-        firsts = dict(zip(found.tolist(), places.tolist(), strict=True))
-        best: tuple[float, int, Node | None] = -math.inf, 0, None
-        for move, child in node.children.items():
-            place = firsts.pop(point.label(move), None)
-            if place is None:
+        best: tuple[float, Action, Node | None] = -math.inf, None, None
+        for action, child in node.children.items():
+            if action not in promises:
                 continue
             visits = self.visits(child)
-            own = self.mean(node, move, child, visits, shared)
-            promise = self.trust * float(rewards[place]) + (1.0 - self.trust) * own
-            bound = self.bound(promise, above, visits)
+            own = self.mean(node, action, child, visits, shared)
+            bound = self.bound(self.trust * promises[action] + (1.0 - self.trust) * own, above, visits)
             if bound > best[0]:
-                best = bound, place, child
-        if firsts:
-            # Every new move has been visited as often: the best roll-out decides.
-            place = min(firsts.values())
-            if self.bound(float(rewards[place]), above, 1.0) > best[0]:
-                return place, None
+                best = bound, action, child
+        # Every new action has been visited as often, so that the first one promises most.
+        new = [action for action in promises if action not in node.children]
+        if new and self.bound(promises[new[0]], above, 1.0) > best[0]:
+            return new[0], None
         return best[1], best[2]
 
 
-def _fresh_value(node: Node, point: RealSteps, rng: np.random.Generator) -> Move:
+def _fresh_value(node: Node, point: RealSequence, rng: np.random.Generator) -> Action:
     value = point.draw(rng)
     for _ in range(TRIES):
         if value not in node.children:

@@ -80,6 +80,14 @@ class Activity:
             for condition in stage.conditions:
                 condition.apply(codes, reals)
 
+    def tests(self, entry: Entry) -> list[Test]:
+        """Return the tests, (1, rows) each, that hold together where a point exists.
+
+        They look at columns of earlier points only, so that a row may be decided point by point.
+        """
+        own = [] if entry.branch is None else [self._edges(self._edge_kind(entry)[0], [entry])]
+        return own + [self._guard(guard) for guard in entry.point.guards]
+
     # ------------------------------------------------------------ compilation
 
     def _stage(self, entries: list[Entry]) -> _Stage:

@@ -156,7 +156,7 @@ def test_log_probabilities_follow_from_bounded_logits() -> None:
     first = Batch.of(SPACE, [SPACE.default])
     with torch.no_grad():
         state = made.follow(first)[1]
-    start = made.start_of(made.moves.steps[SPACE.compiled.layout.entry("op").number])
+    start = made.start_of(made.sequencer.points[SPACE.compiled.layout.entry("op").number])
     raw = made.arrays[1][start : start + 3] @ state[1, 0].detach().numpy()
     expected = log_softmax(1.1 / 2.5 * np.tanh(raw))
     rows = [d for d in SPACE.enumerate() if d["input"] == 0]

@@ -15,12 +15,10 @@ from hypothesis import strategies as st
 from strategies import spaces
 
 from symnas.algorithms.policy_gradient.lstm import LSTM
-from symnas.algorithms.policy_gradient.moves import completions
 from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised, Moments
 from symnas.testing.random_spaces import random_space
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Tied
 from symnas.tree.space import Batch, Space
-from symnas.tree.subsets import Subsets
 
 KINDS = [Factorised, LSTM]
 
@@ -213,15 +211,15 @@ def test_points_that_do_not_exist_get_no_gradient(heads: str) -> None:
     controller = made(kind, TREE, 7, adam, **options)
     pool = [d for d in TREE.enumerate() if d["op"] == "pool"]
     controller.reinforce(TREE.batch(pool), np.arange(len(pool)) - 3.0)
-    step = controller.moves.steps[TREE.compiled.layout.entry("op:edges").number]
-    there = controller.moves.steps[TREE.compiled.layout.entry("op:order").number]
+    gone = controller.sequencer.points[TREE.compiled.layout.entry("op:edges").number]
+    there = controller.sequencer.points[TREE.compiled.layout.entry("op:order").number]
     if kind is Factorised:
         slopes = adam.noted[0]  # type: ignore[attr-defined]
-        absent = slopes[controller.table(step, np.arange(step.nodes))]
+        absent = slopes[controller.table(gone, np.arange(gone.nodes))]
         present = slopes[controller.table(there, np.arange(there.nodes))]
     else:
         slopes = adam.noted[1]  # type: ignore[attr-defined]
-        absent = slopes[controller.start_of(step) : controller.start_of(step) + step.options]
+        absent = slopes[controller.start_of(gone) : controller.start_of(gone) + gone.options]
         present = slopes[controller.start_of(there) : controller.start_of(there) + there.options]
     assert not absent.any()
     assert present.any()
@@ -316,27 +314,6 @@ def test_large_ranges_are_halved_and_sharpen() -> None:
             controller.reinforce(target, np.ones(1))
         drawn = controller.sample(200, rng).column("n") + 1
         assert np.median(np.abs(drawn - 70_001)) < 2000
-
-
-@pytest.mark.parametrize(
-    "subsets",
-    [
-        Subsets(4, 1, 3),
-        Subsets(4, 0, 3, ordered=True),
-        Subsets(3, 2, 3, repeats=True),
-        Subsets(3, 0, 2, ordered=True, repeats=True),
-        Subsets(4, 0, 2, only=((0, 1), (), (1, 3), (2,))),
-        Subsets(4, 4, 4, ordered=True),
-    ],
-)
-def test_completions_are_counted_as_listed(subsets: Subsets) -> None:
-    rows = list(subsets)
-    for chosen in {row[:length] for row in rows for length in range(len(row) + 1)}:
-        begun = [row for row in rows if row[: len(chosen)] == chosen]
-        follow = [
-            sum(row[len(chosen) : len(chosen) + 1] == (code,) for row in begun) for code in range(subsets.n)
-        ]
-        assert completions(subsets, chosen) == [*follow, int(chosen in rows)]
 
 
 def test_the_global_generator_of_torch_is_left_alone() -> None:

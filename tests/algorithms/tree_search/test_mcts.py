@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symnas.algorithms.common.without_replacement import keys_of
+from symnas.algorithms.sequencing.paths import Paths
 from symnas.algorithms.surrogates.rank_ridge import Features, RankRidge, normal_scores
 from symnas.algorithms.tree_search.mcts import MCTS
 from symnas.algorithms.tree_search.rollouts import KEPT, MANY, refits, thinned
-from symnas.algorithms.tree_search.search_tree import DecisionTree, Node, Record
-from symnas.algorithms.tree_search.steps import Steps, ordered
+from symnas.algorithms.tree_search.search_tree import Node, Record, SearchTree
 from symnas.algorithms.tree_search.uct import Uct
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import AlgorithmContract, planted, simulate
 from symnas.testing.random_spaces import random_space
-from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Tied
+from symnas.tree.choices import FloatRange, IntRange, OneOf
 from symnas.tree.space import Batch, Space
 from tests.support.strategies import spaces
 
@@ -78,7 +78,7 @@ def told(algorithm: MCTS, space: Space, results: dict[str, float | None]) -> Non
 
 def children(node: Node | None) -> dict[object, tuple[int, int, float]]:
     assert node is not None
-    return {move: (child.visits, child.running, child.total) for move, child in node.children.items()}
+    return {action: (child.visits, child.running, child.total) for action, child in node.children.items()}
 
 
 def test_the_tree_counts_what_went_through_each_prefix() -> None:
@@ -156,79 +156,7 @@ def test_what_gave_no_result_counts_as_no_reward() -> None:
     assert {d["a"] for seed in range(8) for d in algorithm.propose(1, np.random.default_rng(seed))} == {"x"}
 
 
-# -------------------------------------------------------------------- steps
-
-
-@settings(max_examples=60, deadline=None)
-@given(space=spaces(), seed=st.integers(0, 2**16), bisect=st.integers(1, 4))
-def test_steps_tell_decisions_apart_and_lead_back_to_them(space: Space, seed: int, bisect: int) -> None:
-    rng = np.random.default_rng(seed)
-    steps = Steps(space, bisect, rng.random(len(space)) if seed % 2 else None)
-    batch = space.sample(12, rng)
-    paths: dict[object, bytes] = {}
-    for decision, codes, reals in zip(batch, batch.codes.tolist(), batch.reals.tolist(), strict=True):
-        path = steps.path(codes, reals)
-        assert paths.setdefault(tuple(path), decision.row) == decision.row
-        again = [-1] * space.compiled.layout.columns
-        floats = [math.nan] * space.compiled.layout.reals
-        for place, sub, move in path:
-            point = steps.points[place]
-            if not point.endless:
-                moves, weights = point.moves(sub)
-                assert move in moves
-                assert len(moves) == len(set(moves)) == len(weights) >= 2
-            labels = point.labels(sub, np.array([codes]), np.array([reals]))
-            assert labels.tolist() == [point.label(move)]
-            if point.after(sub, move) is None:
-                point.write(sub, move, again, floats)
-        column, real = np.array(again)[:, None], np.array(floats)[:, None]
-        column = column.astype(space.compiled.layout.dtype)
-        space.compiled.mutator.complete(column, real, rng)
-        assert Batch(space, column.T, real.T)[0] == decision
-
-
-def moves_below(steps: Steps) -> int:
-    """Count the ends of all paths of a space with a single point."""
-    point = steps.points[0]
-
-    def count(sub: object) -> int:
-        return sum(1 if (n := point.after(sub, m)) is None else count(n) for m in point.moves(sub)[0])
-
-    return count(point.start)
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        OneOf("p", tuple(range(7))),
-        IntRange("p", 0, 20),
-        ManyOf("p", tuple("abcd"), 0, 3),
-        ManyOf("p", tuple("abcd"), 2, 3),
-        ManyOf("p", tuple("abc"), 1, 3, repeats=True),
-        ManyOf("p", tuple("abcd"), 1, 3, ordered=True),
-        ManyOf("p", tuple("abc"), 0, 2, ordered=True, repeats=True),
-        ManyOf("p", tuple("abc"), 0, 2, only=((), ("a",), ("a", "c"), ("b", "c"))),
-        Permutation("p", tuple("abcd")),
-        Permutation("p", tuple("abc"), only=(tuple("abc"), tuple("acb"), tuple("cba"))),
-    ],
-    ids=lambda point: point.domain,
-)
-@pytest.mark.parametrize("bisect", [2, 9])
-def test_every_value_is_the_end_of_one_path(point: object, bisect: int) -> None:
-    space = Space((point,))  # type: ignore[arg-type]
-    steps = Steps(space, bisect)
-    assert moves_below(steps) == space.size
-    # The weights of moves make all values equally likely, as the space draws them.
-    weights: dict[float, int] = {}
-    for decision in space.enumerate():
-        batch = space.batch([decision])
-        chance = 1.0
-        for place, sub, move in steps.path(batch.codes[0].tolist(), batch.reals[0].tolist()):
-            moves, shares = steps.points[place].moves(sub)
-            chance *= shares[moves.index(move)] / sum(shares)
-        key = round(chance * int(space.size), 9)
-        weights[key] = weights.get(key, 0) + 1
-    assert weights == {1.0: space.size}
+# -------------------------------------------------------------------- many values
 
 
 def test_bisection_shares_statistics_between_neighbours() -> None:
@@ -240,10 +168,10 @@ def test_bisection_shares_statistics_between_neighbours() -> None:
     ])  # fmt: skip
     root = algorithm._tree.root
     assert root is not None
-    assert root.sub == (0, 64)
-    assert {move: (c.visits, c.total) for move, c in root.children.items()} == {
-        (0, 32): (2, pytest.approx(1.9)),
-        (32, 64): (2, pytest.approx(0.1)),
+    assert root.state == (0, 64, 1)
+    assert {action: (c.visits, c.total) for action, c in root.children.items()} == {
+        0: (2, pytest.approx(1.9)),
+        1: (2, pytest.approx(0.1)),
     }
     assert all(d["n"] < 32 for seed in range(9) for d in algorithm.propose(1, np.random.default_rng(seed)))
 
@@ -276,33 +204,16 @@ def test_widening_allows_a_root_of_visits() -> None:
     assert counts == [math.ceil(math.sqrt(max(trials - 1, 1))) for trials in (1, 4, 9, 16, 25, 36)]
 
 
-def test_points_are_measured_and_come_after_what_they_depend_on() -> None:
-    kernel = OneOf("k", (1, 3))
-    guard = Guard(("late",), frozenset({(0,)}))
-    space = Space(
-        (
-            OneOf("idle", (1, 2)),
-            OneOf("op", ("conv", "pool"), branches=(Branch((0,), (kernel,)),)),
-            OneOf("late", (1, 2, 3)),
-            OneOf("guarded", (1, 2), guards=(guard,)),
-            Tied("same", "late"),
-        )
-    )
-    importance = dict.fromkeys(space.addresses, 0.0) | {"k": 3.0, "guarded": 2.0, "late": 1.0}
-    order = ordered(space, list(importance.values()))
-    assert [space.addresses[number] for number in order] == ["late", "same", "guarded", "idle", "op", "k"]
-
-
 def test_measured_order_puts_the_point_that_matters_first() -> None:
     space = Space(tuple(OneOf(f"p{i}", (0, 1, 2)) for i in range(6)))
     batch = space.sample(32, np.random.default_rng(0))
     algorithm = MCTS(rollouts="random")
     algorithm.setup(space)
     algorithm.observe(batch, [done(decision["p4"] + 0.01 * decision["p1"]) for decision in batch])
-    assert algorithm._steps.points[0].entry.point.address == "p4"
+    assert algorithm._paths.points[0].entry.point.address == "p4"
     fixed = MCTS(**PLAIN)
     simulate(fixed, space, lambda d: done(d["p4"]), trials=40)
-    assert [p.entry.point.address for p in fixed._steps.points] == [f"p{i}" for i in range(6)]
+    assert [p.entry.point.address for p in fixed._paths.points] == [f"p{i}" for i in range(6)]
 
 
 # -------------------------------------------------------------------- the tree
@@ -338,15 +249,15 @@ def check_sums(node: Node) -> None:
 def picture(node: Node | None) -> object:
     if node is None:
         return None
-    below = {move: picture(child) for move, child in node.children.items()}
-    return node.place, node.sub, node.visits, node.running, node.total, node.closed, node.exhausted, below
+    below = {action: picture(child) for action, child in node.children.items()}
+    return node.place, node.state, node.visits, node.running, node.total, node.closed, node.exhausted, below
 
 
 def test_tentative_trials_leave_no_trace() -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
         space = random_space(rng)
-        tree = DecisionTree(Steps(space, 2))
+        tree = SearchTree(Paths(space, 2))
         batch = space.sample(12, rng).unique()
         records = [Record(*row) for row in zip(batch.codes.tolist(), batch.reals.tolist(), strict=True)]
         for record in records[: len(records) // 2]:
@@ -360,7 +271,7 @@ def test_tentative_trials_leave_no_trace() -> None:
         assert picture(tree.root) == before
 
 
-def walk_open(node: Node | None, tree: DecisionTree) -> None:
+def walk_open(node: Node | None, tree: SearchTree) -> None:
     if node is not None:
         tree.open(node)
         for child in list(node.children.values()):
