@@ -183,7 +183,7 @@ def upward(name: str, others: Iterable[str]) -> list[str]:
 
 EDGES = graph(MODULES)
 # What is left of the old house, to be emptied.
-KNOWN_CIRCLES = 2
+KNOWN_CIRCLES = 1
 KNOWN_PACKAGE_CIRCLES = [["symnas.study", "symnas.study.workers"]]
 
 

@@ -28,7 +28,6 @@ class PointSeen:
     point: Point
     code: Code
     around: Conjunction
-    labels: int
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,8 @@ class ConditionSeen:
 
 @dataclass(frozen=True)
 class RunSeen:
-    """One run: what was asked for, points and conditions in order, and how it failed if it did."""
+    """One run: points and conditions in order, and how it failed if it did."""
 
-    asked: Mapping[str, Code]
     points: tuple[PointSeen, ...]
     conditions: tuple[ConditionSeen, ...]
     error: Exception | None = None

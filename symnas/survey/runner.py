@@ -17,13 +17,14 @@ from symnas.frontend.run import UNDECIDED, Run, Visit
 from symnas.frontend.sites import Function
 from symnas.frontend.source_set import Transform
 from symnas.survey.dependence.calls import call as tracked_call
-from symnas.survey.dependence.frame import Frame, Pair
-from symnas.survey.dependence.heap import is_atom
+from symnas.survey.dependence.conditions import outwards
 from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
-from symnas.survey.dependence.tracker import Tracker, chain
+from symnas.survey.dependence.state import Activation, TrackerState
+from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen
-from symnas.tree.choices import FloatRange, Point, Tied
+from symnas.survey.tracked_hooks import TrackedHooks
+from symnas.tree.choices import FloatRange, Point
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -51,7 +52,7 @@ class SurveyRun(Run):
         super().__init__({}, max_turns=max_turns)
         self.choose = decide
         self.defaults = defaults
-        self.tracked: Callable[[], Any] | None = None
+        self.hooks: TrackedHooks
 
     def decide(self, visit: Visit) -> Value:
         """Ask the survey; a default that only the code knows is left to the code the first time."""
@@ -70,11 +71,8 @@ class SurveyRun(Run):
         kwargs: dict[str, Any],
     ) -> Any:
         """Make the call under tracking where it comes from tracked code."""
-        tracked, self.tracked = self.tracked, None
+        tracked, self.hooks.calling = self.hooks.calling, None
         return function(*args, **kwargs) if tracked is None else tracked()
-
-
-Pairs = tuple[Pair, ...]
 
 
 def pointed(visit: Visit, defaults: Mapping[str, Value]) -> Point:
@@ -104,20 +102,15 @@ class ProgramRunner:
         self.defaults: dict[str, Value] = {}
         """What the code computed where a default is recognised by value, for every address met."""
         self.tracker = Tracker()
-        self.tracker.operations = self._operate
+        self.state = self.tracker.state
         self.device: str | None = "meta" if "torch" in sys.modules else None
         self._transform: Transform = self._rewrite
         self._marker = program.source_set.references.marker(self.tracker)
         self._first = 0
-        self._run: SurveyRun
-        self._knowledge: Knowledge
-        self._met: list[tuple[Visit, tuple[tuple[Any, Any], ...]]]
-        self._kept: dict[tuple[Any, str], int]
-        self._named: dict[int, int]
 
     def settled(self) -> bool:
         """Say whether nothing new was seen about what code changes under which condition."""
-        grown, self.tracker.grown = self.tracker.grown, set()
+        grown, self.state.grown = self.state.grown, set()
         return not grown
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
@@ -145,52 +138,53 @@ class ProgramRunner:
                 return trace
 
     def _once(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> RunSeen:
-        tracker, program = self.tracker, self.program
-        tracker.begin()
-        self._run, self._knowledge = SurveyRun(decide, self.max_turns, self.defaults), knowledge
-        self._met, self._kept, self._named = [], {}, {}
+        state, program = self.state, self.program
+        state.begin()
+        run = SurveyRun(decide, self.max_turns, self.defaults)
+        run.hooks = hooks = TrackedHooks(state, run, knowledge.number)
+        state.operations = hooks.operate
         error: Exception | None = None
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, 6000))
         try:
             with (
                 _undisturbed(),
-                execution.running(program.source_set, self._run, self._transform),
+                execution.running(program.source_set, run, self._transform),
                 execution._device(device),
             ):
-                tracker.codes.update(binding.function.__code__ for binding in program.source_set.bindings)
-                self._call(device)
+                state.codes.update(binding.function.__code__ for binding in program.source_set.bindings)
+                self._call(run, device)
         except Exception as failure:
             error = failure
         finally:
             sys.setrecursionlimit(limit)
         if isinstance(error, SymnasError):
             raise error
-        for visit, _ in self._met:
+        for visit, _ in hooks.met:
             if not visit.site.default_known and visit.value is not UNDECIDED:
                 self.defaults.setdefault(visit.address, visit.value)
         points = tuple(
-            PointSeen(pointed(visit, self.defaults), _code(visit), around, 0)
-            for visit, around in self._met
+            PointSeen(pointed(visit, self.defaults), _code(visit), around)
+            for visit, around in hooks.met
             if visit.value is not UNDECIDED
         )
-        return RunSeen({}, points, conditions_seen(tracker), error)
+        return RunSeen(points, conditions_seen(state), error)
 
-    def _call(self, device: str | None) -> None:
-        program, frame = self.program, self.tracker.top
+    def _call(self, run: SurveyRun, device: str | None) -> None:
+        program, state, at = self.program, self.state, self.state.top
         target = program.target
         if program.source_set.definitions:
             target = execution.fresh_target(program.source_set, self._transform)
-            self.tracker.top = frame
+            state.top = at
         args = tuple((value, 0) for value in program.args)
         keywords = tuple((name, (value, 0)) for name, value in program.kwargs.items())
-        result, _ = tracked_call(frame, -1, (target, 0), args, keywords)
-        # Without choices in it, a forward pass can add no point; it would only tie conditions
-        # to all of the model.
+        result, _ = tracked_call(at, -1, (target, 0), args, keywords)
+        # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the
+        # model.
         if program.inputs is not None and program.source_set.when_called and execution.is_module(result):
-            frame.site = -2
-            self.tracker.top = frame
-            execution.call_model(program, self._run, _Tracked(frame, result), device)
+            at.site = -2
+            state.top = at
+            execution.call_model(program, run, _Tracked(at, result), device)
 
     # -- rewriting -----------------------------------------------------------------------------
 
@@ -206,153 +200,24 @@ class ProgramRunner:
                 node, reaches, self._first, describe, RESERVED, owner
             )
         self._first += len(places)
-        self.tracker.places.update((place.number, place) for place in places)
+        self.state.places.update((place.number, place) for place in places)
         for inner in ast.walk(made):
             for name, value in ast.iter_fields(inner):
                 if isinstance(value, ast.Name) and value.id == RUNTIME:
                     setattr(inner, name, ast.copy_location(ast.Constant(self._marker), value))
         return made
 
-    # -- operations of choice points -----------------------------------------------------------
-
-    def _operate(
-        self,
-        frame: Frame,
-        site: int,
-        name: str,
-        hooks: Any,
-        args: tuple[Pair, ...],
-        keywords: tuple[Any, ...],
-    ) -> Pair:
-        special = getattr(self, f"_do_{name}", None)
-        if special is not None:
-            result: Pair = special(frame, site, hooks, args, keywords)
-            return result
-        value = getattr(hooks, name)(*(value for value, _ in args), **{k: v for k, (v, _) in keywords})
-        if name in ("frame", "known", "start", "again", "made"):
-            return value, 0
-        labels = 0
-        for _, own in args[1:]:
-            labels |= own
-        return value, labels
-
-    def _bit(self, visit: Visit) -> int:
-        address = visit.prototype.target if isinstance(visit.prototype, Tied) else visit.address
-        return self.tracker.label(self._knowledge.number(address)) | self._named.get(id(visit), 0)
-
-    def _visited(self, frame: Frame, site: int, visit: Visit) -> int:
-        context = self.tracker.context((site, frame.path))
-        # Under a loop over a chosen subset, which point is met in a turn depends on the subset.
-        named = 0
-        for node in context:
-            key, outcome = node.key, node.outcome
-            if (
-                isinstance(key, tuple)
-                and key[0] == "turn"
-                and isinstance(outcome, tuple)
-                and outcome[1] is not None
-            ):
-                named |= node.labels
-        self._named[id(visit)] = named
-        around = tuple((node.key, node.outcome) for node in context)
-        self._met.append((visit, around))
-        return self._bit(visit)
-
-    def _do_enter(self, frame: Frame, site: int, hooks: Any, args: tuple[Pair, ...], _: Any) -> Pair:
-        before = len(self._run.trace)
-        code = hooks.enter(args[0][0], args[1][0])
-        return code, self._visited(frame, site, self._run.trace[before])
-
-    def _do_taken(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return hooks.taken(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
-
-    def _do_value(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return hooks.value(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
-
-    def _do_each(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return hooks.each(args[0][0], args[1][0]), self._bit(args[0][0].open[-1])
-
-    def _do_dynamic(self, frame: Frame, site: int, hooks: Any, args: tuple[Any, ...], keywords: Any) -> Pair:
-        before = len(self._run.trace)
-        pairs = [pair for arg in args for pair in ([arg] if isinstance(arg, tuple) else arg.pairs)]
-        labels = 0
-        for value, own in [*pairs[1:], *(pair for _, pair in keywords)]:
-            labels |= own | self.tracker.heap.deep(value)
-        named = {name: value for name, (value, _) in keywords}
-        value, extra = frame.natively(lambda: hooks.dynamic(*(value for value, _ in pairs), **named), labels)
-        return value, labels | extra | self._visited(frame, site, self._run.trace[before])
-
-    def _do_idle(self, frame: Frame, site: int, hooks: Any, args: Any, keywords: Any) -> Pair:  # noqa: ARG002
-        pairs = [pair for arg in args for pair in ([arg] if isinstance(arg, tuple) else arg.pairs)]
-        return hooks.idle(*(value for value, _ in pairs), **{k: v for k, (v, _) in keywords}), 0
-
-    def _do_leave(self, frame: Frame, site: int, hooks: Any, args: tuple[Pair, ...], _: Any) -> Pair:
-        place, (value, labels) = args[1][0], args[2]
-        labels |= self._bit(args[0][0].open[-1])
-        source = self.tracker.heap.get(value)
-        result = hooks.leave(args[0][0], place, value)
-        if result is not value and source is not None and not is_atom(result):
-            self.tracker.heap.record(result, frame.key(site)).rest |= source.every()
-        if place.role == "turns" and not is_atom(result) and isinstance(result, (range, list)):
-            self.tracker.heap.record(result, frame.key(site)).shape |= labels
-            return result, 0
-        return result, labels
-
-    def _do_count(self, frame: Frame, site: int, hooks: Any, args: tuple[Pair, ...], _: Any) -> Pair:
-        value, labels = args[2]
-        result = hooks.count(args[0][0], args[1][0], value)
-        source = self.tracker.heap.get(value)
-        inside = labels | (
-            source.rest if source and isinstance(value, range) else self.tracker.heap.deep(value)
-        )
-        if inside:
-            self.tracker.heap.record(result, frame.key(site)).rest |= inside
-        return result, self._bit(args[0][0].open[-1])
-
-    def _do_keep(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        function, name, (value, labels) = args[1][0], args[2][0], args[3]
-        self._kept[function, name] = labels
-        return hooks.keep(args[0][0], function, name, value), labels
-
-    def _do_recall(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        function, name = args[1][0], args[2][0]
-        value = hooks.recall(args[0][0], function, name, args[3][0])
-        return value, self._kept.get((function, name), 0)
-
-    def _do_look(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        return hooks.look(args[0][0], args[1][0], args[2][0]), args[2][1]
-
-    def _do_turns(self, frame: Frame, site: int, hooks: Any, args: Pairs, _: Any) -> Pair:  # noqa: ARG002
-        own, loop, (value, labels) = args[0][0], args[1][0], args[2]
-        result = hooks.turns(own, loop, value)
-        if result is not value:
-            record = self.tracker.heap.record(result)
-            record.source = (value,)
-            record.outcome = lambda: own.labels.get(loop)
-        return result, labels
-
-    def _do_call(self, frame: Frame, site: int, hooks: Any, args: tuple[Any, ...], keywords: Any) -> Pair:
-        found: list[Pair] = []
-
-        def tracked() -> Any:
-            found.append(tracked_call(frame, site, args[2], args[3:], keywords))
-            return found[-1][0]
-
-        self._run.tracked = tracked
-        hooks.call(args[0][0], args[1][0], args[2][0])
-        return found[-1]
-
 
 class _Tracked:
     """A built model whose call is tracked; everything else is the model's own."""
 
-    def __init__(self, frame: Frame, model: Any) -> None:
-        self._frame, self._model = frame, model
+    def __init__(self, at: Activation, model: Any) -> None:
+        self._at, self._model = at, model
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         pairs = tuple((value, 0) for value in args)
         named = tuple((name, (value, 0)) for name, value in kwargs.items())
-        return tracked_call(self._frame, -2, (self._model, 0), pairs, named)[0]
+        return tracked_call(self._at, -2, (self._model, 0), pairs, named)[0]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -367,11 +232,11 @@ def _code(visit: Visit) -> Code:
     return int(point.rank(point.code(value)))
 
 
-def conditions_seen(tracker: Tracker) -> tuple[ConditionSeen, ...]:
-    """Return the conditions that a tracker has met."""
+def conditions_seen(state: TrackerState) -> tuple[ConditionSeen, ...]:
+    """Return the conditions that a run has met."""
     result = []
-    for item in tracker.conditions:
-        around = tuple((node.key, node.outcome) for node in chain(item.around) if node.labels)[::-1]
+    for item in state.conditions:
+        around = tuple((outer.key, outer.outcome) for outer in outwards(item.around) if outer.labels)[::-1]
         line = "" if item.place is None else f"line {item.place.line}: {item.place.text}"
         effects = item.place is None or item.place.effects
         result.append(ConditionSeen(item.key, item.labels, item.outcome, around, item.may, effects, line))

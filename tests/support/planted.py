@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from symnas.survey.dependence.rewrite import instrument
-from symnas.survey.dependence.tracker import Tracker, chain
-from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen
+from symnas.survey.dependence.tracker import Tracker
+from symnas.survey.knowledge import Code, Knowledge, PointSeen, RunSeen
+from symnas.survey.runner import conditions_seen
 from symnas.tree.choices import FloatRange, OneOf, Point
 
 
@@ -49,50 +50,43 @@ class PlantedRunner:
         tree, places = instrument(ast.parse(text), may_reach)
         self.code = compile(tree, "<planted>", "exec")
         self.plain = compile(text, "<planted>", "exec")
-        self.tracker = Tracker(places={place.number: place for place in places})
+        self.tracker = Tracker()
+        self.tracker.state.places = {place.number: place for place in places}
         self.runs = 0
 
     def settled(self) -> bool:
-        grown, self.tracker.grown = self.tracker.grown, set()
+        state = self.tracker.state
+        grown, state.grown = state.grown, set()
         return not grown
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
-        tracker, met = self.tracker, {}
-        tracker.begin()
+        state, met = self.tracker.state, {}
+        state.begin()
         self.runs += 1
         points: list[PointSeen] = []
 
-        def handler(frame: Any, site: int, function: Any, pairs: Any, named: Any) -> Any:
+        def handler(at: Any, site: int, function: Any, pairs: Any, named: Any) -> Any:
             (name, extra), (candidates, inside) = pairs
-            labels = extra | inside | tracker.heap.deep(candidates)
-            saved = frame.pc
+            labels = extra | inside | state.heap.deep(candidates)
+            saved = at.pc
             if extra:
-                frame.push(("name", site, frame.path), extra, name, site, 0)
+                at.push(("name", site, at.path), extra, name, site, 0)
             if name not in met:
                 met[name] = decide(point_of(name, candidates))
-            around = tuple((node.key, node.outcome) for node in tracker.context((site, frame.path)))
-            points.append(PointSeen(point_of(name, candidates), met[name], around, 0))
-            frame.drop(saved, 0)
-            bit = tracker.label(knowledge.number(name))
+            around = tuple((c.key, c.outcome) for c in state.context((site, at.path)))
+            points.append(PointSeen(point_of(name, candidates), met[name], around))
+            at.drop(saved, 0)
+            bit = state.label(knowledge.number(name))
             value = candidates[met[name]] if isinstance(candidates, list) else met[name]
             return value, labels | bit
 
-        tracker.intrinsics = {id(choose): handler}
+        state.intrinsics = {id(choose): handler}
         error = None
         try:
-            exec(self.code, {"_tk": tracker, "choose": choose, "__name__": "planted"})
+            exec(self.code, {"_tk": self.tracker, "choose": choose, "__name__": "planted"})
         except Exception as failure:
             error = failure
-        return RunSeen({}, tuple(points), conditions_seen(tracker), error)
-
-
-def conditions_seen(tracker: Tracker) -> tuple[ConditionSeen, ...]:
-    return tuple(
-        ConditionSeen(c.key, c.labels, c.outcome,
-                tuple((n.key, n.outcome) for n in reversed(list(chain(c.around))) if n.labels), c.may,
-                c.place is None or c.place.effects, "" if c.place is None else f"line {c.place.line}: {c.place.text}")
-        for c in tracker.conditions
-    )  # fmt: skip
+        return RunSeen(tuple(points), conditions_seen(state), error)
 
 
 def brute_force(code: Any) -> set[frozenset[tuple[str, Code]]]:

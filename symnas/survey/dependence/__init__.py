@@ -1,8 +1,9 @@
 """Which choices a value depends on: labels that follow values through the code of a run.
 
-To read in this order: `rewrite`, `rewrite_expressions` and `scopes` make code that reports to a tracker;
-`heap` and `state` hold labels of objects and conditions; `access`, `loops`, `calls`, `values` and `frame`
-are what reporting code calls; `tracker` is the whole.
+To read in this order: `scopes`, `rewrite_expressions` and `rewrite` make code that reports to a tracker;
+`conditions`, `heap` and `state` are what is known: where a run is, labels inside objects, and all of a run;
+`access`, `stores`, `loops`, `builtin_rules`, `calls` and `operators` say how labels pass through what code
+does; `frame` is what rewritten code calls, with a table of the operations; `tracker` opens the frames.
 
 The law, in `tests/survey/dependence`: whatever changes with a choice carries its label; held on random
 programs.

@@ -1,17 +1,19 @@
-"""How labels are found when attributes and items are read and iterables are gone through."""
+"""How labels are found when attributes and items are read and iterables are gone through.
+
+What is kept item by item (lists, tuples, plain dictionaries, module lists) is read item by item; of
+anything else the reader gets the labels of all that can be reached from it. That is safe, never exact: a
+label too many costs runs, a label too few would lose points.
+"""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from symnas.survey.dependence.heap import is_atom, is_sequence
+from symnas.survey.dependence.heap import Heap, Record, is_atom, is_sequence
+from symnas.survey.dependence.state import Activation, Pair
 
-if TYPE_CHECKING:
-    from symnas.survey.dependence.values import Values
-
-Pair = tuple[Any, int]
 _METHODS = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _STORES = ("_modules", "_parameters", "_buffers")
@@ -24,29 +26,30 @@ def _stored(obj: object, name: str) -> bool:
     return name in inside or any(name in (inside.get(kind) or ()) for kind in _STORES)
 
 
-def read_attribute(frame: Values, owner: Pair, name: str) -> Pair:
+def read_attribute(at: Activation, owner: Pair, name: str) -> Pair:
     """Read an attribute: its own labels if it was assigned, all of the object's if it is computed."""
     obj, labels = owner
-    rt = frame.rt
+    state = at.state
     if type(obj) is types.ModuleType:
-        return getattr(obj, name), labels | rt.global_labels.get((id(vars(obj)), name), 0)
-    value, extra = frame.natively(lambda: getattr(obj, name), labels)
-    if not rt.heap.everything:
+        return getattr(obj, name), labels | state.global_labels.get((id(vars(obj)), name), 0)
+    value, extra = at.natively(lambda: getattr(obj, name), labels)
+    if not state.heap.everything:
         return value, labels
-    record = rt.heap.get(obj)
+    record = state.heap.get(obj)
     found = labels | extra
     if record is not None:
         found |= record.rest | record.attributes.get(name, 0)
+    # What is not the object's own may be its class's, and classes are assigned to as well.
     kind = obj if isinstance(obj, type) else type(obj)
     for base in kind.__mro__:
-        held = rt.heap.records.get(id(base))
+        held = state.heap.records.get(id(base))
         if held is not None:
             found |= held.attributes.get(name, 0) | held.rest
     known = record is not None and name in record.attributes
     computed = not (
         known or isinstance(value, _METHODS) or is_atom(obj) or _stored(obj, name) or _in_class(kind, name)
     )
-    return value, found | rt.heap.deep(obj) if computed else found
+    return value, found | state.heap.deep(obj) if computed else found
 
 
 def _in_class(kind: type, name: str) -> bool:
@@ -57,12 +60,13 @@ def _in_class(kind: type, name: str) -> bool:
     return False
 
 
-def read_item(frame: Values, owner: Pair, index: Pair) -> Pair:
+def read_item(at: Activation, owner: Pair, index: Pair) -> Pair:
     """Read an item: its own labels where containers are kept item by item."""
     (obj, labels), (key, index_labels) = owner, index
-    heap = frame.rt.heap
+    heap = at.state.heap
     labels |= index_labels
-    frame.rt.seen |= labels | (heap.deep(obj) if frame.rt.attempts else 0)
+    # Inside a `try`, whether there is such an item decides what is reached.
+    at.state.seen |= labels | (heap.deep(obj) if at.state.attempts else 0)
     if isinstance(obj, type) or (is_atom(obj) and is_atom(key)):
         return obj[key], labels
     record = heap.get(obj)
@@ -71,8 +75,9 @@ def read_item(frame: Values, owner: Pair, index: Pair) -> Pair:
         if record is None:
             return value, labels
         if isinstance(key, slice):
-            return _sliced(frame, value, record, range(len(obj))[key]), labels | record.shape | record.rest
+            return _sliced(at, value, record, range(len(obj))[key]), labels | record.shape | record.rest
         place = key + len(obj) if key < 0 else key
+        # Counted from the end, it is another item as soon as there are more of them.
         shape = record.shape if key < 0 else 0
         return value, labels | shape | record.item(place)
     if type(obj) is dict and is_atom(key):
@@ -83,14 +88,15 @@ def read_item(frame: Values, owner: Pair, index: Pair) -> Pair:
             return value, labels | record.every()
         return value, labels | record.item(key)
     total = labels | heap.deep(obj) | heap.deep(key)
-    value, extra = frame.natively(lambda: obj[key], total)
+    value, extra = at.natively(lambda: obj[key], total)
     return value, total | extra
 
 
-def _sliced(frame: Values, value: Any, source: Any, places: range) -> Any:
+def _sliced(at: Activation, value: Any, source: Record, places: range) -> Any:
+    """Give a slice's items the labels that they had."""
     if value is source.obj or (isinstance(value, tuple) and not value):
         return value
-    record = frame.rt.heap.record(value, frame.key(frame.site))
+    record = at.state.heap.record(value, at.key(at.site))
     record.shape |= source.shape
     record.rest |= source.rest
     record.items.update({new: source.items[old] for new, old in enumerate(places) if old in source.items})
@@ -100,23 +106,23 @@ def _sliced(frame: Values, value: Any, source: Any, places: range) -> Any:
 class Stepper:
     """Goes through an iterable item by item, with the labels of every item and of its being there."""
 
-    def __init__(self, frame: Values, pair: Pair) -> None:
-        self.frame = frame
+    def __init__(self, at: Activation, pair: Pair) -> None:
+        self.at = at
         self.value, self.own = pair
         self.position = -1
         total = self.own
         if not (is_sequence(self.value) or isinstance(self.value, (dict, set, range, *_VIEWS))):
-            total |= frame.rt.heap.deep(self.value)
-        self.iterator, self.extra = frame.natively(lambda: iter(self.value), total)
+            total |= at.state.heap.deep(self.value)
+        self.iterator, self.extra = at.natively(lambda: iter(self.value), total)
         self.native = total
 
     def step(self) -> tuple[Pair, int]:
         """Return the next item with its labels, and the labels of its being there."""
-        value, extra = self.frame.natively(lambda: next(self.iterator), self.native)
+        value, extra = self.at.natively(lambda: next(self.iterator), self.native)
         self.position += 1
-        if not self.frame.rt.heap.everything:
+        if not self.at.state.heap.everything:
             return (value, 0), 0
-        item, shape = peek(self.frame, self.value, self.position, value)
+        item, shape = peek(self.at.state.heap, self.value, self.position, value)
         if not isinstance(self.value, types.GeneratorType):
             item, shape = item | extra, shape | extra
         total = self.own | self.extra
@@ -124,16 +130,19 @@ class Stepper:
 
     def labels(self) -> int:
         """Return what it depends on that there are no more items."""
-        _, shape = peek(self.frame, self.value, self.position + 1, None)
+        _, shape = peek(self.at.state.heap, self.value, self.position + 1, None)
         return shape | self.own | self.extra
 
 
-def peek(frame: Values, source: Any, position: int, value: Any) -> tuple[int, int]:
-    """Return the labels of the item at a position and of its being there."""
-    heap = frame.rt.heap
+def peek(heap: Heap, source: Any, position: int, value: Any) -> tuple[int, int]:
+    """Return the labels of the item at a position and of its being there.
+
+    Views and iterators have no items of their own to look up: the labels are those of what they go through
+    (`record.source`), unless someone else has moved an iterator on, after which positions no longer agree.
+    """
     record = heap.get(source)
     if record is not None and record.outcome is not None and record.source is not None:
-        return peek(frame, record.source[0], position, value)
+        return peek(heap, record.source[0], position, value)
     if is_sequence(source):
         return (0, 0) if record is None else (record.item(position), record.shape | record.rest)
     if isinstance(source, range):
@@ -144,20 +153,20 @@ def peek(frame: Values, source: Any, position: int, value: Any) -> tuple[int, in
     if isinstance(source, types.GeneratorType) and record is not None:
         return record.last, record.shape | record.rest
     if record is not None and record.source and "#used" not in record.attributes:
-        return _through(frame, source, record.source, position, value, record.rest)
+        return _through(heap, source, record.source, position, value, record.rest)
     total = heap.deep(source)
     return total, total
 
 
 def _through(
-    frame: Values, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int
+    heap: Heap, source: Any, under: tuple[Any, ...], position: int, value: Any, rest: int
 ) -> tuple[int, int]:
-    heap = frame.rt.heap
+    """Look through an iterator or a view; an item that is a tuple gets its labels inside."""
     if isinstance(source, (enumerate, zip)):
         parts = value if isinstance(value, tuple) else ()
         inner = list(parts[1:]) if isinstance(source, enumerate) else list(parts)
         found = [
-            peek(frame, item, position, inner[place] if place < len(inner) else None)
+            peek(heap, item, position, inner[place] if place < len(inner) else None)
             for place, item in enumerate(under)
         ]
         shape = rest
@@ -183,26 +192,29 @@ def _through(
         heap.record(value).items.update({0: shape, 1: record.item(key)})
         return shape, shape
     if type(source).__name__ in ("list_reverseiterator", "reversed") and is_sequence(mapping):
-        item, shape = peek(frame, mapping, len(mapping) - 1 - position, value)
+        item, shape = peek(heap, mapping, len(mapping) - 1 - position, value)
         return item | shape, shape
     total = heap.deep(source) | heap.deep(mapping)
     return total, total
 
 
-def gather(frame: Values, pair: Pair) -> tuple[tuple[Pair, ...], int]:
-    """Return all items of an iterable with their labels, and what their number depends on."""
-    stepper = Stepper(frame, pair)
+@dataclass(frozen=True)
+class Items:
+    """An iterable taken apart: its items with their labels, and what their number depends on."""
+
+    pairs: tuple[Pair, ...]
+    labels: int
+
+
+def gather(at: Activation, pair: Pair) -> Items:
+    """Take an iterable apart."""
+    stepper = Stepper(at, pair)
     pairs: list[Pair] = []
     shape = 0
-
-    def steps() -> Iterator[tuple[Pair, int]]:
-        while True:
-            try:
-                yield stepper.step()
-            except StopIteration:
-                return
-
-    for item, labels in steps():
+    while True:
+        try:
+            item, labels = stepper.step()
+        except StopIteration:
+            return Items(tuple(pairs), shape | stepper.labels())
         pairs.append(item)
         shape |= labels
-    return tuple(pairs), shape | stepper.labels()

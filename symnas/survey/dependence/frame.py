@@ -1,50 +1,374 @@
-"""What rewritten code calls: one frame per running function, with operations on (value, labels) pairs."""
+r"""What rewritten code calls: one frame per running function, with operations on (value, labels) pairs.
+
+Their names are short because they stand many times in every rewritten line. A construct in the table is
+code in whose rewritten form the operation occurs (`\n` is a new line); the tests hold this.
+
+| operation      | Python construct          | meaning                                                    |
+|----------------|---------------------------|------------------------------------------------------------|
+| k              | a = "\0"                  | an object put in the place of a constant: no labels        |
+| g              | a                         | read a global name                                         |
+| c              | class C:\n a = 1\n a      | read a name of a class body inside of it                   |
+| keep           | a = b                     | go on with the value, put its labels aside                 |
+| kept           | a = b                     | the labels put aside                                       |
+| gset           | a = b                     | these are the labels of a global name now                  |
+| gweak          | if a:\n b = 1             | a global name may have been assigned: labels are added     |
+| cset           | class C:\n b = a          | as gset, of a name in a class body                         |
+| cweak          | class C:\n if a:\n  b = 1 | as gweak, of a name in a class body                        |
+| begin          | f"{a}"                    | an expression that keeps its form: collect labels          |
+| v              | f"{a}"                    | the bare value; its labels are collected                   |
+| fin            | f"{a}"                    | its value, with the labels collected since begin           |
+| sup            | super()                   | take super() as it is                                      |
+| visible        | locals()                  | hide the tracker's own names                               |
+| bin            | a + b                     | a binary operator                                          |
+| un             | -a                        | a unary operator                                           |
+| cmp            | a < b                     | one comparison                                             |
+| hold           | a < b < c                 | put the middle operand aside                               |
+| held           | a < b < c                 | take it again                                              |
+| aug            | a += b                    | an augmented assignment's operator                         |
+| augattr        | a.b += c                  | an augmented assignment to an attribute                    |
+| augitem        | a[b] += c                 | an augmented assignment to an item                         |
+| attr           | a.b                       | read an attribute                                          |
+| item           | a[b]                      | read an item                                               |
+| slice          | a[b:c]                    | make a slice                                               |
+| setattr        | a.b = c                   | assign an attribute                                        |
+| setitem        | a[b] = c                  | assign an item                                             |
+| delattr        | del a.b                   | delete an attribute                                        |
+| delitem        | del a[b]                  | delete an item                                             |
+| unpack         | a, b = c                  | take an iterable apart for assignment                      |
+| star           | [*a]                      | take a starred item of a display or a call apart           |
+| display        | [a, b]                    | make a list, a tuple or a set                              |
+| mapping        | {a: b}                    | make a dictionary                                          |
+| call           | f(a)                      | call anything                                              |
+| operate        | hooks.value(a)            | run an operation of a choice point                         |
+| d              | def f(a=b): pass          | a parameter's default: note its labels                     |
+| defined        | def f(a=b): pass          | decorator: attach the defaults' labels to the function     |
+| lam            | lambda: a                 | the same for a lambda                                      |
+| ret            | def f(): return a         | return a value, under the conditions since entry           |
+| exit           | def f(): pass             | the function is left, however: close the frame             |
+| class_begin    | class C: pass             | enter a class body                                         |
+| class_body_end | class C: pass             | leave it                                                   |
+| class_end      | class C: pass             | decorator: attach the body's labels to the class           |
+| generator      | def f(): yield a          | the generator was made; its body runs when it is asked     |
+| started        | def f(): yield a          | its body begins                                            |
+| yielding       | def f(): yield a          | hand a value out                                           |
+| delegating     | def f(): yield from a     | hand over to another generator                             |
+| resumed        | def f(): yield a          | go on after a yield                                        |
+| test           | if a:\n b                 | decide a branch: go under its condition                    |
+| join           | if a:\n b                 | end it: the labels of what was assigned in it              |
+| etest          | a if b else c             | decide a branch inside an expression                       |
+| elast          | a and b                   | the operand that decided                                   |
+| ejoin          | a if b else c             | end it                                                     |
+| loop           | for a in b: c             | begin a for                                                |
+| whil           | while a: b                | begin a while                                              |
+| next_turn      | while a: b                | begin a turn of a while                                    |
+| turn           | while a: b                | decide whether it goes on                                  |
+| loop_else      | for a in b: c\nelse: d    | begin the else of a loop                                   |
+| loop_end       | for a in b: c             | end it: the labels of what was assigned in it              |
+| save           | [a for a in b]            | the place to come back to after a comprehension            |
+| each           | [a for a in b]            | go through a comprehension's iterable                      |
+| filt           | [a for a in b if c]       | decide a comprehension's if; it holds until the next turn  |
+| listc          | [a for a in b]            | make the list                                              |
+| setc           | {a for a in b}            | make the set                                               |
+| dictc          | {a: b for a in c}         | make the dictionary                                        |
+| genx           | (a for a in b)            | make a generator expression, with a frame of its own       |
+| y              | (a for a in b)            | hand out one of its items                                  |
+| attempt        | try: a\nexcept E: b       | begin a try or a with                                      |
+| caught         | try: a\nexcept E: b       | enter a handler                                            |
+| passed         | try: a\nexcept E: b       | no exception came                                          |
+| finally_       | try: a\nfinally: b        | enter finally                                              |
+| try_end        | try: a\nexcept E: b       | end it: the labels of what was assigned in it              |
+| manager        | with a as b: c            | enter a context                                            |
+| managed        | with a as b: c            | what it hands out                                          |
+| subject        | match a:\n case b: c      | begin a match                                              |
+| captured       | match a:\n case b: c      | the labels of what a pattern captured                      |
+| mguard         | match a:\n case b if c: d | decide a case's guard                                      |
+| chosen         | match a:\n case b: c      | enter a case                                               |
+
+Rewritten code also reads `at.pc` (to see whether a branch had labels) and `args` (labels of the
+parameters), and of statements `loop.dropped`, `attempt.labels` and `subject.value`.
+
+A frame has an `Activation` (where the function is), and leaves to functions over it what does not need the
+frame: reading to `access`, changing to `stores`, calling to `calls`. What it holds itself is what passes
+between two of its operations: operands put aside, labels being collected, names of class bodies.
+"""
 
 from __future__ import annotations
 
+import builtins
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from symnas.survey.dependence.calls import call as run_call
+from symnas.survey.dependence import access, calls, operators, stores
+from symnas.survey.dependence.access import Items
 from symnas.survey.dependence.conditions import Condition, Path
+from symnas.survey.dependence.heap import REST, Record, is_atom
 from symnas.survey.dependence.loops import Attempt, Loop, Subject
-from symnas.survey.dependence.state import Pair
-from symnas.survey.dependence.values import Star, Values
+from symnas.survey.dependence.scopes import BREAK, CONTINUE, RETURN
+from symnas.survey.dependence.state import Activation, Call, Pair, TrackerState
 
-__all__ = ["Frame", "Pair", "Star"]
+Saved = tuple[Condition | None, Path]
 
 
-class Frame(Values):
-    """Calls, definitions, generators, loops, exceptions and `match`; see the bases for the rest."""
+class Frame:
+    """A running function, module or generator expression.
+
+    Args:
+        state: what rewritten code reports to.
+        path: how it was reached.
+        pc: the conditions around the call.
+        namespace: its global names.
+        caller: who called it.
+        call: the labels that it was called with; None where native code called it.
+    """
+
+    __slots__ = ("args", "at", "call_made", "classes", "generated", "has_result", "holding", "kept_labels",
+                 "namespace", "noted", "result", "stack", "state")  # fmt: skip
+
+    def __init__(
+        self,
+        state: TrackerState,
+        path: Path,
+        pc: Condition | None,
+        namespace: dict[str, Any],
+        caller: Activation,
+        call: Call | None = None,
+    ) -> None:
+        self.state = state
+        self.at = Activation(state, path, pc)
+        self.at.caller = caller
+        self.namespace = namespace
+        self.call_made = call
+        self.args: list[int] = []
+        self.result = 0
+        self.has_result = False
+        self.stack: list[Any] = []
+        self.holding: list[Pair] = []
+        self.noted: list[int] = []
+        self.kept_labels = 0
+        self.classes: list[dict[str, int]] = []
+        self.generated: Record | None = None
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def k(self, value: Any) -> Pair:
+        """Take a constant."""
+        return value, 0
+
+    def g(self, name: str, value: Any) -> Pair:
+        """Read a global name."""
+        labels = self.state.global_labels
+        return value, labels.get((id(self.namespace), name), 0) if labels else 0
+
+    def c(self, name: str, value: Any) -> Pair:
+        """Read a name inside a class body."""
+        held = self.classes[-1] if self.classes else {}
+        return (value, held[name]) if name in held else self.g(name, value)
+
+    def keep(self, pair: Pair) -> Any:
+        """Return the value and put the labels aside."""
+        self.kept_labels = pair[1]
+        return pair[0]
+
+    def kept(self) -> int:
+        """Return the labels put aside."""
+        return self.kept_labels
+
+    def gset(self, name: str, labels: int) -> int:
+        """Note the labels of a global name."""
+        self._global(name, labels, strong=True)
+        return labels
+
+    def gweak(self, name: str, labels: int) -> None:
+        """Let a global name depend on more labels."""
+        self._global(name, labels, strong=False)
+
+    def _global(self, name: str, labels: int, *, strong: bool) -> None:
+        key = (id(self.namespace), name)
+        held = self.state.global_labels
+        total = held.get(key, 0)
+        within = self.at.around()
+        held[key] = (labels | within) if strong else labels | total
+        if within:
+            self.state.touch(_GlobalRecord(held, key), REST, self.at.pc)
+
+    def cset(self, name: str, labels: int) -> int:
+        """Note the labels of a name in a class body."""
+        self.classes[-1][name] = labels
+        return labels
+
+    def cweak(self, name: str, labels: int) -> None:
+        """Let a name in a class body depend on more labels."""
+        self.classes[-1][name] = self.classes[-1].get(name, 0) | labels
+
+    # -- expressions that keep their form ------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start to collect labels."""
+        self.stack.append(self.state.collected)
+        self.state.collected = 0
+
+    def v(self, pair: Pair) -> Any:
+        """Return the value; its labels are collected."""
+        labels = pair[1] if is_atom(pair[0]) else pair[1] | self.state.heap.deep(pair[0])
+        self.state.collected |= labels
+        self.state.seen |= labels
+        return pair[0]
+
+    def fin(self, _: None, value: Any) -> Pair:
+        """Return the value with what was collected; the first argument is `begin()`, which so comes first."""
+        labels = self.state.collected
+        self.state.collected = self.stack.pop()
+        return value, labels
+
+    def sup(self, value: Any) -> Pair:
+        """Take `super()` as it is."""
+        return value, 0
+
+    def visible(self, value: Any) -> Pair:
+        """Hide the tracker's own names from `locals()` and the like."""
+        if isinstance(value, dict):
+            return {
+                k: v for k, v in value.items() if not str(k).startswith("_tk")
+            }, self.state.heap.everything
+        return [k for k in value if not str(k).startswith("_tk")], self.state.heap.everything
+
+    # -- operators -----------------------------------------------------------------------------
+
+    def bin(self, site: int, name: str, left: Pair, right: Pair) -> Pair:
+        """Apply a binary operator."""
+        self.at.site = site
+        return operators.binary(self.at, site, name, left, right)
+
+    def un(self, site: int, name: str, pair: Pair) -> Pair:
+        """Apply a unary operator."""
+        self.at.site = site
+        return operators.unary(self.at, name, pair)
+
+    def cmp(self, site: int, name: str, left: Pair, right: Pair) -> Pair:
+        """Compare two operands."""
+        self.at.site = site
+        return operators.compare(self.at, name, left, right)
+
+    def hold(self, pair: Pair) -> Pair:
+        """Put an operand of a comparison chain aside."""
+        self.holding.append(pair)
+        return pair
+
+    def held(self) -> Pair:
+        """Return it."""
+        return self.holding.pop()
+
+    def aug(self, site: int, name: str, left: Pair, right: Pair) -> Pair:
+        """Apply an augmented assignment's operator, in place where the object does."""
+        self.at.site = site
+        return operators.augmented(self.at, site, name, left, right)
+
+    def augattr(self, site: int, name: str, owner: Pair, attribute: str, right: Pair) -> None:
+        """Apply an augmented assignment to an attribute."""
+        current = self.attr(site, owner, attribute)
+        self.setattr(site, owner, attribute, self.aug(site, name, current, right))
+
+    def augitem(self, site: int, name: str, owner: Pair, index: Pair, right: Pair) -> None:
+        """Apply an augmented assignment to an item."""
+        current = self.item(site, owner, index)
+        self.setitem(site, owner, index, self.aug(site, name, current, right))
+
+    # -- attributes and items ------------------------------------------------------------------
+
+    def attr(self, site: int, owner: Pair, name: str) -> Pair:
+        """Read an attribute."""
+        self.at.site = site
+        return access.read_attribute(self.at, owner, name)
+
+    def item(self, site: int, owner: Pair, index: Pair) -> Pair:
+        """Read an item."""
+        self.at.site = site
+        return access.read_item(self.at, owner, index)
+
+    def slice(self, low: Pair, high: Pair, step: Pair) -> Pair:
+        """Make a slice."""
+        return slice(low[0], high[0], step[0]), low[1] | high[1] | step[1]
+
+    def setattr(self, site: int, owner: Pair, name: str, pair: Pair) -> None:
+        """Assign an attribute."""
+        self.at.site = site
+        stores.set_attribute(self.at, owner, name, pair)
+
+    def setitem(self, site: int, owner: Pair, index: Pair, pair: Pair) -> None:
+        """Assign an item."""
+        self.at.site = site
+        stores.set_item(self.at, owner, index, pair)
+
+    def delattr(self, site: int, owner: Pair, name: str) -> None:
+        """Delete an attribute."""
+        self.at.site = site
+        stores.delete_attribute(self.at, owner, name)
+
+    def delitem(self, site: int, owner: Pair, index: Pair) -> None:
+        """Delete an item."""
+        self.at.site = site
+        stores.delete_item(self.at, owner, index)
+
+    # -- displays ------------------------------------------------------------------------------
+
+    def unpack(self, pair: Pair, count: int, star: int) -> list[Pair]:
+        """Take an iterable apart for assignment to `count` targets, of which number `star` takes the rest."""
+        items = list(access.gather(self.at, pair).pairs)
+        if star < 0:
+            if len(items) != count:
+                side = "too many" if len(items) > count else "not enough"
+                raise ValueError(f"{side} values to unpack (expected {count}, got {len(items)})")
+            return items
+        after = count - star - 1
+        if len(items) < count - 1:
+            raise ValueError(f"not enough values to unpack (expected at least {count - 1}, got {len(items)})")
+        middle = items[star : len(items) - after]
+        rest = self.display(self.at.site, "list", tuple(middle))
+        return [*items[:star], rest, *items[len(items) - after :]]
+
+    def star(self, site: int, pair: Pair) -> Items:
+        """Take a starred item apart."""
+        self.at.site = site
+        return access.gather(self.at, pair)
+
+    def display(self, site: int, kind: str, items: tuple[Pair | Items, ...]) -> Pair:
+        """Make a list, a tuple or a set."""
+        pairs, shape = stores.flattened(items)
+        value = getattr(builtins, kind)(value for value, _ in pairs)
+        return stores.filled(self.at, site, value, pairs, shape), 0
+
+    def mapping(self, site: int, pairs: tuple[tuple[Pair | None, Pair], ...]) -> Pair:
+        """Make a dictionary."""
+        return stores.mapped(self.at, site, pairs), 0
 
     # -- calls, functions and classes ----------------------------------------------------------
 
-    def call(self, site: int, function: Pair, args: tuple[Any, ...], keywords: tuple[Any, ...]) -> Pair:
+    def call(
+        self,
+        site: int,
+        function: Pair,
+        args: tuple[Pair | Items, ...],
+        keywords: tuple[tuple[str | None, Pair], ...],
+    ) -> Pair:
         """Call anything."""
-        self.site = site
-        return run_call(self, site, function, args, keywords)
+        self.at.site = site
+        return calls.call(self.at, site, function, args, keywords)
 
     def operate(
         self, site: int, name: str, hooks: Any, args: tuple[Any, ...], keywords: tuple[Any, ...]
     ) -> Pair:
         """Run an operation of a choice point."""
-        self.site = site
-        return self.rt.operations(self, site, name, hooks, args, keywords)
+        self.at.site = site
+        return self.state.operations(self.at, site, name, hooks, args, keywords)
 
     def d(self, pair: Pair) -> Any:
         """Note the labels of a parameter's default."""
         self.noted.append(pair[1])
         return pair[0]
 
-    def _take(self, count: int) -> tuple[int, ...]:
-        start = len(self.noted) - count
-        taken = tuple(self.noted[start:])
-        del self.noted[start:]
-        return taken
-
     def defined(self, count: int) -> Callable[[Any], Any]:
-        """Return a decorator that attaches the defaults' labels to a new function."""
+        """Return a decorator that attaches the labels of the last `count` defaults to a new function."""
 
         def attach(function: Any) -> Any:
             return self.lam(count, function)[0]
@@ -52,46 +376,45 @@ class Frame(Values):
         return attach
 
     def lam(self, count: int, function: Any) -> Pair:
-        """Attach the defaults' labels to a new function."""
-        labels = self._take(count)
-        code = function.__code__
-        self.rt.codes.add(code)
-        self.rt.made[id(function)] = (
-            self.path,
-            code.co_name,
-            code.co_firstlineno,
-            self.rt.paths.child("code", code),
-        )
-        self.rt.alive.append(function)
+        """Attach the labels of the last `count` defaults to a new function."""
+        start = len(self.noted) - count
+        labels = tuple(self.noted[start:])
+        del self.noted[start:]
+        state, code = self.state, function.__code__
+        state.codes.add(code)
+        # Functions of one text that were made on different paths may hold different values.
+        made = state.paths.child("code", code)
+        state.made[id(function)] = (self.at.path, code.co_name, code.co_firstlineno, made)
+        state.alive.append(function)
         if any(labels):
-            self.rt.defaults[id(function)] = labels
+            state.defaults[id(function)] = labels
             for item in labels:
-                self.rt.any_defaults |= item
+                state.any_defaults |= item
         return function, 0
 
     def ret(self, pair: Pair) -> Any:
         """Return from the function."""
-        self.result |= pair[1] | self.since_base()
+        self.result |= pair[1] | self.at.since_base()
         self.has_result = True
         return pair[0]
 
     def exit(self) -> None:
-        """Close the frame."""
-        rt = self.rt
+        """Close the frame, and hand the labels of the result to the call or to the native code around."""
+        state, at = self.state, self.at
         if not self.has_result:
-            self.result |= self.since_base()
-        rt.seen |= self.result
-        while rt.attempts and rt.attempts[-1].frame is self:
-            rt.attempts[-1].close()
-        self.drop(self.base, 0)
+            self.result |= at.since_base()  # None, because nothing was returned
+        state.seen |= self.result
+        while state.attempts and state.attempts[-1].at is at:
+            state.attempts[-1].close()
+        at.drop(at.base, 0)
         if self.generated is not None:
             self.generated.shape |= self.result
-            rt.collected |= self.result
-        elif self.direct:
-            rt.returned = (self, self.result)
+            state.collected |= self.result
+        elif self.call_made is not None:
+            state.returned = (self.call_made, self.result)
         else:
-            rt.collected |= self.result
-        rt.top = self.parent or rt.top
+            state.collected |= self.result
+        state.top = at.caller or state.top
 
     def class_begin(self) -> None:
         """Enter a class body."""
@@ -105,65 +428,97 @@ class Frame(Values):
         """Attach the labels of a class body to the class."""
         held = self.stack.pop()
         if any(held.values()):
-            self.rt.heap.record(kind).attributes.update(held)
+            self.state.heap.record(kind).attributes.update(held)
         return kind
 
     # -- generators ----------------------------------------------------------------------------
 
     def generator(self, made: Any) -> Any:
         """Register a generator; its body runs when it is asked."""
-        self.generated = self.rt.heap.record(made)
-        self.rt.alive.append(made)
-        self.rt.top = self.parent or self.rt.top
-        if self.direct:
-            self.rt.returned = (self, 0)
+        self.generated = self.state.heap.record(made)
+        self.state.alive.append(made)
+        self.state.top = self.at.caller or self.state.top
+        if self.call_made is not None:
+            self.state.returned = (self.call_made, 0)
         return made
 
     def started(self) -> None:
         """A generator's body begins."""
-        self.parent, self.rt.top = self.rt.top, self
+        self.at.caller, self.state.top = self.state.top, self.at
 
     def yielding(self, pair: Pair) -> Any:
         """Hand a value out."""
-        labels = pair[1] | self.since_base()
+        labels = self._handed_out(pair)
+        self.state.seen |= labels
+        self.state.top = self.at.caller or self.state.top
+        return pair[0]
+
+    def _handed_out(self, pair: Pair) -> int:
+        """Note that an item is there, and what it depends on; return the latter."""
+        conditions = self.at.since_base()
+        labels = pair[1] | conditions
         if self.generated is not None:
             self.generated.last = labels
-            self.generated.shape |= self.since_base()
-        self.rt.collected |= labels
-        self.rt.seen |= labels
-        self.rt.top = self.parent or self.rt.top
-        return pair[0]
+            self.generated.shape |= conditions
+        self.state.collected |= labels
+        return labels
 
     def delegating(self, pair: Pair) -> Any:
         """Hand over to another generator."""
-        return self.yielding((pair[0], pair[1] | self.rt.heap.deep(pair[0])))
+        return self.yielding((pair[0], pair[1] | self.state.heap.deep(pair[0])))
 
     def resumed(self, value: Any) -> Pair:
         """Go on after a yield."""
-        self.parent, self.rt.top = self.rt.top, self
-        return value, self.rt.native
+        self.at.caller, self.state.top = self.state.top, self.at
+        return value, self.state.native
+
+    # -- branches ------------------------------------------------------------------------------
+
+    def test(self, site: int, pair: Pair, kinds: int) -> bool:
+        """Decide an `if` whose branches may leave early in these ways."""
+        at = self.at
+        at.site = site
+        result, labels = at.truth(pair)
+        if labels:
+            at.push((site, at.path), labels, result, site, kinds)
+        return result
+
+    def join(self, saved: Condition | None) -> int:
+        """End an `if`: return the labels of what was assigned in it."""
+        return self.at.drop(saved, RETURN | BREAK | CONTINUE)
+
+    def etest(self, site: int, pair: Pair) -> bool:
+        """Decide a condition inside an expression."""
+        self.stack.append((self.at.pc, pair))
+        return self.test(site, pair, 0)
+
+    def elast(self) -> Pair:
+        """Return the operand that decided `and` or `or`."""
+        pair: Pair = self.stack[-1][1]
+        return pair
+
+    def ejoin(self, pair: Pair) -> Pair:
+        """End a condition inside an expression."""
+        saved, _ = self.stack.pop()
+        return pair[0], pair[1] | self.at.drop(saved, 0)
 
     # -- loops ---------------------------------------------------------------------------------
 
-    def save(self) -> tuple[Condition | None, Path]:
-        """Return the place to come back to."""
-        return self.pc, self.path
-
     def loop(self, site: int, pair: Pair) -> Loop:
         """Begin a `for`."""
-        self.site = site
-        return Loop(self, site, pair)
+        self.at.site = site
+        return Loop(self.at, site, pair)
 
     def whil(self, site: int) -> Loop:
         """Begin a `while`."""
-        return Loop(self, site, None)
+        return Loop(self.at, site, None)
 
     def next_turn(self, loop: Loop) -> None:
         """Begin a turn of a `while`."""
         loop.again()
 
     def turn(self, loop: Loop, _: None, pair: Pair) -> bool:
-        """Decide whether a `while` goes on."""
+        """Decide whether a `while` goes on; the second argument is `next_turn(…)`, which so comes first."""
         return loop.decide(pair)
 
     def loop_else(self, loop: Loop) -> None:
@@ -174,65 +529,69 @@ class Frame(Values):
         """End a loop: return the labels of what was assigned in it."""
         return loop.end()
 
+    # -- comprehensions ------------------------------------------------------------------------
+
+    def save(self) -> Saved:
+        """Return the place to come back to."""
+        return self.at.pc, self.at.path
+
     def each(self, site: int, pair: Pair) -> Iterator[Pair]:
         """Go through a comprehension's iterable."""
-        return iter(Loop(self, site, pair, ends=True))
+        return iter(Loop(self.at, site, pair, ends=True))
 
-    def listc(self, site: int, saved: tuple[Condition | None, Path], pairs: list[Pair]) -> Pair:
+    def filt(self, site: int, pair: Pair) -> bool:
+        """Decide a comprehension's `if`; it holds until the next turn."""
+        return self.test(site, pair, 0)
+
+    def listc(self, site: int, saved: Saved, pairs: list[Pair]) -> Pair:
         """Make a list of a comprehension."""
         shape = self._gathered(saved)
-        return self.made(site, [value for value, _ in pairs], pairs, shape), 0
+        return stores.filled(self.at, site, [value for value, _ in pairs], pairs, shape), 0
 
-    def setc(self, site: int, saved: tuple[Condition | None, Path], pairs: list[Pair]) -> Pair:
+    def setc(self, site: int, saved: Saved, pairs: list[Pair]) -> Pair:
         """Make a set of a comprehension."""
         shape = self._gathered(saved)
-        return self.made(site, {value for value, _ in pairs}, pairs, shape), 0
+        return stores.filled(self.at, site, {value for value, _ in pairs}, pairs, shape), 0
 
-    def dictc(self, site: int, saved: tuple[Condition | None, Path], pairs: list[tuple[Pair, Pair]]) -> Pair:
+    def dictc(self, site: int, saved: Saved, pairs: list[tuple[Pair, Pair]]) -> Pair:
         """Make a dictionary of a comprehension."""
         shape = self._gathered(saved)
         result, labels = self.mapping(site, tuple(pairs))
-        record = self.rt.heap.record(result)
+        record = self.state.heap.record(result)
         record.shape |= shape
         record.rest |= shape
         return result, labels
 
-    def _gathered(self, saved: tuple[Condition | None, Path]) -> int:
-        shape = self.drop(saved[0], 0)
-        self.path = saved[1]
-        return shape | self._taken()
-
-    def _taken(self) -> int:
-        gone, self.gone = self.gone, 0
-        return gone
+    def _gathered(self, saved: Saved) -> int:
+        """Come back from a comprehension: return the labels of how many items there are."""
+        at = self.at
+        shape = at.drop(saved[0], 0) | at.ended
+        at.path, at.ended = saved[1], 0
+        return shape
 
     def genx(self, site: int, first: Pair, made: Callable[[Frame, Pair], Any]) -> Pair:
         """Make a generator expression, with a frame of its own."""
-        frame = Frame(self.rt, self.rt.paths.child(self.path, site, "generator"), self.pc)
-        frame.namespace, frame.parent = self.namespace, self
+        at, state = self.at, self.state
+        frame = Frame(state, state.paths.child(at.path, site, "generator"), at.pc, self.namespace, at)
         if isinstance(first[0], types.GeneratorType):
-            self.rt.alive.append(first[0])
+            state.alive.append(first[0])
         result = made(frame, first)
-        frame.generated = self.rt.heap.record(result)
+        frame.generated = state.heap.record(result)
         frame.generated.source = (first[0],)
         frame.generated.shape |= first[1]
         return result, 0
 
     def y(self, pair: Pair) -> Any:
         """Hand out an item of a generator expression."""
-        labels = pair[1] | self.since_base()
-        if self.generated is not None:
-            self.generated.last = labels
-            self.generated.shape |= self.since_base()
-        self.rt.collected |= labels
+        self._handed_out(pair)
         return pair[0]
 
     # -- exceptions, contexts, match -----------------------------------------------------------
 
     def attempt(self, site: int) -> Attempt:
         """Begin a `try` or a `with`."""
-        self.site = site
-        return Attempt(self, site)
+        self.at.site = site
+        return Attempt(self.at, site)
 
     def caught(self, attempt: Attempt, position: int, kinds: int) -> None:
         """Enter a handler."""
@@ -257,12 +616,12 @@ class Frame(Values):
 
     def managed(self, attempt: Attempt, value: Any) -> Pair:
         """Return what a context hands out."""
-        inside = self.rt.heap.deep(attempt.manager) | (self.rt.seen if attempt.open else 0)
+        inside = self.state.heap.deep(attempt.manager) | (self.state.seen if attempt.open else 0)
         return value, attempt.labels | inside
 
     def subject(self, site: int, pair: Pair) -> Subject:
         """Begin a `match`."""
-        return Subject(self, site, pair)
+        return Subject(self.at, site, pair)
 
     def captured(self, subject: Subject) -> int:
         """Return the labels of what a pattern captured."""
@@ -271,10 +630,24 @@ class Frame(Values):
     def mguard(self, subject: Subject, position: int, pair: Pair) -> bool:
         """Decide a case's guard."""
         del position
-        result, labels = self.truth(pair)
+        result, labels = self.at.truth(pair)
         subject.labels |= labels
         return result
 
     def chosen(self, subject: Subject, position: int, kinds: int) -> None:
         """Enter a case."""
         subject.chosen(position, kinds)
+
+
+class _GlobalRecord:
+    """Lets a global name be changed under a condition like a field of an object."""
+
+    def __init__(self, held: dict[tuple[int, str], int], key: tuple[int, str]) -> None:
+        self.held = held
+        self.place = key
+        # Global names are looked up by namespace, which is made anew: their effects are not remembered.
+        self.key: Hashable = None
+
+    def add(self, _: Any, labels: int) -> None:
+        """Let the name depend on more labels."""
+        self.held[self.place] = self.held.get(self.place, 0) | labels

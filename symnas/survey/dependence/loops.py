@@ -1,89 +1,90 @@
-"""Loops, `try` and `match` under the dependence tracker."""
+"""Loops, `try` and `match` under the dependence tracker: statements whose conditions outlast one branch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
-from symnas.survey.dependence.calls import Stepper
-from symnas.survey.dependence.conditions import Condition
-from symnas.survey.dependence.scopes import BREAK, RETURN
-
-if TYPE_CHECKING:
-    from symnas.survey.dependence.frame import Frame
-
-Pair = tuple[Any, int]
+from symnas.survey.dependence.access import Stepper
+from symnas.survey.dependence.conditions import Condition, outwards
+from symnas.survey.dependence.scopes import BREAK, CONTINUE, RETURN
+from symnas.survey.dependence.state import Activation, Pair
 
 
 class Loop:
-    """A running loop: every turn has a path, and a condition where the number of turns matters."""
+    """A running loop: every turn has a path, and a condition where the number of turns matters.
+
+    There is no third turn without a second one, so the condition of a turn is met after that of the turn
+    before (`last`). And what a loop assigns depends on every condition met in any of its turns: each turn
+    may have changed what the next one reads. `total` gathers them, and `dropped` those of the turns that
+    are over, for what is assigned in the turns to come.
+
+    Args:
+        at: who runs it.
+        site: its place.
+        pair: what a `for` goes through; None for a `while`.
+        ends: whether it belongs to a comprehension, and ends with its last turn.
+        reaches: whether points may depend on the number of turns.
+    """
 
     def __init__(
-        self, frame: Frame, site: int, pair: Pair | None, *, ends: bool = False, reaches: bool = True
+        self, at: Activation, site: int, pair: Pair | None, *, ends: bool = False, reaches: bool = True
     ) -> None:
-        self.frame = frame
+        self.at = at
         self.site = site
-        self.base, self.path = frame.pc, frame.path
+        self.base, self.path = at.pc, at.path
         self.turns = -1
         self.dropped = 0
         self.total = 0
         self.ends = ends
         self.reaches = reaches
-        self.stepper = None if pair is None else Stepper(frame, pair)
+        self.stepper = None if pair is None else Stepper(at, pair)
         self.effect_key = ("loop", site, self.path)
         self.last: Condition | None = None
         self.passed: list[Condition] = []
-        self.depth = len(frame.rt.attempts)
+        self.depth = len(at.state.attempts)
 
     def __iter__(self) -> Iterator[Pair]:
         """Go through the turns."""
         return self
 
     def again(self) -> None:
-        """Leave a turn and begin the next."""
-        frame = self.frame
+        """Leave a turn and begin the next.
+
+        Only what may have left the loop or the function stays in force: the next turn runs because it did
+        not.
+        """
+        at = self.at
         self._close_attempts()
-        node = frame.pc
-        while node is not None and node is not self.base:
-            if not node.kinds & (BREAK | RETURN):
-                self.passed.append(node)
-                self.dropped |= node.labels
-            node = node.parent
-        self._keep(BREAK | RETURN)
+        self._pass(BREAK | RETURN)
         self.total |= self.dropped
         self.turns += 1
-        frame.path = frame.rt.paths.child(self.path, self.site, "turn", self.turns)
+        at.path = at.state.paths.child(self.path, self.site, "turn", self.turns)
+
+    def _pass(self, kinds: int) -> int:
+        """Leave the conditions since the loop began, but those with such exits; return the labels so far."""
+        met = list(outwards(self.at.pc, self.base))
+        over = [condition for condition in met if not condition.kinds & kinds]
+        self.passed += over
+        for condition in over:
+            self.dropped |= condition.labels
+        self.at.restack(self.base, [condition for condition in met if condition.kinds & kinds])
+        return self.dropped
 
     def _close_attempts(self) -> None:
         """Close what was left open by `break` or `continue`."""
-        attempts = self.frame.rt.attempts
-        while len(attempts) > self.depth and attempts[-1].frame is self.frame:
+        attempts = self.at.state.attempts
+        while len(attempts) > self.depth and attempts[-1].at is self.at:
             attempts[-1].close()
-
-    def _keep(self, kinds: int) -> None:
-        frame, kept = self.frame, []
-        node = frame.pc
-        while node is not None and node is not self.base:
-            if node.kinds & kinds:
-                kept.append(node)
-            node = node.parent
-        frame.pc = self.base
-        for item in reversed(kept):
-            again = Condition(frame.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
-            again.effects = item.effects
-            frame.pc = again
 
     def __next__(self) -> Pair:
         """Return the next item with its labels."""
         assert self.stepper is not None
         self.again()
-        frame = self.frame
-        frame.site = self.site
+        self.at.site = self.site
         try:
             pair, labels = self.stepper.step()
         except StopIteration:
-            labels = self.stepper.labels()
-            self._turn(labels, False)
+            self._turn(self.stepper.labels(), False)
             if self.ends:
                 self.end()
             raise
@@ -92,60 +93,63 @@ class Loop:
 
     def _turn(self, labels: int, outcome: bool) -> None:
         if labels:
-            key = ("turn", self.site, self.frame.path)
-            record = self.frame.rt.heap.get(self.stepper.value) if self.stepper else None
+            at = self.at
+            record = at.state.heap.get(self.stepper.value) if self.stepper else None
+            # In a loop over a chosen subset the outcome of a turn is not only that it comes, but for which
+            # candidate.
             named = (outcome, record.outcome()) if outcome and record and record.outcome else outcome
-            self.frame.push(key, labels, named, self.site, 0, self.effect_key, self.last, self.reaches)
-            self.last = self.frame.pc
+            key = ("turn", self.site, at.path)
+            at.push(key, labels, named, self.site, 0, self.effect_key, self.last, self.reaches)
+            self.last = at.pc
 
     def decide(self, pair: Pair) -> bool:
         """Decide whether a `while` goes on; later turns depend on it."""
-        result, labels = self.frame.truth(pair)
+        result, labels = self.at.truth(pair)
         if labels:
-            key = ("turn", self.site, self.frame.path)
-            self.frame.push(key, labels, result, self.site, BREAK, self.effect_key)
+            # A `while` that stops is like a `break`: the turns behind it run because it went on.
+            key = ("turn", self.site, self.at.path)
+            self.at.push(key, labels, result, self.site, BREAK, self.effect_key)
         return result
 
     def finish(self) -> None:
         """Enter the loop's `else`."""
-        self.frame.path = self.path
+        self.at.path = self.path
 
     def end(self) -> int:
         """Leave the loop; return the labels of what was assigned in it."""
-        frame = self.frame
+        at = self.at
         self._close_attempts()
-        node = frame.pc
-        while node is not None and node is not self.base:
-            if not node.kinds & RETURN:
-                self.passed.append(node)
-                self.total |= node.labels
-            node = node.parent
-        self._keep(RETURN)
-        frame.path = self.path
-        for item in self.passed:
-            frame.rt.settle(item, self.total)
+        self.total |= self._pass(RETURN)
+        at.path = self.path
+        for condition in self.passed:
+            at.state.settle(condition, self.total)
         if self.ends:
-            frame.gone |= self.total
+            at.ended |= self.total
         return self.total
 
 
 class Attempt:
-    """A running `try` or `with`: anything computed in it may decide whether it is left by an exception."""
+    """A running `try` or `with`: anything computed in it may decide whether it is left by an exception.
 
-    def __init__(self, frame: Frame, site: int) -> None:
-        self.frame = frame
+    So while it runs, labels of everything computed are gathered in `TrackerState.seen`; where it is left,
+    they become the labels of one condition whose outcome is the handler that was entered, or -1.
+    """
+
+    def __init__(self, at: Activation, site: int) -> None:
+        self.at = at
         self.site = site
-        self.base, self.path = frame.pc, frame.path
-        self.key = ("try", site, frame.path)
-        rt = frame.rt
-        self.saved = rt.seen
-        rt.seen = 0
-        rt.attempts.append(self)
+        self.base, self.path = at.pc, at.path
+        self.key = ("try", site, at.path)
+        state = at.state
+        self.saved = state.seen
+        state.seen = 0
+        state.attempts.append(self)
         self.open = True
         self.labels = 0
         self.manager: object = None
-        self.node = Condition(frame.pc, self.key, 0, None, 0, self.key)
-        frame.pc = self.node
+        # A marker without labels: it gathers what is changed inside.
+        self.marker = Condition(at.pc, self.key, 0, None, 0, self.key)
+        at.pc = self.marker
 
     def manages(self, pair: Pair) -> None:
         """Note the context manager; torch's own never swallow an exception."""
@@ -161,63 +165,51 @@ class Attempt:
         if not self.open:
             return
         self.open = False
-        rt = self.frame.rt
-        while rt.attempts and rt.attempts[-1] is not self:
-            inner = rt.attempts.pop()
+        state = self.at.state
+        while state.attempts and state.attempts[-1] is not self:
+            inner = state.attempts.pop()
             inner.open = False
-            rt.seen |= inner.saved
-        if rt.attempts:
-            rt.attempts.pop()
-        self.labels |= rt.seen
-        rt.seen |= self.saved
-        self.frame.rt.top = self.frame
+            state.seen |= inner.saved
+        if state.attempts:
+            state.attempts.pop()
+        self.labels |= state.seen
+        state.seen |= self.saved
+        state.top = self.at
 
     def caught(self, position: int, kinds: int) -> None:
         """Enter a handler, or what follows when there was no exception."""
         self.close()
-        frame = self.frame
-        frame.path = self.path
-        frame.rt.top = frame
-        frame.pc = self.node
+        at = self.at
+        # The exception has left branches and turns that it broke out of as if they still ran.
+        at.path = self.path
+        at.state.top = at
+        at.pc = self.marker
         if self.labels:
-            frame.push((*self.key, "outcome"), self.labels, position, self.site, kinds, self.key)
+            at.push((*self.key, "outcome"), self.labels, position, self.site, kinds, self.key)
 
     def end(self) -> int:
         """Leave the statement."""
         self.close()
-        frame = self.frame
-        if self.labels or frame.pc is not self.node:
-            self.labels |= frame.drop(self.node, RETURN | BREAK | 4)
-        frame.path = self.path
-        frame.rt.settle(self.node, self.labels)
-        self._unlink()
+        at = self.at
+        if self.labels or at.pc is not self.marker:
+            self.labels |= at.drop(self.marker, RETURN | BREAK | CONTINUE)
+        at.path = self.path
+        at.state.settle(self.marker, self.labels)
+        # Take the marker out of the conditions, which may go on after an early exit.
+        at.restack(self.base, list(outwards(at.pc, self.marker)))
         return self.labels
-
-    def _unlink(self) -> None:
-        """Take the statement's own marker out of the conditions, which may go on after an early exit."""
-        frame, kept = self.frame, []
-        node = frame.pc
-        while node is not None and node is not self.node:
-            kept.append(node)
-            node = node.parent
-        frame.pc = self.base
-        for item in reversed(kept):
-            again = Condition(frame.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
-            again.effects = item.effects
-            frame.pc = again
 
 
 class Subject:
     """A running `match`."""
 
-    def __init__(self, frame: Frame, site: int, pair: Pair) -> None:
-        self.frame = frame
+    def __init__(self, at: Activation, site: int, pair: Pair) -> None:
+        self.at = at
         self.site = site
         self.value, labels = pair
-        self.labels = labels | frame.rt.heap.deep(self.value)
+        self.labels = labels | at.state.heap.deep(self.value)
 
     def chosen(self, position: int, kinds: int) -> None:
         """Enter a case."""
         if self.labels:
-            frame = self.frame
-            frame.push((self.site, frame.path), self.labels, position, self.site, kinds)
+            self.at.push((self.site, self.at.path), self.labels, position, self.site, kinds)

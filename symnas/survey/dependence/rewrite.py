@@ -11,13 +11,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
+from symnas.survey.dependence.conditions import Place
 from symnas.survey.dependence.rewrite_expressions import (
     FRAME,
     RUNTIME,
     SHADOW,
     Expressions,
-    Place,
     constant,
+    innermost,
     load,
     op,
     parameter_names,
@@ -235,13 +236,13 @@ class Pass(Expressions):
         place = self.place(node, [*node.body, *node.orelse], may=self.rest_reaches if kinds else None)
         test = op("test", place, self.expr(node.test), kinds)
         return [
-            ast.Assign([store(saved)], ast.Attribute(load(FRAME), "pc", ast.Load())),
+            ast.Assign([store(saved)], innermost()),
             ast.If(test, self.block(node.body), self.block(node.orelse)),
             *self._rejoin(saved, [*node.body, *node.orelse, ast.Expr(node.test)]),
         ]
 
     def _rejoin(self, saved: str, nodes: Iterable[ast.AST]) -> list[ast.stmt]:
-        changed = ast.Compare(ast.Attribute(load(FRAME), "pc", ast.Load()), [ast.IsNot()], [load(saved)])
+        changed = ast.Compare(innermost(), [ast.IsNot()], [load(saved)])
         labels = self.temporary()
         joined = ast.Assign([store(labels)], op("join", load(saved)))
         return [ast.If(changed, [joined, *self.join(nodes, load(labels))], [])]
@@ -262,7 +263,7 @@ class Pass(Expressions):
         if not any(_catches_all(case) for case in node.cases):
             cases.append(ast.match_case(ast.MatchAs(), None, [_do(op("chosen", load(subject), -1, kinds))]))
         return [
-            ast.Assign([store(saved)], ast.Attribute(load(FRAME), "pc", ast.Load())),
+            ast.Assign([store(saved)], innermost()),
             ast.Assign([store(subject)], op("subject", place, self.expr(node.subject))),
             ast.Match(ast.Attribute(load(subject), "value", ast.Load()), cases),
             *self._rejoin(saved, [node]),

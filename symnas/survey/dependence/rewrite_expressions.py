@@ -8,26 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from symnas.survey.dependence.conditions import Place
 from symnas.survey.dependence.scopes import Scope, bound_names
 
 FRAME, SHADOW, RUNTIME = "_tk_f", "_tk_x_", "_tk"
 _RAW_CALLS = frozenset({"super", "locals", "globals", "vars", "dir", "eval", "exec"})
-
-
-@dataclass(frozen=True)
-class Place:
-    """A place in the text where something is decided, and whether points may depend on it."""
-
-    number: int
-    line: int
-    text: str
-    may: bool
-    """Whether the code that depends on it may hold a point."""
-    effects: bool = True
-    """Whether the code that depends on it may change objects."""
 
 
 def constant(value: object) -> ast.expr:
@@ -54,6 +41,11 @@ def op(method: str, *args: ast.expr | int | str | None, owner: str = FRAME) -> a
     """Write a call of the frame's own method."""
     written = [arg if isinstance(arg, ast.expr) else constant(arg) for arg in args]
     return ast.Call(ast.Attribute(load(owner), method, ast.Load()), written, [])
+
+
+def innermost() -> ast.Attribute:
+    """Write the reading of the innermost condition around."""
+    return ast.Attribute(ast.Attribute(load(FRAME), "at", ast.Load()), "pc", ast.Load())
 
 
 class Expressions:

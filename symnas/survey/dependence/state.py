@@ -1,44 +1,242 @@
-"""A running function under the dependence tracker: the conditions around it, and the names that it reads."""
+"""The state of the dependence tracker: what one run has shown, what is remembered, and who is running.
+
+Labels are sets of choices, one bit each in a Python integer. They reach a value in three ways:
+
+- *data*: a result has the labels of its operands, a variable those of what was assigned to it;
+- *control*: what is assigned under a condition has the condition's labels. In a branch that ran this is known
+  when the branch ends (`Activation.drop`);
+- *absence*: what the branch that did **not** run would have changed depends on the condition just as much.
+  Local variables are known from the text (`rewrite.Pass.join` names those that either branch assigns).
+  Fields of objects are not: they are learnt from runs that took the other branch (`touch`, `settle`), and
+  the runs before those are done again.
+
+The first two are the explicit and implicit flows of Denning and Denning (1977). The third is what purely
+dynamic analyses cannot see in one run (Austin and Flanagan, "Efficient purely-dynamic information flow
+analysis", 2009); here there are many runs, of which each branch is taken in some.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from symnas.survey.dependence.conditions import Condition, Path
-from symnas.survey.dependence.heap import REST, Record, is_atom, is_sequence
-from symnas.survey.dependence.scopes import BREAK, CONTINUE, RETURN
-
-if TYPE_CHECKING:
-    from symnas.survey.dependence.frame import Frame
-    from symnas.survey.dependence.tracker import Tracker
+from symnas.survey.dependence.conditions import Changed, Condition, Path, Paths, Place, outwards
+from symnas.survey.dependence.heap import Heap, is_atom, is_sequence
 
 Pair = tuple[Any, int]
+"""A value and its labels."""
+Named = dict[str, Pair]
+"""Keyword arguments."""
+Handler = Callable[["Activation", int, Pair, list[Pair], Named], Pair]
+"""Stands for a function: gets who calls, the place, the callee, and the arguments as pairs."""
 
 
-class Conditions:
-    """A running function: where it is (`path`), and the conditions around it (`pc`)."""
+@dataclass(frozen=True)
+class ConditionRecord:
+    """A condition met in a run: which one, what it depends on, its outcome, and what lies around it."""
 
-    def __init__(self, tracker: Tracker, path: Path, pc: Condition | None) -> None:
-        self.rt = tracker
+    key: Hashable
+    labels: int
+    outcome: Hashable
+    around: Condition | None
+    place: Place | None
+    may: bool
+    """Whether points may depend on the outcome."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """Labels handed from a call to the function that it enters."""
+
+    code: object
+    positional: tuple[int, ...]
+    keywords: dict[str, int]
+    function: object
+    extra: int
+    """What the number of arguments depends on."""
+    tag: Hashable = None
+    """Which function it was, where that was chosen."""
+
+
+class Watch(Protocol):
+    """A `try` or `with` that runs: whatever is computed in it may raise, and so decide what is reached."""
+
+    at: Activation
+    base: Condition | None
+    saved: int
+    """What had been computed before it began."""
+    open: bool
+
+    @property
+    def key(self) -> Hashable:
+        """Which statement it is, the same in every run."""
+
+    def close(self) -> None:
+        """Stop watching for exceptions."""
+
+
+class TrackerState:
+    """What rewritten code has reported.
+
+    Paths, places and effects are kept from run to run; everything else begins anew with `begin`.
+
+    Attributes:
+        intrinsics: functions that are not called but handled, by identity. operations: runs the operations
+        of choice points: `(activation, place, name, hooks, args, keywords)`. places: places in the text by
+        number. paths: numbers of places in the execution. known_effects: for each condition, the fields of
+        objects that code under it changed in some run, both by
+            keys that are the same in every run.
+        grown: conditions of which more effects were seen since someone last looked.
+        heap: labels inside objects.
+        conditions: what was met with labels, in order.
+        global_labels: labels of global names, by namespace and name.
+        defaults: labels of the defaults of parameters, by function.
+        any_defaults: the labels of all of them.
+        pending: the labels of the call that is about to enter rewritten code.
+        returned: the labels of what such a call returned.
+        collected: labels of what rewritten code returned to native code that called it, or of the parts of an
+            expression that is kept in its form.
+        native: labels of what the running native code was given.
+        native_entries: how often it has called back.
+        seen: labels of everything computed inside the innermost `try`.
+        attempts: the `try` and `with` statements that run, outermost first.
+        counts: how often each condition was met in this run.
+        codes: code objects of rewritten functions.
+        made: what tells functions of one text apart.
+        alive: objects that are kept so that no identity comes up twice.
+        top: who is running.
+    """
+
+    def __init__(self) -> None:
+        self.intrinsics: dict[int, Handler] = {}
+        self.operations: Callable[..., Pair] = lambda *_: (None, 0)
+        self.places: dict[int, Place] = {}
+        self.paths = Paths()
+        self.known_effects: dict[Hashable, set[tuple[Hashable, Any]]] = {}
+        self.grown: set[Hashable] = set()
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the last run; paths and effects are kept."""
+        self.heap = Heap()
+        self.conditions: list[ConditionRecord] = []
+        self.global_labels: dict[tuple[int, str], int] = {}
+        self.defaults: dict[int, tuple[int, ...]] = {}
+        self.any_defaults = 0
+        self.pending: Call | None = None
+        self.returned: tuple[Call | None, int] | None = None
+        self.collected = 0
+        self.native = 0
+        self.native_entries = 0
+        self.seen = 0
+        self.attempts: list[Watch] = []
+        self.counts: dict[Hashable, int] = {}
+        self.alive: list[object] = []
+        self.codes: set[object] = set()
+        self.made: dict[int, Hashable] = {}
+        self.top = Activation(self, self.paths.root, None)
+
+    def label(self, number: int) -> int:
+        """Return the bit of a label, known to this run from now on."""
+        self.heap.everything |= 1 << number
+        return 1 << number
+
+    def context(self, place: Hashable = None) -> tuple[Condition, ...]:
+        """Return the conditions around the code that runs now, outermost first.
+
+        Inside a `try`, everything computed so far may have raised: that it did not is a condition of its own,
+        known by the place that was reached.
+        """
+        found = [condition for condition in outwards(self.top.pc) if condition.labels][::-1]
+        labels = self.seen
+        for attempt in reversed(self.attempts):
+            if labels:
+                key = ("reach", attempt.key, place)
+                self.conditions.append(ConditionRecord(key, labels, True, attempt.base, None, True))
+                found.append(Condition(None, key, labels, True, 0, None))
+            labels |= attempt.saved
+        return tuple(found)
+
+    def note(
+        self,
+        key: Hashable,
+        labels: int,
+        outcome: Hashable,
+        around: Condition | None,
+        number: int | None,
+        reaches: bool = True,
+    ) -> Hashable:
+        """Record a condition; the same key met again in a run is told apart by a count.
+
+        `reaches` is False where it is known that no point depends on this outcome.
+        """
+        count = self.counts[key] = self.counts.get(key, 0) + 1
+        if count > 1:
+            key = (key, count)
+        place = None if number is None else self.places.get(number)
+        may = reaches and (place is None or place.may)
+        self.conditions.append(ConditionRecord(key, labels, outcome, around, place, may))
+        return key
+
+    def touch(self, record: Changed, field: Any, condition: Condition | None) -> None:
+        """Note that code under these conditions changed a field of an object."""
+        while condition is not None:
+            if condition.effects is None:
+                condition.effects = {}
+            condition.effects[(id(record), field)] = record
+            condition = condition.parent
+
+    def settle(self, condition: Condition, labels: int) -> None:
+        """Leave a condition: what was changed under it, in this run or another, depends on it.
+
+        Effects are remembered by keys of objects, not by the objects, which the next run makes anew. A
+        condition whose account grows is put into `grown`: runs before this one did not know, and are run
+        again.
+        """
+        known = self.known_effects.get(condition.effect_key)
+        if condition.effects:
+            for (_, field), record in condition.effects.items():
+                record.add(field, labels)
+                if record.key is not None:
+                    if known is None:
+                        known = self.known_effects[condition.effect_key] = set()
+                    if (record.key, field) not in known:
+                        known.add((record.key, field))
+                        self.grown.add(condition.effect_key)
+        if known:
+            for key, field in known:
+                found = self.heap.by_key.get(key)
+                if found is not None:
+                    found.add(field, labels)
+
+
+class Activation:
+    """A function that runs: how it was reached, and the conditions around the code that it runs.
+
+    Attributes:
+        path: the number of the calls and turns that led here.
+        pc: the innermost condition.
+        base: the innermost condition when it was entered.
+        site: the place in the text where it is.
+        caller: who called it, or who resumed it where it is a generator.
+        ended: labels of the comprehensions' loops that have ended since someone last took them.
+    """
+
+    __slots__ = ("base", "caller", "ended", "path", "pc", "site", "state")
+
+    def __init__(self, state: TrackerState, path: Path, pc: Condition | None) -> None:
+        self.state = state
         self.path = path
         self.pc = pc
         self.base = pc
         self.site = 0
-        self.parent: Frame | None = None
-        self.namespace: dict[str, Any] = {}
-        self.args: list[int] = []
-        self.result = 0
-        self.has_result = False
-        self.direct = False
-        self.call_made: Any = None
-        self.gone = 0
-        self.stack: list[Any] = []
-        self.holding: list[Pair] = []
-        self.noted: list[int] = []
-        self.kept_labels = 0
-        self.classes: list[dict[str, int]] = []
-        self.generated: Record | None = None
+        self.caller: Activation | None = None
+        self.ended = 0
+
+    def key(self, site: int) -> Hashable:
+        """Return a key for an object made here, the same in every run."""
+        return (site, self.path)
 
     # -- conditions ----------------------------------------------------------------------------
 
@@ -54,37 +252,48 @@ class Conditions:
         reaches: bool = True,
     ) -> None:
         """Go under a condition; `after` is one that must have held for it to be met at all."""
-        self.rt.seen |= labels
+        self.state.seen |= labels
         around = self.pc
         if after is not None:
             around = Condition(around, after.key, after.labels, after.outcome, 0, after.effect_key)
-        key = self.rt.note(key, labels, outcome, around, number, reaches)
+        key = self.state.note(key, labels, outcome, around, number, reaches)
         self.pc = Condition(self.pc, key, labels, outcome, kinds, effect_key or key)
 
     def drop(self, until: Condition | None, keep: int) -> int:
-        """Leave the conditions met since `until`, but those whose early exits still matter; return labels."""
-        met: list[Condition] = []
-        node = self.pc
-        while node is not None and node is not until:
-            met.append(node)
-            node = node.parent
+        """Leave the conditions met since `until`, but those whose early exits still matter; return labels.
+
+        The labels are those of the conditions left, for what was assigned under them. Behind
+        `if a: return` all the rest of a function runs only if `a` did not hold, so that condition is kept.
+        """
+        met = list(outwards(self.pc, until))
         self.pc, total = until, 0
-        for item in reversed(met):
-            if item.kinds & keep:
-                kept = Condition(self.pc, item.key, item.labels, item.outcome, item.kinds, item.effect_key)
-                kept.effects = item.effects
-                self.pc = kept
+        for condition in reversed(met):
+            if condition.kinds & keep:
+                self.pc = condition.under(self.pc)
             else:
-                total |= item.labels
-                self.rt.settle(item, item.labels)
+                total |= condition.labels
+                self.state.settle(condition, condition.labels)
         return total
+
+    def restack(self, base: Condition | None, conditions: Iterable[Condition]) -> None:
+        """Be under `base` and, inside of it, these conditions (innermost first)."""
+        self.pc = base
+        for condition in reversed([*conditions]):
+            self.pc = condition.under(self.pc)
 
     def since_base(self) -> int:
         """Return the labels of the conditions met since the function was entered."""
-        total, node = 0, self.pc
-        while node is not None and node is not self.base:
-            total |= node.labels
-            node = node.parent
+        total, condition = 0, self.pc
+        while condition is not None and condition is not self.base:
+            total |= condition.labels
+            condition = condition.parent
+        return total
+
+    def around(self) -> int:
+        """Return the labels of all conditions around, those of the callers included."""
+        total = 0
+        for condition in outwards(self.pc):
+            total |= condition.labels
         return total
 
     def truth(self, pair: Pair) -> tuple[bool, int]:
@@ -94,167 +303,28 @@ class Conditions:
             return bool(value), labels
         result, extra = self.natively(lambda: bool(value), labels)
         if is_sequence(value) or isinstance(value, (dict, set)):
-            return result, labels | extra | self.rt.heap.shape(value)
+            return result, labels | extra | self.state.heap.shape(value)
         kind = type(value)
         if hasattr(kind, "__bool__") or hasattr(kind, "__len__"):
-            labels |= self.rt.heap.deep(value)
+            labels |= self.state.heap.deep(value)
         return result, labels | extra
-
-    def test(self, site: int, pair: Pair, kinds: int) -> bool:
-        """Decide an `if`."""
-        self.site = site
-        result, labels = self.truth(pair)
-        if labels:
-            self.push((site, self.path), labels, result, site, kinds)
-        return result
-
-    def join(self, saved: Condition | None) -> int:
-        """End an `if`: return the labels of what was assigned in it."""
-        return self.drop(saved, RETURN | BREAK | CONTINUE)
-
-    def etest(self, site: int, pair: Pair) -> bool:
-        """Decide a condition inside an expression."""
-        self.site = site
-        result, labels = self.truth(pair)
-        self.stack.append((self.pc, pair))
-        if labels:
-            self.push((site, self.path), labels, result, site, 0)
-        return result
-
-    def elast(self) -> Pair:
-        """Return the operand that decided `and` or `or`."""
-        pair: Pair = self.stack[-1][1]
-        return pair
-
-    def ejoin(self, pair: Pair) -> Pair:
-        """End a condition inside an expression."""
-        saved, _ = self.stack.pop()
-        return pair[0], pair[1] | self.drop(saved, 0)
-
-    def filt(self, site: int, pair: Pair) -> bool:
-        """Decide a comprehension's `if`; it holds until the next turn."""
-        return self.test(site, pair, 0)
 
     # -- native code ---------------------------------------------------------------------------
 
     def natively(self, run: Callable[[], Any], labels: int) -> tuple[Any, int]:
-        """Run what may call back into rewritten code; return the result and the labels collected there."""
-        rt = self.rt
-        saved = rt.collected, rt.native, rt.native_entries, rt.top, rt.pending
-        rt.collected, rt.native, rt.native_entries, rt.pending = 0, labels, 0, None
-        rt.top = self  # type: ignore[assignment]
-        rt.seen |= labels
+        """Run what may call back into rewritten code; return the result and the labels collected there.
+
+        What native code does with what it was given is not seen. So rewritten functions that it calls are
+        taken to be called under `labels`, all that went in, and whatever they return goes into what comes
+        out.
+        """
+        state = self.state
+        saved = state.collected, state.native, state.native_entries, state.top, state.pending
+        state.collected, state.native, state.native_entries, state.pending = 0, labels, 0, None
+        state.top = self
+        state.seen |= labels
         try:
             result = run()
-            return result, rt.collected
+            return result, state.collected
         finally:
-            rt.collected, rt.native, rt.native_entries, rt.top, rt.pending = saved
-
-    # -- names ---------------------------------------------------------------------------------
-
-    def k(self, value: Any) -> Pair:
-        """Take a constant."""
-        return value, 0
-
-    def g(self, name: str, value: Any) -> Pair:
-        """Read a global name."""
-        labels = self.rt.global_labels
-        return value, labels.get((id(self.namespace), name), 0) if labels else 0
-
-    def c(self, name: str, value: Any) -> Pair:
-        """Read a name inside a class body."""
-        held = self.classes[-1] if self.classes else {}
-        return (value, held[name]) if name in held else self.g(name, value)
-
-    def gset(self, name: str, labels: int) -> int:
-        """Note the labels of a global name."""
-        self._global(name, labels, strong=True)
-        return labels
-
-    def gweak(self, name: str, labels: int) -> None:
-        """Let a global name depend on more labels."""
-        self._global(name, labels, strong=False)
-
-    def _global(self, name: str, labels: int, *, strong: bool) -> None:
-        key = (id(self.namespace), name)
-        held = self.rt.global_labels
-        total = self.rt.global_labels.get(key, 0)
-        within = self._around()
-        held[key] = (labels | within) if strong else labels | total
-        if within:
-            self.rt.touch(_GlobalRecord(held, key), REST, self.pc)
-
-    def _around(self) -> int:
-        total, node = 0, self.pc
-        while node is not None:
-            total |= node.labels
-            node = node.parent
-        return total
-
-    def cset(self, name: str, labels: int) -> int:
-        """Note the labels of a name in a class body."""
-        self.classes[-1][name] = labels
-        return labels
-
-    def cweak(self, name: str, labels: int) -> None:
-        """Let a name in a class body depend on more labels."""
-        self.classes[-1][name] = self.classes[-1].get(name, 0) | labels
-
-    def keep(self, pair: Pair) -> Any:
-        """Return the value and put the labels aside."""
-        self.kept_labels = pair[1]
-        return pair[0]
-
-    def kept(self) -> int:
-        """Return the labels put aside."""
-        return self.kept_labels
-
-    def begin(self) -> None:
-        """Start to collect labels for an expression kept in its form."""
-        self.stack.append(self.rt.collected)
-        self.rt.collected = 0
-
-    def v(self, pair: Pair) -> Any:
-        """Return the value; its labels are collected."""
-        labels = pair[1] if is_atom(pair[0]) else pair[1] | self.rt.heap.deep(pair[0])
-        self.rt.collected |= labels
-        self.rt.seen |= labels
-        return pair[0]
-
-    def fin(self, _: None, value: Any) -> Pair:
-        """End such an expression."""
-        labels = self.rt.collected
-        self.rt.collected = self.stack.pop()
-        return value, labels
-
-    def sup(self, value: Any) -> Pair:
-        """Take `super()` as it is."""
-        return value, 0
-
-    def visible(self, value: Any) -> Pair:
-        """Hide the tracker's own names from `locals()` and the like."""
-        if isinstance(value, dict):
-            return {k: v for k, v in value.items() if not str(k).startswith("_tk")}, self.rt.heap.everything
-        return [k for k in value if not str(k).startswith("_tk")], self.rt.heap.everything
-
-    def hold(self, pair: Pair) -> Pair:
-        """Put an operand of a comparison chain aside."""
-        self.holding.append(pair)
-        return pair
-
-    def held(self) -> Pair:
-        """Return it."""
-        return self.holding.pop()
-
-
-class _GlobalRecord:
-    """Lets a global name be changed under a condition like a field of an object."""
-
-    def __init__(self, held: dict[tuple[int, str], int], key: tuple[int, str]) -> None:
-        self.held = held
-        self.place = key
-        self.key = None
-
-    def add(self, _: Any, labels: int) -> None:
-        """Let the name depend on more labels."""
-        self.held[self.place] = self.held.get(self.place, 0) | labels
+            state.collected, state.native, state.native_entries, state.top, state.pending = saved

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from symnas.survey.dependence import frame, tracker
 from symnas.survey.dependence.rewrite import instrument
 from symnas.survey.dependence.tracker import Tracker
 
@@ -101,7 +102,8 @@ def plain(text: str, values: dict[str, int]) -> dict[str, Any]:
 
 def tracked(text: str, values: dict[str, int]) -> tuple[dict[str, Any], dict[str, set[str]]]:
     names, found, labels = list(values), {}, {}
-    tracker = Tracker()
+    made = Tracker()
+    state = made.state
 
     def src(name: str) -> int: ...
 
@@ -109,21 +111,21 @@ def tracked(text: str, values: dict[str, int]) -> tuple[dict[str, Any], dict[str
 
     def source(frame: Any, site: int, function: Any, pairs: Any, named: Any) -> Any:
         name = pairs[0][0]
-        return values[name], tracker.label(names.index(name))
+        return values[name], state.label(names.index(name))
 
     def probed(frame: Any, site: int, function: Any, pairs: Any, named: Any) -> Any:
         (name, _), (value, own) = pairs
         found[name] = value
-        own |= tracker.heap.deep(value)
+        own |= state.heap.deep(value)
         labels[name] = {label for position, label in enumerate(names) if own >> position & 1}
         return None, 0
 
-    tracker.intrinsics = {id(src): source, id(probe): probed}
+    state.intrinsics = {id(src): source, id(probe): probed}
     tree, places = instrument(ast.parse(text), lambda nodes: True)
-    tracker.places = {place.number: place for place in places}
+    state.places = {place.number: place for place in places}
     exec(
         compile(tree, "<planted>", "exec", dont_inherit=True),
-        {"_tk": tracker, "src": src, "probe": probe, "__name__": "planted"},
+        {"_tk": made, "src": src, "probe": probe, "__name__": "planted"},
     )
     return found, labels
 
@@ -158,3 +160,55 @@ def test_the_oracle_notices_a_lost_label() -> None:
     results = tracked(SETUP + "probe('x', a)", {"a": 0, "b": 1, "c": 3})
     assert results[1]["x"] == {"a"}
     assert tracked(SETUP + "probe('x', 1)", {"a": 0, "b": 1, "c": 3})[1]["x"] == set()
+
+
+# -- the tables of operations ------------------------------------------------------------------------
+
+OWNERS = {"_tk_f": frame.Frame, "_tk": tracker.Tracker}
+READ = {"_tk_f": {"at", "args"}, "_tk": set()}
+"""What is read off a frame and is no operation."""
+
+
+def table(text: str | None) -> dict[str, str]:
+    """Return the operations of a table in a docstring, each with its construct."""
+    rows = [line.strip().strip("|").split("|") for line in (text or "").splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in row] for row in rows[2:]]
+    assert all(len(row) == 3 and all(row) for row in cells), "operation, Python construct, meaning"
+    return {name: construct.replace("\\n", "\n") for name, construct, _ in cells}
+
+
+TABLES = {"_tk_f": table(frame.__doc__), "_tk": table(tracker.__doc__)}
+ROWS = [(owner, name) for owner, rows in TABLES.items() for name in rows]
+
+
+def used(text: str, owner: str) -> set[str]:
+    """Return what the rewritten form of a text uses of the frame or the tracker."""
+    tree, _ = instrument(ast.parse(text), lambda nodes: True, reserved="hooks")
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == owner
+    }
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_a_table_has_all_methods_and_no_other(owner: str) -> None:
+    public = {name for name, value in vars(OWNERS[owner]).items() if callable(value) and name[0] != "_"}
+    assert list(TABLES[owner]) == list(dict.fromkeys(TABLES[owner]))
+    assert set(TABLES[owner]) == public
+
+
+@pytest.mark.parametrize(("owner", "name"), ROWS)
+def test_an_operation_stands_in_the_rewritten_form_of_its_construct(owner: str, name: str) -> None:
+    assert name in used(TABLES[owner][name], owner)
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_rewritten_code_uses_nothing_else(owner: str) -> None:
+    texts = [*(SETUP + text for text in PROGRAMS.values()), *TABLES["_tk_f"].values()]
+    found = set().union(*(used(text, owner) for text in texts))
+    assert found <= set(TABLES[owner]) | READ[owner]
+
+
+def test_the_test_notices_an_operation_in_the_wrong_row() -> None:
+    assert "bin" not in used(TABLES["_tk_f"]["cmp"], "_tk_f")

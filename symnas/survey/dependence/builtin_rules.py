@@ -1,0 +1,194 @@
+"""What the results of known functions depend on, item by item: methods of containers, and built-in functions.
+
+A rule makes the call itself and returns the result with its labels, or None where it does not apply after
+all; then the call is treated like any other native one.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symnas.survey.dependence.access import gather, read_attribute
+from symnas.survey.dependence.heap import REST, SHAPE, is_atom, is_sequence
+from symnas.survey.dependence.state import Activation, Named, Pair
+from symnas.survey.dependence.stores import change, filled, set_attribute
+
+Rule = Callable[[Activation, int, list[Pair], Named], Pair | None]
+"""Gets who calls, the labels of the function itself, and the arguments."""
+
+# -- containers ------------------------------------------------------------------------------------
+
+
+def call_method(
+    at: Activation, receiver: Any, callee: Any, labels: int, pairs: list[Pair], named: Named
+) -> Pair | None:
+    """Call a method of a list, a module list, a dictionary or a set; None where there is no rule for it."""
+    name = callee.__name__
+    module_list = is_sequence(receiver) and not isinstance(receiver, (list, tuple))
+    if (isinstance(receiver, list) or module_list) and not named and len(pairs) == 1:
+        if name == "append":
+            return _append(at, receiver, callee, labels, pairs, 0, True)
+        if name == "extend":
+            items = gather(at, pairs[0])
+            return _append(at, receiver, callee, labels, items.pairs, items.labels, False)
+    if type(receiver) is dict:
+        if name in ("items", "keys", "values"):
+            value = callee()
+            at.state.heap.record(value).source = (receiver,)
+            return value, labels
+        if name in ("get", "setdefault", "pop") and pairs and is_atom(pairs[0][0]):
+            return _look_up(at, receiver, callee, labels, pairs)
+    if type(receiver) is set and name == "add":
+        callee(pairs[0][0])
+        change(at, receiver, REST, labels | pairs[0][1])
+        return None, labels
+    return None
+
+
+def _append(
+    at: Activation, receiver: Any, callee: Any, labels: int, items: Sequence[Pair], shape: int, single: bool
+) -> Pair:
+    """Append items: the place of each depends on how many there were, and their number on `shape`."""
+    record = at.state.heap.record(receiver)
+    start = len(receiver)
+    result = callee(items[0][0]) if single else callee([value for value, _ in items])
+    for offset, (_, own) in enumerate(items):
+        total = own | record.shape | shape
+        if total:
+            record.items[start + offset] = total
+        if at.pc is not None:
+            at.state.touch(record, ("i", start + offset), at.pc)
+    if items or shape or labels:
+        change(at, receiver, SHAPE, shape | labels)
+    return result, labels
+
+
+def _look_up(at: Activation, receiver: Any, callee: Any, labels: int, pairs: list[Pair]) -> Pair:
+    """Call `get`, `setdefault` or `pop`: a chosen key may have hit any item, a fixed one its own alone."""
+    record = at.state.heap.record(receiver)
+    key, key_labels = pairs[0]
+    before = record.every() if key_labels else record.item(key) | record.shape
+    name = callee.__name__
+    value = callee(*(value for value, _ in pairs))
+    total = labels | key_labels | before
+    for _, own in pairs[1:]:
+        total |= own
+    if name == "setdefault":
+        change(at, receiver, ("i", key), total)
+        change(at, receiver, SHAPE, key_labels)
+    if name == "pop":
+        change(at, receiver, SHAPE, total)
+    if key_labels and name != "get":
+        change(at, receiver, REST, total)
+    return value, total
+
+
+# -- built-in functions ----------------------------------------------------------------------------
+
+
+def _length(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
+    value, own = pairs[0]
+    if is_sequence(value) or isinstance(value, (dict, set, frozenset, range)):
+        return len(value), labels | own | at.state.heap.shape(value)
+    return None
+
+
+def _identity(function: Callable[..., Any]) -> Rule:
+    def run(_: Activation, labels: int, pairs: list[Pair], named: Named) -> Pair | None:
+        if named or (function is type and len(pairs) != 1):
+            return None
+        for _value, own in pairs:
+            labels |= own
+        return function(*(value for value, _own in pairs)), labels
+
+    return run
+
+
+def _range(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
+    """Make a range: its length depends on all three numbers, its items on start and step alone."""
+    value = range(*(value for value, _ in pairs))
+    stop = pairs[0] if len(pairs) == 1 else pairs[1]
+    others = [pair for pair in pairs if pair is not stop]
+    total = labels
+    for _, own in others:
+        total |= own
+    if stop[1] | total:
+        record = at.state.heap.record(value, at.key(at.site))
+        record.shape |= stop[1] | total
+        record.rest |= total
+    return value, labels
+
+
+def _taken_apart(at: Activation, pairs: list[Pair]) -> tuple[Sequence[Pair], int]:
+    if not pairs:
+        return (), 0
+    items = gather(at, pairs[0])
+    return items.pairs, items.labels
+
+
+def _collect(kind: type) -> Rule:
+    def run(at: Activation, labels: int, pairs: list[Pair], named: Named) -> Pair | None:
+        if named or len(pairs) > 1:
+            return None
+        items, shape = _taken_apart(at, pairs)
+        value = filled(at, at.site, kind(value for value, _ in items), items, shape)
+        # Of a list, the shape is inside; a tuple or a set may be compared and hashed as one value.
+        return value, labels | (shape if kind is not list else 0)
+
+    return run
+
+
+def _over(function: Callable[..., Any]) -> Rule:
+    """Make an iterator over others: what it gives is looked up in those (`access.peek`)."""
+
+    def run(at: Activation, labels: int, pairs: list[Pair], named: Named) -> Pair | None:
+        known = (types.GeneratorType, enumerate, zip)
+        if any(hasattr(type(value), "__next__") and not isinstance(value, known) for value, _ in pairs):
+            return None
+        value = function(*(value for value, _ in pairs), **{k: v for k, (v, _) in named.items()})
+        record = at.state.heap.record(value, at.key(at.site))
+        extra = pairs[1:] if function is enumerate else []
+        sources = pairs[:1] if function is enumerate else pairs
+        record.source = tuple(source for source, _ in sources)
+        for _, own in [*extra, *named.values(), *sources]:
+            record.rest |= own
+        return value, labels
+
+    return run
+
+
+def _getattr(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
+    (obj, own), (name, name_labels) = pairs[0], pairs[1]
+    if len(pairs) == 3 and not hasattr(obj, name):
+        held = at.state.heap.get(obj)
+        found = held.attributes.get(name, 0) | held.rest if held else 0
+        return pairs[2][0], pairs[2][1] | own | name_labels | found | labels
+    value, found = read_attribute(at, (obj, own), name)
+    if name_labels:
+        found |= at.state.heap.deep(obj)
+    return value, found | name_labels | labels
+
+
+def _setattr(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
+    (obj, own), (name, name_labels), value = pairs
+    set_attribute(at, (obj, own | name_labels), name, value)
+    if name_labels:
+        change(at, obj, REST, name_labels)
+    return None, labels
+
+
+def _hasattr(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
+    (obj, own), (name, name_labels) = pairs
+    held = at.state.heap.get(obj)
+    found = held.attributes.get(name, 0) | held.rest if held else 0
+    return hasattr(obj, name), labels | own | name_labels | found
+
+
+RULES: dict[Any, Rule] = {
+    len: _length, range: _range, list: _collect(list), tuple: _collect(tuple), set: _collect(set),
+    frozenset: _collect(frozenset), enumerate: _over(enumerate), zip: _over(zip), reversed: _over(reversed),
+    getattr: _getattr, setattr: _setattr, hasattr: _hasattr,
+    **{function: _identity(function) for function in (isinstance, issubclass, callable, id, type)},
+}  # fmt: skip
