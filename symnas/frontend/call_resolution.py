@@ -1,8 +1,10 @@
 """Which calls may reach a choice point, decided before anything runs.
 
-Bare names are followed to a fixpoint over all functions of the program's sources. A callee that cannot be
-named (a parameter, a table look-up, an attribute that the code itself stores) counts as reaching, so nothing
-is missed; what resolves to code outside the program (`nn.Conv2d`, builtins) does not.
+Only such calls are instrumented, and a call too many would be a part of addresses that no point needs. Bare
+names are followed to a fixpoint over all functions of the program's sources (`reaching_names`); then each
+call is asked about by what its callee is (`CallResolution.reaches`). A callee that cannot be named (a
+parameter, a table look-up, an attribute that the code itself stores) counts as reaching, so nothing is
+missed; what resolves to code outside the program (`nn.Conv2d`, builtins) does not.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ _UNKNOWN = object()
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CALLED = ("forward", "__call__")
 """Methods that run when a built model is called."""
+_OF_THE_FRAME = frozenset({"super", "locals", "globals", "vars", "dir", "eval", "exec"})
 _CONSTRUCTORS = ("__init__", "__new__", "__post_init__", "__init_subclass__")
 
 
@@ -44,15 +47,8 @@ class CallResolution:
 
     def reaches(self, call: ast.Call, function: Function) -> bool:
         """Whether the call may end in code that holds a point."""
-        if isinstance(call.func, ast.Name) and call.func.id in (
-            "super",
-            "locals",
-            "globals",
-            "vars",
-            "dir",
-            "eval",
-            "exec",
-        ):
+        # These look at the frame that calls them, so nothing may be put in between.
+        if isinstance(call.func, ast.Name) and call.func.id in _OF_THE_FRAME:
             return False
         if self._callee(call.func, function):
             return True
@@ -63,6 +59,7 @@ class CallResolution:
         """The name of the parameter that a positional argument fills, if the callee is known."""
         if any(isinstance(argument, ast.Starred) for argument in call.args[:position]):
             return None
+        # A class of the module is read as it is written, also where it is defined inside a function.
         if isinstance(call.func, ast.Name) and call.func.id in self._classes:
             names = _written(self._classes[call.func.id])
             if names is not None:
@@ -112,6 +109,7 @@ class CallResolution:
         if isinstance(node, ast.Name):
             local, defined = self._is_local(node.id, function)
             if local:
+                # A local `def` or `class` is known by its name; a variable may hold anything.
                 return node.id in self.reaching or not defined
             found = self.resolve(node, function)
             if found is _UNKNOWN:
@@ -132,10 +130,12 @@ class CallResolution:
             base = self.resolve(node.value, function)
             if isinstance(base, ModuleType):
                 return False
+            # `x.name(…)` on an unknown x: a method of the program's, or what some code has stored there.
             return node.attr in self.reaching or node.attr in self.stored
         return True
 
     def _super(self, name: str, function: Function) -> bool:
+        # Of `super().__init__(…)` the bases of the class around tell who is meant.
         owner = next((p for p in reversed(function.parents) if isinstance(p, ast.ClassDef)), None)
         if name not in _CONSTRUCTORS:
             return name in self.reaching
@@ -165,72 +165,103 @@ def reaching_names(
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names that may reach a point, and the names of attributes that the code stores.
 
+    A name reaches a point if a function or class of that name holds a site, calls the unknown, or uses a name
+    that does: the least set closed under use, found by iterating until nothing is added.
+
     Args:
         trees: the modules of the program.
         sites: the sites, by the identity of the node described.
     """
     stored: set[str] = set()
-    uses: dict[str, set[str]] = {}
-    holds: set[str] = set()
+    uses = _Uses(sites)
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 stored.add(node.attr)
-        _collect(tree, None, None, sites, uses, holds)
+        uses.collect(tree, None, None)
+    reaching = set(uses.holding)
     changed = True
     while changed:
         changed = False
-        for name, used in uses.items():
-            if name not in holds and used & holds:
-                holds.add(name)
+        for name, used in uses.used.items():
+            if name not in reaching and used & reaching:
+                reaching.add(name)
                 changed = True
-    return frozenset(holds), frozenset(stored)
+    return frozenset(reaching), frozenset(stored)
 
 
-def _collect(
-    node: ast.AST,
-    name: str | None,
-    owner: str | None,
-    sites: Mapping[int, Site],
-    uses: dict[str, set[str]],
-    holds: set[str],
-    variables: frozenset[str] = frozenset(),
-) -> None:
-    """Note what names every function and class uses, and whether it holds a site or calls the unknown."""
-    if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
-        bound, defined = _bound(node)
-        variables = frozenset() if name in CALLED else (variables - defined) | (bound - defined)
-    for child in ast.iter_child_nodes(node):
-        inner, within = name, owner
-        if isinstance(child, _FUNCTIONS):
-            constructs = owner is not None and child.name in _CONSTRUCTORS
-            if owner is not None and any(_last(item) == "classmethod" for item in child.decorator_list):
-                # What `cls(…)` makes.
-                uses.setdefault(child.name, set()).add(owner)
-            if owner is not None and child.name in CALLED:
-                # Where an instance is made matters to the choices in what is called later.
-                uses.setdefault(owner, set()).add(child.name)
-            inner, within = (owner if constructs else child.name), None
-        elif isinstance(child, ast.ClassDef):
-            inner, within = child.name, child.name
-            uses.setdefault(child.name, set()).update(filter(None, (_last(base) for base in child.bases)))
-        if inner is not None:
-            known = uses.setdefault(inner, set())
-            site = sites.get(id(child))
-            if site is not None:
-                holds.add(inner)
-                for candidate in site.candidates:
-                    known.update(filter(None, (_last(part) for part in ast.walk(candidate.expr))))
-            if isinstance(child, (ast.Name, ast.Attribute)):
-                known.add(_last(child) or "")
-            unknown = isinstance(child, ast.Call) and (
-                not isinstance(child.func, (ast.Name, ast.Attribute))
-                or (isinstance(child.func, ast.Name) and child.func.id in variables)
-            )
-            if unknown:
-                holds.add(inner)
-        _collect(child, inner, within, sites, uses, holds, variables)
-    return
+class _Uses:
+    """Which names the functions and classes of a program use, by their bare names.
+
+    Args:
+        sites: the sites, by the identity of the node described.
+
+    Attributes:
+        used: name of a function or class -> names in it. Two of one name are one here: none is missed.
+        holding: names of those that hold a site or call what no name tells.
+    """
+
+    def __init__(self, sites: Mapping[int, Site]) -> None:
+        self.sites = sites
+        self.used: dict[str, set[str]] = {}
+        self.holding: set[str] = set()
+
+    def collect(
+        self, node: ast.AST, name: str | None, owner: str | None, variables: frozenset[str] = frozenset()
+    ) -> None:
+        """Note what is used beneath a node.
+
+        Args:
+            node: where to look.
+            name: of the function or class around, None in a module.
+            owner: of the class whose body this is, if it is one.
+            variables: local names that may be bound to anything.
+        """
+        if isinstance(node, (*_FUNCTIONS, ast.Lambda)):
+            bound, defined = _bound(node)
+            # What `forward` calls by a variable is mostly a module (`for layer in self.layers`), whose own
+            # `forward` is found by its name.
+            variables = frozenset() if name in CALLED else (variables - defined) | (bound - defined)
+        for child in ast.iter_child_nodes(node):
+            inner, within = name, owner
+            if isinstance(child, _FUNCTIONS):
+                inner, within = self._method(child, owner), None
+            elif isinstance(child, ast.ClassDef):
+                inner, within = child.name, child.name
+                bases = filter(None, (_last(base) for base in child.bases))
+                self.used.setdefault(child.name, set()).update(bases)
+            if inner is not None:
+                self._note(child, inner, variables)
+            self.collect(child, inner, within, variables)
+
+    def _method(self, node: ast.FunctionDef | ast.AsyncFunctionDef, owner: str | None) -> str:
+        """Return the name under which a function is called: a constructor is called by its class's."""
+        if owner is None:
+            return node.name
+        if any(_last(item) == "classmethod" for item in node.decorator_list):
+            # What `cls(…)` makes.
+            self.used.setdefault(node.name, set()).add(owner)
+        if node.name in CALLED:
+            # Where an instance is made matters to the choices in what is called later.
+            self.used.setdefault(owner, set()).add(node.name)
+        return owner if node.name in _CONSTRUCTORS else node.name
+
+    def _note(self, node: ast.AST, name: str, variables: frozenset[str]) -> None:
+        known = self.used.setdefault(name, set())
+        site = self.sites.get(id(node))
+        if site is not None:
+            self.holding.add(name)
+            # Candidates written in comments are no nodes of the tree.
+            for candidate in site.candidates:
+                known.update(filter(None, (_last(part) for part in ast.walk(candidate.expr))))
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            known.add(_last(node) or "")
+        if isinstance(node, ast.Call) and (
+            not isinstance(node.func, (ast.Name, ast.Attribute))
+            or (isinstance(node.func, ast.Name) and node.func.id in variables)
+        ):
+            # A call of a call's result, of a table's entry or of a parameter: anything may be behind it.
+            self.holding.add(name)
 
 
 def _last(node: ast.AST) -> str | None:

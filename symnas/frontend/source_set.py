@@ -1,4 +1,12 @@
-"""All code that a program covers: sources, read and placed; functions, with their instrumented code."""
+"""All code that a program covers: sources, read and placed; functions, with their instrumented code.
+
+A `SourceSet` is made in this order: its functions are collected (`sources`), the files they were written in
+are read (`symnas.grammar`), statements that the target does not reach are left out (`reachability`), the
+names that may lead to a point are found over all files (`call_resolution`), every file is walked for the
+places of sites, loops and calls (`addressing`), and each function is bound to its place. Its code is
+instrumented and compiled when a run first needs it (`FunctionBinding.swap`), once for each second pass over
+the tree.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +97,7 @@ class FunctionBinding:
 
     def swap(self, references: References, transform: Transform | None = None) -> Swap:
         """Return the exchange of its code for the instrumented one (compiled once for each transform)."""
+        # The transform is kept with the code, so that no other one gets its identity.
         key = id(transform)
         if key not in self._compiled:
             node = self.source.instrumenter.function(self.record)
@@ -183,7 +192,11 @@ class SourceSet:
 
     @functools.cached_property
     def when_called(self) -> list[Function]:
-        """Functions with choices that may run when a built model is called."""
+        """Functions with choices that may run when a built model is called.
+
+        Calls are followed by bare names from every `forward` and `__call__`: what `self.block` is, no text
+        tells, so a method of that name in any class of the program counts.
+        """
         records = [
             record
             for source in self.files.values()
@@ -229,41 +242,30 @@ class SourceSet:
     # -- reading --------------------------------------------------------------------------------
 
     def _read(self, functions: list[FunctionType], file: str) -> dict[str, SourceFile]:
-        files: dict[str, ModuleType] = {}
-        for module in self.modules:
-            own = getattr(module, "__file__", None)
-            if own is not None and own.endswith(".py"):
-                files.setdefault(own, module)
-        by_name = {module.__name__: module for module in self.modules}
-        for function in functions:
-            name = function.__code__.co_filename
-            home = by_name.get(function.__module__)
-            if name not in files and home is not None and _belongs(name, home):
-                files[name] = home
-        files.setdefault(file, self.modules[0])
-        texts = {name: source_of(name, vars(module)) for name, module in files.items()}
-        parsed = {name: self._parse(text, name, files[name]) for name, text in texts.items()}
+        homes = self._homes(functions, file)
+        texts = {name: source_of(name, vars(module)) for name, module in homes.items()}
+        parsed = {name: self._parse(text, name, homes[name]) for name, text in texts.items()}
         _raise(error for one in parsed.values() for error in one.errors)
         tops = {name: [site_of(annotation) for annotation in one.annotations] for name, one in parsed.items()}
-        reachability = Reachability(
-            [SourceOutline(name, files[name].__name__, one.tree, tops[name]) for name, one in parsed.items()],
-            self.target,
-            self.given,
-        )
+        outlines = [
+            SourceOutline(name, homes[name].__name__, one.tree, tops[name]) for name, one in parsed.items()
+        ]
+        reachability = Reachability(outlines, self.target, self.given)
         sites: dict[str, dict[int, Site]] = {}
         idle: dict[str, set[int]] = {}
         for name in parsed:
-            # A choice in a definition that is not reached would be a point for nothing: it stays code.
+            # A choice in a definition that is not reached would be a point for nothing: it stays code. One in
+            # the body of a function is a point only if the function is called, so it may stay a site.
             apart = {id(node) for statement in reachability.unreached(name) for node in evaluated(statement)}
             met = [top for top in tops[name] if id(top.node) not in apart]
             sites[name] = {id(site.node): site for top in met for site in top.walk()}
             idle[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart
+        # Names are followed over all sources at once, since one may call what another defines.
         everything = {key: site for group in sites.values() for key, site in group.items()}
         reaching, stored = reaching_names([one.tree for one in parsed.values()], everything)
         read = {}
         for name, one in parsed.items():
-            module = files[name]
-            resolver = CallResolution(one.tree, vars(module), reaching, stored)
+            resolver = CallResolution(one.tree, vars(homes[name]), reaching, stored)
             walker = Walker(name, sites[name], resolver, self.everywhere)
             root = walker.module(one.tree)
             maker = Instrumenter(
@@ -271,11 +273,28 @@ class SourceSet:
             )
             apart = {id(node) for statement in reachability.unreached(name) for node in ast.walk(statement)}
             read[name] = SourceFile(
-                name, texts[name], one, module, list(sites[name].values()), root, walker, maker,
+                name, texts[name], one, homes[name], list(sites[name].values()), root, walker, maker,
                 frozenset(apart),
             )  # fmt: skip
         _tell_apart(read.values())
         return read
+
+    def _homes(self, functions: list[FunctionType], file: str) -> dict[str, ModuleType]:
+        """Return every source by the name that code objects carry, with the module that it defines."""
+        homes: dict[str, ModuleType] = {}
+        for module in self.modules:
+            own = getattr(module, "__file__", None)
+            if own is not None and own.endswith(".py"):
+                homes.setdefault(own, module)
+        # A notebook's cells have names of their own, which only their functions know.
+        by_name = {module.__name__: module for module in self.modules}
+        for function in functions:
+            name = function.__code__.co_filename
+            home = by_name.get(function.__module__)
+            if name not in homes and home is not None and _belongs(name, home):
+                homes[name] = home
+        homes.setdefault(file, self.modules[0])
+        return homes
 
     def _parse(self, text: str, name: str, module: ModuleType) -> ParsedModule:
         return parse_module(text, name, imports=_imports(vars(module)))
@@ -290,6 +309,7 @@ class SourceSet:
             for record in source.walker.functions.values()
             if record.line == code.co_firstlineno and record.name == code.co_name
         ]
+        # Lambdas on one line are told apart by the columns of their code.
         if len(matches) > 1:
             matches = [record for record in matches if _stands_at(code, record.node)] or matches
         if len(matches) == 1:
