@@ -17,7 +17,7 @@ def build(program: ProgramView, values: Mapping[str, Value], *, strict: bool = T
 
     Raises:
         BuildError: the user's code raised; address, candidate and line are in the message, the original is
-        the cause.
+            the cause.
     """
     run = Run(values, strict=strict)
     if needs_source(program.source_set):

@@ -30,7 +30,7 @@ class Segment:
         labels: where they come from.
         centred: whether a smaller box is the middle of a larger one.
         axes: what identifies each size among the tensors of one child, for finding which orders belong
-        together.
+            together.
     """
 
     shape: tuple[int, ...]

@@ -19,6 +19,7 @@ from symnas.frontend.operations import HOOKS
 from symnas.frontend.sites import Function, FunctionNode
 
 RESERVED = "__symnas__"
+# No text of a user's begins so; a constant must be hashable and comparable before it is replaced.
 _MARK = "\0symnas:"
 _FUTURES = functools.reduce(
     operator.or_, (getattr(__future__, n).compiler_flag for n in __future__.all_feature_names)
@@ -74,12 +75,13 @@ def compile_function(
 
     Raises:
         ProgramError: the instrumented code needs a variable of an enclosing function that the original does
-        not hold.
+            not hold.
     """
     tree = _factory(function, _lower(node, references), original.co_freevars)
     flags = original.co_flags & _FUTURES
     module = compile(tree, original.co_filename, "exec", flags=flags, dont_inherit=True)
     code = _find(module, original.co_name, original.co_firstlineno)
+    # `function.__code__ = code` refuses code whose free variables are not those of the function's closure.
     if code.co_freevars != original.co_freevars:
         extra = sorted(set(code.co_freevars) ^ set(original.co_freevars))
         raise ProgramError(
@@ -89,7 +91,7 @@ def compile_function(
 
 
 def _lower(node: Any, references: References) -> Any:
-    """Replace the reserved name by the constant that becomes the runtime."""
+    """Replace the reserved name by the constant in whose place the hooks are put."""
     marker = references.marker(HOOKS)
 
     class Lower(ast.NodeTransformer):
@@ -103,7 +105,15 @@ def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module
     """Put a function where its free variables and private names mean what they mean in the original.
 
     Enclosing functions become one that assigns the free variables; the innermost enclosing class is kept,
-    since it provides `__class__` and the prefix of private names.
+    since it provides `__class__` and the prefix of private names:
+
+        def __symnas_factory__():
+            global Net           # so that the class statement makes no variable of the factory
+            width = None         # free variables of the method
+            class Net:
+                def build(self):
+                    if False: width
+                    ...
     """
     classes = [parent for parent in function.parents if isinstance(parent, ast.ClassDef)]
     inner: list[ast.stmt]

@@ -1,4 +1,9 @@
-"""Runs a program under values: instruments, calls the target, calls the model, and puts everything back."""
+"""Runs a program under values: instruments, calls the target, calls the model, and puts everything back.
+
+To read in this order: `execute` (the whole of it), `running` (the exchange of code), `fresh_target` (where
+class bodies hold choices), `call_model` (where `forward` does), `guarded` (what is said when the user's code
+raises).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from symnas._typing import Value
 from symnas.errors import BuildError, ProgramError, SymnasError
-from symnas.frontend.code_objects import compile_module
 from symnas.frontend.code_swapping import swapped
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import RUN, Run, Visit
@@ -61,6 +65,7 @@ def running(source_set: SourceSet, run: Run, transform: Transform | None = None)
             yield
         finally:
             RUN.reset(token)
+            # Functions that the run defined may be called after it, and by code that knows nothing of runs.
             for function, record in run.made:
                 plain = source_set.plain_code(record)
                 if plain is not None and plain.co_freevars == function.__code__.co_freevars:
@@ -84,53 +89,52 @@ def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> A
             f"{site.location}\na class body or module that holds a choice is executed for every build, and "
             f"{target.__qualname__!r} was made inside a function; define it at the top level of a module"
         )
+    first = source_set.modules[0]
     made: dict[str, ModuleType] = {}
-    saved: dict[str, ModuleType | None] = {}
-    try:
-        for source in sorted(
-            source_set.files.values(), key=lambda source: source.module is source_set.modules[0]
-        ):
-            own = getattr(source.module, "__file__", None) == source.file
-            if not source.definitions and source.module is not source_set.modules[0]:
+    with contextlib.ExitStack() as registered:
+        # The target's own module comes last, since it may import from the others.
+        for source in sorted(source_set.files.values(), key=lambda source: source.module is first):
+            if not source.definitions and source.module is not first:
                 continue
+            own = getattr(source.module, "__file__", None) == source.file
             name = source.module.__name__
-            module = made.get(name)
-            if module is None:
-                module = made[name] = ModuleType(name)
-                keep = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
-                kept = (
-                    vars(source.module)
-                    if not own
-                    else {k: v for k, v in vars(source.module).items() if k in keep}
-                )
-                vars(module).update(kept)
-                saved[name] = sys.modules.get(name)
-                sys.modules[name] = module
-            if id(transform) not in source.compiled:
-                tree = source.instrumenter.module(source.root, whole=own)
-                if transform is not None:
-                    tree = transform(source.root, tree)
-                source.compiled[id(transform)] = (
-                    transform,
-                    compile_module(tree, source.file, source_set.references),
-                )
-            exec(source.compiled[id(transform)][1], vars(module))
-    finally:
-        for name, before in saved.items():
-            if before is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = before
+            if name not in made:
+                made[name] = _stand_in(source.module, empty=own)
+                registered.enter_context(_registered(made[name]))
+            exec(source.code(source_set.references, transform, whole=own), vars(made[name]))
     found: Any = made[source_set.modules[0].__name__]
     for part in target.__qualname__.split("."):
         found = getattr(found, part)
     return found
 
 
+def _stand_in(module: ModuleType, empty: bool) -> ModuleType:
+    """Return a module of the same name; one that a notebook's cells define has all that is defined in it."""
+    made = ModuleType(module.__name__)
+    keep = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
+    vars(made).update({name: value for name, value in vars(module).items() if not empty or name in keep})
+    return made
+
+
+@contextlib.contextmanager
+def _registered(module: ModuleType) -> Iterator[None]:
+    """Let imports find a module in the place of the one of its name."""
+    before = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        if before is None:
+            sys.modules.pop(module.__name__, None)
+        else:
+            sys.modules[module.__name__] = before
+
+
 def call_model(program: ProgramView, run: Run, model: Any, device: str | None = None) -> None:
     """Call a built model on the program's example inputs, its modules known to the run by their paths."""
     import torch
 
+    # `named_modules` gives a module that is held twice its first path, so it has one set of points.
     run.paths = {id(module): bracketed(path) for path, module in model.named_modules()}
     run.forward, run.position = True, None
     args, kwargs = program.example(device)
@@ -226,6 +230,7 @@ def _place(program: ProgramView, error: BaseException) -> tuple[str, Visit | Non
     """Return the innermost line of the user's, and the point whose candidate was being evaluated, if any."""
     where = program.name
     visit: Visit | None = None
+    # The frame record of instrumented code is a local variable of the user's own function.
     for frame, line in reversed(_frames(error)):
         if frame.f_code.co_filename not in program.source_set.files:
             continue
@@ -239,6 +244,7 @@ def _place(program: ProgramView, error: BaseException) -> tuple[str, Visit | Non
 
 
 def _deepest(program: ProgramView, error: BaseException) -> str:
+    """Return the line of the user's that an endless recursion comes by most often."""
     counts: dict[tuple[str, int], int] = {}
     for frame, line in _frames(error):
         if frame.f_code.co_filename in program.source_set.files:
@@ -274,6 +280,7 @@ def _cleaned(error: BaseException) -> BaseException:
             frames.append(trace)
         trace = trace.tb_next
     rebuilt: TracebackType | None = None
+    # The last ones tell what went wrong, also of a recursion a thousand frames deep.
     for item in reversed(frames[-60:]):
         rebuilt = TracebackType(rebuilt, item.tb_frame, item.tb_lasti, item.tb_lineno)
     return error.with_traceback(rebuilt)

@@ -6,6 +6,12 @@ statement: through functions, classes, bases, decorators, defaults, annotations,
 between the sources. What fills a table that the target reads (a decorator that registers, `TABLE["x"] = …`)
 is reached with the table. Code that finds things without their names (`globals()`, `eval`) reaches
 everything.
+
+    reached = the least set that holds the statements defining the target, with each statement those that
+              define a name in it, and with each table those that change it when they are executed
+
+A statement counted too many costs a point that nothing depends on; one too few would lose a choice. So where
+the text leaves doubt, a statement is reached.
 """
 
 from __future__ import annotations
@@ -57,7 +63,8 @@ class Statement:
 
     def __init__(self, source: SourceOutline, node: ast.stmt, sites: Iterable[Site]) -> None:
         self.source, self.node = source, node
-        # A bare call on a module (torch.manual_seed(0)) defines nothing.
+        # `table.update(…)` gives the table something; a bare call on a module (torch.manual_seed(0)) does
+        # not.
         self.binds = binds(node) - (set(source.imported) if isinstance(node, ast.Expr) else set())
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
         self.lines = range(first, (node.end_lineno or node.lineno) + 1)
@@ -66,8 +73,10 @@ class Statement:
         self.parts: set[str] = set()
         """Attributes that are read, and what functions import."""
         if not isinstance(node, _IMPORTS):
+            # The compiler knows which names are global, which no walk over the tree does so well.
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
             self._read(compile(ast.Module([node], []), source.file, "exec", flags, dont_inherit=True))
+        # Candidates written in comments are not in the statement's own code.
         for site in sites:
             if site.location.line in self.lines:
                 for candidate in site.candidates:
@@ -135,6 +144,7 @@ class Reachability:
             if statement not in reached:
                 reached.add(statement)
                 pending += self._used(statement)
+            # Tables are asked about when no name leads further: a changer may lead to other tables.
             if not pending:
                 pending += self._changers(reached)
         return reached
@@ -142,6 +152,8 @@ class Reachability:
     def _used(self, statement: Statement) -> Iterator[Statement]:
         for name in statement.names:
             yield from self._named(statement, name)
+        # `layers.Block` is followed where `layers` is a module of the program; of other things an attribute
+        # tells no definition, unless an import inside a function names it.
         inner = {n.name for i in ast.walk(statement.node) if isinstance(i, ast.ImportFrom) for n in i.names}
         modules = any(self._is_module(statement, name) for name in statement.names)
         for name in statement.parts if modules else statement.parts & inner:
@@ -189,6 +201,7 @@ class Reachability:
         node = statement.node
         if isinstance(node, _IMPORTS):
             return set()
+        # Of a definition only the decorators, bases and keywords are executed with it, not the body.
         run: list[ast.AST] = [node]
         if isinstance(node, _DEFINITIONS):
             run = [*node.decorator_list, *getattr(node, "bases", ()), *getattr(node, "keywords", ())]
@@ -205,6 +218,8 @@ class Reachability:
             if found in seen:
                 continue
             seen.add(found)
+            # What is called changes what its own body changes: a decorator that registers, a base class whose
+            # `__init_subclass__` does.
             if isinstance(found.node, ast.ClassDef):
                 hooks = [item for item in found.node.body if getattr(item, "name", None) in _HOOKS]
                 if hooks:

@@ -22,7 +22,7 @@ from typing import Any
 from symnas.errors import AnnotationError, ProgramError
 from symnas.frontend.addressing import Walker
 from symnas.frontend.call_resolution import CALLED, CallResolution, reaching_names
-from symnas.frontend.code_objects import References, compile_function, find_code
+from symnas.frontend.code_objects import References, compile_function, compile_module, find_code
 from symnas.frontend.code_swapping import Swap
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
@@ -57,8 +57,7 @@ class SourceFile:
     instrumenter: Instrumenter
     unreached: frozenset[int] = frozenset()
     """Identities of the nodes of statements that the target does not reach."""
-    compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
-    """Its instrumented statements, for each second pass."""
+    _compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
 
     @property
     def definitions(self) -> list[Site]:
@@ -68,6 +67,22 @@ class SourceFile:
             for site in self.sites
             if site.definition and site.role != "parameter" and site.parent is None
         ]
+
+    def code(self, references: References, transform: Transform | None = None, *, whole: bool) -> CodeType:
+        """Return its instrumented statements (compiled once for each transform).
+
+        Args:
+            references: what the code refers to.
+            transform: a second pass over the tree.
+            whole: as for `Instrumenter.module`.
+        """
+        # The transform is kept with the code, so that no other one gets its identity.
+        if id(transform) not in self._compiled:
+            tree = self.instrumenter.module(self.root, whole=whole)
+            if transform is not None:
+                tree = transform(self.root, tree)
+            self._compiled[id(transform)] = transform, compile_module(tree, self.file, references)
+        return self._compiled[id(transform)][1]
 
     def definitions_only(self) -> list[ast.stmt]:
         """Return what defines something: of a file everything; a cell may also hold the search itself."""
@@ -97,7 +112,6 @@ class FunctionBinding:
 
     def swap(self, references: References, transform: Transform | None = None) -> Swap:
         """Return the exchange of its code for the instrumented one (compiled once for each transform)."""
-        # The transform is kept with the code, so that no other one gets its identity.
         key = id(transform)
         if key not in self._compiled:
             node = self.source.instrumenter.function(self.record)
