@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from symnas.cli.app import JSON_ASKED
-from symnas.errors import ProgramError, StudyError
+from symnas.errors import AlgorithmError, ProgramError, StudyError
 
 if TYPE_CHECKING:
     import torch
@@ -80,17 +79,13 @@ def plain(value: object) -> Any:
 
 
 def read_pairs(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """Read `NAME=VALUE` words; a value that is no Python literal is a string."""
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{option} takes NAME=VALUE; got {pair!r}", param_hint=option)
-        try:
-            values[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            values[name] = text
-    return values
+    """Read `NAME=VALUE` words as options of algorithms are read."""
+    from symnas.contracts.registry import parse_options
+
+    try:
+        return parse_options(pairs, option)
+    except AlgorithmError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
 
 
 def read_input(text: str) -> torch.Tensor:

@@ -151,12 +151,13 @@ def find(name: str) -> type[Algorithm]:
     return _load(_entry(name))
 
 
-def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
+def parse_options(pairs: Iterable[str], what: str = "an option") -> dict[str, Any]:
     """Read options as a command line gives them.
 
     Args:
         pairs: texts such as `population=20`, `uniform=space` or `repeats=true`. What reads as a Python
             literal is one, `true` and `false` are booleans, `none` is None, anything else is a string.
+        what: what messages call one of them.
 
     Raises:
         AlgorithmError: a text has no `=`, or a name comes twice.
@@ -165,9 +166,10 @@ def parse_options(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, text = (part.strip() for part in pair.partition("="))
         if not equals or not name.isidentifier():
-            raise AlgorithmError(f"an option is written NAME=VALUE; got {pair!r}: write population=20, say")
+            example = name if name.isidentifier() else "population"
+            raise AlgorithmError(f"{what} is written NAME=VALUE; got {pair!r}: write {example}=20, say")
         if name in options:
-            raise AlgorithmError(f"an option is given once; {name!r} came twice: keep one of them")
+            raise AlgorithmError(f"a name is given once; {name!r} came twice: keep one of them")
         options[name] = _literal(text)
     return options
 

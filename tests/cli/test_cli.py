@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from symnas.cli.app import main
+from symnas.cli.common import read_pairs
 
 NET = """
 from torch import nn
@@ -125,6 +126,18 @@ def test_show_counts_costs(place: Path) -> None:
 def test_show_takes_arguments(place: Path) -> None:
     shown = run_json("show", "net.py:Net", "--arg", "features=6", "--input", "1x6", "--sample", "1")
     assert shown["costs"]["params"]["default"] == 6 * 32 + 32 + 32 * 32 + 32 + 33
+
+
+def test_arguments_are_read_as_options_are(place: Path) -> None:
+    assert read_pairs(["a=1", "b=false", "c=none", "d=text"], "--arg") == {
+        "a": 1,
+        "b": False,
+        "c": None,
+        "d": "text",
+    }
+    result = run("show", "net.py:Net", "--arg", "features")
+    assert result.exit_code == 2
+    assert "--arg is written NAME=VALUE; got 'features'" in result.stderr
 
 
 @pytest.mark.parametrize("shape", ["1x", "axb", "1x4:complex7"])

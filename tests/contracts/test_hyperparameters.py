@@ -5,6 +5,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from symnas.contracts.hyperparameters import (
 from symnas.contracts.registry import BUILT_IN, find
 from symnas.errors import AlgorithmError
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "algorithms.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "algorithms.md"
 
 
 class Nothing(Algorithm):
@@ -196,6 +198,17 @@ def test_the_declarations_on_the_page_of_algorithms_make_a_class() -> None:
     cls = made["HillClimb"]
     assert repr(cls(move="best")) == "HillClimb(patience=50, share=0.1, move='best')"
     assert [each.source for each in described(cls)] == ["Somebody 2020", "", "Somebody 2020"]
+
+
+@pytest.mark.slow
+def test_the_api_pages_show_declarations_as_arguments() -> None:
+    griffe = pytest.importorskip("griffe")
+    extensions = griffe.load_extensions(str(ROOT / ".ci" / "griffe_hyperparameters.py"))
+    loaded = griffe.load("symnas.algorithms.policy_gradient.enas", extensions=extensions)
+    for name in ("ENAS", "ENASMacro"):
+        shown, cls = loaded[name], getattr(import_module("symnas.algorithms"), name)
+        assert [each.name for each in shown.parameters][1:] == list(cls.hyperparameter_defaults())
+        assert shown.docstring.value == inspect.getdoc(cls)
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
