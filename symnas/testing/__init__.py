@@ -1,6 +1,9 @@
 """Contract tests for algorithms, for third parties to inherit.
 
-`contract` has the tests and a simulated search; `random_spaces` draws the spaces that they run on.
+To read in this order: `contract` (the tests, and a simulated search), `random_spaces` (draws the spaces that
+they run on), `another_interpreter` (serves the tests that ask for another process).
+
+Laws, in `tests/testing` and `tests/algorithms`: algorithms with a planted fault are caught.
 """
 
 from __future__ import annotations

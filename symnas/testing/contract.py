@@ -11,16 +11,10 @@ Pytest collects the inherited tests; nothing here imports it.
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
-import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +23,7 @@ from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.fidelity import fidelities_of, handed_out
 from symnas.contracts.outcome import Outcome, Status
 from symnas.contracts.pareto import hypervolume
+from symnas.testing.another_interpreter import another_interpreter
 from symnas.testing.random_spaces import random_space
 from symnas.tree.choices import Branch, FloatRange, IntRange, OneOf
 from symnas.tree.space import Batch, Decision, Space
@@ -242,8 +237,8 @@ class AlgorithmContract:
     def test_another_process_gives_the_same_proposals(self) -> None:
         """Neither hash seeds nor addresses in memory matter."""
         made = self.make()
-        here = [decision.key for decision in _elsewhere_run(made)]
-        assert _elsewhere(made) == here
+        there = another_interpreter().run(proposed_keys, made)
+        assert there == proposed_keys(made), "another process, with other hashes, gave other proposals"
 
     def test_proposing_changes_nothing(self) -> None:
         """What is asked and not handed out leaves no trace."""
@@ -395,7 +390,12 @@ def _mixed_pair(decision: Decision) -> Outcome:
     return Outcome(outcome.status, (*outcome.values, other))
 
 
-def _elsewhere_run(algorithm: Algorithm) -> list[Decision]:
+def proposed_keys(algorithm: Algorithm) -> list[str]:
+    """Return the keys of the decisions that a fresh algorithm proposes in a short search.
+
+    Args:
+        algorithm: the algorithm; its space has all kinds of points that it takes.
+    """
     takes = algorithm.capabilities
     space = Space(
         (
@@ -403,34 +403,4 @@ def _elsewhere_run(algorithm: Algorithm) -> list[Decision]:
             *((FloatRange("rate", 0.001, 0.1, log=True),) if takes.real_valued else ()),
         )
     )
-    return simulate(algorithm, space, _hashed, trials=25, seed=3).decisions
-
-
-_SCRIPT = """
-import ast, importlib, importlib.util, json, sys
-from symnas.testing.contract import _elsewhere_run
-module, file, name, options = sys.argv[1:]
-try:
-    found = importlib.import_module(module)
-except ImportError:
-    spec = importlib.util.spec_from_file_location(module, file)
-    found = importlib.util.module_from_spec(spec)
-    sys.modules[module] = found
-    spec.loader.exec_module(found)
-for part in name.split("."):
-    found = getattr(found, part)
-print(json.dumps([d.key for d in _elsewhere_run(found(**ast.literal_eval(options)))]))
-"""
-
-
-def _elsewhere(algorithm: Algorithm) -> list[str]:
-    cls = type(algorithm)
-    file = str(Path(inspect.getfile(cls)).resolve())
-    arguments = [cls.__module__, file, cls.__qualname__, repr(dict(algorithm.hyperparameters))]
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": path}
-    command = [sys.executable, "-c", _SCRIPT, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    keys: list[str] = json.loads(done.stdout)
-    return keys
+    return [decision.key for decision in simulate(algorithm, space, _hashed, trials=25, seed=3).decisions]
