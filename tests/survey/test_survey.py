@@ -44,6 +44,11 @@ PROGRAMS = {
     "        if len(self.layers) > 4: choose('big', [0, 1])\n    def block(self, s, b, w):\n"
     "        if self.planes != w: self.layers.append(choose(f'down{s}{b}', [0, 1]))\n        self.planes = w\n"
     "        self.layers.append(w)\nNet()\n",
+    "global in a function": "n = 0\ndef f():\n    global n\n    n = 1\nif choose('a', [0, 1]): f()\nif n: choose('b', [0, 1])\n",
+    "attribute of a module": "import types\nm = types.ModuleType('m')\nm.n = 0\nif choose('a', [0, 1]): m.n = 1\n"
+    "if m.n: choose('b', [0, 1])\n",
+    "sequence in a comprehension": "from torch import nn\ns = nn.Sequential()\na = choose('a', [0, 2])\n"
+    "if len([s(1) for k in [a, 1] for q in range(k)]) > 2: choose('b', [0, 1])\n",
     "reached twice": "a = choose('a', [0, 1, 2])\nb = choose('b', [0, 1])\ndef f(): choose('p', [0, 1])\n"
     "if a == 1: f()\nelif b: f()\n",
 }  # fmt: skip

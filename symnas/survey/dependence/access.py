@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from symnas.survey.dependence.heap import Heap, Record, is_atom, is_sequence
-from symnas.survey.dependence.state import Activation, Pair
+from symnas.survey.dependence.state import Activation, GlobalName, Pair
 
 _METHODS = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
@@ -31,7 +31,7 @@ def read_attribute(at: Activation, owner: Pair, name: str) -> Pair:
     obj, labels = owner
     state = at.state
     if type(obj) is types.ModuleType:
-        return getattr(obj, name), labels | state.global_labels.get((id(vars(obj)), name), 0)
+        return getattr(obj, name), labels | state.global_labels.get(GlobalName(obj.__name__, name), 0)
     value, extra = at.natively(lambda: getattr(obj, name), labels)
     if not state.heap.everything:
         return value, labels

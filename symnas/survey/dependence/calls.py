@@ -159,11 +159,11 @@ def _dispatch(at: Activation, callee: Any, labels: int, pairs: list[Pair], named
         return _direct(at, callee, labels, pairs, named, shape, *entered)
     if _is_sequential(callee) and len(pairs) == 1 and not named:
         # Which of its modules are called depends on which there are, not on what is inside them.
-        value, site = pairs[0], at.site
+        value, site, ended = pairs[0], at.site, at.ended
         reaches = _reaches(at, callee)
         for item in Loop(at, site, (callee, labels), ends=True, reaches=reaches):
             value = call(at, site, item, (value,), ())
-        at.ended = 0
+        at.ended = ended  # the labels of a comprehension around are its own
         return value
     return _native(at, callee, labels, pairs, named, shape)
 

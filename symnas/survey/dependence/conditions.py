@@ -45,7 +45,9 @@ class Paths:
 class Changed(Protocol):
     """Something with labels by field, which code under a condition has changed."""
 
-    key: Hashable
+    @property
+    def key(self) -> Hashable:
+        """What it is called in every run; None where it is not known again."""
 
     def add(self, field: Any, labels: int, /) -> None:
         """Let a field depend on more labels."""

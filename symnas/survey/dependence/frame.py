@@ -96,16 +96,16 @@ from __future__ import annotations
 
 import builtins
 import types
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from symnas.survey.dependence import access, calls, operators, stores
 from symnas.survey.dependence.access import Items
 from symnas.survey.dependence.conditions import Condition, Path
-from symnas.survey.dependence.heap import REST, Record, is_atom
+from symnas.survey.dependence.heap import Record, is_atom
 from symnas.survey.dependence.loops import Attempt, Loop, Subject
 from symnas.survey.dependence.scopes import BREAK, CONTINUE, RETURN
-from symnas.survey.dependence.state import Activation, Call, Pair, TrackerState
+from symnas.survey.dependence.state import Activation, Call, GlobalName, Pair, TrackerState
 
 Saved = tuple[Condition | None, Path]
 
@@ -117,27 +117,27 @@ class Frame:
         state: what rewritten code reports to.
         path: how it was reached.
         pc: the conditions around the call.
-        namespace: its global names.
+        module: the name of the module whose names are global to it.
         caller: who called it.
         call: the labels that it was called with; None where native code called it.
     """
 
     __slots__ = ("args", "at", "call_made", "classes", "generated", "has_result", "holding", "kept_labels",
-                 "namespace", "noted", "result", "stack", "state")  # fmt: skip
+                 "module", "noted", "result", "stack", "state")  # fmt: skip
 
     def __init__(
         self,
         state: TrackerState,
         path: Path,
         pc: Condition | None,
-        namespace: dict[str, Any],
+        module: str,
         caller: Activation,
         call: Call | None = None,
     ) -> None:
         self.state = state
         self.at = Activation(state, path, pc)
         self.at.caller = caller
-        self.namespace = namespace
+        self.module = module
         self.call_made = call
         self.args: list[int] = []
         self.result = 0
@@ -158,7 +158,7 @@ class Frame:
     def g(self, name: str, value: Any) -> Pair:
         """Read a global name."""
         labels = self.state.global_labels
-        return value, labels.get((id(self.namespace), name), 0) if labels else 0
+        return value, labels.get(GlobalName(self.module, name), 0) if labels else 0
 
     def c(self, name: str, value: Any) -> Pair:
         """Read a name inside a class body."""
@@ -176,21 +176,13 @@ class Frame:
 
     def gset(self, name: str, labels: int) -> int:
         """Note the labels of a global name."""
-        self._global(name, labels, strong=True)
+        stores.set_global(self.at, GlobalName(self.module, name), labels | self.at.around())
         return labels
 
     def gweak(self, name: str, labels: int) -> None:
         """Let a global name depend on more labels."""
-        self._global(name, labels, strong=False)
-
-    def _global(self, name: str, labels: int, *, strong: bool) -> None:
-        key = (id(self.namespace), name)
-        held = self.state.global_labels
-        total = held.get(key, 0)
-        within = self.at.around()
-        held[key] = (labels | within) if strong else labels | total
-        if within:
-            self.state.touch(_GlobalRecord(held, key), REST, self.at.pc)
+        key = GlobalName(self.module, name)
+        stores.set_global(self.at, key, labels | self.state.global_labels.get(key, 0))
 
     def cset(self, name: str, labels: int) -> int:
         """Note the labels of a name in a class body."""
@@ -572,7 +564,7 @@ class Frame:
     def genx(self, site: int, first: Pair, made: Callable[[Frame, Pair], Any]) -> Pair:
         """Make a generator expression, with a frame of its own."""
         at, state = self.at, self.state
-        frame = Frame(state, state.paths.child(at.path, site, "generator"), at.pc, self.namespace, at)
+        frame = Frame(state, state.paths.child(at.path, site, "generator"), at.pc, self.module, at)
         if isinstance(first[0], types.GeneratorType):
             state.alive.append(first[0])
         result = made(frame, first)
@@ -637,17 +629,3 @@ class Frame:
     def chosen(self, subject: Subject, position: int, kinds: int) -> None:
         """Enter a case."""
         subject.chosen(position, kinds)
-
-
-class _GlobalRecord:
-    """Lets a global name be changed under a condition like a field of an object."""
-
-    def __init__(self, held: dict[tuple[int, str], int], key: tuple[int, str]) -> None:
-        self.held = held
-        self.place = key
-        # Global names are looked up by namespace, which is made anew: their effects are not remembered.
-        self.key: Hashable = None
-
-    def add(self, _: Any, labels: int) -> None:
-        """Let the name depend on more labels."""
-        self.held[self.place] = self.held.get(self.place, 0) | labels

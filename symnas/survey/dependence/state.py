@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from symnas.survey.dependence.conditions import Changed, Condition, Path, Paths, Place, outwards
 from symnas.survey.dependence.heap import Heap, is_atom, is_sequence
@@ -59,6 +59,25 @@ class Call:
     """Which function it was, where that was chosen."""
 
 
+class GlobalName(NamedTuple):
+    """A name of a module; modules are told apart by name, since their dictionaries may be made anew."""
+
+    module: str
+    name: str
+
+
+class Global:
+    """A global name, which is changed under a condition like a field of an object."""
+
+    def __init__(self, labels: dict[GlobalName, int], key: GlobalName) -> None:
+        self.labels = labels
+        self.key = key
+
+    def add(self, _: Any, labels: int) -> None:
+        """Let the name depend on more labels."""
+        self.labels[self.key] = self.labels.get(self.key, 0) | labels
+
+
 class Watch(Protocol):
     """A `try` or `with` that runs: whatever is computed in it may raise, and so decide what is reached."""
 
@@ -90,7 +109,7 @@ class TrackerState:
         grown: conditions of which more effects were seen since someone last looked.
         heap: labels inside objects.
         conditions: what was met with labels, in order.
-        global_labels: labels of global names, by namespace and name.
+        global_labels: labels of global names.
         defaults: labels of the defaults of parameters, by function.
         any_defaults: the labels of all of them.
         pending: the labels of the call that is about to enter rewritten code.
@@ -121,7 +140,7 @@ class TrackerState:
         """Forget the last run; paths and effects are kept."""
         self.heap = Heap()
         self.conditions: list[ConditionRecord] = []
-        self.global_labels: dict[tuple[int, str], int] = {}
+        self.global_labels: dict[GlobalName, int] = {}
         self.defaults: dict[int, tuple[int, ...]] = {}
         self.any_defaults = 0
         self.pending: Call | None = None
@@ -206,8 +225,9 @@ class TrackerState:
                         self.grown.add(condition.effect_key)
         if known:
             for key, field in known:
-                found = self.heap.by_key.get(key)
-                if found is not None:
+                if isinstance(key, GlobalName):
+                    self.global_labels[key] = self.global_labels.get(key, 0) | labels
+                elif (found := self.heap.by_key.get(key)) is not None:
                     found.add(field, labels)
 
 

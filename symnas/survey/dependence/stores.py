@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from symnas.survey.dependence.access import Items
 from symnas.survey.dependence.conditions import Condition
 from symnas.survey.dependence.heap import REST, SHAPE, Field, Record, is_atom, is_sequence
-from symnas.survey.dependence.state import Activation, Pair
+from symnas.survey.dependence.state import Activation, Global, GlobalName, Pair
 
 
 def change(at: Activation, obj: object, field: Field, labels: int) -> None:
@@ -30,6 +31,8 @@ def set_attribute(at: Activation, owner: Pair, name: str, pair: Pair) -> None:
     """Assign an attribute."""
     obj, labels = owner
     _, extra = at.natively(lambda: setattr(obj, name, pair[0]), labels | pair[1])
+    if isinstance(obj, ModuleType):
+        set_global(at, GlobalName(obj.__name__, name), labels | pair[1] | at.around())
     if is_atom(obj) and not isinstance(obj, type):
         return
     record = at.state.heap.record(obj)
@@ -40,6 +43,14 @@ def set_attribute(at: Activation, owner: Pair, name: str, pair: Pair) -> None:
         at.state.touch(record, ("a", name), at.pc)
     if labels:
         _elsewhere(at, record, ("a", name), labels)
+
+
+def set_global(at: Activation, key: GlobalName, labels: int) -> None:
+    """Note what a global name depends on that is assigned here."""
+    state = at.state
+    state.global_labels[key] = labels
+    if at.around():
+        state.touch(Global(state.global_labels, key), REST, at.pc)
 
 
 def _elsewhere(at: Activation, record: Record, field: Field, labels: int) -> None:

@@ -44,9 +44,9 @@ class Tracker:
     def module(self, namespace: dict[str, Any]) -> Frame:
         """Open the frame of a module's own statements."""
         state, caller = self.state, self.state.top
-        state.alive.append(namespace)
-        path = state.paths.child(caller.path, "module", namespace.get("__name__"))
-        frame = Frame(state, path, caller.pc, namespace, caller)
+        name = str(namespace.get("__name__"))
+        path = state.paths.child(caller.path, "module", name)
+        frame = Frame(state, path, caller.pc, name, caller)
         state.top = frame.at
         return frame
 
@@ -70,7 +70,7 @@ class Tracker:
             path = state.paths.child(caller.path, caller.site, "native", state.native_entries, name)
         else:
             path = state.paths.child(caller.path, caller.site, name, call.tag)
-        frame = Frame(state, path, caller.pc, below.f_globals, caller, call)
+        frame = Frame(state, path, caller.pc, str(below.f_globals.get("__name__")), caller, call)
         if call is None:
             if state.native:
                 frame.at.push(("native", path), state.native, name, place, 0)
