@@ -118,6 +118,8 @@ class _Module:
                 self.add(comment)
             except AnnotationError as error:
                 self.errors.append(error)
+        # Calls are found after comments, and overlaps refused when both are known: each may describe what
+        # lies inside the other.
         called, errors = find_calls(self.tree, self.roots, self.lines, self.file, self.first_line, imports)
         self.annotations += called
         self.errors += errors

@@ -1,4 +1,11 @@
-"""Decide which expression an annotation comment describes."""
+"""Decide which expression an annotation comment describes.
+
+The rule, in this order (`_Chooser`): `NAME in DOMAIN` describes the value of that name. Without a name, of
+all expressions of the line that are values of the domain the outermost is described; if several are, those of
+the comment's own physical line; if still several, it is an error that says how to tell them apart. If none
+is, the one value that the line assigns is described, and the program will tell whether it is one of the
+candidates.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +102,8 @@ class _Chooser:
         return self.one_of(search([(root.expr, root) for root in self.line.roots], self.domain))
 
     def one_of(self, found: Findings) -> Match:
+        # The order of these tests is the order in which messages help: what almost fitted comes before what
+        # did not fit at all.
         matches = self.nearby(found.matches)
         self.refuse_real_turns(found)
         if len(matches) == 1:
@@ -164,6 +173,7 @@ class _Chooser:
                 "unknown-target", given=f"`{target}`", nearest=nearest(target, known), known=listed
             )
         if len(places) > 1:
+            # `f(k=3), g(k=x)`: of values of one name the only one that fits is meant.
             fitting = [place for place in places if fit(place.node, self.domain)]
             if len(fitting) != 1:
                 raise self.fail("several-targets", given=f"`{target}`", count=len(places))
@@ -204,6 +214,7 @@ class _Chooser:
 
     def by_position(self) -> Match | None:
         """Take the named parameter to be the one positional literal that fits, if no signature is known."""
+        # Where a signature is known, its parameters are names already, and this is not asked.
         found = search([(root.expr, root) for root in self.line.roots], self.domain)
         unknown = []
         for match in [*found.refused, *found.matches]:

@@ -1,4 +1,10 @@
-"""Search expressions for those that belong to a domain, as the attachment rule allows."""
+"""Search expressions for those that belong to a domain, as the attachment rule allows.
+
+An expression that matches ends the search below it, so the outermost is found. A number or text inside
+arithmetic, a subscript or a slice is barred from matching by itself: the 2 of `2 * width` or `x[2]` is hardly
+what is searched. A literal among several arguments could be there by accident (`Conv2d(c, c, 3)`), so it
+counts only where a keyword says what it is; the others are kept, for the message.
+"""
 
 from __future__ import annotations
 
@@ -97,6 +103,7 @@ class _Finder(ast.NodeVisitor):
         self.root: Root
 
     def visit(self, node: ast.AST) -> None:
+        # No search goes on inside a match: `{f(3), 3}` over `f(3)` means the call.
         found = fit(node, self.domain) if isinstance(node, ast.expr) else None
         if isinstance(node, ast.expr) and found is not None:
             self.found.matches.append(Match(node, self.root, found))
@@ -149,6 +156,7 @@ class _Finder(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         self.visit(node.func)
         several = len(node.args) + len(node.keywords) > 1
+        # The only argument of a call cannot be confused with another one.
         for argument in node.args:
             self.argument(argument, node, None, several)
         for word in node.keywords:
@@ -169,6 +177,7 @@ class _Finder(ast.NodeVisitor):
             return
         if not self.domain.integer:
             return
+        # `range(n)` with a computed n still is a number of turns, but only the run tells which.
         turns = turns_of(node)
         if turns is None:
             self.found.computed.append(Match(node, self.root, None, turns=True))

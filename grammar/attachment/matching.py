@@ -1,4 +1,9 @@
-"""Compare an expression of the code with a domain: is it one of its values, and which?"""
+"""Compare an expression of the code with a domain: is it one of its values, and which?
+
+Code and candidate are compared as syntax trees, `1`, `1.0` and `True` being three literals. A choice nested
+in the candidate is a hole in its tree: `Conv2d(c, c, 3)` fits the candidate `Conv2d(c, c, {1, 3})`, since 3
+fits what stands in the hole, and 3 becomes the default of the nested choice.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +64,8 @@ def _fit_items(node: ast.expr, domain: SubsetDomain | OrderDomain) -> Fit | None
     if items is None:
         return None
     chosen: list[int] = []
+    # Each item may fill in defaults of nested choices, so the next is compared with the candidates as they
+    # are by then.
     candidates = domain.candidates
     for item in items:
         found = _fit_choice(item, OneOfDomain(candidates))
@@ -108,6 +115,7 @@ def same_code(left: ast.AST, right: ast.AST) -> bool:
 
 
 def _same(code: object, pattern: object, holes: Mapping[int, Nested], found: dict[int, Nested]) -> bool:
+    # In a comment a placeholder name stands in the hole, in the call spelling the inner call itself.
     hole = holes.get(id(pattern))
     if hole is not None:
         filled = fit(code, hole.domain) if isinstance(code, ast.expr) else None

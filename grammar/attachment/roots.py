@@ -1,4 +1,9 @@
-"""List a module's expressions by statement, each with how it is evaluated and what it is called."""
+"""List a module's expressions by statement, each with how it is evaluated and what it is called.
+
+A root is one expression that a statement evaluates as a whole: the value of an assignment, the iterable of a
+`for`, a parameter's default, each argument of a bare call. Comments find theirs by position, which is why
+roots are sorted by it.
+"""
 
 from __future__ import annotations
 

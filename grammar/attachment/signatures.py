@@ -42,6 +42,7 @@ def parameters_of(path: str) -> tuple[str, ...] | None:
 
 
 def _look(path: str, depth: int) -> tuple[str, ...] | None:
+    """Look a name up in its module, else where that imports it from; `depth` ends circles of imports."""
     module, _, name = path.rpartition(".")
     if not module or depth == 0:
         return None

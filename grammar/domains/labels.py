@@ -31,10 +31,14 @@ def labelled(
         found: candidates whose label is the written one, or None.
         fail: makes the error for candidate `index`, mistake `code`, and what was given.
     """
+    # Every candidate begins with its shortest form (`Conv2d`), and those that clash go on to the next longer
+    # one (`Conv2d(c, c, 3)`, then `nn.Conv2d(c, c, 3)`) until all differ or a form is missing. A label
+    # depends on what it must be told apart from, and on nothing else.
     forms = [_forms(candidate) for candidate in found]
     level = [0] * len(found)
     while True:
         labels = [forms[i][level[i]] for i in range(len(found))]
+        # `True`, `1` and `1.0` are equal in Python, and three labels here.
         keys = [(type(label), label) for label in labels]
         clashing = [i for i, key in enumerate(keys) if keys.count(key) > 1]
         movable = [i for i in clashing if level[i] + 1 < len(forms[i])]

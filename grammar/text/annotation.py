@@ -1,4 +1,10 @@
-"""Read one annotation text: Lark for its form, `ast` for the Python in it."""
+"""Read one annotation text: Lark for its form, `ast` for the Python in it.
+
+The grammar (`annotation.lark`) knows the language's own words and the brackets; all Python between them is
+"soup" to it, a sequence of tokens. `_Reader.expression` gives the soup of a candidate to Python's own parser,
+the domains nested in it masked by a name of the same place. A text that Lark refuses is explained by the
+table of mistakes: by a pattern over the text, or by an example that brings Lark to the same state.
+"""
 
 from __future__ import annotations
 
@@ -130,6 +136,7 @@ def _diagnose(error: UnexpectedInput, passage: Passage) -> AnnotationError:
     text = passage.text
     at = min(max(error.pos_in_stream or 0, 0), max(len(text.rstrip()) - 1, 0))
     span = (at, at + 1)
+    # The particular wins: an example tells more than the patterns that fit almost anything.
     code = error.match_examples(_lark().parse, catalogue.by_example(), use_accepts=True)
     found = catalogue.recognise(text)
     assert found is not None, "the last pattern fits everything"
@@ -290,6 +297,7 @@ class _Reader:
     def expression(self, soup: Tree[Token]) -> tuple[ast.expr, tuple[Nested, ...]]:
         start, end = span(soup)
         parts = list(_nested_parts(soup))
+        # A nested domain becomes `_` and spaces, so that every other node keeps its line and column.
         masked = list(self.passage.text[start:end])
         for part in parts:
             low, high = (offset - start for offset in span(part))
@@ -382,6 +390,7 @@ def _protects(group: Tree[Token], before: Tree[Token] | Token | None) -> bool:
     name = str(before) if isinstance(before, Token) and before.type in ("NAME", "STRING") else ""
     if isinstance(before, Tree) or (name and not keyword.iskeyword(name)):
         return False
+    # `(a, {1, 2})` is a tuple, whose braces are a choice; `({1, 2})` and `(lambda: {1, 2})` protect a set.
     words = _words(group)
     comma = next((i for i, word in enumerate(words) if word == ","), None)
     return comma is None or "lambda" in words[:comma]

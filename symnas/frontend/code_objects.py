@@ -1,7 +1,7 @@
 """Compiles instrumented trees into code that can take the place of the user's own.
 
 The code has the free variables, names and lines of the original. The objects that it refers to (sites, loops,
-the runtime) are constants of the code itself: in a tree a marker stands for each, and in the compiled code
+the hooks) are constants of the code itself: in a tree a marker stands for each, and in the compiled code
 the object has taken its place.
 """
 

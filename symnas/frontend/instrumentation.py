@@ -51,7 +51,8 @@ class Instrumenter:
     Args:
         sites: by the identity of the node described; functions, loops and calls likewise.
         references: takes the objects that the new code refers to.
-        idle: identities of calls (`oneof(…)`) that are no points of the program, and give their defaults.
+        defaulted: identities of calls (`oneof(…)`) that are no points of the program, and give their
+            defaults.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class Instrumenter:
         loops: Mapping[int, Loop],
         calls: Mapping[int, CallSite],
         references: References,
-        idle: Collection[int] = (),
+        defaulted: Collection[int] = (),
     ) -> None:
         self.sites = sites
-        self.idle = idle
+        self.defaulted = defaulted
         self.functions = functions
         self.loops = loops
         self.calls = calls
@@ -111,9 +112,9 @@ class Instrumenter:
         return self._inside(node)
 
     def _inside(self, node: Any) -> Any:
-        if id(node) in self.idle:
+        if id(node) in self.defaulted:
             new = self._rebuild(node)
-            return self._op(node, "idle", self._frame(node), new.func, *new.args, keywords=new.keywords)
+            return self._op(node, "defaulted", self._frame(node), new.func, *new.args, keywords=new.keywords)
         if isinstance(node, ast.Call) and id(node) in self.calls:
             new, place = self._rebuild(node), self.calls[id(node)]
             return self._ask(node, "call", place, new.func, *new.args, keywords=new.keywords)

@@ -18,7 +18,7 @@
 | `offered(f, s, i)` | the tests, under `evaluate_all` | whether candidate i is to be evaluated |
 | `together(f, s, i, …)` | the choice, under `evaluate_all` | what the run makes of the candidates offered |
 | `dynamic(f, s, "oneof", …)` | `oneof(KERNELS)` | visits a point whose domain is known only now |
-| `idle(f, g, …)` | `oneof(…)` that is no point | its default, as outside a run |
+| `defaulted(f, g, …)` | `oneof(…)` that is no point | its default, as outside a run |
 | `missing(p)` | `p` of `def g(p=<a choice>)` | whether it was not passed |
 | `known`, `recall`, `keep` | its default | evaluated once a run, remembered after that |
 | `look(f, l, xs)` | `xs` in `for x in xs` | sees whether they are a chosen subset |
@@ -186,7 +186,7 @@ class Hooks:
             return [choice_calls.made(candidates[index]) for index in code]
         return visit.value
 
-    def idle(self, frame: Frame | None, function: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+    def defaulted(self, frame: Frame | None, function: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         """Make the default of a choice (`oneof(…)`) that is no point of the program."""
         # What looks like a call of choice from uncovered code would be refused during a run.
         token = RUN.set(None)

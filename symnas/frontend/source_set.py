@@ -266,14 +266,14 @@ class SourceSet:
         ]
         reachability = Reachability(outlines, self.target, self.given)
         sites: dict[str, dict[int, Site]] = {}
-        idle: dict[str, set[int]] = {}
+        defaulted: dict[str, set[int]] = {}
         for name in parsed:
             # A choice in a definition that is not reached would be a point for nothing: it stays code. One in
             # the body of a function is a point only if the function is called, so it may stay a site.
             apart = {id(node) for statement in reachability.unreached(name) for node in evaluated(statement)}
             met = [top for top in tops[name] if id(top.node) not in apart]
             sites[name] = {id(site.node): site for top in met for site in top.walk()}
-            idle[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart
+            defaulted[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart
         # Names are followed over all sources at once, since one may call what another defines.
         everything = {key: site for group in sites.values() for key, site in group.items()}
         reaching, stored = reaching_names([one.tree for one in parsed.values()], everything)
@@ -283,7 +283,7 @@ class SourceSet:
             walker = Walker(name, sites[name], resolver, self.everywhere)
             root = walker.module(one.tree)
             maker = Instrumenter(
-                sites[name], walker.functions, walker.loops, walker.calls, self.references, idle[name]
+                sites[name], walker.functions, walker.loops, walker.calls, self.references, defaulted[name]
             )
             apart = {id(node) for statement in reachability.unreached(name) for node in ast.walk(statement)}
             read[name] = SourceFile(

@@ -104,8 +104,8 @@ class TrackedHooks:
         value, extra = op.at.natively(lambda: op.hooks.dynamic(*(v for v, _ in pairs), **named), labels)
         return value, labels | extra | self._visited(op.at, op.site, self.run.trace[before])
 
-    def _do_idle(self, op: _Operation) -> Pair:
-        return op.hooks.idle(*(value for value, _ in _spread(op.args)), **_values(op.keywords)), 0
+    def _do_defaulted(self, op: _Operation) -> Pair:
+        return op.hooks.defaulted(*(value for value, _ in _spread(op.args)), **_values(op.keywords)), 0
 
     def _do_leave(self, op: _Operation) -> Pair:
         frame, place, (value, labels) = op.args[0][0], op.args[1][0], op.args[2]

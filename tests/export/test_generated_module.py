@@ -66,7 +66,7 @@ x = torch.ones(1, 4)
 assert type(a) is type(b) and type(a).__name__ == "Net"
 assert type(a.blocks[0]) is a.kind and a.config.width == 3
 assert "two dimensions" in inspect.getsource(a.blocks[0].forward)
-assert "symnas.program" not in sys.modules
+assert "symnas.programs" not in sys.modules
 print(a(x).sum().item(), pickle.loads(pickle.dumps(b))(x).sum().item())
 """
 
