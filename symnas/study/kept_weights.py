@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,22 @@ class WeightsKeeper:
         """Return the file of a trial's weights, whether it is there or not; None in memory."""
         return None if self._folder is None else self._folder / f"trial-{number}.pt"
 
-    def state(self, name: str) -> Path | None:
+    def state(self, name: str, fingerprints: Mapping[str, str]) -> Path | None:
         """Return the folder of what an estimator keeps, whether it is there or not; None in memory.
 
         Args:
             name: what the estimator calls it.
+            fingerprints: of all that the study is made of.
         """
-        return None if self._folder is None else self._folder / name
+        if self._folder is None:
+            return None
+        folder = self._folder / name
+        # Version 0.1.0 had a hash of the fingerprints in the name; a study that was begun then goes on here.
+        code = zlib.crc32(repr(sorted(fingerprints.items())).encode())
+        before = self._folder / f"{name}-{code:08x}"
+        if before.is_dir() and not folder.exists():
+            before.rename(folder)
+        return folder
 
     def save(self, number: int, state: Any) -> None:
         """Keep a `state_dict`; on disk it is whole or not there at all."""

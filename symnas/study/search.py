@@ -237,7 +237,7 @@ class _Plan:
             self.estimator.check(self.target, self.algorithm)
         if not new:
             return None
-        folder = weights.state(self.estimator.resources.folder)
+        folder = self._folder(weights)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)  # of a study of that name that was deleted
         return self._learnt(space)
@@ -249,10 +249,13 @@ class _Plan:
             self.target,
             self.algorithm,
             seed=derived_seed(driver.ledger.home.seed, ESTIMATOR_SEED),
-            folder=driver.weights.state(self.estimator.resources.folder),
+            folder=self._folder(driver.weights),
             trials=len(driver.ledger.trials),
             tell=lambda note: line.update(lambda: snapshot(driver, note)),
         )
+
+    def _folder(self, weights: WeightsKeeper) -> Path | None:
+        return weights.state(self.estimator.resources.folder, self.identity.header["fingerprints"])
 
     def _learn(self, row: StudyRow, ledger: Ledger, events: list[Event] | None) -> None:
         """Write down what other studies have learnt, before the first proposal."""
