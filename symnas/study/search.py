@@ -32,7 +32,8 @@ from symnas.study.progress import Display, Line, Snapshot
 from symnas.study.pruners import Pruner
 from symnas.study.replay import rebuild
 from symnas.study.state import Ledger
-from symnas.study.store.base import Event, Store, StudyRow, open_store
+from symnas.study.store.base import Event, Store, StudyRow
+from symnas.study.store.open import open_store
 from symnas.study.study import Study
 from symnas.study.trial import Home, Trial, derived_seed
 from symnas.study.trial_context import RunningTrial, caller, current_trial, worker_loading

@@ -21,7 +21,7 @@ from symnas.errors import AlgorithmError, EvaluatorError, StudyError
 from symnas.oneshot.estimator import SharedWeights
 from symnas.oneshot.run import SharedRun
 from symnas.study.pruners import Median
-from symnas.study.store.base import MemoryStore
+from symnas.study.store.memory import MemoryStore
 from symnas.study.trial import derived_seed
 
 

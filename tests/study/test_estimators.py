@@ -21,7 +21,7 @@ from symnas.algorithms import SuccessiveHalving
 from symnas.contracts import Algorithm, EachAlone, Estimator, Resources
 from symnas.errors import EvaluatorError, StudyError
 from symnas.study import Median, RunningTrial, current_trial
-from symnas.study.store.base import MemoryStore
+from symnas.study.store.memory import MemoryStore
 
 SPACE = symnas.Space(tuple(symnas.OneOf(f"p{i}", (0, 1, 2, 3), 0) for i in range(3)))
 EVOLUTION: dict[str, Any] = {"algorithm": "evolution", "options": {"population": 4, "tournament": 2}}

@@ -13,7 +13,7 @@ import pytest
 
 import symnas
 from symnas.contracts.outcome import Status
-from symnas.study.store.base import open_store
+from symnas.study.store.open import open_store
 
 SCRIPT = """
 import sys, time

@@ -1,7 +1,7 @@
 """Where events are kept: in memory, or in an SQL database.
 
-To read in this order: `base` (events, rows, and what a store does), `sql`, `lock` (who drives a study),
-`sql_errors` and `interrupts` (what can come in between).
+To read in this order: `lock` (who drives a study), `base` (events, rows, and what a store does), `memory`,
+`interrupts` and `sql_errors` (what can come in between), `sql`, `open` (which store a user means).
 
 Laws, in `tests/study/store`: what is read is what was written; one driver at a time.
 """
@@ -14,17 +14,17 @@ from symnas._lazy import lazy
 
 if TYPE_CHECKING:
     from symnas.study.store.base import Event as Event
-    from symnas.study.store.base import MemoryStore as MemoryStore
     from symnas.study.store.base import Store as Store
     from symnas.study.store.base import StudyRow as StudyRow
-    from symnas.study.store.base import open_store as open_store
+    from symnas.study.store.memory import MemoryStore as MemoryStore
+    from symnas.study.store.open import open_store as open_store
 
 _HOMES = {
     "Event": "base",
-    "MemoryStore": "base",
+    "MemoryStore": "memory",
     "Store": "base",
     "StudyRow": "base",
-    "open_store": "base",
+    "open_store": "open",
 }
 
 __all__ = [

@@ -20,8 +20,9 @@ import sqlalchemy as sa
 import symnas
 from symnas import OneOf, Space, Status
 from symnas.errors import StoreError, StudyError
-from symnas.study.store.base import Event, MemoryStore, Store
+from symnas.study.store.base import Event, Store
 from symnas.study.store.lock import Owner
+from symnas.study.store.memory import MemoryStore
 from symnas.study.store.sql import SqlStore
 
 SPACE = Space((OneOf("a", tuple(range(50)), 0), OneOf("b", tuple(range(50)), 0)))
