@@ -52,7 +52,7 @@ PACKAGES = {
 FACADE = 8
 MOST_MODULES, MOST_AT_THE_ROOT = 25, 8
 
-HOLD_A_CONTEXT = {"symnas.frontend.run", "symnas.study.trial_context"}
+HOLD_A_CONTEXT = {"symnas.frontend.run", "symnas.study.trials.trial_context"}
 # These run code of others under the global generators that it uses, and put back what was there.
 HANDLE_GLOBAL_GENERATORS = {
     "symnas.training.random_state",
@@ -184,7 +184,7 @@ def upward(name: str, others: Iterable[str]) -> list[str]:
 EDGES = graph(MODULES)
 # What is left of the old house, to be emptied.
 KNOWN_CIRCLES = 1
-KNOWN_PACKAGE_CIRCLES = [["symnas.study", "symnas.study.workers"]]
+KNOWN_PACKAGE_CIRCLES: list[list[str]] = []
 
 
 def test_every_package_has_a_layer() -> None:

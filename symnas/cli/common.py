@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from symnas.programs.program import Program
     from symnas.study.study import Study
-    from symnas.study.trial import Trial
+    from symnas.study.trials.trial import Trial
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

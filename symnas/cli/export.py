@@ -13,7 +13,7 @@ from symnas.cli.common import echo_json, json_option, plain, program_of, read_in
 from symnas.errors import MissingExtraError, ProgramError, StudyError
 
 if TYPE_CHECKING:
-    from symnas.study.trial import Trial
+    from symnas.study.trials.trial import Trial
 
 
 @click.command()

@@ -12,7 +12,7 @@ from symnas.cli.common import echo_json, json_option, program_of, source_of, tri
 
 if TYPE_CHECKING:
     from symnas.study.study import Study
-    from symnas.study.trial import Trial
+    from symnas.study.trials.trial import Trial
 
 
 @click.command()

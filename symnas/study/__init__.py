@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from symnas.study.study import StudySummary as StudySummary
     from symnas.study.study import load_study as load_study
     from symnas.study.study import studies as studies
-    from symnas.study.trial import Trial as Trial
-    from symnas.study.trial_context import RunningTrial as RunningTrial
-    from symnas.study.trial_context import TrialPruned as TrialPruned
-    from symnas.study.trial_context import current_trial as current_trial
+    from symnas.study.trials.trial import Trial as Trial
+    from symnas.study.trials.trial_context import RunningTrial as RunningTrial
+    from symnas.study.trials.trial_context import TrialPruned as TrialPruned
+    from symnas.study.trials.trial_context import current_trial as current_trial
 
 _HOMES = {
     "Median": "pruners",
     "Pruner": "pruners",
-    "RunningTrial": "trial_context",
+    "RunningTrial": "trials.trial_context",
     "Study": "study",
     "StudySummary": "study",
     "SuccessiveHalving": "pruners",
-    "Trial": "trial",
-    "TrialPruned": "trial_context",
-    "current_trial": "trial_context",
+    "Trial": "trials.trial",
+    "TrialPruned": "trials.trial_context",
+    "current_trial": "trials.trial_context",
     "load_study": "study",
     "studies": "study",
 }

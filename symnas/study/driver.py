@@ -12,12 +12,12 @@ from symnas.contracts.fidelity import Proposal, fidelities_of, handed_out
 from symnas.contracts.objectives import less_is_better
 from symnas.contracts.outcome import Status
 from symnas.errors import StudyError
-from symnas.study.kept_weights import WeightsKeeper
 from symnas.study.pruners import Pruner
 from symnas.study.replay import proposal_rng
 from symnas.study.state import Ledger
 from symnas.study.store.base import CRASH, PROPOSE, START, STOP, Event, Store
-from symnas.study.trial import Trial
+from symnas.study.trials.kept_weights import WeightsKeeper
+from symnas.study.trials.trial import Trial
 from symnas.study.workers.evaluation import Result
 from symnas.study.workers.executor import Crash, Crew
 from symnas.tree.space import Batch, Decision

@@ -15,8 +15,8 @@ from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.objectives import Objectives
 from symnas.contracts.registry import BUILT_IN, GROUP
 from symnas.errors import StudyError
-from symnas.study.trial import derived_seed
-from symnas.study.trial_context import RunningTrial
+from symnas.study.trials.trial import derived_seed
+from symnas.study.trials.trial_context import RunningTrial
 from symnas.tree.space import Decision, Space
 
 # In the order in which a change is told: the first ones usually explain the others.

@@ -13,11 +13,11 @@ from symnas.contracts.objectives import Objectives, less_is_better
 from symnas.contracts.outcome import Status
 from symnas.errors import DecisionError, EvaluatorError, StoreError, StudyError
 from symnas.study.identity import CHANGES, Identity
-from symnas.study.kept_weights import WeightsKeeper
 from symnas.study.state import REPEATABLE, Ledger, comparable, remembered
 from symnas.study.store.base import IMPORT, Event, Store, StudyRow
 from symnas.study.store.lock import Owner
-from symnas.study.trial import Home
+from symnas.study.trials.kept_weights import WeightsKeeper
+from symnas.study.trials.trial import Home
 from symnas.tree.space import Space
 
 BEAT_SECONDS = 10.0

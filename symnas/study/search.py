@@ -14,7 +14,6 @@ from symnas.contracts.estimator import Estimator, OpenEstimator
 from symnas.contracts.objectives import Objectives
 from symnas.contracts.registry import resolve
 from symnas.errors import StudyError, nearest
-from symnas.study.checkpoints import Checkpoints
 from symnas.study.compatibility_checks import (
     bounded,
     check_fit,
@@ -25,7 +24,6 @@ from symnas.study.compatibility_checks import (
 from symnas.study.driver import Driver, Rules
 from symnas.study.estimators import as_estimator, serving
 from symnas.study.identity import Identity, identify, target_name
-from symnas.study.kept_weights import WeightsKeeper
 from symnas.study.keywords import answering
 from symnas.study.opening import driving, load, open_study
 from symnas.study.progress import Display, Line, Snapshot
@@ -35,8 +33,10 @@ from symnas.study.state import Ledger
 from symnas.study.store.base import Event, Store, StudyRow
 from symnas.study.store.open import open_store
 from symnas.study.study import Study
-from symnas.study.trial import Home, Trial, derived_seed
-from symnas.study.trial_context import RunningTrial, caller, current_trial, worker_loading
+from symnas.study.trials.checkpoints import Checkpoints
+from symnas.study.trials.kept_weights import WeightsKeeper
+from symnas.study.trials.trial import Home, Trial, derived_seed
+from symnas.study.trials.trial_context import RunningTrial, caller, current_trial, worker_loading
 from symnas.study.warm_start import Given, Source, first_decisions, listed, source_name, transfers
 from symnas.study.workers.evaluation import Evaluation
 from symnas.study.workers.executor import Crew, InProcess
@@ -340,7 +340,7 @@ def snapshot(driver: Driver, note: str = "") -> Snapshot:
 
 
 def _display(progress: Any, outer: RunningTrial | None) -> Display:
-    if outer is not None and outer.display is not None and progress == "auto":
+    if outer is not None and isinstance(outer.display, Display) and progress == "auto":
         return outer.display
     if progress is False or (outer is not None and progress == "auto"):
         return Display("silent")

@@ -13,7 +13,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.contracts.pareto import pareto_front
 from symnas.errors import StoreError
 from symnas.study.store.base import CRASH, IMPORT, PROPOSE, START, STOP, TRANSFER, Event
-from symnas.study.trial import Home, Trial
+from symnas.study.trials.trial import Home, Trial
 from symnas.tree.space import Batch, Decision
 
 # Looking these up again is as good as evaluating again; a failure may have been the machine's.

@@ -12,12 +12,12 @@ from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.objectives import Objectives
 from symnas.contracts.outcome import Status
 from symnas.errors import StudyError, nearest
-from symnas.study.kept_weights import WeightsKeeper
 from symnas.study.replay import rebuild
 from symnas.study.state import Ledger
 from symnas.study.store.base import Store, StudyRow
 from symnas.study.store.open import open_store
-from symnas.study.trial import Home, Trial
+from symnas.study.trials.kept_weights import WeightsKeeper
+from symnas.study.trials.trial import Home, Trial
 from symnas.tree.space import Space
 from symnas.tree.statistics import Statistics
 

@@ -22,7 +22,7 @@ from symnas.oneshot.estimator import SharedWeights
 from symnas.oneshot.run import SharedRun
 from symnas.study.pruners import Median
 from symnas.study.store.memory import MemoryStore
-from symnas.study.trial import derived_seed
+from symnas.study.trials.trial import derived_seed
 
 
 def run(program: symnas.Program, evaluate: Any, algorithm: Any = "random", **changes: Any) -> symnas.Study:

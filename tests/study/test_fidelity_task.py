@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 import symnas
 from symnas.contracts.objectives import Objectives
 from symnas.errors import AlgorithmError
-from symnas.study.trial_context import RunningTrial
+from symnas.study.trials.trial_context import RunningTrial
 from symnas.study.workers.evaluation import Evaluation
 from symnas.training.task import Task
 from symnas.tree.choices import IntRange, OneOf

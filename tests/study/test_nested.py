@@ -10,7 +10,7 @@ import pytest
 import symnas
 from symnas import OneOf, Space, Status
 from symnas.errors import StudyError
-from symnas.study.trial_context import current_trial
+from symnas.study.trials.trial_context import current_trial
 
 HARDWARE = Space((OneOf("lanes", (1, 2, 4, 8), 1),))
 NETS = Space((OneOf("width", (1, 2, 3, 4, 5, 6, 7, 8), 1), OneOf("kernel", (1, 3, 5), 1)))

@@ -19,7 +19,7 @@ from symnas.contracts.pareto import pareto_front
 from symnas.errors import AlgorithmError, EvaluatorError, KeywordError, RequirementError, StudyError
 from symnas.study.keywords import OTHERWISE, SAME
 from symnas.study.pruners import Median
-from symnas.study.trial_context import RunningTrial
+from symnas.study.trials.trial_context import RunningTrial
 
 SPACE = Space((OneOf("a", (0, 1, 2, 3), 0), OneOf("b", (0, 1, 2, 3), 0)))
 EVOLUTION: dict[str, Any] = {"algorithm": "evolution", "options": {"population": 5, "tournament": 2}}

@@ -16,7 +16,7 @@ from symnas.constraints.checking import demand
 from symnas.contracts.objectives import Objectives, undefined
 from symnas.contracts.outcome import Status
 from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
-from symnas.study.trial_context import RunningTrial, TrialPruned, running
+from symnas.study.trials.trial_context import RunningTrial, TrialPruned, running
 from symnas.tree.space import Decision, Space
 
 RULE = "an evaluator returns a number, or a dict of numbers by name"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from symnas.study.trial import Trial
-from symnas.study.trial_context import RunningTrial
+from symnas.study.trials.trial import Trial
+from symnas.study.trials.trial_context import RunningTrial
 from symnas.study.workers.evaluation import Evaluation, Result
 
 Report = Callable[[int, int, Mapping[str, float]], bool]

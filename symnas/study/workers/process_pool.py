@@ -16,7 +16,7 @@ from typing import Any
 from symnas import errors
 from symnas.contracts.outcome import Status
 from symnas.errors import EvaluatorError
-from symnas.study.trial import Trial
+from symnas.study.trials.trial import Trial
 from symnas.study.workers.evaluation import Evaluation, Result
 from symnas.study.workers.executor import Crash, Report
 from symnas.study.workers.pickling import dumps

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from symnas.contracts.objectives import Objectives
 from symnas.errors import EvaluatorError, MissingExtraError, StoreError
-from symnas.study.trial_context import RunningTrial, loading
+from symnas.study.trials.trial_context import RunningTrial, loading
 from symnas.study.workers.evaluation import FATAL, Evaluation, one_line
 from symnas.tree.space import Space
 

@@ -17,7 +17,7 @@ import symnas
 from symnas import OneOf, Space, Status
 from symnas.errors import EvaluatorError
 from symnas.study.pruners import Median
-from symnas.study.trial_context import RunningTrial
+from symnas.study.trials.trial_context import RunningTrial
 
 SPACE = Space((OneOf("a", (0, 1, 2, 3), 0), OneOf("b", (0, 1, 2, 3), 0)))
 GRID: dict[str, Any] = {"algorithm": "grid", "trials": 16, "progress": False}

@@ -12,7 +12,7 @@ from torch import nn
 import symnas
 from symnas import OneOf, Space, Task
 from symnas.errors import StudyError
-from symnas.study.kept_weights import WeightsKeeper, folder_name
+from symnas.study.trials.kept_weights import WeightsKeeper, folder_name
 
 SPACE = Space((OneOf("hidden", (1, 2, 3, 4, 5, 6), 2),))
 

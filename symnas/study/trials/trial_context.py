@@ -8,12 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from symnas.tree.space import Decision
-
-if TYPE_CHECKING:
-    from symnas.study.progress import Display
 
 _running: ContextVar[RunningTrial | None] = ContextVar("symnas_running_trial", default=None)
 _loading: ContextVar[bool] = ContextVar("symnas_worker_loading", default=False)
@@ -54,7 +50,7 @@ class RunningTrial:
         self.fidelity = fidelity
         self._on_report = on_report
         self._checkpoint = checkpoint
-        self.display: Display | None = None
+        self.display: object | None = None  # where a search inside this trial shows itself
         self._places: dict[str, int] = {}
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from symnas.study.kept_weights import folder_name
+from symnas.study.trials.kept_weights import folder_name
 
 
 class Checkpoints:

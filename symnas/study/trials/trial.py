@@ -10,8 +10,8 @@ from typing import Any
 
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import StudyError
-from symnas.study.checkpoints import Checkpoints
-from symnas.study.kept_weights import WeightsKeeper
+from symnas.study.trials.checkpoints import Checkpoints
+from symnas.study.trials.kept_weights import WeightsKeeper
 from symnas.tree.space import Decision, Space
 
 
@@ -173,7 +173,7 @@ class Trial:
 
 def _recalled(note: Mapping[str, Any]) -> Any:
     from symnas.programs.locator import locate
-    from symnas.study.trial_context import loading
+    from symnas.study.trials.trial_context import loading
 
     # A script without a guard would go on with its search while it is imported.
     with loading():
