@@ -337,9 +337,10 @@ class _LastingPickler(_PythonPickler):  # type: ignore[misc]
         if not _is_ours(obj) or self.proto < 4:
             super().save_global(obj, name)
             return
+        module, *names = _name(obj).rsplit(".", obj.__qualname__.count(".") + 1)
         # Texts that are the same object are written once and then referred to, as with one module's name.
-        self.save(sys.intern(_name(obj).removesuffix(f".{obj.__qualname__}")))
-        self.save(obj.__qualname__)
+        self.save(sys.intern(module))
+        self.save(".".join(names))
         self.write(pickle.STACK_GLOBAL)
         self.memoize(obj)
 

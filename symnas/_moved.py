@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 # Of each row: the package where things are (or the module, of what no facade shows), the module where they
 # were, the names that pickles of data hold, which are found without a word, and those that only code imports.
+# `OLD=NEW` is called otherwise now.
 _TABLE = (
     ("algorithms", "algorithms.asha", "", "ASHA"),
     ("algorithms", "algorithms.auto", "", "Auto"),
@@ -85,10 +86,10 @@ _TABLE = (
     ("study", "study", "Study StudySummary", "load_study studies"),
     ("study", "trial", "Trial", ""),
     ("study", "trial_context", "", "RunningTrial TrialPruned current_trial"),
-    ("study.trials.kept_weights", "weights", "WeightsKeeper", ""),
+    ("study.trials.kept_weights", "weights", "WeightsKeeper=KeptWeights", ""),
     ("study.search", "search", "", "search"),
     ("study.store", "store", "Event StudyRow", "MemoryStore Store open_store"),
-    ("study.trials.trial", "trial", "Home", ""),
+    ("study.trials.trial", "trial", "Home=StudyContext", ""),
     ("supernet", "calibration", "", "recalibrate"),
     ("supernet", "slice_optimizer", "", "SliceOptimizer"),
     ("supernet", "supernet", "", "Supernet"),
@@ -130,22 +131,23 @@ class _Place(NamedTuple):
 
 @cache
 def _places() -> dict[str, dict[str, _Place]]:
-    """Return what every module of the time before held, by its name and by names of things."""
+    """Return what every module of the time before held: names of things by the module's name."""
     places: dict[str, dict[str, _Place]] = {}
     for home, module, silent, told in _TABLE:
         held = places.setdefault(f"symnas.{module}", {})
         for names, quiet in ((silent, True), (told, False)):
-            held.update({name: _Place(home, name, quiet) for name in names.split()})
+            for old, _, new in (name.partition("=") for name in names.split()):
+                held[old] = _Place(home, new or old, quiet)
     return places
 
 
 @cache
-def _modules_before() -> dict[tuple[str, str], str]:
-    """Return the module in which a name of a package was."""
+def _paths_before() -> dict[tuple[str, str], str]:
+    """Return the whole old path of every name of a package."""
     return {
-        (home.partition(".")[0], name): f"symnas.{module}"
-        for home, module, *names in _TABLE
-        for name in " ".join(names).split()
+        (place.home.partition(".")[0], place.name): f"{module}.{old}"
+        for module, held in _places().items()
+        for old, place in held.items()
     }
 
 
@@ -159,8 +161,8 @@ def lasting_name(module: str, qualname: str) -> str:
     if module == "symnas.errors" or module.startswith("symnas.spaces."):
         return f"{module}.{qualname}"  # these modules are public themselves, and stay
     package = module.split(".")[1] if "." in module else ""
-    before = _modules_before().get((package, qualname.partition(".")[0]))
-    return f"{before or 'symnas'}.{qualname}"
+    name, dot, rest = qualname.partition(".")
+    return f"{_paths_before().get((package, name), f'symnas.{name}')}{dot}{rest}"
 
 
 class _Before(ModuleType):

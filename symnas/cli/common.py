@@ -150,12 +150,12 @@ def program_of(study: Study, target: str | None) -> Any:
         ProgramError: nothing is there.
     """
     if target is not None:
-        if study.note is None:
+        if study.locator is None:
             return load_program(target, (), (), ())
         from symnas.programs.locator import locate
 
         sys.path.insert(0, str(Path.cwd()))
-        return locate(study.note, at=target)
+        return locate(study.locator, at=target)
     found = study.program
     if not hasattr(found, "build"):
         raise StudyError(f"a child is built by a program, and study {study.name!r} searched a bare space")

@@ -14,12 +14,12 @@ from symnas.contracts.outcome import Status
 from symnas.errors import StudyError
 from symnas.study.pruners import Pruner
 from symnas.study.replay import proposal_rng
-from symnas.study.state import Ledger
+from symnas.study.state import StudyState
 from symnas.study.store.base import CRASH, PROPOSE, START, STOP, Event, Store
-from symnas.study.trials.kept_weights import WeightsKeeper
+from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import Trial
 from symnas.study.workers.evaluation import Result
-from symnas.study.workers.executor import Crash, Crew
+from symnas.study.workers.executor import Crash, Executor
 from symnas.tree.space import Batch, Decision
 
 PAUSED = 64
@@ -59,7 +59,7 @@ class Driver:
     Args:
         store: where events go.
         key: the study's number in the store.
-        ledger: the study's state, up to date with the store.
+        state: the study's state, up to date with the store.
         algorithm: has observed what the log says.
         rules: how to go on.
         weights: where trained weights go.
@@ -70,10 +70,10 @@ class Driver:
 
     store: Store
     key: int
-    ledger: Ledger
+    state: StudyState
     algorithm: Algorithm
     rules: Rules
-    weights: WeightsKeeper
+    weights: KeptWeights
     pruner: Pruner | None = None
     on_change: Callable[[], None] = lambda: None
     on_trial: Callable[[Trial], None] | None = None
@@ -87,27 +87,27 @@ class Driver:
     _since: int = 0
     _directed: bool = False
 
-    def run(self, crew: Crew) -> None:
+    def run(self, executor: Executor) -> None:
         """Go on until the budget is spent or nothing is left to propose.
 
         Raises:
             StudyError: everything fails the same way, or the only metric seems to be one to minimise, and
                 no direction was given.
         """
-        self._since = self.ledger.finished
-        self._ask_direction(crew)
+        self._since = self.state.finished
+        self._ask_direction(executor)
         if self.pruner is not None:
             self._remember_steps()
         self._hand_out_given()
         while True:
-            self._hand_out(crew)
+            self._hand_out(executor)
             self.flush()
             self.on_change()
             if not self.running and (self._exhausted or self._spent):
                 break
-            for number, result in crew.wait():
+            for number, result in executor.wait():
                 self._take(number, result)
-            self._ask_direction(crew)
+            self._ask_direction(executor)
             self._give_up_if_hopeless()
         self._observe_rest()
 
@@ -115,17 +115,17 @@ class Driver:
         """Write down what happened since the last time, in one transaction."""
         if self._pending:
             events, self._pending = self._pending, []
-            self.store.append(self.key, self.ledger.seq - len(events), events)
+            self.store.append(self.key, self.state.seq - len(events), events)
         if self.on_trial is not None:
             over, self._over = self._over, []
             for number in over:
-                self.on_trial(self.ledger.trials[number])
+                self.on_trial(self.state.trials[number])
 
     def report(self, number: int, step: int, metrics: Mapping[str, float]) -> bool:
         """Take note of an intermediate result; tell whether to stop the trial."""
         if self.pruner is None:
             return False
-        value = self.ledger.objectives.oriented(self.ledger.objectives.values(metrics))[0]
+        value = self.state.objectives.oriented(self.state.objectives.values(metrics))[0]
         self._history.setdefault(number, {})[step] = value
         return self.pruner.should_prune(number, self._history)
 
@@ -133,42 +133,42 @@ class Driver:
 
     @property
     def _spent(self) -> bool:
-        return not self.ledger.waiting and self._left <= 0
+        return not self.state.waiting and self._left <= 0
 
     @property
     def _left(self) -> int:
         budget = self.rules.budget
-        if budget is not None and self.ledger.spent >= budget:
+        if budget is not None and self.state.spent >= budget:
             return 0
-        return self.rules.trials - len(self.ledger.trials)
+        return self.rules.trials - len(self.state.trials)
 
-    def _hand_out(self, crew: Crew) -> None:
-        ledger = self.ledger
-        for worker in crew.free:
-            while (number := self._next(crew)) is not None:
-                trial = ledger.trials[number]
-                if self.rules.reuse and (known := ledger.known(trial)) is not None:
+    def _hand_out(self, executor: Executor) -> None:
+        state = self.state
+        for worker in executor.free:
+            while (number := self._next(executor)) is not None:
+                trial = state.trials[number]
+                if self.rules.reuse and (known := state.known(trial)) is not None:
                     self._copy(trial, known)
                     continue
                 self._note(START, number, {"worker": worker})
-                if trial.resumes is None and ledger.home.checkpoints is not None:
-                    ledger.home.checkpoints.drop(trial.origin)  # left by an attempt that was killed
+                if trial.resumes is None and state.context.checkpoints is not None:
+                    state.context.checkpoints.drop(trial.origin)  # left by an attempt that was killed
                 self._history.pop(number, None)
                 self.running.add(number)
                 self._busy.add((trial.decision.key, trial.fidelity))
-                crew.submit(trial, worker)
+                executor.submit(trial, worker)
                 break
             else:
                 return
 
-    def _next(self, crew: Crew) -> int | None:
+    def _next(self, executor: Executor) -> int | None:
         """Return the number of a trial to start now, proposing one if none can be."""
         while True:
-            for number in self.ledger.waiting:
-                if not self._awaited(self.ledger.trials[number]):
+            for number in self.state.waiting:
+                if not self._awaited(self.state.trials[number]):
                     return number
             # What only waits for its like must not use the budget up while nothing is learned.
-            if len(self.ledger.waiting) >= crew.size or not self._propose(crew):
+            if len(self.state.waiting) >= executor.size or not self._propose(executor):
                 return None
 
     def _awaited(self, trial: Trial) -> bool:
@@ -177,41 +177,41 @@ class Driver:
             return False
         return (trial.decision.key, trial.fidelity) in self._busy
 
-    def _propose(self, crew: Crew) -> bool:
-        ledger = self.ledger
+    def _propose(self, executor: Executor) -> bool:
+        state = self.state
         left = self._left
         if left <= 0 or self._exhausted or (self._dry and self.running):
             return False
-        seen = self._visible(crew.size)
+        seen = self._visible(executor.size)
         if seen is None:
             return False
-        wanted = 1 if self.rules.deterministic else min(left, max(1, len(crew.free)))
+        wanted = 1 if self.rules.deterministic else min(left, max(1, len(executor.free)))
         if seen:
-            self.algorithm.observe(ledger.batch(seen), [ledger.outcome(number) for number in seen])
-        batch = self.algorithm.propose(wanted, proposal_rng(ledger.home.seed, ledger.calls))
+            self.algorithm.observe(state.batch(seen), [state.outcome(number) for number in seen])
+        batch = self.algorithm.propose(wanted, proposal_rng(state.context.seed, state.calls))
         if len(batch):
             self.algorithm.observe(batch, handed_out(batch))
-        payload = {"call": ledger.calls, "n": wanted, "seen": seen, "decisions": list(batch)}
-        self._note(PROPOSE, len(ledger.trials), {**payload, **self._reaches(batch)})
+        payload = {"call": state.calls, "n": wanted, "seen": seen, "decisions": list(batch)}
+        self._note(PROPOSE, len(state.trials), {**payload, **self._reaches(batch)})
         self._drop_checkpoints()
         self._dry = not len(batch)
-        self._exhausted = self._dry and not self.running and not ledger.unseen
+        self._exhausted = self._dry and not self.running and not state.unseen
         return bool(len(batch))
 
     def _hand_out_given(self) -> None:
         """Propose the decisions that the user gave, as many as were not proposed before."""
-        ledger = self.ledger
-        for decision in self.rules.initial[ledger.given :]:
-            batch: Batch = Batch.of(ledger.home.space, [decision])
+        state = self.state
+        for decision in self.rules.initial[state.given :]:
+            batch: Batch = Batch.of(state.context.space, [decision])
             if self.algorithm.capabilities.fidelity:
                 # Where the algorithm would begin now, it begins with this one; asking changes nothing.
-                asked = self.algorithm.propose(1, proposal_rng(ledger.home.seed, ledger.calls))
+                asked = self.algorithm.propose(1, proposal_rng(state.context.seed, state.calls))
                 batch = Proposal(batch, (fidelities_of(asked) or ())[:1])
             if self._left <= 0:
                 return
             self.algorithm.observe(batch, handed_out(batch))
             payload = {"call": None, "n": 1, "seen": [], "decisions": [decision]}
-            self._note(PROPOSE, len(ledger.trials), {**payload, **self._reaches(batch)})
+            self._note(PROPOSE, len(state.trials), {**payload, **self._reaches(batch)})
 
     def _reaches(self, batch: Batch) -> dict[str, Any]:
         """Return what the log says of fidelities: how far trials go, and what each goes on from."""
@@ -220,26 +220,26 @@ class Driver:
             return {}
         resumes: list[int | None] = []
         for decision, fidelity in zip(batch, fidelities, strict=True):
-            resumes.append(self.ledger.resumable(decision, fidelity, taken=resumes))
+            resumes.append(self.state.resumable(decision, fidelity, taken=resumes))
         return {"fidelities": list(fidelities), "resumes": resumes}
 
     def _drop_checkpoints(self) -> None:
-        checkpoints = self.ledger.home.checkpoints
+        checkpoints = self.state.context.checkpoints
         if not checkpoints:
             return
         paused = self.algorithm.paused(PAUSED) or ()
-        kept = [self.ledger.resumable(decision) for decision in paused]
+        kept = [self.state.resumable(decision) for decision in paused]
         numbers = [number for number in kept if number is not None]
-        numbers += [*self.running, *self.ledger.waiting, *self.ledger.unseen]
-        checkpoints.keep_only(self.ledger.trials[number].origin for number in numbers)
+        numbers += [*self.running, *self.state.waiting, *self.state.unseen]
+        checkpoints.keep_only(self.state.trials[number].origin for number in numbers)
 
     def _visible(self, workers: int) -> list[int] | None:
         """Return the results that the next proposal sees, or None if it must wait for one."""
-        unseen = self.ledger.unseen
+        unseen = self.state.unseen
         if not self.rules.deterministic or workers == 1:
             return list(unseen)
-        latest = len(self.ledger.trials) - (0 if self._dry else workers)
-        if min((*self.running, *self.ledger.waiting), default=latest + 1) <= latest:
+        latest = len(self.state.trials) - (0 if self._dry else workers)
+        if min((*self.running, *self.state.waiting), default=latest + 1) <= latest:
             return None
         return sorted(number for number in unseen if number <= latest)
 
@@ -247,7 +247,7 @@ class Driver:
 
     def _take(self, number: int, result: Result | Crash) -> None:
         self.running.discard(number)
-        trial = self.ledger.trials[number]
+        trial = self.state.trials[number]
         self._busy.discard((trial.decision.key, trial.fidelity))
         if isinstance(result, Crash):
             if trial.attempts <= self.rules.retries:
@@ -271,35 +271,35 @@ class Driver:
 
     def _note(self, kind: str, trial: int, payload: dict[str, Any]) -> None:
         event = Event(kind, trial, time.time(), payload)
-        self.ledger.apply(event)
+        self.state.apply(event)
         self._pending.append(event)
 
-    def _keep_weights(self, trial: Trial, state: Any) -> None:
-        wanted = self.ledger.worth_keeping(self.rules.keep)
+    def _keep_weights(self, trial: Trial, trained: Any) -> None:
+        wanted = self.state.worth_keeping(self.rules.keep)
         if trial.number in wanted:
-            self.weights.save(trial.number, state)
+            self.weights.save(trial.number, trained)
             self.weights.keep_only(wanted)
 
     def _remember_steps(self) -> None:
-        for trial in self.ledger.trials:
+        for trial in self.state.trials:
             for step, metrics in trial.steps:
-                value = self.ledger.objectives.oriented(self.ledger.objectives.values(metrics))[0]
+                value = self.state.objectives.oriented(self.state.objectives.values(metrics))[0]
                 self._history.setdefault(trial.number, {})[step] = value
 
     def _observe_rest(self) -> None:
         # Nothing will be proposed, so nothing is logged; the caller's algorithm still knows the last results.
-        unseen = self.ledger.unseen
+        unseen = self.state.unseen
         if unseen:
             self.algorithm.observe(
-                self.ledger.batch(unseen), [self.ledger.outcome(number) for number in unseen]
+                self.state.batch(unseen), [self.state.outcome(number) for number in unseen]
             )
 
-    def _ask_direction(self, crew: Crew) -> None:
+    def _ask_direction(self, executor: Executor) -> None:
         """End, with all that runs written down, where the only metric seems to be one to minimise."""
-        ledger = self.ledger
-        if self._directed or ledger.objectives.directions:
+        state = self.state
+        if self._directed or state.objectives.directions:
             return
-        done = next((trial for trial in ledger.trials if trial.status is Status.DONE), None)
+        done = next((trial for trial in state.trials if trial.status is Status.DONE), None)
         if done is None:
             return
         name = next(iter(done.metrics))
@@ -307,7 +307,7 @@ class Driver:
         if self._directed:
             return
         while self.running:
-            for number, result in crew.wait():
+            for number, result in executor.wait():
                 self._take(number, result)
         self.flush()
         raise StudyError(
@@ -318,15 +318,15 @@ class Driver:
 
     def _give_up_if_hopeless(self) -> None:
         limit = self.rules.give_up_after
-        ledger = self.ledger
-        ended = ledger.finished - self._since
+        state = self.state
+        ended = state.finished - self._since
         if (
             not limit
             or not limit <= ended < 2 * limit
-            or any(ledger.counts[s] for s in Status if s not in FAILURES)
+            or any(state.counts[s] for s in Status if s not in FAILURES)
         ):
             return
-        over = [trial for trial in ledger.trials if trial.status.final][-ended:]
+        over = [trial for trial in state.trials if trial.status.final][-ended:]
         ways = {(trial.status, (trial.error or "").partition(":")[0]) for trial in over}
         if len(ways) > 1 or any(trial.copied_from is not None for trial in over):
             return

@@ -12,8 +12,8 @@ from symnas.contracts.fidelity import Proposal, fidelities_of, handed_out
 from symnas.contracts.objectives import Objectives
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import StudyError
-from symnas.study.state import Ledger
-from symnas.study.store.base import PROPOSE, TRANSFER, Event
+from symnas.study.state import StudyState
+from symnas.study.store.base import PROPOSE, WARM_START, Event
 from symnas.tree.space import Batch
 
 EVALUATED = frozenset(status.value for status in Status if status.final and status is not Status.INFEASIBLE)
@@ -26,7 +26,7 @@ def proposal_rng(seed: int, call: int) -> np.random.Generator:
 
 def rebuild(
     algorithm: Algorithm,
-    ledger: Ledger,
+    state: StudyState,
     events: Iterable[Event],
     verify: bool = False,
     ended: Callable[[int], None] | None = None,
@@ -34,8 +34,8 @@ def rebuild(
     """Show a fresh algorithm all that the log says it observed, in the same portions.
 
     Args:
-        algorithm: set up on the ledger's space, with nothing observed.
-        ledger: the state after all the events.
+        algorithm: set up on the state's space, with nothing observed.
+        state: the state after all the events.
         events: the study's log.
         verify: also make every proposal again and compare.
         ended: called for every trial that was evaluated, while the algorithm is as it was then.
@@ -44,10 +44,10 @@ def rebuild(
         StudyError: with `verify`, a proposal came out otherwise.
     """
     for event in events:
-        if event.kind == TRANSFER:
-            decisions = [ledger.home.space.decision(item["decision"]) for item in event.payload["trials"]]
-            outcomes = outcomes_of(event.payload, ledger.objectives)
-            algorithm.observe(Batch.of(ledger.home.space, decisions), outcomes)
+        if event.kind == WARM_START:
+            decisions = [state.context.space.decision(item["decision"]) for item in event.payload["trials"]]
+            outcomes = outcomes_of(event.payload, state.objectives)
+            algorithm.observe(Batch.of(state.context.space, decisions), outcomes)
         if ended is not None and event.kind in EVALUATED and event.payload.get("copied_from") is None:
             ended(event.trial)
         if event.kind != PROPOSE:
@@ -55,14 +55,14 @@ def rebuild(
         payload = event.payload
         if payload["seen"]:
             algorithm.observe(
-                ledger.batch(payload["seen"]), [ledger.outcome(number) for number in payload["seen"]]
+                state.batch(payload["seen"]), [state.outcome(number) for number in payload["seen"]]
             )
         numbers = range(event.trial, event.trial + len(payload["decisions"]))
-        batch = ledger.batch(numbers)
+        batch = state.batch(numbers)
         if payload.get("fidelities"):
             batch = Proposal(batch, payload["fidelities"])
         if verify and payload["call"] is not None:  # otherwise the decisions were given
-            again = algorithm.propose(payload["n"], proposal_rng(ledger.home.seed, payload["call"]))
+            again = algorithm.propose(payload["n"], proposal_rng(state.context.seed, payload["call"]))
             if list(again) != list(batch) or (fidelities_of(again) or ()) != (fidelities_of(batch) or ()):
                 raise StudyError(
                     f"a log replays exactly; at proposal {payload['call']} (trial {event.trial}) "

@@ -29,17 +29,17 @@ from symnas.study.opening import driving, load, open_study
 from symnas.study.progress import Display, Line, Snapshot
 from symnas.study.pruners import Pruner
 from symnas.study.replay import rebuild
-from symnas.study.state import Ledger
+from symnas.study.state import StudyState
 from symnas.study.store.base import Event, Store, StudyRow
 from symnas.study.store.open import open_store
 from symnas.study.study import Study
 from symnas.study.trials.checkpoints import Checkpoints
-from symnas.study.trials.kept_weights import WeightsKeeper
-from symnas.study.trials.trial import Home, Trial, derived_seed
+from symnas.study.trials.kept_weights import KeptWeights
+from symnas.study.trials.trial import StudyContext, Trial, derived_seed
 from symnas.study.trials.trial_context import RunningTrial, caller, current_trial, worker_loading
-from symnas.study.warm_start import Given, Source, first_decisions, listed, source_name, transfers
+from symnas.study.warm_start import Given, Source, first_decisions, listed, source_name, warm_start_events
 from symnas.study.workers.evaluation import Evaluation
-from symnas.study.workers.executor import Crew, InProcess
+from symnas.study.workers.executor import Executor, InProcessExecutor
 from symnas.tree.space import Space
 
 TRIALS = 100
@@ -195,25 +195,25 @@ class _Plan:
     def run(self, display: Display, outer: RunningTrial | None) -> Study:
         """Open the study, go on with it, and return it."""
         space: Space = _space(self.target)
-        weights = WeightsKeeper(self.store.folder, self.identity.name)
-        home = Home(space, self.identity.seed, self.target, weights)
+        weights = KeptWeights(self.store.folder, self.identity.name)
+        context = StudyContext(space, self.identity.seed, self.target, weights)
         halving = self.algorithm.capabilities.fidelity
         if halving:
-            home.checkpoints = Checkpoints(self.store.folder, self.identity.name)
+            context.checkpoints = Checkpoints(self.store.folder, self.identity.name)
         # A mistake in what it should learn from, or be evaluated by, is told before there is a study.
-        learnt = self._begin(space, weights)
-        row = open_study(self.store, self.identity, home, self.objectives, self.on_change, self.algorithm)
+        events = self._begin(space, weights)
+        row = open_study(self.store, self.identity, context, self.objectives, self.on_change, self.algorithm)
         title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
         with driving(self.store, row), display.line(title) as line:
-            ledger = load(self.store, row, home, self.objectives)
-            if not ledger.calls and not ledger.given:
-                _clear(home, weights)
-            self._learn(row, ledger, learnt)
-            study = Study(self.store, row, ledger)
+            state = load(self.store, row, context, self.objectives)
+            if not state.calls and not state.given:
+                _clear(context, weights)
+            self._warm_start(row, state, events)
+            study = Study(self.store, row, state)
             driver = Driver(
                 self.store,
                 row.key,
-                ledger,
+                state,
                 self.algorithm,
                 replace(self.rules, initial=first_decisions(space, row.header.get("initial") or ())),
                 weights,
@@ -223,7 +223,7 @@ class _Plan:
             driver.on_change = lambda: line.update(lambda: snapshot(driver))
             estimator = self._open(driver, line)
             driver.algorithm = estimator.proposer or self.algorithm
-            rebuild(driver.algorithm, ledger, self.store.events(row.key), ended=estimator.replay)
+            rebuild(driver.algorithm, state, self.store.events(row.key), ended=estimator.replay)
             evaluation = Evaluation(
                 self.target, estimator.evaluate, self.objectives, keep_weights=self.rules.keep > 0,
                 fidelity=halving,
@@ -231,7 +231,7 @@ class _Plan:
             self._drive(driver, evaluation, row, display, line, outer)
         return study
 
-    def _begin(self, space: Space, weights: WeightsKeeper) -> list[Event] | None:
+    def _begin(self, space: Space, weights: KeptWeights) -> list[Event] | None:
         """Prepare a study that is not in the store yet; return what others have learnt for it."""
         new = self.store.find(self.identity.name) is None
         if new or self.on_change == "import":
@@ -241,33 +241,33 @@ class _Plan:
         folder = self._folder(weights)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)  # of a study of that name that was deleted
-        return self._learnt(space)
+        return self._warm_start_events(space)
 
     def _open(self, driver: Driver, line: Line) -> OpenEstimator:
         """Return what evaluates the trials of this study, as it was left."""
-        self.algorithm.setup(driver.ledger.home.space)
+        self.algorithm.setup(driver.state.context.space)
         return self.estimator.open(
             self.target,
             self.algorithm,
-            seed=derived_seed(driver.ledger.home.seed, ESTIMATOR_SEED),
+            seed=derived_seed(driver.state.context.seed, ESTIMATOR_SEED),
             folder=self._folder(driver.weights),
-            trials=len(driver.ledger.trials),
+            trials=len(driver.state.trials),
             tell=lambda note: line.update(lambda: snapshot(driver, note)),
         )
 
-    def _folder(self, weights: WeightsKeeper) -> Path | None:
-        return weights.state(self.estimator.resources.folder, self.identity.header["fingerprints"])
+    def _folder(self, weights: KeptWeights) -> Path | None:
+        return weights.folder(self.estimator.resources.folder, self.identity.header["fingerprints"])
 
-    def _learn(self, row: StudyRow, ledger: Ledger, events: list[Event] | None) -> None:
+    def _warm_start(self, row: StudyRow, state: StudyState, events: list[Event] | None) -> None:
         """Write down what other studies have learnt, before the first proposal."""
-        if not self.sources or ledger.learnt or ledger.calls or ledger.given:
+        if not self.sources or state.warm_started_from or state.calls or state.given:
             return
-        events = self._learnt(ledger.home.space) if events is None else events
-        self.store.append(row.key, ledger.seq, events)
-        ledger.apply_all(events)
+        events = self._warm_start_events(state.context.space) if events is None else events
+        self.store.append(row.key, state.seq, events)
+        state.apply_all(events)
 
-    def _learnt(self, space: Space) -> list[Event]:
-        return transfers(self.sources, space, self.objectives, self.algorithm)
+    def _warm_start_events(self, space: Space) -> list[Event]:
+        return warm_start_events(self.sources, space, self.objectives, self.algorithm)
 
     def _drive(
         self,
@@ -278,47 +278,47 @@ class _Plan:
         line: Line,
         outer: RunningTrial | None,
     ) -> None:
-        state = "stopped"
+        ended = "stopped"
         self.store.set_state(row.key, "running")
-        crew = self._crew(evaluation, row.name, driver, display)
+        executor = self._executor(evaluation, row.name, driver, display)
         try:
-            driver.run(crew)
-            state = "done"
-            if driver.ledger.home.checkpoints is not None:
-                driver.ledger.home.checkpoints.clear()
+            driver.run(executor)
+            ended = "done"
+            if driver.state.context.checkpoints is not None:
+                driver.state.context.checkpoints.clear()
         except KeyboardInterrupt:
-            state = "interrupted"
+            ended = "interrupted"
             driver.flush()
             if outer is not None:
                 raise
             where = f"in {self.store.location}" if self.store.durable else "in memory, in study.store"
             print(
-                f"\nStopped after {driver.ledger.finished} trials, which are kept {where}; "
+                f"\nStopped after {driver.state.finished} trials, which are kept {where}; "
                 "the same search again goes on from there.",
                 file=sys.stderr,
             )
         finally:
-            crew.close()
+            executor.close()
             line.update(lambda: snapshot(driver), force=True)
-            self.store.set_state(row.key, state)
+            self.store.set_state(row.key, ended)
 
-    def _crew(self, evaluation: Evaluation, study: str, driver: Driver, display: Display) -> Crew:
+    def _executor(self, evaluation: Evaluation, study: str, driver: Driver, display: Display) -> Executor:
         if self.workers > 1 or self.timeout is not None:
-            from symnas.study.workers.process_pool import Pool
+            from symnas.study.workers.process_pool import ProcessPool
 
-            return Pool(evaluation, study, driver.report, max(1, self.workers), self.timeout)
+            return ProcessPool(evaluation, study, driver.report, max(1, self.workers), self.timeout)
 
         def prepare(trial: RunningTrial) -> None:
             trial.display = display
 
-        return InProcess(evaluation, study, driver.report, prepare)
+        return InProcessExecutor(evaluation, study, driver.report, prepare)
 
 
-def _clear(home: Home, weights: WeightsKeeper) -> None:
+def _clear(context: StudyContext, weights: KeptWeights) -> None:
     """Remove what a study left whose store was deleted, and whose name is taken again."""
     weights.keep_only(())
-    if home.checkpoints is not None:
-        home.checkpoints.clear()
+    if context.checkpoints is not None:
+        context.checkpoints.clear()
 
 
 def snapshot(driver: Driver, note: str = "") -> Snapshot:
@@ -328,15 +328,15 @@ def snapshot(driver: Driver, note: str = "") -> Snapshot:
         driver: of the search.
         note: what else there is to say.
     """
-    ledger = driver.ledger
+    state = driver.state
     best = None
-    if ledger.objectives.count > 1:
-        note = f"{len(ledger.front())} on the front"
-    elif ledger.best is not None and ledger.best.values is not None:
-        name = next(iter(ledger.objectives.to_json()), next(iter(ledger.best.metrics)))
-        best = (name, ledger.best.values[0], ledger.best.number)
+    if state.objectives.count > 1:
+        note = f"{len(state.front())} on the front"
+    elif state.best is not None and state.best.values is not None:
+        name = next(iter(state.objectives.to_json()), next(iter(state.best.metrics)))
+        best = (name, state.best.values[0], state.best.number)
     total = None if driver.rules.trials == sys.maxsize else driver.rules.trials
-    return Snapshot(ledger.finished, total, len(driver.running), best, dict(ledger.counts), note)
+    return Snapshot(state.finished, total, len(driver.running), best, dict(state.counts), note)
 
 
 def _display(progress: Any, outer: RunningTrial | None) -> Display:

@@ -12,24 +12,24 @@ from symnas.contracts.objectives import Objectives
 from symnas.contracts.outcome import Outcome, Status
 from symnas.contracts.pareto import pareto_front
 from symnas.errors import StoreError
-from symnas.study.store.base import CRASH, IMPORT, PROPOSE, START, STOP, TRANSFER, Event
-from symnas.study.trials.trial import Home, Trial
+from symnas.study.store.base import CRASH, IMPORT, PROPOSE, START, STOP, WARM_START, Event
+from symnas.study.trials.trial import StudyContext, Trial
 from symnas.tree.space import Batch, Decision
 
 # Looking these up again is as good as evaluating again; a failure may have been the machine's.
 REPEATABLE = frozenset({Status.DONE, Status.NAN, Status.INFEASIBLE})
 
 
-class Ledger:
+class StudyState:
     """Trials, counts and queues of one study.
 
     Args:
-        home: what the trials share, the space and the study's seed among it.
+        context: what the trials share, the space and the study's seed among it.
         objectives: what is optimised.
     """
 
-    def __init__(self, home: Home, objectives: Objectives) -> None:
-        self.home = home
+    def __init__(self, context: StudyContext, objectives: Objectives) -> None:
+        self.context = context
         self.objectives = objectives
         self.trials: list[Trial] = []
         self.seq = 0
@@ -41,7 +41,7 @@ class Ledger:
         self.stop_reason: str | None = None
         self.spent = 0
         self.given = 0
-        self.learnt: dict[str, int] = {}
+        self.warm_started_from: dict[str, int] = {}
         self._best: tuple[int, float, int] | None = None
         self._known: dict[tuple[str, int | None], int] = {}
         self._reached: dict[str, list[int]] = {}
@@ -69,8 +69,8 @@ class Ledger:
             self.waiting.append(number)
         elif kind == IMPORT:
             self._imported(at, payload)
-        elif kind == TRANSFER:
-            self.learnt[payload["from"]] = len(payload["trials"])
+        elif kind == WARM_START:
+            self.warm_started_from[payload["from"]] = len(payload["trials"])
         elif kind == STOP:
             self.stop_reason = payload["reason"]
         else:
@@ -133,7 +133,7 @@ class Ledger:
 
     def batch(self, numbers: Iterable[int]) -> Batch:
         """Return the decisions of trials, in the given order."""
-        return Batch.of(self.home.space, [self.trials[number].decision for number in numbers])
+        return Batch.of(self.context.space, [self.trials[number].decision for number in numbers])
 
     @property
     def best(self) -> Trial | None:
@@ -185,13 +185,15 @@ class Ledger:
                 self._gone_on.add(resumes)
             self.spent += 0 if fidelity is None else fidelity - passed
             self.waiting.append(number)
-            self.trials.append(Trial(number, self.home, raw, fidelity=fidelity, resumes=resumes, root=root))
+            self.trials.append(
+                Trial(number, self.context, raw, fidelity=fidelity, resumes=resumes, root=root)
+            )
 
     def _imported(self, at: float, payload: Mapping[str, Any]) -> None:
         for item in payload["trials"]:
             number = len(self.trials)
             fidelity = item.get("fidelity")
-            self.trials.append(Trial(number, self.home, item["decision"], started=at, fidelity=fidelity))
+            self.trials.append(Trial(number, self.context, item["decision"], started=at, fidelity=fidelity))
             self._over(number, Status(item["status"]), at, item)
 
     def _over(self, number: int, status: Status, at: float, payload: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,11 @@ from symnas.contracts.objectives import Objectives
 from symnas.contracts.outcome import Status
 from symnas.errors import StudyError, nearest
 from symnas.study.replay import rebuild
-from symnas.study.state import Ledger
+from symnas.study.state import StudyState
 from symnas.study.store.base import Store, StudyRow
 from symnas.study.store.open import open_store
-from symnas.study.trials.kept_weights import WeightsKeeper
-from symnas.study.trials.trial import Home, Trial
+from symnas.study.trials.kept_weights import KeptWeights
+from symnas.study.trials.trial import StudyContext, Trial
 from symnas.tree.space import Space
 from symnas.tree.statistics import Statistics
 
@@ -28,13 +29,13 @@ class Study:
     Args:
         store: where it lives.
         row: its entry there.
-        ledger: its state.
+        state: its state.
     """
 
-    def __init__(self, store: Store, row: StudyRow, ledger: Ledger) -> None:
+    def __init__(self, store: Store, row: StudyRow, state: StudyState) -> None:
         self.store = store
         self._row = row
-        self._ledger = ledger
+        self._state = state
 
     @property
     def name(self) -> str:
@@ -44,17 +45,17 @@ class Study:
     @property
     def space(self) -> Space:
         """The space that is searched."""
-        return self._ledger.home.space
+        return self._state.context.space
 
     @property
     def seed(self) -> int:
         """The seed that everything random in it comes from."""
-        return self._ledger.home.seed
+        return self._state.context.seed
 
     @property
     def objectives(self) -> dict[str, str]:
         """Directions by metric; empty where the evaluator's only metric is maximised."""
-        return self._ledger.objectives.to_json()
+        return self._state.objectives.to_json()
 
     @property
     def program(self) -> Any:
@@ -64,13 +65,13 @@ class Study:
             StudyError: where it was is not known, or another one is there now.
             ProgramError: nothing is there now.
         """
-        return self._ledger.home.subject()
+        return self._state.context.subject()
 
     @property
-    def note(self) -> Mapping[str, Any] | None:
+    def locator(self) -> Mapping[str, Any] | None:
         """What the store keeps to find the program again, as plain data; None where nothing could be kept."""
-        note: Mapping[str, Any] | None = self._row.header.get("program")
-        return note
+        locator: Mapping[str, Any] | None = self._row.header.get("program")
+        return locator
 
     @property
     def algorithm(self) -> str:
@@ -80,22 +81,34 @@ class Study:
     @property
     def state(self) -> str:
         """`running`, `done`, `interrupted`, `stopped` (it gave up), or `killed` (its driver died)."""
-        return _state(self.store.find(self.name) or self._row)
+        return _standing(self.store.find(self.name) or self._row)
+
+    @property
+    def warm_started_from(self) -> dict[str, int]:
+        """How many trials of which other studies its algorithm was shown before it began."""
+        return dict(self._state.warm_started_from)
 
     @property
     def learnt(self) -> dict[str, int]:
-        """How many trials of which other studies its algorithm was shown before it began."""
-        return dict(self._ledger.learnt)
+        """The old name of `warm_started_from`, which goes in the next version."""
+        _warn("learnt", "warm_started_from")
+        return self.warm_started_from
+
+    @property
+    def note(self) -> Mapping[str, Any] | None:
+        """The old name of `locator`, which goes in the next version."""
+        _warn("note", "locator")
+        return self.locator
 
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials, in order, running ones included."""
-        return tuple(self._ledger.trials)
+        return tuple(self._state.trials)
 
     @property
     def counts(self) -> dict[Status, int]:
         """How many trials ended in which way."""
-        return {status: count for status, count in self._ledger.counts.items() if count}
+        return {status: count for status, count in self._state.counts.items() if count}
 
     @property
     def best(self) -> Trial:
@@ -106,12 +119,12 @@ class Study:
         Raises:
             StudyError: no trial has a result, or there are several objectives.
         """
-        if self._ledger.objectives.count > 1:
+        if self._state.objectives.count > 1:
             raise StudyError(
                 "with several objectives there is a front, not a best trial; this study has "
                 f"{', '.join(self.objectives)}: use study.front"
             )
-        if self._ledger.best is None:
+        if self._state.best is None:
             counts = (
                 ", ".join(f"{count} {status.value}" for status, count in self.counts.items()) or "none yet"
             )
@@ -120,7 +133,7 @@ class Study:
                 f"({counts}): "
                 "look at study.trials[0].error"
             )
-        return self._ledger.best
+        return self._state.best
 
     @property
     def front(self) -> tuple[Trial, ...]:
@@ -128,7 +141,7 @@ class Study:
 
         Where trials go differently far, only those that went furthest are compared.
         """
-        return tuple(self._ledger.front())
+        return tuple(self._state.front())
 
     def frame(self) -> Any:
         """Return one row per trial: a `pandas.DataFrame` where pandas is installed, else a list of dicts.
@@ -159,20 +172,20 @@ class Study:
             algorithm = resolve(header["algorithm_name"], header["options"])
         algorithm = algorithm.fresh()
         algorithm.setup(self.space)
-        rebuild(algorithm, self._ledger, self.store.events(self._row.key), verify=True)
+        rebuild(algorithm, self._state, self.store.events(self._row.key), verify=True)
         return algorithm
 
     def statistics(self) -> Statistics:
         """Return how every candidate of every point did, by the first objective, larger being better."""
         from symnas.study.statistics import study_statistics
 
-        return study_statistics(self._ledger, self._row.header)
+        return study_statistics(self._state, self._row.header)
 
     def __repr__(self) -> str:
         """Show the name, what became of the trials, and the best."""
         counts = ", ".join(f"{count} {status.value}" for status, count in self.counts.items()) or "no trials"
-        best = self._ledger.best
-        several = self._ledger.objectives.count > 1
+        best = self._state.best
+        several = self._state.objectives.count > 1
         shown = "" if best is None or several else f"; best {dict(best.metrics)} in trial {best.number}"
         return f"<Study {self.name!r} in {self.store.location}: {counts}{shown}>"
 
@@ -230,8 +243,8 @@ def load_study(store: Store | str | Path, name: str | None = None, *, program: A
     Args:
         store: the path of a store, its URL, or the store itself.
         name: the study's name; may be left out where the store has one study (nested ones are not counted).
-        program: what was searched, to `build` and `load` children with; by default the study's own note of
-            where it was is followed when a child is first built, which runs the code that is there.
+        program: what was searched, to `build` and `load` children with; by default the study's own locator
+            is followed when a child is first built, which runs the code that is there.
 
     Raises:
         StudyError: there is no such study, or several and no name was given.
@@ -246,31 +259,36 @@ def load_study(store: Store | str | Path, name: str | None = None, *, program: A
 
 def _loaded(opened: Store, name: str | None, program: Any) -> Study:
     row = _pick(opened, name)
-    home = Home(Space.from_json(row.header["space"]), row.header["seed"])
+    context = StudyContext(Space.from_json(row.header["space"]), row.header["seed"])
     if program is not None:
-        home.target = program
+        context.target = program
         space = program if isinstance(program, Space) else program.space
-        if space != home.space:
+        if space != context.space:
             raise StudyError(
                 f"a study's children are built by the program it searched; the space of {program!r} is "
                 f"another one "
                 f"than that of study {row.name!r}: pass the program as it was, or leave program= out"
             )
-        home.space = space
+        context.space = space
     elif not row.header["fingerprints"]["program"]:
-        home.target = home.space
+        context.target = context.space
     else:
-        home.note = row.header.get("program")  # stores of earlier versions have none
-    home.weights = WeightsKeeper(opened.folder, row.name)
-    ledger = Ledger(home, Objectives.parse(row.header["objectives"] or None))
-    ledger.apply_all(opened.events(row.key))
-    return Study(opened, row, ledger)
+        context.locator = row.header.get("program")  # stores of earlier versions have none
+    context.weights = KeptWeights(opened.folder, row.name)
+    state = StudyState(context, Objectives.parse(row.header["objectives"] or None))
+    state.apply_all(opened.events(row.key))
+    return Study(opened, row, state)
+
+
+def _warn(old: str, new: str) -> None:
+    text = f"Study.{old} is called {new} now; the old name will be gone in the next version"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def _summary(row: StudyRow, kinds: Mapping[str, int]) -> StudySummary:
     counts = {status: kinds[status.value] for status in Status if kinds.get(status.value)}
-    driver = str(row.owner) if row.owner is not None and row.owner.alive else None
-    return StudySummary(row.name, _state(row), counts, row.header["algorithm"], driver, row.created)
+    driver = str(row.holder) if row.holder is not None and row.holder.alive else None
+    return StudySummary(row.name, _standing(row), counts, row.header["algorithm"], driver, row.created)
 
 
 def _pick(store: Store, name: str | None) -> StudyRow:
@@ -293,8 +311,8 @@ def _pick(store: Store, name: str | None) -> StudyRow:
     return outer[0]
 
 
-def _state(row: StudyRow) -> str:
-    if row.state == "running" and (row.owner is None or not row.owner.alive):
+def _standing(row: StudyRow) -> str:
+    if row.state == "running" and (row.holder is None or not row.holder.alive):
         return "killed"
     return row.state
 

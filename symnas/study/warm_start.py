@@ -13,7 +13,7 @@ from symnas.contracts.objectives import Objectives, undefined
 from symnas.contracts.outcome import Status
 from symnas.errors import DecisionError, EvaluatorError, StudyError
 from symnas.study.state import comparable, remembered
-from symnas.study.store.base import TRANSFER, Event
+from symnas.study.store.base import WARM_START, Event
 from symnas.study.study import Study, load_study
 from symnas.tree.layout import REAL
 from symnas.tree.rows import build_row
@@ -113,7 +113,7 @@ def opened(source: Source) -> Study:
     return load_study(text[: cuts[-1]], text[cuts[-1] + 1 :])
 
 
-def transfers(
+def warm_start_events(
     sources: Iterable[Source], space: Space, objectives: Objectives, algorithm: Algorithm
 ) -> list[Event]:
     """Return the events that tell a study what others have learnt.
@@ -139,7 +139,7 @@ def transfers(
                 "initial=[trial.decision for trial in study.front]"
             )
         payload = {"from": f"{study.store.location}:{study.name}", "trials": trials}
-        events.append(Event(TRANSFER, -1, time.time(), payload))
+        events.append(Event(WARM_START, -1, time.time(), payload))
     return events
 
 

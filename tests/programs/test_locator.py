@@ -234,7 +234,7 @@ def test_a_store_without_a_note_opens_as_before(place: Path) -> None:
     engine.dispose()
     assert run("best", str(place / "runs.db")).exit_code == 0
     study = symnas.load_study(place / "runs.db")
-    assert study.note is None
+    assert study.locator is None
     with pytest.raises(symnas.errors.StudyError, match="this study could not note where that is"):
         study.best.build()
     shown = run("best", str(place / "runs.db"), "--source")
@@ -249,5 +249,5 @@ def test_what_only_this_process_has_is_not_noted(tmp_path: Path) -> None:
 
     program = symnas.program(Local)
     study = symnas.search(program, lambda x: x.k, trials=2, store=tmp_path / "s.db", progress=False)
-    assert study.note is None
+    assert study.locator is None
     assert study.program is program

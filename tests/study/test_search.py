@@ -477,3 +477,11 @@ def test_every_answer_is_a_keyword() -> None:
     assert set(SAME.values()) <= set(known)
     assert not (SAME.keys() | OTHERWISE.keys()) & set(known)
     assert known["trials"].kind is inspect.Parameter.KEYWORD_ONLY  # tools see the explicit signature
+
+
+def test_names_that_changed_say_so() -> None:
+    study = run(total, trials=1)
+    with pytest.warns(DeprecationWarning, match="learnt is called warm_started_from now"):
+        assert study.learnt == study.warm_started_from == {}
+    with pytest.warns(DeprecationWarning, match="note is called locator now"):
+        assert study.note is study.locator

@@ -151,7 +151,7 @@ def test_a_warm_start_is_shown_to_the_algorithm_and_is_no_trial(tmp_path: Path) 
     source = run(score, objectives=["first"], store=tmp_path / "old.db", name="old", trials=30)
     study = run(score, objectives=["sum"], warm_start=source, **EVOLUTION)
     assert len(study.trials) == 12
-    assert study.learnt == {f"{source.store.location}:old": 30}
+    assert study.warm_started_from == {f"{source.store.location}:old": 30}
     assert study.replay().hyperparameters["population"] == 5
     # The population of five was full from the start, so every trial is bred.
     parents = decisions(source)[-5:]
@@ -189,7 +189,7 @@ def test_a_study_replays_when_its_source_is_gone(tmp_path: Path) -> None:
     study = run(store=new, **settings)
     assert decisions(study) == decisions(whole)
     study.replay()
-    assert sorted(symnas.load_study(new).learnt.values()) == [6, 7]
+    assert sorted(symnas.load_study(new).warm_started_from.values()) == [6, 7]
     run(store=new, trials=13, **EVOLUTION)  # what it has learnt is in the log
     with pytest.raises(StudyError, match="these are others: the studies of the warm start"):
         run(store=new, warm_start=f"{old}:a", **EVOLUTION)
@@ -200,7 +200,7 @@ def test_only_what_is_exactly_a_decision_here_is_learnt_from() -> None:
     source = run(lambda d: float(sum(d.values())), wider, trials=40)
     fits = sum(trial.decision["p3"] != 9 for trial in source.trials)
     assert 0 < fits < 40
-    assert list(run(warm_start=source, trials=1).learnt.values()) == [fits]
+    assert list(run(warm_start=source, trials=1).warm_started_from.values()) == [fits]
     longer = Space((*SPACE.points, OneOf("p4", (0, 1))))
     with pytest.raises(StudyError, match="of the 12 trials of 'space-total-auto' none is"):
         run(lambda d: 1.0, longer, warm_start=run())
@@ -227,16 +227,16 @@ def test_failures_and_copies_are_not_learnt_from() -> None:
         return float("nan") if decision["p0"] == 1 else total(decision)
 
     source = run(sometimes, trials=40)
-    assert list(run(warm_start=source, trials=1).learnt.values()) == [source.counts[Status.DONE]]
+    assert list(run(warm_start=source, trials=1).warm_started_from.values()) == [source.counts[Status.DONE]]
 
 
 def test_fidelities_are_heeded() -> None:
     halved = run(grow, algorithm=Hyperband(high=9), trials=26)
     furthest = sum(trial.fidelity == 9 for trial in halved.trials)
     plain = run(warm_start=halved, trials=1)
-    assert list(plain.learnt.values()) == [furthest]
+    assert list(plain.warm_started_from.values()) == [furthest]
     again = run(grow, algorithm=Hyperband(high=9), warm_start=[halved, run()], trials=13)
-    assert sorted(again.learnt.values()) == [12, 26]
+    assert sorted(again.warm_started_from.values()) == [12, 26]
     again.replay()
 
 
@@ -329,7 +329,7 @@ def test_the_command_line_begins_with_what_it_is_given(
     assert done.exit_code == 0, done.output
     warm = symnas.load_study("b.db")
     assert warm.trials[0].decision == study.best.decision
-    assert list(warm.learnt.values()) == [5]
+    assert list(warm.warm_started_from.values()) == [5]
     Path("wrong.json").write_text("3")
     done = call("--initial", "wrong.json")
     assert done.exit_code != 0

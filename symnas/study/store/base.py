@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from symnas.study.store.lock import Owner
+from symnas.study.store.lock import LockHolder
 
 PROPOSE = "propose"
 START = "start"
 CRASH = "crash"
 STOP = "stop"
 IMPORT = "import"
-TRANSFER = "transfer"
+WARM_START = "transfer"
 """Kinds of events; a trial's end has the name of its status as the kind."""
 
 
@@ -48,7 +48,7 @@ class StudyRow:
         name: unique within the store.
         header: what the study is about: space, objectives, fingerprints, algorithm, seed.
         state: `running`, `done`, `stopped` or `interrupted`.
-        owner: the process that drives it now, or last did without saying goodbye.
+        holder: the process that drives it now, or last did without saying goodbye.
         created: seconds since the epoch.
     """
 
@@ -56,7 +56,7 @@ class StudyRow:
     name: str
     header: dict[str, Any]
     state: str
-    owner: Owner | None
+    holder: LockHolder | None
     created: float
 
 
@@ -90,14 +90,14 @@ class Store(Protocol):
     def rename(self, key: int, name: str) -> None:
         """Give a study another name, to make room for one that takes its place."""
 
-    def lock(self, key: int, owner: Owner, expected: Owner | None) -> bool:
-        """Make `owner` the driver if the driver is still `expected`; tell whether that worked."""
+    def lock(self, key: int, holder: LockHolder, expected: LockHolder | None) -> bool:
+        """Make `holder` the driver if the driver is still `expected`; tell whether that worked."""
 
-    def beat(self, key: int, owner: Owner) -> bool:
+    def beat(self, key: int, holder: LockHolder) -> bool:
         """Say that the driver is alive; False when it no longer is the driver."""
 
-    def unlock(self, key: int, owner: Owner) -> None:
-        """Give the study up, if `owner` drives it."""
+    def unlock(self, key: int, holder: LockHolder) -> None:
+        """Give the study up, if `holder` drives it."""
 
     def append(self, key: int, seq: int, events: Sequence[Event]) -> None:
         """Write events at position `seq` and on, all or none; they are safe when this returns."""

@@ -15,7 +15,7 @@ STALE_AFTER = 120.0
 
 
 @dataclass(frozen=True)
-class Owner:
+class LockHolder:
     """A driver of a study.
 
     Args:
@@ -36,13 +36,13 @@ class Owner:
     beat: float
 
     @classmethod
-    def of_this_process(cls) -> Owner:
-        """Return a new owner that is this process."""
+    def of_this_process(cls) -> LockHolder:
+        """Return a new holder that is this process."""
         pid = os.getpid()
         return cls(uuid.uuid4().hex, socket.gethostname(), _boot(), pid, _started(pid), time.time())
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Owner:
+    def from_json(cls, data: dict[str, Any]) -> LockHolder:
         """Read what `to_json` wrote."""
         return cls(**data)
 

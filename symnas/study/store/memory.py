@@ -10,7 +10,7 @@ from typing import Any
 
 from symnas.errors import StoreError
 from symnas.study.store.base import Event, StudyRow
-from symnas.study.store.lock import Owner
+from symnas.study.store.lock import LockHolder
 
 
 @dataclass
@@ -62,27 +62,27 @@ class MemoryStore:
         self._studies = {name if held is study else old: held for old, held in self._studies.items()}
         self._change(key, name=name)
 
-    def lock(self, key: int, owner: Owner, expected: Owner | None) -> bool:
-        """Make `owner` the driver if the driver is still `expected`; tell whether that worked."""
+    def lock(self, key: int, holder: LockHolder, expected: LockHolder | None) -> bool:
+        """Make `holder` the driver if the driver is still `expected`; tell whether that worked."""
         with self._guard:
             study = self._at(key)
-            current = study.row.owner
+            current = study.row.holder
             if (current and current.token) != (expected and expected.token):
                 return False
-            self._put(study, owner=owner)
+            self._put(study, holder=holder)
             return True
 
-    def beat(self, key: int, owner: Owner) -> bool:
+    def beat(self, key: int, holder: LockHolder) -> bool:
         """Say that the driver is alive; False when it no longer is the driver."""
-        current = self._at(key).row.owner
-        return current is not None and current.token == owner.token
+        current = self._at(key).row.holder
+        return current is not None and current.token == holder.token
 
-    def unlock(self, key: int, owner: Owner) -> None:
-        """Give the study up, if `owner` drives it."""
+    def unlock(self, key: int, holder: LockHolder) -> None:
+        """Give the study up, if `holder` drives it."""
         with self._guard:
             study = self._at(key)
-            if study.row.owner is not None and study.row.owner.token == owner.token:
-                self._put(study, owner=None)
+            if study.row.holder is not None and study.row.holder.token == holder.token:
+                self._put(study, holder=None)
 
     def append(self, key: int, seq: int, events: Sequence[Event]) -> None:
         """Write events at position `seq` and on."""

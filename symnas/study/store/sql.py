@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from symnas.errors import StoreError
 from symnas.study.store.base import Event, StudyRow
 from symnas.study.store.interrupts import HeldInterrupt
-from symnas.study.store.lock import Owner
+from symnas.study.store.lock import LockHolder
 from symnas.study.store.sql_errors import friendly
 from symnas.tree.space import Decision
 
@@ -42,7 +42,7 @@ STUDIES = sa.Table(
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("created", sa.Float(53), nullable=False),
     sa.Column("token", sa.String(40), nullable=False),
-    sa.Column("owner", sa.Text),
+    sa.Column("owner", sa.Text),  # the holder of the lock
     sa.Column("beat", sa.Float(53)),
 )
 EVENTS = sa.Table(
@@ -144,22 +144,22 @@ class SqlStore:
 
     # ------------------------------------------------------------ the lock
 
-    def lock(self, key: int, owner: Owner, expected: Owner | None) -> bool:
-        """Make `owner` the driver if the driver is still `expected`; tell whether that worked."""
+    def lock(self, key: int, holder: LockHolder, expected: LockHolder | None) -> bool:
+        """Make `holder` the driver if the driver is still `expected`; tell whether that worked."""
         held = STUDIES.c.token == ("" if expected is None else expected.token)
-        data = json.dumps(owner.to_json())
+        data = json.dumps(holder.to_json())
         return (
-            self._update((STUDIES.c.key == key) & held, token=owner.token, owner=data, beat=owner.beat) == 1
+            self._update((STUDIES.c.key == key) & held, token=holder.token, owner=data, beat=holder.beat) == 1
         )
 
-    def beat(self, key: int, owner: Owner) -> bool:
+    def beat(self, key: int, holder: LockHolder) -> bool:
         """Say that the driver is alive; False when it no longer is the driver."""
-        mine = (STUDIES.c.key == key) & (STUDIES.c.token == owner.token)
+        mine = (STUDIES.c.key == key) & (STUDIES.c.token == holder.token)
         return self._update(mine, beat=time.time()) == 1
 
-    def unlock(self, key: int, owner: Owner) -> None:
-        """Give the study up, if `owner` drives it."""
-        mine = (STUDIES.c.key == key) & (STUDIES.c.token == owner.token)
+    def unlock(self, key: int, holder: LockHolder) -> None:
+        """Give the study up, if `holder` drives it."""
+        mine = (STUDIES.c.key == key) & (STUDIES.c.token == holder.token)
         self._update(mine, token="", owner=None, beat=None)
 
     # ------------------------------------------------------------ the log
@@ -301,10 +301,10 @@ class _Transaction:
 
 
 def _row(row: sa.Row[Any]) -> StudyRow:
-    owner = None
+    holder = None
     if row.owner:
-        owner = replace(Owner.from_json(json.loads(row.owner)), beat=row.beat or 0.0)
-    return StudyRow(row.key, row.name, json.loads(row.header), row.state, owner, row.created)
+        holder = replace(LockHolder.from_json(json.loads(row.owner)), beat=row.beat or 0.0)
+    return StudyRow(row.key, row.name, json.loads(row.header), row.state, holder, row.created)
 
 
 def _encode(payload: Any) -> str:

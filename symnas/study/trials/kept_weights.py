@@ -11,7 +11,7 @@ from typing import Any
 from symnas.errors import StudyError
 
 
-class WeightsKeeper:
+class KeptWeights:
     """The weights of a few trials of one study.
 
     Args:
@@ -27,7 +27,7 @@ class WeightsKeeper:
         """Return the file of a trial's weights, whether it is there or not; None in memory."""
         return None if self._folder is None else self._folder / f"trial-{number}.pt"
 
-    def state(self, name: str, fingerprints: Mapping[str, str]) -> Path | None:
+    def folder(self, name: str, fingerprints: Mapping[str, str]) -> Path | None:
         """Return the folder of what an estimator keeps, whether it is there or not; None in memory.
 
         Args:

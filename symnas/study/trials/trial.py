@@ -11,7 +11,7 @@ from typing import Any
 from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import StudyError
 from symnas.study.trials.checkpoints import Checkpoints
-from symnas.study.trials.kept_weights import WeightsKeeper
+from symnas.study.trials.kept_weights import KeptWeights
 from symnas.tree.space import Decision, Space
 
 
@@ -22,14 +22,14 @@ def derived_seed(seed: int, *parts: object) -> int:
 
 
 @dataclass
-class Home:
+class StudyContext:
     """What the trials of one study share.
 
     Args:
         space: the space of the decisions.
         seed: the study's seed.
         target: the program or bare space that was searched; None where a study was only read.
-        note: what finds the program again, where it is not at hand.
+        locator: what finds the program again, where it is not at hand.
         weights: the trained weights that were kept.
         checkpoints: where paused trials keep what they need to go on, while a search runs.
     """
@@ -37,8 +37,8 @@ class Home:
     space: Space
     seed: int
     target: Any = None
-    weights: WeightsKeeper | None = None
-    note: Mapping[str, Any] | None = None
+    weights: KeptWeights | None = None
+    locator: Mapping[str, Any] | None = None
     checkpoints: Checkpoints | None = None
 
     def subject(self) -> Any:
@@ -48,11 +48,11 @@ class Home:
             StudyError: it was not given, and the study does not know where it was, or another is there now.
             ProgramError: nothing is there now.
         """
-        if self.target is None and self.note is not None:
-            found = _recalled(self.note)
+        if self.target is None and self.locator is not None:
+            found = _located(self.locator)
             if found.space != self.space:
                 raise StudyError(
-                    f"a child is built by the program that was searched; {self.note.get('target', found)} "
+                    f"a child is built by the program that was searched; {self.locator.get('target', found)} "
                     "has another space by now: pass the program as it was, by program= or --program"
                 )
             self.target = found
@@ -63,6 +63,10 @@ class Home:
             )
         return self.target
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read a pickle, of version 0.1.0 too, which called the locator a note."""
+        self.__dict__.update({"locator" if name == "note" else name: value for name, value in state.items()})
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Trial:
@@ -70,7 +74,7 @@ class Trial:
 
     Args:
         number: its place in the study, from 0.
-        home: what it shares with the other trials of its study.
+        context: what it shares with the other trials of its study.
         raw: the decision, or its flat JSON form until somebody asks for it.
         status: `running` until it is over.
         metrics: everything the evaluator returned.
@@ -90,7 +94,7 @@ class Trial:
     """
 
     number: int
-    home: Home
+    context: StudyContext
     raw: Decision | Mapping[str, Any]
     status: Status = Status.RUNNING
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -112,13 +116,13 @@ class Trial:
     def decision(self) -> Decision:
         """What was tried."""
         if not isinstance(self.raw, Decision):
-            self.raw = self.home.space.decision(self.raw)
+            self.raw = self.context.space.decision(self.raw)
         return self.raw
 
     @property
     def seed(self) -> int:
         """The trial's own seed, out of the study's and its number; one that goes on keeps the seed it has."""
-        return derived_seed(self.home.seed, "trial", self.origin)
+        return derived_seed(self.context.seed, "trial", self.origin)
 
     @property
     def origin(self) -> int:
@@ -128,7 +132,7 @@ class Trial:
     @property
     def checkpoint(self) -> Path | None:
         """The folder in which the trial finds and leaves what it needs to go on; None without a fidelity."""
-        held = self.home.checkpoints
+        held = self.context.checkpoints
         return None if self.fidelity is None or held is None else held.path(self.origin)
 
     @property
@@ -144,7 +148,7 @@ class Trial:
         Raises:
             StudyError: the study was loaded without its program, and its note does not find it.
         """
-        target = self.home.subject()
+        target = self.context.subject()
         return self.decision if isinstance(target, Space) else target.build(self.decision)
 
     def load(self) -> Any:
@@ -154,7 +158,7 @@ class Trial:
             StudyError: no weights were kept for this trial, or the program is missing.
         """
         number = self.number if self.copied_from is None else self.copied_from
-        keeper = self.home.weights or WeightsKeeper(None, "")
+        keeper = self.context.weights or KeptWeights(None, "")
         state = keeper.load(number)
         child = self.build()
         child.load_state_dict(state)
@@ -164,6 +168,11 @@ class Trial:
         """Return what an algorithm sees of it, with values already turned so that larger is better."""
         return Outcome(self.status, oriented, self.metrics, self.cost, self.fidelity)
 
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        """Read a pickle, of version 0.1.0 too, which called the context a context."""
+        for name, value in state[1].items():
+            setattr(self, "context" if name == "context" else name, value)
+
     def __repr__(self) -> str:
         """Show number, status and metrics."""
         shown = ", ".join(f"{name}={value:.6g}" for name, value in self.metrics.items())
@@ -171,10 +180,10 @@ class Trial:
         return f"<Trial {self.number} {self.status.value}{at}{': ' + shown if shown else ''}>"
 
 
-def _recalled(note: Mapping[str, Any]) -> Any:
+def _located(locator: Mapping[str, Any]) -> Any:
     from symnas.programs.locator import locate
     from symnas.study.trials.trial_context import loading
 
     # A script without a guard would go on with its search while it is imported.
     with loading():
-        return locate(note)
+        return locate(locator)

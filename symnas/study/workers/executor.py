@@ -25,7 +25,7 @@ class Crash:
     error: str
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Workers as the driver sees them."""
 
     @property
@@ -46,7 +46,7 @@ class Crew(Protocol):
         """Stop, without waiting for trials that still run."""
 
 
-class InProcess:
+class InProcessExecutor:
     """Evaluates in the driver's own process, one trial at a time.
 
     Args:

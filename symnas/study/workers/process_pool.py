@@ -1,4 +1,4 @@
-"""A crew of worker processes: fresh interpreters, killed and replaced when a trial takes too long."""
+"""A executor of worker processes: fresh interpreters, killed and replaced when a trial takes too long."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _Process:
             self._inbox.put((self, None))
 
 
-class Pool:
+class ProcessPool:
     """Worker processes of one study.
 
     Args:

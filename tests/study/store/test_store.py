@@ -21,7 +21,7 @@ import symnas
 from symnas import OneOf, Space, Status
 from symnas.errors import StoreError, StudyError
 from symnas.study.store.base import Event, Store
-from symnas.study.store.lock import Owner
+from symnas.study.store.lock import LockHolder
 from symnas.study.store.memory import MemoryStore
 from symnas.study.store.sql import SqlStore
 
@@ -67,7 +67,7 @@ def test_events_come_back_as_they_went_in(store: Store) -> None:
 
 def test_a_lock_goes_to_one(store: Store) -> None:
     row = store.create("one", {})
-    mine, other = Owner.of_this_process(), Owner.of_this_process()
+    mine, other = LockHolder.of_this_process(), LockHolder.of_this_process()
     assert store.lock(row.key, mine, None)
     assert not store.lock(row.key, other, None)
     assert store.beat(row.key, mine)
@@ -80,13 +80,13 @@ def test_a_lock_goes_to_one(store: Store) -> None:
 
 
 def test_owners_know_who_lives() -> None:
-    owner = Owner.of_this_process()
-    assert owner.alive
-    assert not replace(owner, started="1").alive  # the number was given to another process
-    assert not replace(owner, boot="another boot").alive
-    assert not replace(owner, pid=2**22 + 1).alive
-    assert replace(owner, host="elsewhere").alive
-    assert not replace(owner, host="elsewhere", beat=owner.beat - 3600).alive
+    holder = LockHolder.of_this_process()
+    assert holder.alive
+    assert not replace(holder, started="1").alive  # the number was given to another process
+    assert not replace(holder, boot="another boot").alive
+    assert not replace(holder, pid=2**22 + 1).alive
+    assert replace(holder, host="elsewhere").alive
+    assert not replace(holder, host="elsewhere", beat=holder.beat - 3600).alive
 
 
 def test_a_second_driver_is_told_to_wait(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_lock_of_a_dead_driver_is_taken_over(tmp_path: Path) -> None:
     run(path)
     store = SqlStore(path)
     row = store.rows()[0]
-    store.lock(row.key, replace(Owner.of_this_process(), pid=2**22 + 1), None)
+    store.lock(row.key, replace(LockHolder.of_this_process(), pid=2**22 + 1), None)
     store.set_state(row.key, "running")
     assert symnas.studies(path)[0].state == "killed"
     assert run(path, trials=7).counts == {Status.DONE: 7}

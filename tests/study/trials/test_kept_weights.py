@@ -12,7 +12,7 @@ from torch import nn
 import symnas
 from symnas import OneOf, Space, Task
 from symnas.errors import StudyError
-from symnas.study.trials.kept_weights import WeightsKeeper, folder_name
+from symnas.study.trials.kept_weights import KeptWeights, folder_name
 
 SPACE = Space((OneOf("hidden", (1, 2, 3, 4, 5, 6), 2),))
 
@@ -78,7 +78,7 @@ def test_functions_keep_none_unless_asked(tmp_path: Path) -> None:
 
 
 def test_leftovers_are_dropped(tmp_path: Path) -> None:
-    keeper = WeightsKeeper(tmp_path, "a/b")
+    keeper = KeptWeights(tmp_path, "a/b")
     for number in range(3):
         keeper.save(number, {"w": torch.full((1,), float(number))})
     path = keeper.path(7)
