@@ -53,7 +53,7 @@ _TABLE = (
     ("contracts", "fidelity", "", "Proposal"),
     ("contracts", "outcome", "Outcome Status", "RUNNING"),
     ("contracts", "pareto", "", "crowded_order crowding hypervolume pareto_front ranks"),
-    ("contracts", "relaxation", "", "Mix RelaxedPoint"),
+    ("contracts", "relaxation", "", "Mix=Mixture RelaxedPoint"),
     ("contracts", "relaxed_algorithm", "", "RelaxedAlgorithm"),
     ("contracts.objectives", "objectives", "Objectives", ""),
     ("contracts.pareto", "pareto", "", "dominance"),

@@ -169,9 +169,9 @@ class Trial:
         return Outcome(self.status, oriented, self.metrics, self.cost, self.fidelity)
 
     def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
-        """Read a pickle, of version 0.1.0 too, which called the context a context."""
+        """Read a pickle, of version 0.1.0 too, which called the context a home."""
         for name, value in state[1].items():
-            setattr(self, "context" if name == "context" else name, value)
+            setattr(self, "context" if name == "home" else name, value)
 
     def __repr__(self) -> str:
         """Show number, status and metrics."""
