@@ -272,8 +272,8 @@ def test_importing_it_loads_no_torch() -> None:
         ),
         ({"batch": 0}, "batch is a whole number of at least 1; got 0"),
         ({"lr": 0}, "lr is a number above 0; got 0"),
-        ({"baseline": 0.0}, r"baseline is a number above 0; got 0\.0"),
-        ({"baseline": 1.5}, r"baseline is a number between 0 and 1; got 1\.5"),
+        ({"baseline": 0.0}, r"baseline is a number above 0 and at most 1; got 0\.0"),
+        ({"baseline": 1.5}, r"baseline is a number above 0 and at most 1; got 1\.5"),
         ({"entropy": -1}, "entropy is a number of at least 0; got -1"),
         (
             {"memory": 5, "controller": "factorised"},
