@@ -32,6 +32,7 @@ class Proposal(Batch):
                 f"a proposal has a fidelity per decision; got {len(batch)} decisions and "
                 f"{len(fidelities)} fidelities"
             )
+        # A batch is immutable, so its columns and the rows that were read from them already are shared.
         super().__init__(batch.space, batch.codes, batch.reals)
         self._rows = batch._rows
         self.fidelities = tuple(int(fidelity) for fidelity in fidelities)
@@ -73,6 +74,8 @@ def ladder(low: int, high: int, factor: int) -> tuple[int, ...]:
         high: largest fidelity.
         factor: ratio of one rung to the next, at least 2.
     """
+    # s = floor(log_factor(high / low)) rungs lie below the top, counted in whole numbers, since the logarithm
+    # of 243 to the base 3 is 4.999…; rung i has high factor^(i - s), so the last is exactly `high`.
     rungs = 0
     while low * factor ** (rungs + 1) <= high:
         rungs += 1

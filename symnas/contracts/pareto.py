@@ -1,6 +1,11 @@
 """Comparing results with several objectives: fronts, ranks, crowding, and the volume that a set dominates.
 
-Values are oriented everywhere: larger is better. They are numbers that can be compared, so not NaN.
+Values are oriented everywhere: larger is better. They are numbers that can be compared, so not NaN. With n
+points of m objectives, a table is (n, m). Point a *dominates* point b where
+
+    a_k >= b_k in every objective k, and a_k > b_k in at least one.
+
+That is a partial order; a *front* is the set of its maximal elements.
 """
 
 from __future__ import annotations
@@ -24,11 +29,15 @@ def pareto_front(values: Sequence[Sequence[float]]) -> list[int]:
     if not values:
         return []
     table = np.asarray(values, dtype=float)
-    # Sorted from best to worst, a point can only be dominated by one before it.
+    # Sorted by the first objective, then by the second, and so on, best first (`lexsort` takes its last key
+    # first), a point can only be dominated by one before it: what comes later is worse in the first objective
+    # in which they differ. And what is dominated at all is dominated by a member of the front, since
+    # domination is transitive. So a point is compared with the front so far, (front, m), and not with all.
     order = np.lexsort((np.arange(len(table)), *(-column for column in table.T[::-1])))
     front: list[int] = []
     for position in order:
         held = table[front]
+        # ">= in every objective" is domination or equality; of equal points, the one before it stays.
         if not len(front) or not (held >= table[position]).all(axis=1).any():
             front.append(int(position))
     return sorted(front)
@@ -44,6 +53,8 @@ def dominance(values: ArrayLike) -> NDArray[np.bool_]:
         (points, points); true where the point of the row dominates the point of the column.
     """
     table = np.asarray(values, dtype=float)
+    # a reaches b where a_k >= b_k for all k; a dominates b where a reaches b and b does not reach a, for they
+    # reach each other exactly where they are equal. One objective at a time takes (n, n) and not (n, n, m).
     reaches = np.ones((len(table), len(table)), dtype=bool)
     for column in table.T:
         reaches &= column[:, None] >= column[None, :]
@@ -60,6 +71,8 @@ def ranks(values: ArrayLike) -> NDArray[np.intp]:
         values: (points, objectives).
     """
     beats = dominance(values)
+    # Fast non-dominated sorting: each point counts who dominates it; those with nobody left are a front, and
+    # once they are taken away, what they dominate counts less. n^2 m comparisons, and n^2 subtractions.
     above = beats.sum(axis=0)
     found = np.full(len(beats), -1, dtype=np.intp)
     rank = 0
@@ -86,6 +99,8 @@ def crowding(values: ArrayLike) -> Table:
         return np.full(len(table), np.inf)
     room = np.zeros(len(table))
     for column in table.T:
+        # Of the points in this objective's order, v_1 <= … <= v_n, the i-th gets (v_{i+1} - v_{i-1}) / (v_n -
+        # v_1): twice the mean distance to its two neighbours, as a share of the range.
         order = np.argsort(column, kind="stable")
         ranked = column[order]
         span = ranked[-1] - ranked[0]
@@ -132,12 +147,18 @@ def _volume(table: Table) -> float:
         return 0.0
     if table.shape[1] == 1:
         return float(table.max())
+    # Hypervolume by slicing objectives. With the points falling in the last objective, z_1 >= … >= z_n, and
+    # z_{n+1} = 0 (the reference), the volume is cut at every z_i:
+    #     V = sum_i (z_i - z_{i+1}) V'(points 1 to i without their last objective),
+    # for just those points reach up into slice i. V' is the same with one objective less.
     table = table[np.argsort(-table[:, -1], kind="stable")]
     depths = table[:, -1] - np.append(table[1:, -1], 0.0)
     if table.shape[1] == 2:
+        # V' of numbers is their largest, so the slices are a running maximum.
         return float(np.maximum.accumulate(table[:, 0]) @ depths)
     total = 0.0
     for position in np.flatnonzero(depths):
+        # Slices of no depth (equal points) are left out, and points that lost their only advantage too.
         slab = table[: position + 1, :-1]
         total += float(depths[position]) * _volume(slab[pareto_front(slab.tolist())])
     return total

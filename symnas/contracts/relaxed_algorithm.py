@@ -183,7 +183,7 @@ class RelaxedAlgorithm(Algorithm):
             logits: (candidates,) its logits; minus infinity for candidates that are ruled out.
             progress: how much of the search is over, from 0 to 1.
             generator: the only source of randomness, on the CPU.
-            step: whose step it is.
+            step: what the step updates.
         """
 
     def mixes(
@@ -202,12 +202,13 @@ class RelaxedAlgorithm(Algorithm):
             logits: (candidates,) by address; minus infinity for candidates that are ruled out.
             progress: how much of the search is over, from 0 to 1.
             generator: the only source of randomness, on the CPU.
-            step: whose step it is.
+            step: what the step updates.
             strengths: (candidates,) by address of a size: squared norms of the weights that each candidate
                 adds to the next smaller one.
         """
         edges = self._edges(points, logits)
         found = {}
+        # In the order of the points, since `mix` draws from the generator: the law of replays.
         for point in points:
             own = logits[point.address]
             weights = edges.get(point.address)
@@ -295,12 +296,19 @@ class RelaxedAlgorithm(Algorithm):
         return derive(points, scores, zero=self.keeps_zero)
 
     def learning_rate(self, epoch: int) -> float:
-        """Return the learning rate of the weights in an epoch, the first being 0."""
+        """Return the learning rate of the weights in an epoch, the first being 0.
+
+        lr_min + (lr - lr_min) (1 + cos(pi epoch / epochs)) / 2 (Loshchilov and Hutter 2017, no restarts).
+        """
         cosine = (1 + math.cos(math.pi * epoch / self.epochs)) / 2
         return self.lr_min + (self.lr - self.lr_min) * cosine
 
     def _edges(self, points: Sequence[RelaxedPoint], logits: Logits) -> dict[str, Tensor]:
         """Return the weights of the edges: ones where choices on the edges tell how good they are."""
+        # Three ways to weigh edges of which k are kept, each (edges,). Without choices on the edges they have
+        # nothing else to be told apart by: k softmax(logits), which adds up to k as a decision does. With
+        # choices on every edge, DARTS leaves them at 1 and ranks them by those choices (`derive`); PC-DARTS
+        # trains weights of their own, softmax(logits) (Xu et al. 2020, section 3.3).
         told, found = owners(points), {}
         for point in points:
             if point.kind != RelaxedKind.EDGES:
@@ -311,6 +319,7 @@ class RelaxedAlgorithm(Algorithm):
             elif self.edge_logits:
                 found[point.address] = own.softmax(-1)
             else:
+                # Minus infinity rules an edge out.
                 found[point.address] = own.new_ones(len(own)).masked_fill(own.isneginf(), 0.0)
         return found
 

@@ -100,7 +100,10 @@ def derive(
 ) -> dict[str, Value]:
     """Return the values of the decision with the best candidate at every point that it has.
 
-    An edge scores its own number times the best that each point right under it offers.
+    An edge scores its own number times the best that each point right under it offers: with w_e the score of
+    edge e, and p_{e,o} those of the candidates o on it, DARTS keeps the edges with the largest max_o p_{e,o}
+    (Liu et al. 2019, section 2.4; w_e = 1 there), PC-DARTS those with the largest w_e max_o p_{e,o} (Xu et
+    al. 2020, section 3.3). In both o is not a candidate that passes nothing on.
 
     Args:
         points: every point above its candidates' points.
@@ -116,15 +119,18 @@ def derive(
 
     def take(point: RelaxedPoint) -> None:
         own = scores[point.address]
+        # Of a point that chooses one, the score; of edges, times the best under each of them.
         strengths = {index: float(own[index]) for index in allowed[point.address]}
         if point.kind == RelaxedKind.EDGES:
             for index in strengths:
                 for inner in below.get((point.address, index), ()):
                     strengths[index] *= max(float(scores[inner.address][i]) for i in allowed[inner.address])
+        # The `keep` best, ties to the first; the decision lists them in the order of the candidates.
         ranked = sorted(strengths, key=lambda index: (-strengths[index], index))
         chosen = sorted(ranked[: point.keep])
         labels = tuple(point.labels[index] for index in chosen)
         values[point.address] = labels if point.kind == RelaxedKind.EDGES else labels[0]
+        # A decision has values only for points under what was chosen.
         for index in chosen:
             for inner in below.get((point.address, index), ()):
                 take(inner)
@@ -149,12 +155,20 @@ def _allowed(point: RelaxedPoint, zero: bool) -> list[int]:
 def shares(points: Sequence[RelaxedPoint], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return (candidates,) for each point: how much of each candidate a random decision has.
 
+    With p the probability of a candidate at its point and u(i) the candidate that point i stands under,
+
+        share(i, c) = p(i, c) share(u(i)),
+
+    where share = 1 above the root. At edges, of which k are kept, p(i, c) = k w_c / sum w: that is how often
+    c comes, in the mean, in k draws in proportion to w.
+
     Args:
         points: every point above its candidates' points.
         weights: (candidates,) of each point; at points of which one is chosen they are probabilities, at
             edges they are in proportion to them.
     """
     found: dict[str, Tensor] = {}
+    # Points come from the root downwards, so what is above has its share already.
     for point in points:
         own = weights[point.address]
         own = own * (point.keep / own.sum()) if point.kind == RelaxedKind.EDGES else own
@@ -167,7 +181,9 @@ def expected_cost(
 ) -> Tensor | float:
     """Return the mean cost of a random decision, differentiable in the weights.
 
-    Exact where a decision's cost is `base` and the sum of what its candidates cost.
+    base + sum_i sum_c share(i, c) cost(i, c): by the linearity of the expectation it is exact where a
+    decision's cost is `base` and the sum of what its candidates cost, however the choices depend on each
+    other (Cai et al. 2019, ProxylessNAS, whose latency it is).
 
     Args:
         points: every point above its candidates' points.
@@ -191,6 +207,7 @@ def skip_share(points: Sequence[RelaxedPoint], values: Mapping[str, Value]) -> f
         points: of the relaxed network.
         values: of a decision.
     """
+    # DARTS+ (Liang et al. 2019) stops a search by this number.
     able = [
         point for point in points if point.skips and point.kind == RelaxedKind.ONE and point.address in values
     ]

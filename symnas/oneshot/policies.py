@@ -123,6 +123,8 @@ class Uniform(Policy):
     def paths(self, progress: float, rng: np.random.Generator) -> list[Path]:  # noqa: ARG002
         """Draw them."""
         count = self.paths_per_step
+        # An unbiased estimate of the gradient of E_a[loss(a, W)] over uniform decisions a, which they
+        # minimise.
         return [Path(decision, 1 / count) for decision in self._draw(count, rng)]
 
 
@@ -152,6 +154,8 @@ class Proposed(Policy):
 
     def paths(self, progress: float, rng: np.random.Generator) -> list[Path]:  # noqa: ARG002
         """Ask the algorithm."""
+        # ENAS (Pham et al. 2018) estimates grad_W E_a[loss(a, W)] over the controller's decisions a from as
+        # many draws, and finds that one will do.
         found = list(self._algorithm.propose(self.paths_per_step, rng)) or self._draw(1, rng)
         return [Path(decision, 1 / len(found)) for decision in found]
 
@@ -172,7 +176,13 @@ class Fair(Policy):
         """Shuffle the candidates and deal them out."""
         space = self._space
         listed = [e for e in space.compiled.layout.own if e.shape == SINGLE and isinstance(e.domain, OneOf)]
+        # With m candidates at every choice, m paths: choice l takes a permutation c_l of its candidates, and
+        # path i is (c_1[i], c_2[i], …), so that after every update each candidate has been trained equally
+        # often, which they call strict fairness (their algorithm 1). Where choices differ in size, m is the
+        # largest; one with k < m candidates takes ceil(m / k) permutations in a row, cut off at m: a
+        # candidate comes floor or ceil of m / k times.
         count = max((entry.card for entry in listed), default=1)
+        # (columns, paths) and (reals, paths): what is not listed is inactive so far, and drawn below.
         codes = np.full((space.compiled.layout.columns, count), INACTIVE, space.compiled.layout.dtype)
         reals = np.full((space.compiled.layout.reals, count), np.nan)
         for entry in listed:
@@ -204,6 +214,9 @@ class Sandwich(Policy):
 
     def paths(self, progress: float, rng: np.random.Generator) -> list[Path]:  # noqa: ARG002
         """Draw the random ones."""
+        # The sandwich rule (Yu and Huang 2019, arXiv:1903.05134): largest, smallest and a few between bound
+        # the accuracy of all. In-place distillation: the largest learns from the targets, all others from the
+        # largest's outputs in this very step alone, by which they see no target at all.
         others = [*self._draw(self.random, rng), self._smallest]
         return [Path(self._largest), *(Path(other, hard=0.0, soft=1.0) for other in others)]
 
@@ -243,6 +256,8 @@ class Delayed(Policy):
 
     def rate(self, progress: float) -> float:
         """Return the learning rate of the smaller children, as a share of the largest child's."""
+        # 0 up to `start` = s; then with q = (progress - s) / ((1 - s) ramp), held at 1 from there on,
+        #     rate = epsilon + (1 - epsilon) q.
         if progress < self.start:
             return 0.0
         length = (1.0 - self.start) * self.ramp
@@ -279,12 +294,15 @@ class Sorted(Policy):
         whole("accumulate", self.accumulate, 1)
 
     def _begin(self, algorithm: Algorithm | None) -> None:  # noqa: ARG002
+        # Level l of L takes every number at place round(l / (L - 1) (values - 1)) of its values: places grow
+        # with l at every point, so each child is contained in the next.
         ends = self.levels - 1
         chain = [scaled(self._space, level / ends) for level in range(self.levels)]
         self.chain = list({decision.key: decision for decision in chain}.values())
 
     def paths(self, progress: float, rng: np.random.Generator) -> list[Path]:  # noqa: ARG002
         """Draw from the chain, with repeats."""
+        # The gradients of `accumulate` draws, averaged, are one update.
         drawn = rng.integers(len(self.chain), size=self.accumulate)
         return [Path(self.chain[place], 1 / self.accumulate) for place in drawn.tolist()]
 
@@ -307,6 +325,8 @@ def scaled(space: Space, level: float) -> Decision:
     for entry in space.compiled.layout.own:
         values = sizes(entry.point)
         if values:
+            # Restricted, not replaced: points that exist only under other numbers are gone, new ones have
+            # defaults.
             changes[entry.point.address] = [values[round(level * (len(values) - 1))]]
     return space.decision(space.restrict(changes).default.flat())
 

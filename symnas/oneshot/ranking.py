@@ -82,6 +82,7 @@ def rank_correlation(
     for decision in decisions:
         results = []
         for number in range(seeds):
+            # As in a search, initial weights depend on the training's seed and on nothing before it.
             with RandomStream(seed + number, run.device):
                 child = program.build(decision)
             metrics = alone_task.fit(child, seed=seed + number)
@@ -91,13 +92,23 @@ def rank_correlation(
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Kendall's tau-b: concordant less discordant pairs, corrected for ties (Kendall 1945).
+    """Return Kendall's tau-b: concordant less discordant pairs, corrected for ties.
+
+    With s_ij = sign(x_i - x_j) and t_ij = sign(y_i - y_j), each of them 0 for a tie,
+
+        tau_b = sum_{i<j} s_ij t_ij / sqrt(sum_{i<j} s_ij^2  sum_{i<j} t_ij^2),
+
+    that is (concordant - discordant) / sqrt((pairs - ties in x) (pairs - ties in y)); without ties it is
+    Kendall's tau. It is NaN where all numbers of one side are equal, since they order nothing.
+
+    Kendall 1945, The treatment of ties in ranking problems, Biometrika 33.
 
     Args:
         first: numbers.
         second: as many, in the same order.
     """
     x, y = np.asarray(first, float), np.asarray(second, float)
+    # (n, n) tables of signs, of which each pair is looked at once; n is some tens, for each child is trained.
     above = np.triu_indices(len(x), 1)
     by_x = np.sign(x[:, None] - x[None, :])[above]
     by_y = np.sign(y[:, None] - y[None, :])[above]

@@ -1,4 +1,19 @@
-"""Shared weights while a search uses them: trained step by step, saved, and used to score children."""
+"""Shared weights while a search uses them: trained step by step, saved, and used to score children.
+
+Why a killed run goes on bit for bit: everything that a step reads is either in the checkpoint or a function
+of numbers that are.
+
+- In the checkpoint: the shared tensors and how far each has grown, the optimiser's state, the schedule's, the
+  states of the run's own generators (Python, NumPy, CPU, GPU), where it is in the pass over the data and the
+  generators with which that pass began, what a policy has learnt, the frozen teacher.
+- A function of the step's number: what a policy draws, from `default_rng([seed, step])`; how much training a
+  trial is due, from the trial's number (`OneShotSettings.goal`).
+- Left alone: scoring works in generators of its own and puts every statistic back that it touches.
+
+A checkpoint is written between steps only, and is a cache: one that is ahead of the log is not taken, one
+that lags behind it is trained on from, and without one the training begins anew and arrives at the same
+weights.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +79,7 @@ class SharedTraining(Training):
         return self._live
 
     def _update(self, inputs: Inputs, targets: Tensor) -> Tensor:
+        # A generator of the step's own: what is drawn does not depend on how often the run was left.
         paths = self.policy.paths(self.step / self.steps, np.random.default_rng([self.seed, self.step]))
         self.optimizer.zero_grad(set_to_none=True)
         if self.teacher is None and any(path.soft and path.teacher == "kept" for path in paths):
@@ -75,11 +91,14 @@ class SharedTraining(Training):
         if self.schedule is not None:
             self.schedule.step()
         if self.policy.learns:
+            # Reading losses waits for the device, so only policies that ask for them pay for that.
             self.policy.learn(paths, [float(loss) for loss in losses])
         return torch.stack(losses).mean()
 
     def _backward(self, paths: list[SampledPath], inputs: Inputs, targets: Tensor) -> list[Tensor]:
         """Add up the gradients of paths; return their losses."""
+        # grad W = sum_p weight_p grad loss_p(W): one backward pass a path, so that the activations of a
+        # single child are held at a time; slices of shared tensors add up where paths overlap.
         losses: list[Tensor] = []
         first: Any = None
         for path in paths:
@@ -102,6 +121,7 @@ class SharedTraining(Training):
         return losses
 
     def _loss(self, path: SampledPath, outputs: Any, targets: Tensor, inputs: Inputs, first: Any) -> Tensor:
+        # hard loss(outputs, targets) + soft distill(outputs, taught); nothing flows back into the teacher.
         total: Any = 0.0
         if path.hard:
             total = path.hard * self.task.loss(outputs, targets)
@@ -203,6 +223,8 @@ class SharedRun:
 
     def replay(self, number: int) -> None:
         """Train as far as trial `number` asks, if that was not done."""
+        # Called in the order of the log, so a policy that asks the algorithm finds it as it was when this
+        # turn was trained first.
         self.train(self.settings.goal(number))
 
     def train(self, goal: int) -> None:
@@ -253,6 +275,8 @@ class SharedRun:
         self.supernet.eval()
         with RandomStream(self.seed, self.device), self.supernet.child(decision) as child:
             batches = self._valid if batch is None else self._one(batch)
+            # Running means and variances of the shared network mix all children that were trained; each
+            # child's own are computed anew from training data (Yu and Huang 2019, Guo et al. 2020).
             layers = normalisers(child) if self.settings.recalibrate else []
             with kept(layers):
                 if layers:
@@ -271,6 +295,7 @@ class SharedRun:
     def _seen(self) -> list[Inputs]:
         """Return the training batches that running statistics are computed from, the same for all."""
         if not self._calibration:
+            # Held: a data loader is slower than the forward passes, and all children see the same batches.
             order = torch.Generator().manual_seed(self.seed)
             for inputs, _ in self._train.read(order, self.device):
                 self._calibration.append(inputs)
@@ -292,6 +317,9 @@ def soft_cross_entropy(outputs: Tensor, taught: Tensor) -> Tensor:
             f"these outputs are {tuple(getattr(outputs, 'shape', ())) or type(outputs).__name__}: pass a "
             "loss of the two outputs as distill="
         )
+    # -(1/B) sum_b sum_c softmax(taught)_bc log softmax(outputs)_bc, summed over the classes, dimension 1, and
+    # averaged over the batch and all dimensions after it. It differs from KL divergence by the teacher's
+    # entropy, which has no gradient here.
     return -(taught.softmax(1) * outputs.log_softmax(1)).sum(1).mean()
 
 
@@ -304,6 +332,7 @@ def normalisers(child: nn.Module) -> list[nn.Module]:
 @contextmanager
 def kept(layers: list[nn.Module]) -> Iterator[None]:
     """Put the statistics of normalisation layers back in the end."""
+    # The buffers stay the same tensors: children are bound to them.
     held = [(buffer, buffer.clone()) for layer in layers for buffer in layer.buffers(recurse=False)]
     try:
         yield

@@ -72,6 +72,8 @@ class Progressive(Policy):
         stage, within = self.place(progress)
         if stage == 0:
             return [Path(self.largest)]
+        # loss = hard + soft: the cross-entropy with the targets, and that with the softmax of the largest
+        # child as stage 0 left it, times `soft`.
         inner = self._released(stage, within)
         count = self.children[stage - 1]
         drawn = drawn_within(self._program, inner, count, rng)
@@ -93,6 +95,10 @@ class Progressive(Policy):
                 continue
             values = sizes(self._space[address])[::-1]
             own = STAGES.index(kind) + 1
+            # Values fall, and the first `count` are allowed: one before the kind's own stage, all after it.
+            # In its stage, kernels are free at once (elastic kernel is one phase in the paper), while depths
+            # and widths come down: of n values 2 at first, then one more in each of the n - 1 parts of the
+            # stage.
             count = len(values) if own < stage else 1
             if own == stage:
                 steps = max(len(values) - 1, 1)
@@ -116,6 +122,8 @@ def kinds_of(program: ProgramView, largest: Decision) -> dict[str, str]:
         values = sizes(program.space[address])
         if len(values) < 2:
             continue
+        # One number at its smallest, all others at their largest, built without computing: what became of the
+        # slices of the shared tensors says what the number is.
         smaller = plan(program, largest.replace({address: values[0]}), 0)
         if smaller.parts.keys() != whole_child.parts.keys():
             found[address] = "depth"
@@ -186,6 +194,8 @@ class Guided(Policy):
     def learn(self, paths: Sequence[Path], losses: Sequence[float]) -> None:
         """Tell the algorithm how much better the paths did than the average."""
         for path, loss in zip(paths, losses, strict=True):
+            # With the moving average m <- decay m + (1 - decay) loss, the reward is m - loss:
+            # losses fall all the time, so a path is compared with its contemporaries and not with older ones.
             before = loss if self._average is None else self._average
             self._average = self.decay * before + (1 - self.decay) * loss
             if len(self._log) >= self.forget * self._space.leaves:
@@ -194,6 +204,7 @@ class Guided(Policy):
 
     def _tell(self, decision: Decision, value: float) -> None:
         self._log.append((decision, value))
+        # In a study these two calls come from the driver, when a trial starts and when it ends.
         batch = self._space.batch([decision])
         self._inner.observe(batch, [RUNNING])
         self._inner.observe(batch, [Outcome(Status.DONE, (value,))])
@@ -205,6 +216,8 @@ class Guided(Policy):
 
     def restore(self, state: Any) -> None:
         """Tell the algorithm the same again."""
+        # The algorithm is a function of what it observed (the law of `Algorithm`), so the log is all its
+        # state.
         self._start()
         self._average = state["average"]
         for values, value in state["told"]:

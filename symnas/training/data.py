@@ -74,6 +74,7 @@ class Batches:
             return
         inputs, targets = cast(Example, self._pair)
         count = len(targets)
+        # (examples,) in which order they are read; rows of it index all tensors alike, without copying any.
         order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
         for start in range(0, count, self._size):
             rows = order[start : start + self._size]
@@ -96,6 +97,9 @@ class Batches:
         if hasattr(dataset, "__len__"):
             count = len(dataset)
             yield count
+            # Reading an example may decode a picture, so far fewer of them are looked at than of an array's
+            # elements, and evenly: a change of one part of the data is seen, a change of one example may not
+            # be.
             for position in np.unique(np.linspace(0, count - 1, min(count, limit // 256)).astype(int)):
                 yield from _contents(dataset[int(position)], limit)
 

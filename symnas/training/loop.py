@@ -1,4 +1,10 @@
-"""One child in training: it can be left at any step, written down, and gone on with."""
+"""One child in training: it can be left at any step, written down, and gone on with.
+
+The law: a training in parts is the training in one go, bit for bit. So a part must begin where the last one
+ended in every respect that a step reads: weights, buffers, optimiser, schedule, generators, and the place in
+the pass over the data. The order of a pass is drawn when it begins; it is not written down but drawn again,
+from the states of the generators at that moment (`_began`), and read past what was seen.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +70,8 @@ class Training:
         if not isinstance(child, nn.Module):
             raise EvaluatorError(f"a task trains a torch.nn.Module; the program built {type(child).__name__}")
         self.task, self.child, self.device = task, child, device
+        # Dropout and augmentation draw from the global generators, the order of examples from one of its own,
+        # so that a model that draws more does not see other batches.
         self.random = RandomStream(seed, device)
         self.order = torch.Generator().manual_seed(seed)
         self.step = self.epoch = 0
@@ -97,6 +105,8 @@ class Training:
         self.child.train()
         before = self.step
         for inputs, targets in self._rest():
+            # Losses are means over batches; weighted by their sizes they add up to the mean over examples.
+            # The sum stays on the device: reading it every step would wait for the device every step.
             self._total = self._total + self._update(inputs, targets).double() * len(targets)
             self._count += len(targets)
             self._done += 1
@@ -114,6 +124,7 @@ class Training:
     def pause(self, folder: Path, metrics: dict[str, float]) -> None:
         """Write down what is needed to go on; the file is whole or not there."""
         state = {"metrics": metrics, **self._state()}
+        # Renaming is atomic: a process killed while it writes leaves the older file, or none.
         part = folder / f"{FILE}.part"
         try:
             torch.save(state, part)
@@ -139,6 +150,8 @@ class Training:
                 stacklevel=2,
             )
             return {}
+        # Weights that were trained further cannot be trained less; the training begins anew and ends the
+        # same.
         if state["reached"] > goal:
             return {}
         self._take(state)
@@ -181,6 +194,8 @@ class Training:
             self._total, self._count = 0.0, 0
             yield from self._examples()
             return
+        # Datasets may draw as they are read: reading past what was seen happens under the generators with
+        # which the pass began, and training then goes on under those with which it was left.
         here = self.random.now()
         self.random.put(self._began["random"])
         self.order.set_state(self._began["order"])

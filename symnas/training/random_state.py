@@ -1,4 +1,10 @@
-"""Random numbers of one training run, kept apart from everybody else's."""
+"""Random numbers of one training run, kept apart from everybody else's.
+
+Models, datasets and augmentations draw from the global generators, which cannot be handed to them. So a run
+swaps the states of all of them in and out: what it draws is one sequence from its seed, whatever others draw
+in between, and they find theirs as they left it. Not safe from several threads, as the global generators are
+not.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +29,10 @@ class RandomStream:
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self._cuda = device if device.type == "cuda" else None
+        # What state a seed gives, only the generators know: they are seeded, read and put back.
         outside = self._read()
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # it takes 32 bits
         torch.default_generator.manual_seed(seed)
         if self._cuda is not None:
             with torch.cuda.device(self._cuda):
@@ -49,6 +56,8 @@ class RandomStream:
 
     def now(self) -> dict[str, Any]:
         """Return the state of the generators that are in place, as numbers, texts and tensors."""
+        # Plain numbers and tensors, so that `torch.load(weights_only=True)` reads them again: 625 words of
+        # the Mersenne twister and the half-used Gaussian pair of Python, 624 of NumPy.
         python, numpy, cpu, cuda = self._read()
         kind, keys, *rest = numpy
         return {

@@ -39,6 +39,8 @@ def cosine_restarts(
         growth: how much longer each is.
         low: the smallest learning rate, as a share of the largest.
     """
+    # Cycle i has length T_i = T_0 growth^i. At place t of T_i (their equation 5)
+    #     lr = low + (1 - low) (1 + cos(pi t / T_i)) / 2, as a share of the largest.
     lengths = [growth**number for number in range(cycles)]
     scale = steps / sum(lengths)
 

@@ -40,6 +40,8 @@ def part(train: Any, share: float, batch_size: int, seed: int) -> tuple[Batches,
             f"a share of {share:g} of {count} training examples leaves no example for the "
             f"{'weights' if held else 'logits'}: give more data, or another held_out"
         )
+    # A permutation of all examples, cut once, makes the two disjoint and complete; within each the order of
+    # the data stays, since batches are shuffled later by the run's own generator.
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     rows = order[held:].sort().values, order[:held].sort().values
     names = ("train data of the weights", "train data of the logits")

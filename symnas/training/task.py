@@ -197,6 +197,7 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of settings, functions and sampled data; equal in every process that made the same task."""
+        # The device is left out: a study goes on where another one is at hand.
         digest = hashlib.blake2b(digest_size=16)
         for item in fields(self):
             digest.update(f"{item.name}:".encode())
@@ -234,6 +235,8 @@ class Task:
         self, child: nn.Module, seed: int, fidelity: int | None = None, folder: Path | None = None
     ) -> Generator[tuple[int, Metrics], None, Metrics]:
         device = self._place()
+        # Metrics come after every pass (or, in steps, at the goal and after every pass before it), and each
+        # is where a pruner may end the generator: `finally` brings the child back to the CPU then as well.
         run = Training(self, child, seed, device)
         valid = self._batches("valid")
         goal = self.fidelities[1] if fidelity is None else min(fidelity, self.fidelities[1])
@@ -259,6 +262,8 @@ class Task:
         return dict.fromkeys(("loss", *self.metrics), math.nan)
 
     def _score(self, child: nn.Module, batches: Batches, device: torch.device) -> Metrics:
+        # A metric is a mean over examples: sum_b n_b f(outputs_b, targets_b) / sum_b n_b over batches b of
+        # n_b.
         functions = {"loss": self.loss, **self.metrics}
         totals: dict[str, Any] = dict.fromkeys(functions, 0.0)
         count = 0
