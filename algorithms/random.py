@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from symnas.algorithms.common.without_replacement import Unseen
+from symnas.algorithms.common.without_replacement import WithoutReplacement
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import FLAG, hyperparameter, one_of, with_hyperparameters
 from symnas.contracts.outcome import Outcome
@@ -40,15 +40,15 @@ class Random(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space, self.uniform)
+        self._sampling = WithoutReplacement(space, self.uniform)
 
     def propose(self, n: int, rng: np.random.Generator) -> Batch:
         """Return `n` decisions drawn at random; fewer when fewer are left."""
         if self.repeats:
             return self._space.sample(n, rng, uniform=self.uniform)
-        return self._unseen.draw(n, rng)
+        return self._sampling.draw(n, rng)
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - results do not matter
         """Remember what was handed out."""
         if not self.repeats:
-            self._unseen.add(batch)
+            self._sampling.add(batch)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Floats
-from symnas.algorithms.common.without_replacement import Unseen
+from symnas.algorithms.common.without_replacement import WithoutReplacement
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, scale_bounds
 
@@ -24,17 +24,17 @@ REALS, MOVES, WIDTH = 4, 16, 0.2
 MOST_NEIGHBOURS = 400
 
 
-class Candidates:
+class AcquisitionSearch:
     """Draws candidates of one space that were not handed out.
 
     Args:
         space: the space.
-        unseen: what was handed out.
+        sampling: what was handed out.
     """
 
-    def __init__(self, space: Space, unseen: Unseen) -> None:
+    def __init__(self, space: Space, sampling: WithoutReplacement) -> None:
         self._space = space
-        self._unseen = unseen
+        self._sampling = sampling
 
     def pool(
         self, size: int, incumbents: Batch, rng: np.random.Generator, taken: set[Hashable], fresh: float
@@ -48,8 +48,8 @@ class Candidates:
             taken: keys of decisions to leave out besides those handed out.
             fresh: the share that is drawn at random.
         """
-        if self._unseen.left <= 2 * size:
-            return self._unseen.draw(2 * size, rng, taken)
+        if self._sampling.left <= 2 * size:
+            return self._sampling.draw(2 * size, rng, taken)
         count = len(incumbents)
         drawn = size if not count else round(fresh * size)
         parts = [self._space.sample(drawn, rng)]
@@ -60,8 +60,8 @@ class Candidates:
             parents = rng.integers(count, size=(2, moved - moved // 2 - moved // 4))
             crossed = self._space.crossover(incumbents[parents[0]], incumbents[parents[1]], rng)
             parts += [once, twice, crossed]
-        found = self._unseen.among(type(parts[0]).concat(parts), set(taken))
-        return found if len(found) else self._unseen.draw(size, rng, taken)
+        found = self._sampling.among(type(parts[0]).concat(parts), set(taken))
+        return found if len(found) else self._sampling.draw(size, rng, taken)
 
     def climb(
         self,
@@ -116,7 +116,7 @@ class Candidates:
             moved = np.repeat(np.arange(len(batch)), MOVES)
             near = type(batch).concat([near, self._moved(batch[moved], width, rng)])
             sources = np.concatenate([sources, moved])
-        fresh = self._unseen.new(near, taken)
+        fresh = self._sampling.new(near, taken)
         return near[fresh], sources[fresh]
 
     def _moved(self, batch: Batch, width: float, rng: np.random.Generator) -> Batch:

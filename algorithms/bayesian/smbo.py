@@ -9,8 +9,8 @@ import numpy as np
 
 from symnas._typing import Floats, Ints
 from symnas.algorithms.bayesian.acquisition import ACQUISITIONS, scores
-from symnas.algorithms.bayesian.acquisition_search import Candidates
-from symnas.algorithms.bayesian.target_transforms import TARGETS, Targets
+from symnas.algorithms.bayesian.acquisition_search import AcquisitionSearch
+from symnas.algorithms.bayesian.target_transforms import TRANSFORMS, TargetTransform
 from symnas.algorithms.common.history import History
 from symnas.algorithms.common.without_replacement import keys_of
 from symnas.algorithms.surrogates.base import SURROGATES, Model, Surrogate, make
@@ -74,7 +74,7 @@ class SMBO(Algorithm):
     kappa: float = hyperparameter(1.0, WEIGHT, 'how many standard deviations "ucb" adds to the mean')
     targets: str = hyperparameter(
         "soft",
-        one_of(*TARGETS),
+        one_of(*TRANSFORMS),
         'how values are scaled for the model: "soft", logarithmically below the median; "plain"; "rank", by '
         "normal scores",
     )
@@ -102,7 +102,7 @@ class SMBO(Algorithm):
         """Start from nothing on `space`."""
         self._space = space
         self._history = History(space)
-        self._candidates = Candidates(space, self._history.unseen)
+        self._search = AcquisitionSearch(space, self._history.sampling)
         self._recipe: Surrogate = make(self.surrogate)
         self._embedding: Embedding | None = None
         self._fits = _Fits(self._history, self._recipe, self.targets, self.keep)
@@ -150,7 +150,7 @@ class SMBO(Algorithm):
         rows = embedding(Batch.concat([self._history.rows(last), running]))
         parts: list[Batch] = []
         for _ in range(n):
-            some = self._history.unseen.draw(SPREAD, rng, taken)
+            some = self._history.sampling.draw(SPREAD, rng, taken)
             if not len(some):
                 break
             places = embedding(some)
@@ -204,7 +204,7 @@ class SMBO(Algorithm):
         taken: set[Hashable],
         rng: np.random.Generator,
     ) -> Batch:
-        pool = self._candidates.pool(self.pool, incumbents, rng, taken, self.drawn)
+        pool = self._search.pool(self.pool, incumbents, rng, taken, self.drawn)
         if not len(pool):
             return pool
         # Draws are no function of a decision, so there is nothing to climb.
@@ -215,7 +215,7 @@ class SMBO(Algorithm):
             expected = model.gains(batch, best) if improving else model.predict(batch)
             return scores(self.acquisition, expected, height, self.kappa, rng)
 
-        return self._candidates.climb(pool, score, rng, taken, starts=starts, rounds=ROUNDS)
+        return self._search.climb(pool, score, rng, taken, starts=starts, rounds=ROUNDS)
 
 
 class _Fits:
@@ -239,7 +239,7 @@ class _Fits:
         self._schedule = [1]
         self._base = 0
         self._count = 0
-        self._latest: tuple[Model, Targets] | None = None
+        self._latest: tuple[Model, TargetTransform] | None = None
         self.rows: Ints = np.empty(0, np.intp)
 
     @property
@@ -247,7 +247,7 @@ class _Fits:
         """Whether there is a result to learn from."""
         return bool(np.isfinite(self._history.values).any())
 
-    def latest(self) -> tuple[Model, Targets]:
+    def latest(self) -> tuple[Model, TargetTransform]:
         """Return the model and the scale of its values; at least one result is needed."""
         count = self._history.count
         if self._latest is not None and self._count == count:
@@ -257,11 +257,11 @@ class _Fits:
             self._base = self._count = base
             values = self._history.values[:base]
             self.rows = thinned(values, self._keep if base < MANY else max(2, self._keep // 2))
-            scale = Targets.of(self._targets, values)
+            scale = TargetTransform.of(self._targets, values)
             batch = self._history.rows(self.rows)
             self._latest = self._recipe.fit(self._history.space, batch, scale.values[self.rows]), scale
         if self._count < count:
-            scale = Targets.of(self._targets, self._history.values)
+            scale = TargetTransform.of(self._targets, self._history.values)
             new = np.arange(self._count, count)
             self.rows = np.concatenate([self.rows, new])
             model = self._latest[0].updated(self._history.rows(new), scale.values[self.rows])

@@ -14,7 +14,7 @@ import numpy as np
 from symnas._typing import Floats
 from symnas.contracts.algorithm import Prediction
 
-TARGETS = ("soft", "plain", "rank")
+TRANSFORMS = ("soft", "plain", "rank")
 
 # How far below the worst result a trial without one stands: enough to stay away, not to hide the rest.
 PENALTY = 1.0
@@ -24,7 +24,7 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-class Targets(NamedTuple):
+class TargetTransform(NamedTuple):
     """Observed values on a model's scale, and what is needed to come back.
 
     Args:
@@ -43,7 +43,7 @@ class Targets(NamedTuple):
     knots: Floats
 
     @classmethod
-    def of(cls, kind: str, observed: Floats) -> Targets:
+    def of(cls, kind: str, observed: Floats) -> TargetTransform:
         """Return the scale for some values.
 
         Args:

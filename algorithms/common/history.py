@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Floats
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
 from symnas.contracts.outcome import Outcome, Status
 from symnas.tree.space import Batch
 
@@ -53,7 +53,7 @@ class History:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.unseen = Unseen(space)
+        self.sampling = WithoutReplacement(space)
         self.count = 0
         self._codes = np.empty((64, space.compiled.layout.columns), space.compiled.layout.dtype)
         self._reals = np.empty((64, space.compiled.layout.reals))
@@ -62,7 +62,7 @@ class History:
 
     def add(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Remember what became of decisions; the first objective counts, NaN stands for no result."""
-        self.unseen.add(batch)
+        self.sampling.add(batch)
         for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
             if outcome.status is Status.RUNNING:
                 self._running.setdefault(key, []).append(batch[row : row + 1])

@@ -24,7 +24,7 @@ def keys_of(batch: Batch) -> list[Hashable]:
     return [rows[row * size : (row + 1) * size] for row in range(len(batch))]
 
 
-class Unseen:
+class WithoutReplacement:
     """The decisions of a space that have not been handed out.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
 from symnas.algorithms.evolutionary.neighbourhoods import Surroundings
 from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
@@ -113,7 +113,7 @@ class LocalSearch(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._surroundings = Surroundings(space, self.limit)
         self._known: dict[Hashable, float] = {}
         self._best: Place | None = None
@@ -139,7 +139,7 @@ class LocalSearch(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Learn values, and move where they say."""
-        self._unseen.add(batch)
+        self._sampling.add(batch)
         for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
             if self._climb is not None:
                 self._climb.new.pop(key, None)
@@ -205,7 +205,7 @@ class LocalSearch(Algorithm):
     def _surround(self, place: Place) -> Climb:
         around = self._surroundings.of(place.row)
         places = {key: row for row, key in enumerate(keys_of(around))}
-        new = {key: row for key, row in places.items() if key in self._unseen}
+        new = {key: row for key, row in places.items() if key in self._sampling}
         return Climb(place, around, places, new, {key for key in places if key not in self._known})
 
     # ------------------------------------------------------------ where climbs start
@@ -214,14 +214,14 @@ class LocalSearch(Algorithm):
         if self.restart == "near" and self._best is not None and self._climbs:
             rows = self._best.row[np.zeros(n, np.intp)]
             kicked = mutated(self._space, rows, np.full(n, KICK), rng)
-            return self._unseen.renew(kicked, rng, taken)
+            return self._sampling.renew(kicked, rng, taken)
         if self.start == "default" and not self._climbs:
-            first = self._unseen.among(self._space.batch([self._space.default]), taken)
+            first = self._sampling.among(self._space.batch([self._space.default]), taken)
             if len(first) == n:
                 return first
             if len(first):
-                return Batch.concat([first, self._unseen.draw(n - 1, rng, taken)])
-        return self._unseen.draw(n, rng, taken)
+                return Batch.concat([first, self._sampling.draw(n - 1, rng, taken)])
+        return self._sampling.draw(n, rng, taken)
 
 
 def _some(around: Batch, new: Mapping[Hashable, int], n: int, rng: np.random.Generator) -> Batch:

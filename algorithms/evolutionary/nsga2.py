@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.common.history import Running
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
 from symnas.algorithms.evolutionary.variation import crossed, mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import (
@@ -104,7 +104,7 @@ class NSGA2(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._points = max(1, len(space.compiled.mutator.numbers))
         self._running = Running()
         self._parents: Parents | None = None
@@ -119,7 +119,7 @@ class NSGA2(Algorithm):
             founders = max(0, self.population - len(self._pool) - len(self._running))
             founders = min(n, founders) if self._pool else n
         if founders:
-            found = self._space.sample(founders, rng) if self.repeats else self._unseen.draw(founders, rng)
+            found = self._space.sample(founders, rng) if self.repeats else self._sampling.draw(founders, rng)
             if founders == n:
                 return found
             return Batch.concat([found, self._children(parents or self._select(), n - founders, rng, found)])
@@ -128,7 +128,7 @@ class NSGA2(Algorithm):
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Count what runs, collect what ended, and choose the next parents when a generation is over."""
         if not self.repeats:
-            self._unseen.add(batch)
+            self._sampling.add(batch)
         for row, outcome in self._running.ended(batch, outcomes):
             self._ended += 1
             if outcome.values is not None and all(map(math.isfinite, outcome.values)):
@@ -160,4 +160,4 @@ class NSGA2(Algorithm):
         children = mutated(self._space, children, times, rng)
         if self.repeats:
             return children
-        return self._unseen.renew(children, rng, () if founders is None else keys_of(founders))
+        return self._sampling.renew(children, rng, () if founders is None else keys_of(founders))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas.algorithms.common.history import Running
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
 from symnas.algorithms.evolutionary.variation import Changes, Pursuit, crossed, mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import FLAG, SHARE, hyperparameter, whole, with_hyperparameters
@@ -64,7 +64,7 @@ class RegularizedEvolution(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._running = Running()
         self._joined = 0
         # A ring: the next to join takes the place of the oldest.
@@ -81,13 +81,13 @@ class RegularizedEvolution(Algorithm):
             founders = min(n, max(0, self.population - self._joined - len(self._running)))
         if not founders:
             return self._children(n, rng, None)
-        found = self._space.sample(founders, rng) if self.repeats else self._unseen.draw(founders, rng)
+        found = self._space.sample(founders, rng) if self.repeats else self._sampling.draw(founders, rng)
         return found if founders == n else Batch.concat([found, self._children(n - founders, rng, found)])
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Count what runs, and let what ended with a result join as the youngest."""
         if not self.repeats:
-            self._unseen.add(batch)
+            self._sampling.add(batch)
         for row, outcome in self._running.ended(batch, outcomes):
             value = math.nan if outcome.values is None else outcome.values[0]
             if self.adaptive and self._joined >= self.population:
@@ -123,7 +123,7 @@ class RegularizedEvolution(Algorithm):
         if self.repeats:
             return children
         taken = () if founders is None else keys_of(founders)
-        return self._unseen.renew(children, rng, taken)
+        return self._sampling.renew(children, rng, taken)
 
     def _cross(
         self, first: Batch, times: NDArray[np.intp], rng: np.random.Generator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
 from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import SHARE, hyperparameter, whole, with_hyperparameters
@@ -59,7 +59,7 @@ class SinglePath(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._handed = 0
         # The place in which each running decision was handed out, and all results by place.
         self._running: dict[Hashable, list[int]] = {}
@@ -68,7 +68,7 @@ class SinglePath(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Count what was handed out, and keep results with their places."""
-        self._unseen.add(batch)
+        self._sampling.add(batch)
         for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
             if outcome.status is Status.RUNNING:
                 self._running.setdefault(key, []).append(self._handed)
@@ -95,7 +95,7 @@ class SinglePath(Algorithm):
         generation, slot = divmod(place, self.population)
         known = [item for item in self._ended if item[0] < generation * self.population]
         if not generation or not known:
-            return self._unseen.draw(1, rng, taken)
+            return self._sampling.draw(1, rng, taken)
         known.sort(key=lambda item: (-item[1], item[0]))
         best = [row for _, _, row in known[: self.parents]]
         first = best[int(rng.integers(len(best)))]
@@ -104,4 +104,4 @@ class SinglePath(Algorithm):
             child = mutated(self._space, first, np.array([times], np.intp), rng)
         else:
             child = self._space.crossover(first, best[int(rng.integers(len(best)))], rng)
-        return self._unseen.renew(child, rng, taken)
+        return self._sampling.renew(child, rng, taken)

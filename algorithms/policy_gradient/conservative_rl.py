@@ -1,4 +1,4 @@
-"""Small changes to the best decisions, under a controller per class of choice."""
+"""Small changes to the best decisions, under a policy per class of choice."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
-from symnas.algorithms.policy_gradient.lstm import LSTM
-from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
+from symnas.algorithms.policy_gradient.lstm import LSTMPolicy
+from symnas.algorithms.policy_gradient.policies import Adam, FactorisedPolicy, TrainablePolicy
 from symnas.algorithms.policy_gradient.reinforce import result
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import (
@@ -37,24 +37,24 @@ ATTEMPTS = 8
 
 @with_hyperparameters(source="Zhou et al. 2019")
 class ConservativeRL(Algorithm):
-    """Keeps the best decisions and changes one class of choice at a time, under a controller per class.
+    """Keeps the best decisions and changes one class of choice at a time, under a policy per class.
 
     A class is all points of one name and kind, such as the activation of every layer. A child takes a parent
-    from the best decisions, and the class whose controller is least certain more often than others: classes
-    are drawn in proportion to the entropies of what their controllers would choose, given the rest of the
-    parent. That controller then chooses all points of its class anew, and what comes into being with them;
+    from the best decisions, and the class whose policy is least certain more often than others: classes
+    are drawn in proportion to the entropies of what their policies would choose, given the rest of the
+    parent. That policy then chooses all points of its class anew, and what comes into being with them;
     everything else stays. It learns by policy gradient from how much the child's value exceeds the parent's,
     less a moving average.
 
     Zhou, Song, Huang, Hu: Auto-GNN: Neural Architecture Search of Graph Neural Networks, 2019
     (arXiv:1909.03184): reinforced conservative search. Published are one parent, the best so far, a
-    controller per class, classes drawn by entropy, and the gain over the parent as reward; also weights that
+    policy per class, classes drawn by entropy, and the gain over the parent as reward; also weights that
     pass from the parent to children of the same tensor shapes, which belong to the evaluator here. Ours are
-    several parents, factorised controllers, classes of single points, no repeats, gains divided by the range
+    several parents, factorised policies, classes of single points, no repeats, gains divided by the range
     of values, and that what comes into being under a changed choice is chosen with it.
 
     Which decision a trial came from, and in which class they differ, is read off the two when the trial is
-    handed out. A decision that differs from each of the best in several classes teaches no controller.
+    handed out. A decision that differs from each of the best in several classes teaches no policy.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -97,10 +97,10 @@ class ConservativeRL(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._classes = list(classes(space, self.group).values())
         self._class_of = {number: place for place, members in enumerate(self._classes) for number in members}
-        self._policies: dict[int, Controller] = {}
+        self._policies: dict[int, TrainablePolicy] = {}
         self._entropies: dict[tuple[int, Hashable], float] = {}
         self._best: list[_Elite] = []
         self._finished = 0
@@ -128,25 +128,25 @@ class ConservativeRL(Algorithm):
         return type(parts[0]).concat(parts)
 
     def _found(self, n: int, rng: np.random.Generator) -> Batch:
-        return self._space.sample(n, rng) if self.repeats else self._unseen.draw(n, rng)
+        return self._space.sample(n, rng) if self.repeats else self._sampling.draw(n, rng)
 
     def _child(self, rng: np.random.Generator, taken: set[Hashable]) -> Batch:
         parent = self._best[int(rng.integers(len(self._best)))]
         child = parent.decision
         for attempt in range(2 * ATTEMPTS):
-            # A controller that is certain repeats itself; then a plain mutation looks around.
+            # A policy that is certain repeats itself; then a plain mutation looks around.
             if attempt < ATTEMPTS and self._classes:
                 place = self._choose(parent, rng)
                 child = self._policy(place).sample(1, rng, parent.decision, self._classes[place])
             else:
                 child = self._space.mutate(child if attempt > ATTEMPTS else parent.decision, rng)
             key = keys_of(child)[0]
-            if key != parent.key and (self.repeats or len(self._unseen.among(child, set(taken)))):
+            if key != parent.key and (self.repeats or len(self._sampling.among(child, set(taken)))):
                 return child
-        return child if self.repeats else self._unseen.draw(1, rng, taken)
+        return child if self.repeats else self._sampling.draw(1, rng, taken)
 
     def _choose(self, parent: _Elite, rng: np.random.Generator) -> int:
-        """Draw a class in proportion to the entropy of its controller."""
+        """Draw a class in proportion to the entropy of its policy."""
         entropies = np.array([self._entropy(place, parent) for place in range(len(self._classes))])
         entropies = np.maximum(entropies, 0.0)
         if not entropies.sum() > 0:
@@ -161,15 +161,15 @@ class ConservativeRL(Algorithm):
             self._entropies[place, parent.key] = known
         return known
 
-    def _policy(self, place: int) -> Controller:
-        """Return the controller of a class, made when it is needed first."""
+    def _policy(self, place: int) -> TrainablePolicy:
+        """Return the policy of a class, made when it is needed first."""
         if place not in self._policies:
             adam = Adam(self.lr, beta1=0.9, epsilon=1e-8)
             bend, heat = self.tanh_constant, self.temperature
             self._policies[place] = (
-                Factorised(self._space, temperature=heat, tanh_constant=bend, adam=adam)
+                FactorisedPolicy(self._space, temperature=heat, tanh_constant=bend, adam=adam)
                 if self.controller == "factorised"
-                else LSTM(
+                else LSTMPolicy(
                     self._space, hidden=self.hidden, layers=self.layers, heads="point", temperature=heat,
                     tanh_constant=bend, adam=adam, init_seed=self.init_seed,
                 )
@@ -181,7 +181,7 @@ class ConservativeRL(Algorithm):
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Note where trials come from when they start; learn from their gains when they end."""
         if not self.repeats:
-            self._unseen.add(batch)
+            self._sampling.add(batch)
         for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
             decision = batch[row : row + 1]
             if outcome.status is Status.RUNNING:

@@ -1,4 +1,4 @@
-"""The recurrent controller of ENAS, over any tree of decision points."""
+"""The recurrent policy of ENAS, its controller, over any tree of decision points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from symnas.algorithms.policy_gradient.policies import (
     NOTHING,
     SCALES,
     Adam,
-    Controller,
+    TrainablePolicy,
     bounded,
     draw_rows,
     log_softmax,
@@ -35,7 +35,7 @@ BOUND = 0.1
 EXTREME = 3.0
 
 
-class LSTM(Controller):
+class LSTMPolicy(TrainablePolicy):
     """A stacked LSTM that decides the points of a decision in tree order, each knowing those before it.
 
     The input of a step is the embedding of the previous choice, a learned start at first; an output head
@@ -268,10 +268,10 @@ class LSTM(Controller):
         """Take one step of Adam up the gradient of the mean of weight times log-probability.
 
         Args:
-            batch: as for every controller.
-            weights: as for every controller.
-            kept: as for every controller.
-            free: as for every controller.
+            batch: as for every policy.
+            weights: as for every policy.
+            kept: as for every policy.
+            free: as for every policy.
             memory: decisions that the last hidden state must tell apart; their `recall` is subtracted.
             memory_weight: times how much.
             skips: the share of points between True and False that should be True, and the weight with which
@@ -298,16 +298,14 @@ class LSTM(Controller):
         """Return how badly a linear read-out of the last hidden state tells each decision, (rows,).
 
         It is the cross-entropy, in nats, of the columns of the decision's one-hot encoding. Training on a
-        memory of earlier decisions makes the state keep what was chosen, which the ENAS controller by itself
+        memory of earlier decisions makes the state keep what was chosen, which that of ENAS by itself
         forgets: Adam and Lorraine 2019, Understanding Neural Architecture Search Techniques
         (arXiv:1904.00438).
         """
         import torch
 
         if not self.readout:
-            raise ValueError(
-                "recall needs the parameters of a read-out; make the controller with readout=True"
-            )
+            raise ValueError("recall needs the parameters of a read-out; make the policy with readout=True")
         target = np.clip(self.space.encode(batch), 0.0, 1.0).astype(self.arrays[0].dtype)
         with torch.inference_mode(False), torch.enable_grad():
             last = self.follow(batch)[1][-1]
@@ -382,32 +380,32 @@ class _Told:
 class _Walker:
     """Runs the LSTM step by step in numpy: draws actions, or follows given ones, and sums entropies."""
 
-    def __init__(self, controller: LSTM, rows: int, rng: np.random.Generator | None) -> None:
-        self.controller = controller
+    def __init__(self, policy: LSTMPolicy, rows: int, rng: np.random.Generator | None) -> None:
+        self.policy = policy
         self.rng = rng
         self.entropy = np.zeros(rows)
-        layers, hidden = controller.layers, controller.hidden
-        kind = controller.arrays[0].dtype
+        layers, hidden = policy.layers, policy.hidden
+        kind = policy.arrays[0].dtype
         self.state = np.zeros((layers, rows, hidden), kind)
         self.cell = np.zeros((layers, rows, hidden), kind)
-        lstm = controller.arrays[2 : 2 + 2 * layers]
+        lstm = policy.arrays[2 : 2 + 2 * layers]
         self.weights = [(lstm[2 * layer].T, lstm[2 * layer + 1].T) for layer in range(layers)]
 
     def begin(self) -> None:
         """Feed the start to all rows."""
         rows = np.arange(self.state.shape[1])
-        self._feed(rows, np.repeat(self.controller.arrays[0][-1:], len(rows), axis=0))
+        self._feed(rows, np.repeat(self.policy.arrays[0][-1:], len(rows), axis=0))
 
     def tell(self, query: Query, taken: Ints, factors: Reals | float) -> None:
         """Feed the embeddings of actions."""
-        embedded = self.controller.arrays[0][self.controller.start_of(query.point) + taken]
+        embedded = self.policy.arrays[0][self.policy.start_of(query.point) + taken]
         if isinstance(factors, np.ndarray):
             embedded = embedded * factors[:, None].astype(embedded.dtype)
         self._feed(query.rows, embedded)
 
     def _feed(self, rows: Ints, x: Array) -> None:
         everyone = len(rows) == self.state.shape[1]
-        hidden = self.controller.hidden
+        hidden = self.policy.hidden
         for layer, (into, again) in enumerate(self.weights):
             state = self.state[layer] if everyone else self.state[layer, rows]
             cell = self.cell[layer] if everyone else self.cell[layer, rows]
@@ -424,10 +422,10 @@ class _Walker:
 
     def pick(self, query: Query) -> Ints:
         """Draw one option per row, or take the given ones."""
-        start = self.controller.start_of(query.point)
-        heads = self.controller.arrays[1][start : start + query.point.options]
+        start = self.policy.start_of(query.point)
+        heads = self.policy.arrays[1][start : start + query.point.options]
         raw = self.state[-1, query.rows] @ heads.T
-        bent = self.controller.squash(raw) / self.controller.divisor(query.point)
+        bent = self.policy.squash(raw) / self.policy.divisor(query.point)
         logits = bent.astype(np.float64) + query.log_prior
         if self.rng is not None:
             taken = draw_rows(logits, self.rng)
@@ -439,8 +437,8 @@ class _Walker:
 
     def place(self, query: Query) -> Reals:
         """Draw one number per row, or take the given ones."""
-        start = self.controller.start_of(query.point)
-        mean, scale = self.controller.arrays[1][start : start + 2] @ self.state[-1, query.rows].T
+        start = self.policy.start_of(query.point)
+        mean, scale = self.policy.arrays[1][start : start + 2] @ self.state[-1, query.rows].T
         if self.rng is not None:
             units = logistic_units(mean.astype(np.float64), scale.astype(np.float64), self.rng)
         else:
@@ -453,8 +451,8 @@ class _Walker:
 class _Trail:
     """The inputs and actions of decisions, recorded for one run of the LSTM over all of them."""
 
-    def __init__(self, controller: LSTM, rows: int) -> None:
-        self.controller = controller
+    def __init__(self, policy: LSTMPolicy, rows: int) -> None:
+        self.policy = policy
         self.rows = rows
         self.length = np.zeros(rows, np.intp)
         self.inputs: list[tuple[Ints, Ints, Ints | int, Reals | float]] = []
@@ -463,12 +461,12 @@ class _Trail:
 
     def begin(self) -> None:
         """Record the start as an input of all rows."""
-        self.inputs.append((np.arange(self.rows), self.length.copy(), self.controller.total, 1.0))
+        self.inputs.append((np.arange(self.rows), self.length.copy(), self.policy.total, 1.0))
         self.length += 1
 
     def tell(self, query: Query, taken: Ints, factors: Reals | float) -> None:
         """Record the embeddings of actions as inputs."""
-        places = self.controller.start_of(query.point) + taken
+        places = self.policy.start_of(query.point) + taken
         self.inputs.append((query.rows, self.length[query.rows], places, factors))
         self.length[query.rows] += 1
 

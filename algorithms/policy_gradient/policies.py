@@ -1,6 +1,6 @@
 """Policies over a space that a policy gradient trains: what they share, and the factorised one.
 
-A controller draws decisions, says how likely given ones are, and changes its parameters so that some become
+A policy draws decisions, says how likely given ones are, and changes its parameters so that some become
 more likely and others less. It knows nothing of rewards, baselines or trials, so that a search in which every
 decision is trained by itself and one in which all share their weights can use the same.
 """
@@ -72,7 +72,7 @@ class Moments:
     steps: int = 0
 
 
-class Controller(ABC):
+class TrainablePolicy(ABC):
     """A trainable distribution over the decisions of a space.
 
     In all methods `kept` and `free` ask for the conditional distribution of a change: points outside `free`
@@ -98,7 +98,7 @@ class Controller(ABC):
     def sample(
         self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
     ) -> Batch:
-        """Draw decisions; neither the controller nor any global generator changes.
+        """Draw decisions; neither the policy nor any global generator changes.
 
         Args:
             n: how many.
@@ -112,14 +112,14 @@ class Controller(ABC):
         """Return the exact logarithm of each decision's probability, (rows,).
 
         A real range counts by its density over the unit interval that the range is scaled to. The LSTM
-        controller returns a tensor that carries gradients, the factorised one an array.
+        policy returns a tensor that carries gradients, the factorised one an array.
         """
 
     @abstractmethod
     def entropy(self, batch: Batch, kept: Batch | None = None, free: frozenset[int] = NOTHING) -> Reals:
         """Return the summed entropies of the actions along each decision, (rows,), in nats.
 
-        Its mean over decisions that the controller draws is the entropy of the controller. A real range
+        Its mean over decisions that the policy draws is the entropy of the policy. A real range
         counts with the entropy of its logistic distribution, less that of the standard one.
         """
 
@@ -134,7 +134,7 @@ class Controller(ABC):
         """Take one step of Adam up the gradient of the mean of weight times log-probability.
 
         Args:
-            batch: decisions, drawn by this controller or not.
+            batch: decisions, drawn by this policy or not.
             weights: (rows,) advantages; a negative one makes its decision less likely.
             kept: as in `sample`.
             free: as in `sample`.
@@ -198,11 +198,11 @@ def logistic_log_density(units: Reals, mean: Reals, scale: Reals) -> tuple[Reals
 # -------------------------------------------------------------------- one distribution per point
 
 
-class Factorised(Controller):
+class FactorisedPolicy(TrainablePolicy):
     """Independent logits for every point, action and candidate, all zero at first.
 
     So it starts as the space itself draws, and decides every point without regard to the others, as the
-    controller of TuNAS does (Bender et al. 2020, arXiv:2008.06120). A real range has a logistic distribution
+    policy of TuNAS does (Bender et al. 2020, arXiv:2008.06120). A real range has a logistic distribution
     squashed into the range, uniform at first. Needs numpy only.
     """
 
@@ -299,18 +299,18 @@ class Factorised(Controller):
 class _Listed:
     """Points that are one choice among equally many candidates, handled together."""
 
-    def __init__(self, controller: Factorised, points: list[PointSequence]) -> None:
-        self.controller = controller
+    def __init__(self, policy: FactorisedPolicy, points: list[PointSequence]) -> None:
+        self.policy = policy
         self.numbers = np.array([point.entry.number for point in points], np.intp)
         self.columns = np.array([point.column for point in points], np.intp)
         self.log_prior = np.stack([point.log_prior(point.start) for point in points])
         zero = np.zeros(1, np.intp)
-        self.places = np.concatenate([controller.table(point, zero) for point in points])
+        self.places = np.concatenate([policy.table(point, zero) for point in points])
         self.refresh()
 
     def refresh(self) -> None:
         """Compute the probabilities, (points, candidates), after parameters changed."""
-        logits = self.controller.squash(self.controller.parameters[0][self.places])
+        logits = self.policy.squash(self.policy.parameters[0][self.places])
         self.logp = log_softmax(logits + self.log_prior)
         self.shares = np.exp(self.logp)
         self.running = np.cumsum(self.shares, axis=1)
@@ -334,31 +334,31 @@ class _Listed:
 class _Sampler:
     """Draws actions of points that are not a listed choice."""
 
-    def __init__(self, controller: Factorised, rng: np.random.Generator) -> None:
-        self.controller = controller
+    def __init__(self, policy: FactorisedPolicy, rng: np.random.Generator) -> None:
+        self.policy = policy
         self.rng = rng
 
     def pick(self, query: Query) -> Ints:
         """Draw one option per row."""
-        places = self.controller.table(query.point, query.nodes)
-        logits = self.controller.squash(self.controller.parameters[0][places]) + query.log_prior
+        places = self.policy.table(query.point, query.nodes)
+        logits = self.policy.squash(self.policy.parameters[0][places]) + query.log_prior
         return draw_rows(logits, self.rng)
 
     def place(self, query: Query) -> Reals:
         """Draw one number per row."""
-        mean, scale = self.controller.parameters[0][self.controller.table(query.point, query.nodes).T]
+        mean, scale = self.policy.parameters[0][self.policy.table(query.point, query.nodes).T]
         return logistic_units(mean, scale, self.rng)
 
 
 class _Scorer:
     """Follows decisions and sums log-probabilities, entropies and, given weights, the gradient."""
 
-    def __init__(self, controller: Factorised, rows: int, weights: Reals | None = None) -> None:
-        self.controller = controller
+    def __init__(self, policy: FactorisedPolicy, rows: int, weights: Reals | None = None) -> None:
+        self.policy = policy
         self.weights = np.zeros(rows) if weights is None else weights
         self.log_prob = np.zeros(rows)
         self.entropy = np.zeros(rows)
-        self.gradient = np.zeros_like(controller.parameters[0])
+        self.gradient = np.zeros_like(policy.parameters[0])
 
     def add_listed(self, group: _Listed, codes: Ints) -> None:
         """Take in the choices (rows, points) of listed points."""
@@ -369,14 +369,14 @@ class _Scorer:
         score = (self.weights @ held)[:, None] * -group.shares
         rows, points = np.nonzero(held)
         np.add.at(score, (points, codes[rows, points]), self.weights[rows])
-        self.gradient[group.places] += score * self._slope(self.controller.parameters[0][group.places])
+        self.gradient[group.places] += score * self._slope(self.policy.parameters[0][group.places])
 
     def pick(self, query: Query) -> Ints:
         """Take in one action of a point."""
         rows, taken = query.rows, query.taken
-        places = self.controller.table(query.point, query.nodes)
-        theta = self.controller.parameters[0][places]
-        logp = log_softmax(self.controller.squash(theta) + query.log_prior)
+        places = self.policy.table(query.point, query.nodes)
+        theta = self.policy.parameters[0][places]
+        logp = log_softmax(self.policy.squash(theta) + query.log_prior)
         each = np.arange(len(rows))
         self.log_prob[rows] += logp[each, taken]
         self.entropy[rows] += row_entropy(logp)
@@ -388,8 +388,8 @@ class _Scorer:
     def place(self, query: Query) -> Reals:
         """Take in the value of a real range."""
         rows = query.rows
-        places = self.controller.table(query.point, query.nodes).T
-        mean, scale = self.controller.parameters[0][places]
+        places = self.policy.table(query.point, query.nodes).T
+        mean, scale = self.policy.parameters[0][places]
         density, by_mean, by_scale = logistic_log_density(query.units, mean, scale)
         self.log_prob[rows] += density
         self.entropy[rows] += np.clip(scale, *SCALES)
@@ -398,11 +398,11 @@ class _Scorer:
 
     def _slope(self, theta: Reals) -> Reals:
         """Return the derivative of the logits by the parameters."""
-        one = np.full_like(theta, 1.0 / self.controller.temperature)
-        if self.controller.tanh_constant is None:
+        one = np.full_like(theta, 1.0 / self.policy.temperature)
+        if self.policy.tanh_constant is None:
             return one
-        bent = np.tanh(theta / self.controller.temperature)
-        slope: Reals = self.controller.tanh_constant * (1.0 - bent * bent) * one
+        bent = np.tanh(theta / self.policy.temperature)
+        slope: Reals = self.policy.tanh_constant * (1.0 - bent * bent) * one
         return slope
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from symnas.algorithms.common.without_replacement import Unseen
-from symnas.algorithms.policy_gradient.lstm import LSTM
-from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised
+from symnas.algorithms.common.without_replacement import WithoutReplacement
+from symnas.algorithms.policy_gradient.lstm import LSTMPolicy
+from symnas.algorithms.policy_gradient.policies import Adam, FactorisedPolicy, TrainablePolicy
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import (
     FLAG,
@@ -37,24 +37,25 @@ HUGE = 1e100
 
 @with_hyperparameters(source="Pham et al. 2018")
 class Reinforce(Algorithm):
-    """A controller draws decisions, and the policy gradient makes the better ones likelier.
+    """A policy draws decisions, and its gradient makes the better ones likelier.
 
     After every `batch` results it climbs the gradient of the mean of (reward - baseline) · log-probability
     (REINFORCE, Williams 1992). The reward is the value plus `entropy` times the summed entropies of the
-    decision's moves, taken as a constant; the baseline is a moving average, b <- b + (1 - `baseline`) ·
+    decision's actions, taken as a constant; the baseline is a moving average, b <- b + (1 - `baseline`) ·
     (reward - b), that takes in a reward before it is used for it.
 
     These settings suit thousands of cheap results between 0 and 1. For hundreds of expensive ones take
     `controller="factorised", batch=1, lr=0.1, baseline=0.9, tanh_constant=None, normalise=True` or
     thereabouts.
 
-    The log-probability is that under the controller as it is when a result comes. Results that come late,
+    The log-probability is that under the policy as it is when a result comes. Results that come late,
     from parallel workers or another study, are used in the same way and are not reweighted. A trial that
     gave no result gets the worst reward so far, and nothing happens while there is none.
 
     Pham, Guan, Zoph, Le, Dean: Efficient Neural Architecture Search via Parameter Sharing, ICML 2018
     (arXiv:1802.03268); reference implementation github.com/melodyguan/enas, whose settings for CIFAR-10 cells
-    are the defaults. Its controller writes cells; this one decides the points of any tree.
+    are the defaults. Theirs, which they call a controller, writes cells; this one decides the points of any
+    tree.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -106,7 +107,7 @@ class Reinforce(Algorithm):
     init_seed: int = hyperparameter(0, whole(0), "seed of the LSTM's first parameters", source="")
 
     def __post_init__(self) -> None:
-        """Refuse a memory for a controller without a state."""
+        """Refuse a memory for a policy without a state."""
         super().__post_init__()
         if self.memory and self.controller != "lstm":
             raise AlgorithmError(
@@ -118,19 +119,19 @@ class Reinforce(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._policy = self._make(space)
         self._rewards = Rewards(self.baseline, self.normalise)
         self._waiting: list[tuple[Batch, Outcome]] = []
         self._updates = 0
         self._memory: deque[Batch] = deque(maxlen=self.memory)
 
-    def _make(self, space: Space) -> Controller:
+    def _make(self, space: Space) -> TrainablePolicy:
         adam = Adam(self.lr, self.beta1, epsilon=self.epsilon)
         bend, heat = self.tanh_constant, self.temperature
         if self.controller == "factorised":
-            return Factorised(space, temperature=heat, tanh_constant=bend, adam=adam)
-        return LSTM(
+            return FactorisedPolicy(space, temperature=heat, tanh_constant=bend, adam=adam)
+        return LSTMPolicy(
             space, hidden=self.hidden, layers=self.layers, heads=self.heads, temperature=heat,
             tanh_constant=bend, adam=adam, readout=self.memory > 0, init_seed=self.init_seed,
             reduce=self._bound_divisor,
@@ -147,31 +148,31 @@ class Reinforce(Algorithm):
         return None
 
     @property
-    def policy(self) -> Controller:
-        """The controller as it is now: `sample`, `log_prob` and `entropy` show what it has learned."""
+    def policy(self) -> TrainablePolicy:
+        """The policy as it is now: `sample`, `log_prob` and `entropy` show what it has learned."""
         return self._policy
 
     def propose(self, n: int, rng: np.random.Generator) -> Batch:
-        """Return decisions drawn from the controller."""
+        """Return decisions drawn from the policy."""
         if self.repeats:
             return self._policy.sample(n, rng)
         parts: list[Batch] = []
         taken: set[Hashable] = set()
-        wanted = int(min(n, self._unseen.left))
+        wanted = int(min(n, self._sampling.left))
         for _ in range(ATTEMPTS):
             if not wanted:
                 break
-            fresh = self._unseen.among(self._policy.sample(wanted, rng), taken)
+            fresh = self._sampling.among(self._policy.sample(wanted, rng), taken)
             parts.append(fresh)
             wanted -= len(fresh)
         if wanted or not parts:
-            parts.append(self._unseen.draw(wanted, rng, taken))
+            parts.append(self._sampling.draw(wanted, rng, taken))
         return type(parts[0]).concat(parts)
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
-        """Update the controller whenever enough results have come together."""
+        """Update the policy whenever enough results have come together."""
         if not self.repeats:
-            self._unseen.add(batch)
+            self._sampling.add(batch)
         for row, outcome in enumerate(outcomes):
             if outcome.status is Status.RUNNING:
                 continue
@@ -191,7 +192,7 @@ class Reinforce(Algorithm):
             self._memory.extend(decisions[row : row + 1] for row in range(len(decisions)))
         if self._rewards.known:
             self._updates += 1
-            if isinstance(self._policy, LSTM):
+            if isinstance(self._policy, LSTMPolicy):
                 memory = self._recalled(len(decisions))
                 self._policy.reinforce(
                     decisions, np.array(advantages), memory=memory, memory_weight=self.memory_weight,

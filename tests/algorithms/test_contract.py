@@ -58,7 +58,7 @@ def test_the_contract_catches_an_algorithm_that_changes_when_asked() -> None:
     class Sly(Random):
         def propose(self, n, rng):  # type: ignore[no-untyped-def]
             batch = super().propose(n, rng)
-            self._unseen.add(batch)
+            self._sampling.add(batch)
             return batch
 
     class Planted(AlgorithmContract):

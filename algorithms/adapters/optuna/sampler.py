@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from symnas.algorithms.adapters.optuna.samplers import SAMPLERS
-from symnas.algorithms.common.without_replacement import Unseen, keys_of
+from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
 from symnas.contracts.algorithm import Algorithm, Capabilities, depending
 from symnas.contracts.hyperparameters import FLAG, Check, anything, hyperparameter, with_hyperparameters
 from symnas.contracts.outcome import Outcome, Status
@@ -113,7 +113,7 @@ class Optuna(Algorithm):
             AlgorithmError: CMA-ES has no numbers to move.
         """
         self._space = space
-        self._unseen = Unseen(space)
+        self._sampling = WithoutReplacement(space)
         self._driver: Driver = _driver_module().Driver(
             space, self.sampler, dict(self.sampler_options or {}), self.ordered
         )
@@ -129,7 +129,7 @@ class Optuna(Algorithm):
         seed = int(rng.integers(2**31))
         keep = self.repeats and self.sampler != "brute-force"
         if not keep:
-            n = int(min(n, self._unseen.left))
+            n = int(min(n, self._sampling.left))
         found: list[Decision] = []
         taken: set[Hashable] = set()
         with self._driver.asking(seed) as ask:
@@ -137,16 +137,16 @@ class Optuna(Algorithm):
                 if len(found) == n:
                     break
                 decision = ask()
-                if keep or len(self._unseen.among(self._space.batch([decision]), taken)):
+                if keep or len(self._sampling.among(self._space.batch([decision]), taken)):
                     found.append(decision)
         batch = self._space.batch(found)
         if len(found) == n:
             return batch
-        return type(batch).concat([batch, self._unseen.draw(n - len(found), rng, taken)])
+        return type(batch).concat([batch, self._sampling.draw(n - len(found), rng, taken)])
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Begin trials that were handed out, and end those that are over."""
-        self._unseen.add(batch)
+        self._sampling.add(batch)
         for decision, key, outcome in zip(batch, keys_of(batch), outcomes, strict=True):
             if outcome.status is Status.RUNNING:
                 self._running[key].append(self._driver.begin(decision, asked=True))

@@ -1,4 +1,4 @@
-"""ConservativeRL: the contract, its classes, and what its controllers learn from."""
+"""ConservativeRL: the contract, its classes, and what its policies learn from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from symnas.algorithms.policy_gradient.conservative_rl import ConservativeRL, classes
-from symnas.algorithms.policy_gradient.policies import Factorised
+from symnas.algorithms.policy_gradient.policies import FactorisedPolicy
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.contracts.registry import resolve
@@ -131,7 +131,7 @@ def test_a_class_learns_from_the_gain_over_the_parent() -> None:
 
     def shares(place: int, address: str) -> Any:
         policy = algorithm._policy(place)
-        assert isinstance(policy, Factorised)
+        assert isinstance(policy, FactorisedPolicy)
         batch = space.batch([space.decision({"a": 0, "b": 0, address: code}) for code in range(3)])
         return np.exp(policy.log_prob(batch, batch, frozenset({space.compiled.layout.entry(address).number})))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from symnas.algorithms import ENAS, ENASMacro, Reinforce
-from symnas.algorithms.policy_gradient.lstm import LSTM
+from symnas.algorithms.policy_gradient.lstm import LSTMPolicy
 from symnas.algorithms.policy_gradient.policies import Adam, log_softmax
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import Outcome, Status
@@ -53,11 +53,11 @@ def test_the_published_settings() -> None:
     assert ENAS.capabilities.shared_weights
 
 
-def controller(**changes: object) -> LSTM:
-    return LSTM(SPACE, tanh_constant=1.1, adam=Adam(), double=True, **changes)  # type: ignore[arg-type]
+def controller(**changes: object) -> LSTMPolicy:
+    return LSTMPolicy(SPACE, tanh_constant=1.1, adam=Adam(), double=True, **changes)  # type: ignore[arg-type]
 
 
-def marginals(policy: LSTM) -> tuple[dict[tuple[str, object], float], float]:
+def marginals(policy: LSTMPolicy) -> tuple[dict[tuple[str, object], float], float]:
     """Return, by enumeration, the probability of every value, and that all add up to one."""
     decisions = list(SPACE.enumerate())
     shares = np.exp(policy.log_prob(Batch.of(SPACE, decisions)).detach().numpy())
@@ -105,7 +105,7 @@ def before(address: str) -> list[str]:
 
 
 def test_the_penalty_alone_brings_the_share_of_skips_to_its_target() -> None:
-    made = LSTM(SPACE, tanh_constant=2.5, adam=Adam(lr=0.02))
+    made = LSTMPolicy(SPACE, tanh_constant=2.5, adam=Adam(lr=0.02))
     rng = np.random.default_rng(0)
     for _ in range(150):
         made.reinforce(made.sample(20, rng), np.zeros(20), skips=(0.2, 1.0))
@@ -118,7 +118,7 @@ def test_the_penalty_alone_brings_the_share_of_skips_to_its_target() -> None:
 
 def test_no_skips_to_penalise_is_no_penalty() -> None:
     space = Space((OneOf("op", ("a", "b")),))
-    made = LSTM(space, adam=Adam())
+    made = LSTMPolicy(space, adam=Adam())
     assert made.divergence(Batch.of(space, [space.default]), 0.4).item() == 0.0
 
 
@@ -132,10 +132,10 @@ def test_without_bounds_and_skips_it_is_reinforce() -> None:
             value = float(rng.random())
             algorithm.observe(batch, [Outcome(Status.DONE, (value,))])
     ours, theirs = one.policy, two.policy
-    assert isinstance(ours, LSTM)
-    assert isinstance(theirs, LSTM)
+    assert isinstance(ours, LSTMPolicy)
+    assert isinstance(theirs, LSTMPolicy)
     assert all(np.array_equal(a, b) for a, b in zip(ours.arrays, theirs.arrays, strict=True))
-    assert not np.array_equal(ours.arrays[0], LSTM(SPACE, adam=Adam()).arrays[0])
+    assert not np.array_equal(ours.arrays[0], LSTMPolicy(SPACE, adam=Adam()).arrays[0])
 
 
 def test_the_macro_controller_applies_its_penalty() -> None:
@@ -144,8 +144,8 @@ def test_the_macro_controller_applies_its_penalty() -> None:
         algorithm.setup(SPACE)
         batch = algorithm.propose(4, np.random.default_rng(0))
         algorithm.observe(batch, [Outcome(Status.DONE, (0.5,))] * 4)
-    assert isinstance(one.policy, LSTM)
-    assert isinstance(two.policy, LSTM)
+    assert isinstance(one.policy, LSTMPolicy)
+    assert isinstance(two.policy, LSTMPolicy)
     assert not np.array_equal(one.policy.arrays[1], two.policy.arrays[1])
 
 

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import spaces
 
-from symnas.algorithms.policy_gradient.lstm import LSTM
-from symnas.algorithms.policy_gradient.policies import Adam, Controller, Factorised, Moments
+from symnas.algorithms.policy_gradient.lstm import LSTMPolicy
+from symnas.algorithms.policy_gradient.policies import Adam, FactorisedPolicy, Moments, TrainablePolicy
 from symnas.testing.random_spaces import random_space
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Tied
 from symnas.tree.space import Batch, Space
 
-KINDS = [Factorised, LSTM]
+KINDS = [FactorisedPolicy, LSTMPolicy]
 
 
 class Noted(Adam):
@@ -31,30 +31,30 @@ class Noted(Adam):
 
 
 def made(kind: type, space: Space, seed: int | None = 0, adam: Adam | None = None, **options: Any) -> Any:
-    """Return a controller in 64 bits whose parameters are far from their start, unless `seed` is None."""
-    if kind is LSTM:
+    """Return a policy in 64 bits whose parameters are far from their start, unless `seed` is None."""
+    if kind is LSTMPolicy:
         options["double"] = True
-    controller = kind(space, adam=adam or Adam(), tanh_constant=options.pop("tanh_constant", 2.0), **options)
+    policy = kind(space, adam=adam or Adam(), tanh_constant=options.pop("tanh_constant", 2.0), **options)
     if seed is not None:
         rng = np.random.default_rng(seed)
-        for array in arrays(controller):
+        for array in arrays(policy):
             array += rng.normal(0.0, 0.7, array.shape)
-        refresh(controller)
-    return controller
+        refresh(policy)
+    return policy
 
 
-def arrays(controller: Any) -> list[Any]:
-    return controller.arrays if isinstance(controller, LSTM) else controller.parameters
+def arrays(policy: Any) -> list[Any]:
+    return policy.arrays if isinstance(policy, LSTMPolicy) else policy.parameters
 
 
-def refresh(controller: Any) -> None:
-    if isinstance(controller, Factorised):
-        for group in controller.listed:
+def refresh(policy: Any) -> None:
+    if isinstance(policy, FactorisedPolicy):
+        for group in policy.listed:
             group.refresh()
 
 
-def log_prob(controller: Controller, *args: Any) -> Any:
-    found = controller.log_prob(*args)
+def log_prob(policy: TrainablePolicy, *args: Any) -> Any:
+    found = policy.log_prob(*args)
     return found.detach().numpy() if isinstance(found, torch.Tensor) else found
 
 
@@ -75,16 +75,16 @@ TREE = Space(
 @settings(max_examples=40, deadline=None)
 @given(space=spaces(finite=True, most=400), seed=st.integers(0, 99))
 def test_probabilities_of_all_decisions_sum_to_one(kind: type, space: Space, seed: int) -> None:
-    controller = made(kind, space, seed)
+    policy = made(kind, space, seed)
     everything = space.batch(list(space.enumerate()))
-    assert np.exp(log_prob(controller, everything)).sum() == pytest.approx(1.0, abs=1e-9)
+    assert np.exp(log_prob(policy, everything)).sum() == pytest.approx(1.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(6))
 def test_probabilities_of_all_changes_sum_to_one(kind: type, seed: int) -> None:
     space = TREE if seed < 3 else random_space(np.random.default_rng(seed), real=False)
-    controller = made(kind, space, seed)
+    policy = made(kind, space, seed)
     rng = np.random.default_rng(seed)
     parent = space.sample(1, rng)
     free = frozenset(rng.permutation(len(space))[:2].tolist())
@@ -92,8 +92,8 @@ def test_probabilities_of_all_changes_sum_to_one(kind: type, seed: int) -> None:
     stays = [entry.point.address for entry in own if entry.point.address in parent[0]]
     children = [d for d in space.enumerate() if all(d[a] == parent[0][a] for a in stays if a in d)]
     batch, kept = space.batch(children), parent.concat([parent] * len(children))
-    assert np.exp(log_prob(controller, batch, kept, free)).sum() == pytest.approx(1.0, abs=1e-9)
-    drawn = controller.sample(50, rng, parent.concat([parent] * 50), free)
+    assert np.exp(log_prob(policy, batch, kept, free)).sum() == pytest.approx(1.0, abs=1e-9)
+    drawn = policy.sample(50, rng, parent.concat([parent] * 50), free)
     assert set(drawn) <= set(children)
 
 
@@ -108,11 +108,11 @@ def test_draws_are_decisions_of_the_space(kind: type, space: Space, seed: int) -
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_come_as_often_as_their_probability_says(kind: type) -> None:
-    controller = made(kind, TREE, 3)
+    policy = made(kind, TREE, 3)
     everything = list(TREE.enumerate())
-    chances = np.exp(log_prob(controller, TREE.batch(everything)))
+    chances = np.exp(log_prob(policy, TREE.batch(everything)))
     n = 20_000
-    counts = Counter(controller.sample(n, np.random.default_rng(0)))
+    counts = Counter(policy.sample(n, np.random.default_rng(0)))
     expected = n * chances
     large = expected > 5
     seen = np.array([counts[decision] for decision in everything])
@@ -123,26 +123,26 @@ def test_draws_come_as_often_as_their_probability_says(kind: type) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_entropy_of_paths_averages_to_that_of_the_policy(kind: type) -> None:
-    controller = made(kind, TREE, 4)
+    policy = made(kind, TREE, 4)
     everything = TREE.batch(list(TREE.enumerate()))
-    logp = log_prob(controller, everything)
+    logp = log_prob(policy, everything)
     expected = -(np.exp(logp) * logp).sum()
-    assert (np.exp(logp) * controller.entropy(everything)).sum() == pytest.approx(expected, rel=1e-9)
+    assert (np.exp(logp) * policy.entropy(everything)).sum() == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_factorised_policy_starts_as_the_space_draws() -> None:
-    controller = made(Factorised, TREE, None)
+    policy = made(FactorisedPolicy, TREE, None)
     for decision in TREE.enumerate():
         own = [TREE[a] for a in decision]
         expected = -sum(math.log(point.cardinality) for point in own)
-        assert log_prob(controller, TREE.batch([decision]))[0] == pytest.approx(expected)
+        assert log_prob(policy, TREE.batch([decision]))[0] == pytest.approx(expected)
 
 
 def test_a_factorised_policy_heeds_priors_and_survives_what_they_exclude() -> None:
     weights = (0.7, 0.3, 0.0)
     space = Space((OneOf("a", ("x", "y", "z"), weights=weights), IntRange("n", 1, 1000, log=True)))
-    controller = made(Factorised, space, None)
-    batch = controller.sample(4000, np.random.default_rng(0))
+    policy = made(FactorisedPolicy, space, None)
+    batch = policy.sample(4000, np.random.default_rng(0))
     shares = np.bincount(batch.column("a"), minlength=3) / 4000
     assert shares == pytest.approx(weights, abs=0.03)
     expected = space.sample(4000, np.random.default_rng(1)).column("n")
@@ -152,7 +152,7 @@ def test_a_factorised_policy_heeds_priors_and_survives_what_they_exclude() -> No
     ]
     assert shares[0] == pytest.approx(shares[1], abs=0.035)
     excluded = space.batch([space.decision({"a": "z", "n": 5})])
-    assert np.isfinite(log_prob(controller, excluded)).all()
+    assert np.isfinite(log_prob(policy, excluded)).all()
 
 
 # -------------------------------------------------------------------- gradients
@@ -162,18 +162,18 @@ def test_a_factorised_policy_heeds_priors_and_survives_what_they_exclude() -> No
 def test_the_policy_gradient_is_the_slope_of_the_expected_reward(kind: type) -> None:
     """Enumeration: the sum over all decisions of p · R · grad log p, against finite differences of E[R]."""
     adam = Noted()
-    controller = made(kind, TREE, 5, adam)
+    policy = made(kind, TREE, 5, adam)
     everything = TREE.batch(list(TREE.enumerate()))
     rewards = np.random.default_rng(0).normal(size=len(everything))
 
     def expected_reward() -> float:
-        refresh(controller)
-        return float((np.exp(log_prob(controller, everything)) * rewards).sum())
+        refresh(policy)
+        return float((np.exp(log_prob(policy, everything)) * rewards).sum())
 
-    chances = np.exp(log_prob(controller, everything))
-    controller.reinforce(everything, len(everything) * chances * rewards)
+    chances = np.exp(log_prob(policy, everything))
+    policy.reinforce(everything, len(everything) * chances * rewards)
     rng = np.random.default_rng(1)
-    for array, gradient in zip(arrays(controller), adam.noted, strict=True):  # type: ignore[attr-defined]
+    for array, gradient in zip(arrays(policy), adam.noted, strict=True):  # type: ignore[attr-defined]
         for place in rng.permutation(array.size)[:12]:
             where = np.unravel_index(place, array.shape)
             old = array[where]
@@ -188,17 +188,17 @@ def test_the_policy_gradient_is_the_slope_of_the_expected_reward(kind: type) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_gradient_over_draws_tends_to_the_one_over_all_decisions(kind: type) -> None:
     adam = Noted()
-    controller = made(kind, TREE, 6, adam)
+    policy = made(kind, TREE, 6, adam)
     everything = list(TREE.enumerate())
     reward = dict(zip(everything, np.random.default_rng(2).normal(size=len(everything)), strict=True))
     batch = TREE.batch(everything)
-    chances = np.exp(log_prob(controller, batch))
-    controller.reinforce(batch, len(batch) * chances * np.array(list(reward.values())))
+    chances = np.exp(log_prob(policy, batch))
+    policy.reinforce(batch, len(batch) * chances * np.array(list(reward.values())))
     exact = np.concatenate([g.ravel() for g in adam.noted])  # type: ignore[attr-defined]
     rng, parts = np.random.default_rng(3), []
     for _ in range(40):
-        drawn = controller.sample(200, rng)
-        controller.reinforce(drawn, np.array([reward[decision] for decision in drawn]))
+        drawn = policy.sample(200, rng)
+        policy.reinforce(drawn, np.array([reward[decision] for decision in drawn]))
         parts.append(np.concatenate([g.ravel() for g in adam.noted]))  # type: ignore[attr-defined]
     error = np.std(parts, axis=0) / math.sqrt(len(parts))
     assert (np.abs(np.mean(parts, axis=0) - exact) <= 5 * error + 1e-12).all()
@@ -207,20 +207,20 @@ def test_the_gradient_over_draws_tends_to_the_one_over_all_decisions(kind: type)
 @pytest.mark.parametrize("heads", ["point", "factorised"])
 def test_points_that_do_not_exist_get_no_gradient(heads: str) -> None:
     adam = Noted()
-    kind, options = (Factorised, {}) if heads == "factorised" else (LSTM, {"heads": "point"})
-    controller = made(kind, TREE, 7, adam, **options)
+    kind, options = (FactorisedPolicy, {}) if heads == "factorised" else (LSTMPolicy, {"heads": "point"})
+    policy = made(kind, TREE, 7, adam, **options)
     pool = [d for d in TREE.enumerate() if d["op"] == "pool"]
-    controller.reinforce(TREE.batch(pool), np.arange(len(pool)) - 3.0)
-    gone = controller.sequencer.points[TREE.compiled.layout.entry("op:edges").number]
-    there = controller.sequencer.points[TREE.compiled.layout.entry("op:order").number]
-    if kind is Factorised:
+    policy.reinforce(TREE.batch(pool), np.arange(len(pool)) - 3.0)
+    gone = policy.sequencer.points[TREE.compiled.layout.entry("op:edges").number]
+    there = policy.sequencer.points[TREE.compiled.layout.entry("op:order").number]
+    if kind is FactorisedPolicy:
         slopes = adam.noted[0]  # type: ignore[attr-defined]
-        absent = slopes[controller.table(gone, np.arange(gone.nodes))]
-        present = slopes[controller.table(there, np.arange(there.nodes))]
+        absent = slopes[policy.table(gone, np.arange(gone.nodes))]
+        present = slopes[policy.table(there, np.arange(there.nodes))]
     else:
         slopes = adam.noted[1]  # type: ignore[attr-defined]
-        absent = slopes[controller.start_of(gone) : controller.start_of(gone) + gone.options]
-        present = slopes[controller.start_of(there) : controller.start_of(there) + there.options]
+        absent = slopes[policy.start_of(gone) : policy.start_of(gone) + gone.options]
+        present = slopes[policy.start_of(there) : policy.start_of(there) + there.options]
     assert not absent.any()
     assert present.any()
 
@@ -247,8 +247,8 @@ def test_adam_is_the_one_of_torch() -> None:
 def test_the_lstm_is_the_one_of_torch(heads: str) -> None:
     """The likelihood of a flat decision, computed step by step with `torch.nn.LSTM` and plain loops."""
     space = Space((OneOf("a", (0, 1, 2)), OneOf("b", (0, 1)), OneOf("c", (0, 1, 2))))
-    controller = made(LSTM, space, 1, heads=heads, temperature=3.0, tanh_constant=1.5, hidden=8)
-    embeddings, outputs, *weights = (torch.tensor(array) for array in controller.arrays)
+    policy = made(LSTMPolicy, space, 1, heads=heads, temperature=3.0, tanh_constant=1.5, hidden=8)
+    embeddings, outputs, *weights = (torch.tensor(array) for array in policy.arrays)
     lstm = torch.nn.LSTM(8, 8, 2, bias=False, dtype=torch.float64)
     with torch.no_grad():
         for parameter, weight in zip(lstm.parameters(), weights, strict=True):
@@ -262,14 +262,14 @@ def test_the_lstm_is_the_one_of_torch(heads: str) -> None:
             total += torch.log_softmax(logits, 0)[code].item()
             x = embeddings[start + code]
         batch = space.batch([space.decision(dict(zip("abc", codes, strict=True)))])
-        assert log_prob(controller, batch)[0] == pytest.approx(total, rel=1e-9)
+        assert log_prob(policy, batch)[0] == pytest.approx(total, rel=1e-9)
 
 
 def test_the_lstm_starts_between_the_published_bounds_and_nearly_uniform() -> None:
     space = Space(tuple(OneOf(f"p{number}", tuple(range(5))) for number in range(20)))
-    controller = LSTM(space, adam=Adam(), tanh_constant=1.1)
-    assert all(0.09 < np.abs(array).max() <= 0.1 for array in controller.arrays)
-    entropy = controller.entropy(controller.sample(20, np.random.default_rng(0)))
+    policy = LSTMPolicy(space, adam=Adam(), tanh_constant=1.1)
+    assert all(0.09 < np.abs(array).max() <= 0.1 for array in policy.arrays)
+    entropy = policy.entropy(policy.sample(20, np.random.default_rng(0)))
     assert entropy == pytest.approx(20 * math.log(5), abs=0.01)
 
 
@@ -278,13 +278,13 @@ def test_a_real_range_has_a_density() -> None:
     middles = (np.arange(4000) + 0.5) / 4000
     values = np.exp(math.log(1e-4) + middles * math.log(1e3))
     for kind in KINDS:
-        controller = made(kind, space, 2)
+        policy = made(kind, space, 2)
         total = 0.0
         for a in (0, 1):
             batch = space.batch([space.decision({"a": a, "rate": float(value)}) for value in values])
-            total += np.exp(log_prob(controller, batch)).mean()
+            total += np.exp(log_prob(policy, batch)).mean()
         assert total == pytest.approx(1.0, abs=2e-3)
-    uniform = made(Factorised, space, None)
+    uniform = made(FactorisedPolicy, space, None)
     assert log_prob(uniform, batch) == pytest.approx(math.log(0.5), abs=1e-6)
     edges = space.batch([space.decision({"a": 0, "rate": rate}) for rate in (1e-4, 1e-1)])
     assert np.isfinite(log_prob(uniform, edges)).all()
@@ -293,40 +293,40 @@ def test_a_real_range_has_a_density() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_real_draws_follow_the_density(kind: type) -> None:
     space = Space((OneOf("a", (0, 1)), FloatRange("rate", 0.0, 2.0)))
-    controller = made(kind, space, 8)
-    drawn = controller.sample(6000, np.random.default_rng(0))
+    policy = made(kind, space, 8)
+    drawn = policy.sample(6000, np.random.default_rng(0))
     rates = drawn.column("rate")[drawn.column("a") == 1]
     edges = np.linspace(0.0, 2.0, 9)
     grid = (np.arange(1600) + 0.5) / 800
     batch = space.batch([space.decision({"a": 1, "rate": float(rate)}) for rate in grid])
-    density = np.exp(log_prob(controller, batch)).reshape(8, 200).mean(axis=1)
+    density = np.exp(log_prob(policy, batch)).reshape(8, 200).mean(axis=1)
     seen = np.histogram(rates, edges)[0] / len(rates)
     assert seen == pytest.approx(density / density.sum(), abs=0.035)
 
 
 def test_large_ranges_are_halved_and_sharpen() -> None:
     space = Space((IntRange("n", 1, 100_000),))
-    for kind, lr in ((Factorised, 0.3), (LSTM, 0.05)):
-        controller = kind(space, adam=Adam(lr))
+    for kind, lr in ((FactorisedPolicy, 0.3), (LSTMPolicy, 0.05)):
+        policy = kind(space, adam=Adam(lr))
         rng = np.random.default_rng(0)
         target = space.batch([space.decision({"n": 70_001})])
         for _ in range(60):
-            controller.reinforce(target, np.ones(1))
-        drawn = controller.sample(200, rng).column("n") + 1
+            policy.reinforce(target, np.ones(1))
+        drawn = policy.sample(200, rng).column("n") + 1
         assert np.median(np.abs(drawn - 70_001)) < 2000
 
 
 def test_the_global_generator_of_torch_is_left_alone() -> None:
     before = torch.random.get_rng_state()
-    controller = LSTM(TREE, adam=Adam(), readout=True)
-    batch = controller.sample(5, np.random.default_rng(0))
-    controller.reinforce(batch, np.ones(5), memory=batch)
+    policy = LSTMPolicy(TREE, adam=Adam(), readout=True)
+    batch = policy.sample(5, np.random.default_rng(0))
+    policy.reinforce(batch, np.ones(5), memory=batch)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_training_does_not_depend_on_the_mode_around_it(mode: Any) -> None:
-    plain, inside = (LSTM(TREE, adam=Adam(), tanh_constant=1.1) for _ in range(2))
+    plain, inside = (LSTMPolicy(TREE, adam=Adam(), tanh_constant=1.1) for _ in range(2))
     batch = plain.sample(5, np.random.default_rng(0))
     plain.reinforce(batch, np.arange(5.0))
     with mode():
@@ -337,14 +337,14 @@ def test_training_does_not_depend_on_the_mode_around_it(mode: Any) -> None:
 # -------------------------------------------------------------------- memory
 
 
-def final_states(controller: LSTM, batch: Batch) -> Any:
-    return controller.follow(batch)[1][-1].detach().numpy().astype(np.float64)
+def final_states(policy: LSTMPolicy, batch: Batch) -> Any:
+    return policy.follow(batch)[1][-1].detach().numpy().astype(np.float64)
 
 
-def decodable(controller: LSTM, space: Space) -> float:
+def decodable(policy: LSTMPolicy, space: Space) -> float:
     """Return the share of choices that ridge regression reads off the last state, on unseen decisions."""
     batch = space.sample(400, np.random.default_rng(9))
-    states = final_states(controller, batch)
+    states = final_states(policy, batch)
     scaled = (states - states[:300].mean(axis=0)) / (states[:300].std(axis=0) + 1e-12)
     features = np.concatenate([scaled, np.ones((400, 1))], axis=1)
     known, target = features[:300], space.encode(batch)
@@ -354,10 +354,10 @@ def decodable(controller: LSTM, space: Space) -> float:
     return float((guess == target[300:].reshape(shape).argmax(axis=2)).mean())
 
 
-def similarity(controller: LSTM, space: Space) -> float:
+def similarity(policy: LSTMPolicy, space: Space) -> float:
     """Return the correlation of distances between states with numbers of differing choices."""
     batch = space.sample(150, np.random.default_rng(8))
-    states = final_states(controller, batch)
+    states = final_states(policy, batch)
     apart = np.linalg.norm(states[:, None] - states, axis=2)
     differ = (batch.codes[:, None] != batch.codes).sum(axis=2)
     pairs = np.triu_indices(150, 1)
@@ -367,20 +367,20 @@ def similarity(controller: LSTM, space: Space) -> float:
 def test_a_memory_makes_the_last_state_tell_what_was_chosen() -> None:
     """The finding of the paper: states then correlate with how much architectures have in common."""
     space = Space(tuple(OneOf(f"p{number}", (0, 1, 2)) for number in range(10)))
-    controllers = [LSTM(space, adam=Adam(0.03), tanh_constant=1.1, readout=True) for _ in range(2)]
+    policies = [LSTMPolicy(space, adam=Adam(0.03), tanh_constant=1.1, readout=True) for _ in range(2)]
     rng = np.random.default_rng(0)
     for _ in range(250):
         batch = space.sample(10, rng)
         weights = rng.normal(size=10)
-        controllers[0].reinforce(batch, weights)
-        controllers[1].reinforce(batch, weights, memory=batch)
-    forgetful, remembering = (similarity(controller, space) for controller in controllers)
+        policies[0].reinforce(batch, weights)
+        policies[1].reinforce(batch, weights, memory=batch)
+    forgetful, remembering = (similarity(policy, space) for policy in policies)
     assert forgetful < 0.35
     assert remembering > 0.5
-    assert decodable(controllers[1], space) > decodable(controllers[0], space) + 0.07
+    assert decodable(policies[1], space) > decodable(policies[0], space) + 0.07
 
 
 def test_reading_back_needs_its_parameters() -> None:
-    controller = LSTM(TREE, adam=Adam())
-    with pytest.raises(ValueError, match="make the controller with readout=True"):
-        controller.recall(TREE.sample(1, np.random.default_rng(0)))
+    policy = LSTMPolicy(TREE, adam=Adam())
+    with pytest.raises(ValueError, match="make the policy with readout=True"):
+        policy.recall(TREE.sample(1, np.random.default_rng(0)))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from symnas.algorithms.policy_gradient.lstm import LSTM
-from symnas.algorithms.policy_gradient.policies import Adam, Factorised
+from symnas.algorithms.policy_gradient.lstm import LSTMPolicy
+from symnas.algorithms.policy_gradient.policies import Adam, FactorisedPolicy
 from symnas.algorithms.policy_gradient.reinforce import Reinforce, Rewards
 from symnas.algorithms.random import Random
 from symnas.contracts.algorithm import Algorithm
@@ -116,7 +116,7 @@ def test_an_update_is_the_gradient_of_advantage_times_log_probability() -> None:
     first = np.array([-(2 + 4 - 1) / 6, (2 + 4 - 1) / 6, (1 + 2 - 4) / 6, -(1 + 2 - 4) / 6])
     expected = 0.5 * first / (np.abs(first) + 1e-3)
     policy = algorithm.policy
-    assert isinstance(policy, Factorised)
+    assert isinstance(policy, FactorisedPolicy)
     assert policy.parameters[0] == pytest.approx(expected)
 
 
@@ -127,7 +127,7 @@ def test_updates_wait_for_a_whole_batch_of_results() -> None:
     batch = space.sample(7, np.random.default_rng(0))
     outcomes = [evaluate(decision) for decision in batch]
     policy = algorithm.policy
-    assert isinstance(policy, Factorised)
+    assert isinstance(policy, FactorisedPolicy)
     algorithm.observe(batch, [RUNNING] * 7)
     algorithm.observe(batch[:3], outcomes[:3])
     assert not policy.parameters[0].any()
@@ -173,7 +173,7 @@ def test_the_lstm_learns_joint_choices_that_a_factorised_policy_cannot() -> None
     space = Space((OneOf("a", (0, 1)), OneOf("b", (0, 1))))
     both = space.batch([space.decision({"a": code, "b": code}) for code in (0, 1)])
     chances = []
-    for policy in (LSTM(space, adam=Adam(0.02)), Factorised(space, adam=Adam(0.02))):
+    for policy in (LSTMPolicy(space, adam=Adam(0.02)), FactorisedPolicy(space, adam=Adam(0.02))):
         for _ in range(300):
             policy.reinforce(both, np.ones(2))
         chances.append(np.exp(torch.as_tensor(policy.log_prob(both)).detach().numpy()))

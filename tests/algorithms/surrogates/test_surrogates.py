@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import spaces
 
 from symnas._typing import Floats
-from symnas.algorithms.bayesian.target_transforms import TARGETS, Targets
+from symnas.algorithms.bayesian.target_transforms import TRANSFORMS, TargetTransform
 from symnas.algorithms.surrogates.base import SURROGATES, Believed, make
 from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.algorithms.surrogates.gp import GaussianProcess
@@ -348,19 +348,19 @@ def test_unknown_names_are_told() -> None:
 # ---------------------------------------------------------------- scales of values
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", TRANSFORMS)
 def test_scales_keep_the_order_and_come_back(kind: str) -> None:
     observed_values = np.random.default_rng(0).standard_t(2, size=50)
-    scale = Targets.of(kind, observed_values)
+    scale = TargetTransform.of(kind, observed_values)
     assert np.array_equal(np.argsort(scale.values), np.argsort(observed_values))
     assert scale.back(scale.values) == pytest.approx(observed_values)
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", TRANSFORMS)
 def test_expectations_come_back_as_sampling_says(kind: str) -> None:
     from symnas.contracts.algorithm import Prediction
 
-    scale = Targets.of(kind, np.random.default_rng(0).normal(size=60) ** 3)
+    scale = TargetTransform.of(kind, np.random.default_rng(0).normal(size=60) ** 3)
     means, stds = np.array([-0.8, 0.1, 1.0]), np.array([0.4, 0.2, 0.3])
     got = scale.expectation(Prediction(means, stds))
     drawn = scale.back(np.random.default_rng(1).normal(means, stds, size=(100_000, 3)))
@@ -371,11 +371,11 @@ def test_expectations_come_back_as_sampling_says(kind: str) -> None:
 
 
 def test_trials_without_a_result_count_as_worse_than_the_worst() -> None:
-    scale = Targets.of("soft", np.array([1.0, np.nan, -4.0, 2.0]))
+    scale = TargetTransform.of("soft", np.array([1.0, np.nan, -4.0, 2.0]))
     assert scale.values[1] == scale.values[2] - 1.0 == scale.values.min()
 
 
-@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("kind", TRANSFORMS)
 def test_equal_values_are_no_trouble(kind: str) -> None:
-    assert np.isfinite(Targets.of(kind, np.full(5, 3.0)).values).all()
-    assert Targets.of(kind, np.array([3.0])).back(np.zeros(1)) == pytest.approx([3.0])
+    assert np.isfinite(TargetTransform.of(kind, np.full(5, 3.0)).values).all()
+    assert TargetTransform.of(kind, np.array([3.0])).back(np.zeros(1)) == pytest.approx([3.0])
