@@ -198,6 +198,7 @@ def describe(address: str, kind: str, *args: Any, **given: Any) -> tuple[choices
     Raises:
         SpaceError: the arguments break a rule of the tree.
     """
+    # The same rules as for what is written out (`symnas.grammar.calls`), on values in place of syntax trees.
     candidates, default, given = _bound(kind, args, given)
     log = bool(given.get("log"))
     if kind == "floatv":
@@ -260,6 +261,7 @@ def labels_of(candidates: list[Any]) -> tuple[Label, ...]:
             labels.append(candidate)
         else:
             labels.append(str(getattr(candidate, "__name__", None) or type(candidate).__name__))
+    # Equal scalars stay equal, for the tree to refuse; objects of one name are told apart by their position.
     seen: set[tuple[str, Label]] = set()
     distinct: list[Label] = []
     for position, label in enumerate(labels):

@@ -30,6 +30,7 @@ def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
     with _LOCK:
         saved: list[tuple[FunctionType, CodeType, Any, Any]] = []
         try:
+            # The functions themselves stay, so whoever holds one calls the other code.
             for swap in swaps:
                 function = swap.function
                 saved.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
@@ -40,6 +41,7 @@ def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
                     function.__kwdefaults__ = swap.kwdefaults
             yield
         finally:
+            # In reverse, should a function be exchanged twice.
             for function, code, defaults, kwdefaults in reversed(saved):
                 function.__code__ = code
                 if function.__defaults__ is not defaults:

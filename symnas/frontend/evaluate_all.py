@@ -23,6 +23,7 @@ class _Rewriter(ast.NodeTransformer):
         new: Any = self.generic_visit(node)
         if not _operation(new, "leave"):
             return new  # type: ignore[no-any-return]
+        # Inside out: candidates that hold choices have been rewritten by now.
         frame, place, value = new.args
         chain = _chain(value)
         if chain is None:
@@ -47,6 +48,7 @@ def _chain(value: ast.expr) -> tuple[ast.expr, list[ast.expr], bool] | None:
     """Take a choice apart: its visit, its candidates, and whether the last is the code's own expression."""
     enter: ast.expr | None = None
     values: list[ast.expr] = []
+    # The user's own conditional expressions ask something else than `enter` or `taken`.
     while isinstance(value, ast.IfExp) and isinstance(value.test, ast.Compare):
         asked = value.test.left
         if not isinstance(value.test.ops[0], ast.Eq) or not _operation(

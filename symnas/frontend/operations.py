@@ -116,6 +116,7 @@ class Hooks:
         """Recognise the value that the code computed among the candidates, and make it the default."""
         if frame is None:
             return value
+        # `leave` comes after, so the visit is still open while the code's own value is looked at.
         visit = frame.open[-1]
         if visit.kind in ("int", "float"):
             _adopt(visit, value, value)

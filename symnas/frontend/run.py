@@ -91,6 +91,8 @@ class Frame:
         """Return an address: the prefix, the turns and the path of a place."""
         parts = [self.prefix]
         for loop in loops:
+            # A shared point is one for all turns. When a model is called, a loop goes over its modules, whose
+            # own paths tell them apart; only turns that were chosen, by number or by label, still count.
             named = loop in self.labels
             if shared or (self.forward and loop.site is None and not named):
                 parts.append(f"{loop.name}.")
@@ -311,6 +313,7 @@ class Run:
 
     def address(self, frame: Frame, site: Site, parent: Visit | None) -> str:
         """Return the address of a site met in a frame."""
+        # What a candidate holds is addressed below the choice: `head:out.size`.
         if parent is not None:
             extra = "".join(
                 f"{loop.name}[{frame.turns.get(loop, 0)}]." for loop in _inner_loops(site, parent.site)
@@ -360,6 +363,7 @@ class Run:
         value = self.values.get(visit.address, UNDECIDED)
         if value is UNDECIDED:
             value = self.decide(visit)
+        # A run that is asked afterwards (`decided`) shall tell what was given from what was a default.
         visit.decided = value is not UNDECIDED
         if value is UNDECIDED and visit.site.default_known:
             value = visit.default

@@ -3,6 +3,11 @@
 Everything here is static: it is read off the source text once and shared by all runs. The instrumented code
 refers to these objects, and a run adds to them only what a text cannot know (loop turns and the prefix of an
 invocation).
+
+A choice's domain is written in the grammar's words (`symnas.grammar.domains`: texts and syntax trees) and
+decided in the tree's (`symnas.tree`: labels and numbers). A `Site` is where the two meet: it has the
+candidates as they are written, and its `prototype` is the tree's node itself, made by `point_of`; a visit
+copies it.
 """
 
 from __future__ import annotations
@@ -173,6 +178,7 @@ def site_of(annotation: Annotation) -> Site:
     site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, annotation.default)
     site.spelling, site.name, site.shared = annotation.spelling, annotation.name, annotation.shared
     site.requires, site.annotation = annotation.requires, annotation
+    # Only a range counts turns; any other choice in a `for` is of what is looped over.
     if annotation.role == "turns" and not isinstance(
         annotation.domain, (domains.RangeDomain, domains.DynamicDomain)
     ):
@@ -225,6 +231,7 @@ def point_of(domain: domains.Domain, default: domains.Default, address: str) -> 
             return choices.FloatRange(address, domain.low, domain.high, domain.step, domain.log, chosen)
         low, high, step = int(domain.low), int(domain.high), int(domain.step or 1)
         return choices.IntRange(address, low, high, step, domain.factor, domain.log, chosen)
+    # Grammar speaks of candidates by their position, the tree by their label.
     labels = tuple(candidate.label for candidate in domain.candidates)
     written = [candidate.weight for candidate in domain.candidates if candidate.weight is not None]
     if isinstance(default, int):
