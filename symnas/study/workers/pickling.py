@@ -1,26 +1,21 @@
 """Pickling that takes along what a worker process cannot import: lambdas, closures, code of scripts.
 
-Functions and classes go by reference where a new process finds the same module, else by value: a function
-as its code object (workers run the very same interpreter) with the globals it uses, a class as its
-attributes.
+cloudpickle sends by value what is defined in `__main__` or inside a function, and everything else by name.
+Modules that only this process has (a file that was loaded by its path) are sent by value here too.
 """
 
 from __future__ import annotations
 
-import builtins
-import enum
 import importlib
 import io
-import marshal
 import pickle
 import sys
-import types
+from types import FunctionType, ModuleType
 from typing import Any
 
-from symnas.errors import EvaluatorError
+import cloudpickle
 
-# What a class gets anew when it is made.
-MADE_ANEW = frozenset({"__dict__", "__weakref__", "_abc_impl", "__abstractmethods__", "__firstlineno__"})
+from symnas.errors import EvaluatorError
 
 
 def dumps(value: Any, what: str) -> bytes:
@@ -34,126 +29,50 @@ def dumps(value: Any, what: str) -> bytes:
         EvaluatorError: it holds something that cannot be sent.
     """
     buffer = io.BytesIO()
+    pickler = _Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL)
     try:
-        _Carrier(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+        pickler.dump(value)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise EvaluatorError(
             f"worker processes are sent {what}, and it holds something that cannot be sent ({error}): make "
-            f"that "
-            "inside the function, define it in a module, or evaluate in this process (workers=1 and no "
+            "that inside the function, define it in a module, or evaluate in this process (workers=1 and no "
             "timeout)"
         ) from error
+    finally:
+        pickler.forget()
     return buffer.getvalue()
 
 
-class _Carrier(pickle.Pickler):
-    """A pickler whose functions, classes and modules need not be importable."""
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """A pickler that knows which modules another process would not find."""
 
     def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol=protocol)
-        self._namespaces: dict[int, dict[str, Any]] = {}
-        self._findable: dict[str, bool] = {}
+        self._known: dict[str, bool] = {}
+        self._sent: list[ModuleType] = []
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, obj: Any) -> Any:
         """Say how to pickle what Python's own way would only name."""
-        if isinstance(value, types.ModuleType):
-            return importlib.import_module, (value.__name__,)
-        if isinstance(value, staticmethod | classmethod):
-            return type(value), (value.__func__,)
-        if isinstance(value, property):
-            return property, (value.fget, value.fset, value.fdel, value.__doc__)
-        if isinstance(value, types.FunctionType) and not self._importable(value):
-            return self._function(value)
-        if isinstance(value, type) and not issubclass(value, enum.Enum) and not self._importable(value):
-            return self._class(value)
-        return NotImplemented
+        if isinstance(obj, ModuleType) and obj.__name__ in sys.modules:
+            return importlib.import_module, (obj.__name__,)
+        if isinstance(obj, type | FunctionType):
+            self._send(obj.__module__)
+        return super().reducer_override(obj)
 
-    def _importable(self, value: Any) -> bool:
-        name = value.__module__
-        if name is None or name == "__main__" or "<locals>" in value.__qualname__:
-            return getattr(builtins, value.__qualname__, None) is value
-        found: Any = sys.modules.get(name)
-        for part in value.__qualname__.split("."):
-            found = getattr(found, part, None)
-        top = name.partition(".")[0]
-        if top not in self._findable:
-            self._findable[top] = _findable(top)
-        return found is value and self._findable[top]
+    def forget(self) -> None:
+        """Leave cloudpickle, whose list of modules is the process's, as it was."""
+        for module in self._sent:
+            cloudpickle.unregister_pickle_by_value(module)
 
-    def _function(self, function: types.FunctionType) -> Any:
-        code = function.__code__
-        # Functions of one module keep sharing their globals; the dict is pickled once and then referred to.
-        shared = self._namespaces.setdefault(
-            id(function.__globals__), {"__name__": function.__module__, "__file__": code.co_filename}
-        )
-        used = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
-        state = {
-            "globals": used,
-            "closure": [_content(cell) for cell in function.__closure__ or ()],
-            "attributes": {
-                "__defaults__": function.__defaults__,
-                "__kwdefaults__": function.__kwdefaults__,
-                "__qualname__": function.__qualname__,
-                "__module__": function.__module__,
-                "__doc__": function.__doc__,
-            },
-            "dict": dict(vars(function)),
-        }
-        made = (marshal.dumps(code), shared, len(code.co_freevars))
-        return make_function, made, state, None, None, fill_function
-
-    def _class(self, cls: type) -> Any:
-        slots = cls.__dict__.get("__slots__", ())
-        dropped = MADE_ANEW | set((slots,) if isinstance(slots, str) else slots)
-        held = {name: value for name, value in vars(cls).items() if name not in dropped}
-        made = (type(cls), cls.__name__, cls.__bases__, slots if "__slots__" in vars(cls) else None)
-        return make_class, made, held, None, None, fill_class
-
-
-def make_function(code: bytes, shared: dict[str, Any], cells: int) -> types.FunctionType:
-    """Make a function that has its code but not yet what it refers to."""
-    shared.setdefault("__builtins__", builtins)
-    closure = tuple(types.CellType() for _ in range(cells))
-    return types.FunctionType(marshal.loads(code), shared, closure=closure)
-
-
-def fill_function(function: types.FunctionType, state: dict[str, Any]) -> None:
-    """Give a function what it refers to, itself perhaps among it."""
-    function.__globals__.update(state["globals"])
-    for cell, content in zip(function.__closure__ or (), state["closure"], strict=True):
-        if content:
-            cell.cell_contents = content[0]
-    for name, value in state["attributes"].items():
-        setattr(function, name, value)
-    vars(function).update(state["dict"])
-
-
-def make_class(metaclass: type, name: str, bases: tuple[type, ...], slots: Any) -> type:
-    """Make a class that has its bases but not yet its attributes."""
-    namespace = {} if slots is None else {"__slots__": slots}
-    return types.new_class(name, bases, {"metaclass": metaclass}, lambda body: body.update(namespace))
-
-
-def fill_class(cls: type, held: dict[str, Any]) -> None:
-    """Give a class its attributes."""
-    for name, value in held.items():
-        if name != "__slots__":
-            setattr(cls, name, value)
-
-
-def _content(cell: Any) -> tuple[Any, ...]:
-    try:
-        return (cell.cell_contents,)
-    except ValueError:
-        return ()
-
-
-def _names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names
+    def _send(self, name: str | None) -> None:
+        """Have what a module defines sent by value, if a new process could not import it."""
+        if name is None or name == "__main__" or name in self._known:
+            return
+        self._known[name] = found = _findable(name.partition(".")[0])
+        module = sys.modules.get(name)
+        if not found and module is not None and name not in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(module)
+            self._sent.append(module)
 
 
 def _findable(module: str) -> bool:
