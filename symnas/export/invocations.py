@@ -16,7 +16,7 @@ Turns = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Picked:
+class Chosen:
     """What a site was given: candidates by position, a number, or a text.
 
     Args:
@@ -42,7 +42,7 @@ class Invocation:
 
     function: Function
     instance: object | None = None
-    picked: dict[Site, dict[Turns, Picked]] = field(default_factory=dict)
+    chosen: dict[Site, dict[Turns, Chosen]] = field(default_factory=dict)
     calls: dict[CallSite, dict[Turns, list[Invocation]]] = field(default_factory=dict)
     unplaced: list[Invocation] = field(default_factory=list)
     """Invocations that began while this one ran, from places that the text does not show."""

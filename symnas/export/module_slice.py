@@ -17,7 +17,7 @@ _IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def sliced(text: str, names: Iterable[str]) -> str:
+def module_slice(text: str, names: Iterable[str]) -> str:
     """Return a module's text without the top-level statements that the definitions of `names` do not need.
 
     Args:
@@ -94,7 +94,7 @@ def hoisted(text: str, qualname: str) -> str:
             if not isinstance(statement, (ast.Return, ast.Nonlocal, ast.Global)):
                 start, end = source.line_span(statement)
                 pieces.append(textwrap.dedent(text[start:end]))
-    return sliced("\n\n".join(pieces), [parts[-1].partition(".")[0]])
+    return module_slice("\n\n".join(pieces), [parts[-1].partition(".")[0]])
 
 
 def completed(text: str, namespace: Mapping[str, Any]) -> str:

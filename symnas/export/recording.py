@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from symnas._typing import Value
-from symnas.export.invocations import Invocation, Picked, Turns
+from symnas.export.invocations import Chosen, Invocation, Turns
 from symnas.export.text_edits import bracketed
 from symnas.export.variants import CONSTRUCTORS
 from symnas.frontend.run import Frame, Position, Run, Visit
@@ -91,7 +91,7 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
     for visit in run.trace:
         holder = root if visit.site.definition else made.get(visit.frame)
         if holder is not None and visit.site.function is not None and id(visit.site.function) in own:
-            holder.picked.setdefault(visit.site, {})[turns_of(visit)] = _picked(run, visit)
+            holder.chosen.setdefault(visit.site, {})[turns_of(visit)] = _chosen(run, visit)
     return root
 
 
@@ -110,22 +110,22 @@ def _is_direct(callee: object, frame: Frame) -> bool:
     return code is not None and code.co_name == name and code.co_firstlineno == frame.function.line
 
 
-def _picked(run: RecordingRun, visit: Visit) -> Picked:
+def _chosen(run: RecordingRun, visit: Visit) -> Chosen:
     site, value, code = visit.site, visit.value, visit.code
     kind = visit.kind
     if kind == "tied":
-        return Picked(number=value) if _is_number(value) else Picked(text=repr(value))  # type: ignore[arg-type]
+        return Chosen(number=value) if _is_number(value) else Chosen(text=repr(value))  # type: ignore[arg-type]
     if kind in ("int", "float"):
-        return Picked(number=value)  # type: ignore[arg-type]
+        return Chosen(number=value)  # type: ignore[arg-type]
     codes = code if isinstance(code, tuple) else (code,)
     if site.dynamic is None:
-        return Picked(branches=codes)
+        return Chosen(branches=codes)
     literal = _literal(run.results.get(visit))
     if literal is not None:
-        return Picked(text=literal)
+        return Chosen(text=literal)
     given = site.dynamic.argument("candidates") or site.dynamic.arguments[0][1]
     texts = [f"{bracketed(ast.unparse(given))}[{index}]" for index in codes]
-    return Picked(text=texts[0] if kind == "oneof" else f"[{', '.join(texts)}]")
+    return Chosen(text=texts[0] if kind == "oneof" else f"[{', '.join(texts)}]")
 
 
 def _literal(value: object) -> str | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from symnas._typing import Value
 from symnas.errors import ProgramError
 from symnas.export.invocations import Invocation
-from symnas.export.module_slice import completed, hoisted, sliced
+from symnas.export.module_slice import completed, hoisted, module_slice
 from symnas.export.recording import RecordingRun, invocations
 from symnas.export.text_edits import Edit, SourceText, free_name
 from symnas.export.variants import Body, ClassBody, Variants, used_by
@@ -58,12 +58,12 @@ def source(program: ProgramView, values: Mapping[str, Value]) -> str:
         return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(own.module), **closure}))
     name = target.__qualname__.partition(".")[0]
     if own.module.__name__ == "__main__" or not own.file.endswith(".py"):
-        return without_symnas(completed(sliced(text, [name]), vars(own.module)))
+        return without_symnas(completed(module_slice(text, [name]), vars(own.module)))
     try:
         return without_symnas(text)
     except ProgramError:
         # Something else in the file needs SymNAS; the model may not.
-        return without_symnas(sliced(text, [name]))
+        return without_symnas(module_slice(text, [name]))
 
 
 def _recorded(program: ProgramView, values: Mapping[str, Value]) -> RecordingRun:
@@ -92,10 +92,10 @@ def specialise(source: SourceText, module: Function, root: Invocation) -> str:
         ProgramError: the text cannot tell two uses of a lambda apart, or SymNAS is used for more than
             choices.
     """
-    return _Residual(source, module, root).text()
+    return _Specialiser(source, module, root).text()
 
 
-class _Residual:
+class _Specialiser:
     def __init__(self, source: SourceText, module: Function, root: Invocation) -> None:
         self.source = source
         self.module = module

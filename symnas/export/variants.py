@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from symnas.export.invocations import Invocation, Picked, Turns
+from symnas.export.invocations import Chosen, Invocation, Turns
 from symnas.frontend.sites import CallSite, Function, Site
 
 K = TypeVar("K")
@@ -33,18 +33,18 @@ class Body:
     function: Function
     index: int = 0
     members: list[Invocation] = field(default_factory=list)
-    picked: dict[Site, dict[Turns, Picked]] = field(default_factory=dict)
+    chosen: dict[Site, dict[Turns, Chosen]] = field(default_factory=dict)
     calls: dict[CallSite, dict[Turns, Target]] = field(default_factory=dict)
 
     def fits(self, other: Body) -> bool:
         """Whether nothing that the two were given contradicts."""
-        return _agree(self.picked, other.picked) and _agree(self.calls, other.calls)
+        return _agree(self.chosen, other.chosen) and _agree(self.calls, other.calls)
 
     def absorb(self, other: Body) -> None:
         """Take over the members of a body that fits."""
         self.members += other.members
-        for site, picks in other.picked.items():
-            self.picked.setdefault(site, {}).update(picks)
+        for site, picks in other.chosen.items():
+            self.chosen.setdefault(site, {}).update(picks)
         for call, targets in other.calls.items():
             self.calls.setdefault(call, {}).update(targets)
 
@@ -147,7 +147,7 @@ class Variants:
         if invocation in self._own:
             return self._own[invocation]
         fresh = Body(invocation.function, 0, [invocation])
-        fresh.picked = {site: dict(picks) for site, picks in invocation.picked.items()}
+        fresh.chosen = {site: dict(picks) for site, picks in invocation.chosen.items()}
         for call, by_turns in invocation.calls.items():
             for turns, inner in by_turns.items():
                 if inner:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from symnas.errors import ProgramError
 from symnas.export.dispatch import dispatched
-from symnas.export.invocations import Picked, Turns
+from symnas.export.invocations import Chosen, Turns
 from symnas.export.text_edits import Edit, SourceText, bracketed, free_name
 from symnas.export.variants import CONSTRUCTORS, Body, Bound, ClassBody, Direct, Target
 from symnas.export.visibility import Visibility
@@ -82,21 +82,21 @@ class BodyWriter:
 
     def site_text(self, site: Site, only: Sequence[Turns] | None) -> str | None:
         """Return what replaces a site, over all turns or over some; None leaves the code's own value."""
-        picks = _restricted(self.body.picked.get(site, {}), only)
+        picks = _restricted(self.body.chosen.get(site, {}), only)
         if not picks:
             return self._default_text(site)
-        alike: dict[Picked, list[Turns]] = {}
-        for turns, picked in picks.items():
-            alike.setdefault(picked, []).append(turns)
+        alike: dict[Chosen, list[Turns]] = {}
+        for turns, chosen in picks.items():
+            alike.setdefault(chosen, []).append(turns)
         if len(alike) == 1:
-            ((picked, turns_of),) = alike.items()
-            return self._picked_text(site, picked, turns_of)
+            ((chosen, turns_of),) = alike.items()
+            return self._chosen_text(site, chosen, turns_of)
         texts: dict[Turns, str] = {}
-        for picked, turns_of in alike.items():
-            whole = self._picked_text(site, picked, turns_of)
+        for chosen, turns_of in alike.items():
+            whole = self._chosen_text(site, chosen, turns_of)
             texts |= dict.fromkeys(turns_of, whole)
         if site.role == "turns":
-            numbers = {turns: repr(picked.number) for turns, picked in picks.items()}
+            numbers = {turns: repr(chosen.number) for turns, chosen in picks.items()}
             return self._loop_text(site, self._dispatched(numbers, _dimensions(site)))
         return self._dispatched(texts, _dimensions(site))
 
@@ -132,17 +132,17 @@ class BodyWriter:
 
         return dispatched(texts, name, self._is_free)
 
-    def _picked_text(self, site: Site, picked: Picked, only: Sequence[Turns]) -> str:
-        if picked.text is not None:
-            return picked.text
-        if picked.number is not None:
-            text = repr(picked.number)
+    def _chosen_text(self, site: Site, chosen: Chosen, only: Sequence[Turns]) -> str:
+        if chosen.text is not None:
+            return chosen.text
+        if chosen.number is not None:
+            text = repr(chosen.number)
             return self._loop_text(site, text) if site.role == "turns" else text
         if site.kind == "oneof":
-            return self._candidate_text(site, picked.branches[0], only)
+            return self._candidate_text(site, chosen.branches[0], only)
         texts = []
-        for position, branch in enumerate(picked.branches):
-            occurrence = picked.branches[:position].count(branch)
+        for position, branch in enumerate(chosen.branches):
+            occurrence = chosen.branches[:position].count(branch)
             texts.append(self._candidate_text(site, branch, [(*turns, occurrence) for turns in only]))
         brackets = _BRACKETS[site.container]
         left, right = brackets[0], brackets[1]
@@ -183,7 +183,7 @@ class BodyWriter:
             return None
         code = prototype.code(prototype.default)
         branches = code if isinstance(code, tuple) else (code,)
-        return self._picked_text(site, Picked(branches), []) if branches else None
+        return self._chosen_text(site, Chosen(branches), []) if branches else None
 
     def _is_free(self, text: str) -> bool:
         """Whether a text may be evaluated at turns that did not choose it: constants, parts of modules."""

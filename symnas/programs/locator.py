@@ -79,6 +79,7 @@ def locate(locator: Mapping[str, Any], at: str | None = None) -> Any:
                 _read(locator["inputs"]),
                 tuple((file, text) for file, text in locator["texts"] if at is None),
                 {name: _kept_again(kept) for name, kept in locator["names"].items()},
+                tuple(locator.get("bounds", {}).items()),
             )
         )
 
@@ -103,6 +104,7 @@ def _located(reference: Reference) -> ProgramLocator:
         "texts": [list(text) for text in reference.texts],
         "names": {name: _kept(kept, modules) for name, kept in reference.names.items()},
         "modules": modules,
+        **({"bounds": dict(reference.bounds)} if reference.bounds else {}),
     }
 
 

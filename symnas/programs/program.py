@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Literal, overload
 
+import numpy as np
+
 from symnas._fingerprint import spell
 from symnas._typing import Value
 from symnas.errors import DecisionError, ProgramError, nearest
@@ -19,7 +21,7 @@ from symnas.frontend.source_set import SourceSet
 from symnas.frontend.sources import as_module, file_of, load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.programs.references import Reference, reference_of
-from symnas.tree.space import Decision, Space
+from symnas.tree.space import Batch, Decision, Space
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +54,9 @@ class Program(Generic[Child]):
         inputs: example inputs of a built model: a tensor, a tuple of positional ones, a dict of named ones,
             or a function that returns any of these. Needed where `forward` holds choices.
         name: what it is called; the target's name by default.
+        joint_limit: joint values of the points that one condition depends on, which its survey may try; 4,096
+            for None.
+        max_runs: runs that its survey may take; 20,000 for None.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Program(Generic[Child]):
         include: Iterable[Any] = (),
         inputs: Any = None,
         name: str | None = None,
+        joint_limit: int | None = None,
+        max_runs: int | None = None,
     ) -> None:
         self.target = target
         self.args = args
@@ -70,6 +77,8 @@ class Program(Generic[Child]):
         self.inputs = inputs
         self.name = name or str(getattr(target, "__name__", type(target).__name__))
         self._include = tuple(include)
+        bounds = {"joint_limit": joint_limit, "max_runs": max_runs}
+        self._bounds = {bound: value for bound, value in bounds.items() if value is not None}
 
     def __repr__(self) -> str:
         """Name the target."""
@@ -106,7 +115,7 @@ class Program(Generic[Child]):
                 )
         from symnas.survey.survey import survey
 
-        return survey(self)
+        return survey(self, **self._bounds)
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -132,7 +141,7 @@ class Program(Generic[Child]):
     @property
     def reference(self) -> Reference:
         """Something picklable from which `symnas.program` makes the same program in another process."""
-        return reference_of(self)
+        return reference_of(self, self._bounds)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by reference."""
@@ -158,12 +167,31 @@ class Program(Generic[Child]):
                 )
         return made
 
+    def sample(self, n: int, rng: int | np.random.Generator, *, tries: int = 1000) -> Batch:
+        """Draw decisions that meet every `require` clause; without clauses, as `space.sample` does.
+
+        The first rows of a larger sample are the smaller one.
+
+        Args:
+            n: how many.
+            rng: a seed, or the generator to draw with.
+            tries: most draws per decision that is wanted, where there are clauses.
+
+        Raises:
+            RequirementError: too few were found; the message has the closest decision and what it breaks.
+        """
+        from symnas.constraints import checking
+
+        generator = np.random.default_rng(rng)
+        if not self.space.requires:
+            return self.space.sample(n, generator)
+        return checking.sample(self, n, generator, tries=tries)
+
     def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Child:
         """Build the child that a decision describes, the default one for None.
 
         What is asked for is built: `require` clauses are not judged here. A search judges them before it
-        builds anything (`symnas.constraints.checking.demand`), and `symnas.constraints.checking.sample` draws
-        decisions that meet them.
+        builds anything (`symnas.constraints.demand`), and `sample` draws decisions that meet them.
 
         Args:
             decision: a decision of this space, or a mapping of addresses to values, the others taking their
@@ -209,7 +237,13 @@ class Program(Generic[Child]):
             inputs: as for `symnas.program`.
         """
         made = type(self)(
-            self.target, self.args, self.kwargs, include=self._include, inputs=inputs, name=self.name
+            self.target,
+            self.args,
+            self.kwargs,
+            include=self._include,
+            inputs=inputs,
+            name=self.name,
+            **self._bounds,
         )
         # What has been read and surveyed is the same; a survey depends on inputs only where there were none.
         made.__dict__ |= {key: value for key, value in self.__dict__.items() if key not in made.__dict__}
@@ -322,6 +356,8 @@ def program(
     include: Iterable[Any] = (),
     inputs: Any = None,
     name: str | None = None,
+    joint_limit: int | None = None,
+    max_runs: int | None = None,
     **kwargs: Any,
 ) -> Program[T]: ...
 @overload
@@ -331,6 +367,8 @@ def program(
     include: Iterable[Any] = (),
     inputs: Any = None,
     name: str | None = None,
+    joint_limit: int | None = None,
+    max_runs: int | None = None,
     **kwargs: Any,
 ) -> Program[T]: ...
 @overload
@@ -340,6 +378,8 @@ def program(
     include: Iterable[Any] = (),
     inputs: Any = None,
     name: str | None = None,
+    joint_limit: int | None = None,
+    max_runs: int | None = None,
     **kwargs: Any,
 ) -> Program[Any]: ...
 def program(
@@ -348,6 +388,8 @@ def program(
     include: Iterable[Any] = (),
     inputs: Any = None,
     name: str | None = None,
+    joint_limit: int | None = None,
+    max_runs: int | None = None,
     **kwargs: Any,
 ) -> Any:
     """Make a program of annotated code.
@@ -360,6 +402,9 @@ def program(
             program.
         inputs: example inputs of a built model; see `Program`.
         name: what it is called; the target's name by default.
+        joint_limit: joint values of the points that one condition depends on, which the survey may try; 4,096
+            for None.
+        max_runs: runs that the survey may take; 20,000 for None.
         kwargs: keyword arguments for the target, in every build.
 
     Raises:
@@ -372,7 +417,13 @@ def program(
         found = target.resolve()
         found = load(found) if isinstance(found, str) else found
         return Program(
-            found, target.args, target.kwargs, include=target.include, inputs=target.inputs, name=target.name
+            found,
+            target.args,
+            target.kwargs,
+            include=target.include,
+            inputs=target.inputs,
+            name=target.name,
+            **dict(target.bounds),
         )
     if type(target).__name__ == "TemplateReference":
         return target.load()
@@ -383,7 +434,16 @@ def program(
 
         return TemplateProgram(target, name)
     unwrap(target)
-    return Program(target, args, kwargs, include=include, inputs=inputs, name=name)
+    return Program(
+        target,
+        args,
+        kwargs,
+        include=include,
+        inputs=inputs,
+        name=name,
+        joint_limit=joint_limit,
+        max_runs=max_runs,
+    )
 
 
 def _is_template(target: object) -> bool:

@@ -26,6 +26,7 @@ class Reference:
         texts: for interactive code, its sources (file name, text).
         names: for interactive code, what the sources take from around them: (module, attribute) or a
             pickled value.
+        bounds: of its survey, where they are not the usual ones.
     """
 
     target: str
@@ -36,6 +37,7 @@ class Reference:
     inputs: Any = None
     texts: tuple[tuple[str, str], ...] = ()
     names: Mapping[str, Any] = field(default_factory=dict)
+    bounds: tuple[tuple[str, int], ...] = ()
 
     def resolve(self) -> Any:
         """Return the target: a text to load, or the object made from the carried sources."""
@@ -59,8 +61,8 @@ class Reference:
         return found
 
 
-def reference_of(program: ProgramView) -> Reference:
-    """Return the reference of a program.
+def reference_of(program: ProgramView, bounds: Mapping[str, int]) -> Reference:
+    """Return the reference of a program, with the bounds of its survey.
 
     Raises:
         ProgramError: the target was made inside a function, or an argument does not pickle.
@@ -91,7 +93,15 @@ def reference_of(program: ProgramView) -> Reference:
     else:
         where = f"{spelled(module)}:{target.__qualname__}"
     found = Reference(
-        where, program.name, program.args, dict(program.kwargs), include, program.inputs, texts, names
+        where,
+        program.name,
+        program.args,
+        dict(program.kwargs),
+        include,
+        program.inputs,
+        texts,
+        names,
+        tuple(bounds.items()),
     )
     try:
         pickle.dumps(found)

@@ -226,7 +226,7 @@ class Knowledge:
             f"{what}: a condition that decides which points exist is tried under all joint values of the "
             f"points it depends on, up to {self.limit} of them; this one depends on {shown}; make the "
             "decision a choice of its own, let it depend on fewer points, or raise the bound "
-            "(`symnas.survey.survey(program, joint_limit=N)`)"
+            "(`symnas.program(…, joint_limit=N)`)"
         )
 
 

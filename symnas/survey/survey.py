@@ -116,7 +116,7 @@ class Survey:
             raise ProgramError(
                 f"a survey takes at most {self.max_runs} runs, and conditions are left to try; fewer "
                 "conditions that depend on several points, or choices of their own for them, would help "
-                "(`symnas.survey.survey(program, max_runs=N)` raises the bound)"
+                "(`symnas.program(…, max_runs=N)` raises the bound)"
             )
         if not again:
             self.asked.append((dict(assignment), policy, seed))

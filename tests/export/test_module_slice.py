@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from symnas.export.module_slice import sliced
+from symnas.export.module_slice import module_slice
 
 TEXT = '''\
 """A script."""
@@ -56,5 +56,5 @@ def helper(x):
 
 
 def test_only_what_a_definition_needs_is_kept():
-    assert sliced(TEXT, ["Block"]) == BLOCK
-    assert sliced(TEXT, ["unused"]).endswith("import sys\n\n\ndef unused():\n    return sys.path\n")
+    assert module_slice(TEXT, ["Block"]) == BLOCK
+    assert module_slice(TEXT, ["unused"]).endswith("import sys\n\n\ndef unused():\n    return sys.path\n")
