@@ -118,7 +118,7 @@ def write_onnx(out: Path, program: Any, trial: Trial, shapes: tuple[str, ...], *
     import torch
 
     path = out / "model.onnx"
-    args, kwargs = (tuple(map(read_input, shapes)), {}) if shapes else program.example()
+    args, kwargs = (tuple(map(read_input, shapes)), {}) if shapes else program.internals.example()
     model = (trial.load() if trained else trial.build()).eval()
     with warnings.catch_warnings():
         # The exporter warns of its own use of what PyTorch deprecates; nobody here could act on it.

@@ -28,6 +28,20 @@ Met = list[tuple[Clause, Mapping[str, Any]]]
 """Clauses that a run came past, each with the variables in scope there."""
 
 
+class Checkable(Protocol):
+    """The part of a program's inside that clauses need."""
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments."""
+
+    @property
+    def local_requires(self) -> Collection[str]:
+        """Texts of those clauses that `build_checked` meets with variables in scope."""
+
+    def build_checked(self, decision: Decision) -> tuple[Any, Any] | None:
+        """Build the child, and tell which clauses were met; None where no clause is met on the way."""
+
+
 class Conditional(Protocol):
     """A program whose clauses can be checked."""
 
@@ -39,15 +53,12 @@ class Conditional(Protocol):
     def inputs(self) -> Any:
         """Example inputs of the child's forward pass as they were given, or None."""
 
-    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the example inputs as positional and keyword arguments."""
-
     @property
-    def local_requires(self) -> Collection[str]:
-        """Texts of those clauses that `build_checked` meets with variables in scope."""
+    def internals(self) -> Checkable:
+        """What finds clauses and builds."""
 
-    def build_checked(self, decision: Decision) -> tuple[object, Met]:
-        """Build the child on the current default device, and tell which clauses were met on the way."""
+    def build(self, decision: Decision | Mapping[str, Any] | None = None) -> Any:
+        """Build the child on the current default device."""
 
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
@@ -101,7 +112,7 @@ def check(
     """
     own = decision_scope(decision)
     stated = [Clause(text) for text in program.space.requires]
-    local = set(program.local_requires)
+    local = set(program.internals.local_requires)
     cheap = [(c, own) for c in stated if not c.costs and (c.text not in local or set(c.names) <= set(own))]
     broken = [*_judged(cheap, decision)]
     if broken:
@@ -109,7 +120,10 @@ def check(
     met: Met = []
 
     def build() -> object:
-        child, met[:] = program.build_checked(decision)
+        made = program.internals.build_checked(decision)
+        if made is None:
+            return program.build(decision)
+        child, met[:] = made
         return child
 
     needed = {cost for clause in stated for cost in clause.costs}
@@ -117,7 +131,7 @@ def check(
     if inputs is not None:
         given = tuple(inputs), {}
     elif program.inputs is not None:
-        given = program.example()
+        given = program.internals.example()
     costs = _costs(build, met, needed, given)
     on_the_way = {clause.text for clause, _ in met}
     everything = [(c, own | costs) for c in stated if c.costs and c.text not in on_the_way]

@@ -20,11 +20,11 @@ def build(program: ProgramView, values: Mapping[str, Value], *, strict: bool = T
             the cause.
     """
     run = Run(values, strict=strict)
-    if needs_source(program.source_set):
+    if needs_source(program.internals.source_set):
         return guarded(program, values, lambda _: generated_module.build(program, values), run)
 
     def plain(run: Run) -> Any:
-        with running(program.source_set, run):
-            return program.target(*program.args, **program.kwargs)
+        with running(program.internals.source_set, run):
+            return program.target(*program.internals.args, **program.internals.kwargs)
 
     return guarded(program, values, plain, run)

@@ -38,11 +38,11 @@ def build(program: ProgramView, values: Mapping[str, Value]) -> Any:
     """
     from symnas.export.source import source
 
-    made = load(source(program, values), vars(program.source_set.modules[0]).get("__package__"))
+    made = load(source(program, values), vars(program.internals.source_set.modules[0]).get("__package__"))
     found: Any = None
     for part in program.target.__qualname__.rpartition("<locals>.")[2].split("."):
         found = made.namespace[part] if found is None else getattr(found, part)
-    return found(*program.args, **program.kwargs)
+    return found(*program.internals.args, **program.internals.kwargs)
 
 
 class GeneratedText:

@@ -43,7 +43,7 @@ def source(program: ProgramView, values: Mapping[str, Value]) -> str:
     Raises:
         ProgramError: the choices cannot be told apart in one text; the message says where.
     """
-    own = program.source_set.files[file_of(program.target)]
+    own = program.internals.source_set.files[file_of(program.target)]
     run = _recorded(program, values)
     for visit in run.trace:
         if visit.site.location.file != own.file:

@@ -41,7 +41,7 @@ def execute(
     Returns:
         What the target returned.
     """
-    with running(program.source_set, run, transform), _device(device):
+    with running(program.internals.source_set, run, transform), _device(device):
         result = construct(program, transform)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
@@ -50,9 +50,9 @@ def execute(
 
 def construct(program: ProgramView, transform: Transform | None = None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
-    source_set = program.source_set
+    source_set = program.internals.source_set
     target = fresh_target(source_set, transform) if source_set.definitions else program.target
-    return target(*program.args, **program.kwargs)
+    return target(*program.internals.args, **program.internals.kwargs)
 
 
 @contextlib.contextmanager
@@ -137,7 +137,7 @@ def call_model(program: ProgramView, run: Run, model: Any, device: str | None = 
     # `named_modules` gives a module that is held twice its first path, so it has one set of points.
     run.paths = {id(module): bracketed(path) for path, module in model.named_modules()}
     run.forward, run.position = True, None
-    args, kwargs = program.example(device)
+    args, kwargs = program.internals.example(device)
     with torch.no_grad():
         try:
             model(*args, **kwargs)
@@ -232,7 +232,7 @@ def _place(program: ProgramView, error: BaseException) -> tuple[str, Visit | Non
     visit: Visit | None = None
     # The frame record of instrumented code is a local variable of the user's own function.
     for frame, line in reversed(_frames(error)):
-        if frame.f_code.co_filename not in program.source_set.files:
+        if frame.f_code.co_filename not in program.internals.source_set.files:
             continue
         if where == program.name:
             where = f"{frame.f_code.co_filename}:{line}"
@@ -247,7 +247,7 @@ def _deepest(program: ProgramView, error: BaseException) -> str:
     """Return the line of the user's that an endless recursion comes by most often."""
     counts: dict[tuple[str, int], int] = {}
     for frame, line in _frames(error):
-        if frame.f_code.co_filename in program.source_set.files:
+        if frame.f_code.co_filename in program.internals.source_set.files:
             key = (frame.f_code.co_filename, line)
             counts[key] = counts.get(key, 0) + 1
     if not counts:

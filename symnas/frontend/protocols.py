@@ -34,22 +34,16 @@ class ProgramLike(Protocol):
         """Return the child that a decision describes, the default one for None."""
 
 
-class ProgramView(Protocol):
-    """Annotated code and its arguments, as the layers below `symnas.programs` see them.
+class Internals(Protocol):
+    """The inside of a program: its code, its arguments, its example inputs.
 
     Attributes:
-        target: the class or function.
-        args: positional arguments of every call of it.
+        args: positional arguments of every call of the target.
         kwargs: keyword arguments of every call of it.
-        inputs: example inputs of a built model, or a function that returns them; None where there are none.
-        name: what it is called.
     """
 
-    target: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    inputs: Any
-    name: str
 
     @property
     def source_set(self) -> SourceSet:
@@ -58,6 +52,34 @@ class ProgramView(Protocol):
     @property
     def whole_source_set(self) -> SourceSet:
         """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
+
+    @property
+    def local_requires(self) -> tuple[str, ...]:
+        """Texts of those clauses that `build_checked` meets with variables in scope."""
+
+    def build_checked(self, decision: Decision) -> tuple[Any, Any] | None:
+        """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
+
+
+class ProgramView(Protocol):
+    """Annotated code and its arguments, as the layers below `symnas.programs` see them.
+
+    Attributes:
+        target: the class or function.
+        inputs: example inputs of a built model, or a function that returns them; None where there are none.
+        name: what it is called.
+    """
+
+    target: Any
+    inputs: Any
+    name: str
+
+    @property
+    def internals(self) -> Internals:
+        """Its code, its arguments, its example inputs."""
 
     @property
     def space(self) -> Space:
@@ -71,21 +93,11 @@ class ProgramView(Protocol):
     def fingerprint(self) -> str:
         """A hash that changes when its space, its code or its arguments do, the same in every process."""
 
-    @property
-    def local_requires(self) -> tuple[str, ...]:
-        """Texts of those clauses that `build_checked` meets with variables in scope."""
-
-    def build_checked(self, decision: Decision) -> tuple[Any, Any]:
-        """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
-
     def decision(self, decision: Decision | Mapping[str, Value] | None = None) -> Decision:
         """Return a decision of its space; points that a mapping does not name take their defaults."""
 
     def build(self, decision: Decision | Mapping[str, Value] | None = None) -> Any:
         """Build the child that a decision describes, the default one for None."""
-
-    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
 
     def with_inputs(self, inputs: Any) -> Self:
         """Return the same program with other example inputs."""

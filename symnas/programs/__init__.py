@@ -1,7 +1,7 @@
 """`Program`, the object that users hold: it builds, surveys, exports and relaxes by calling the layers below.
 
-`program` has the class; `references` names a program for another process; `locator` finds it again from a
-store.
+`program` has the class, `internals` what the layers below see of it; `references` names a program for another
+process; `locator` finds it again from a store.
 
 Laws, in `tests/programs`: build, source and supernet agree; a program is found again in another process.
 """

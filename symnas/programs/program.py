@@ -15,11 +15,10 @@ import numpy as np
 from symnas._fingerprint import spell
 from symnas._typing import Value
 from symnas.errors import DecisionError, ProgramError, nearest
-from symnas.frontend import execution
 from symnas.frontend.protocols import ProgramLike
-from symnas.frontend.source_set import SourceSet
-from symnas.frontend.sources import as_module, file_of, load, unwrap
+from symnas.frontend.sources import load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
+from symnas.programs.internals import Internals
 from symnas.programs.references import Reference, reference_of
 from symnas.tree.space import Batch, Decision, Space
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from torch import fx
     from typing_extensions import TypeVar  # with defaults, which Python has from 3.13 on
 
-    from symnas.constraints.clauses import Clause
     from symnas.cost.profiling import Profile
     from symnas.relaxed.network import Relaxed
     from symnas.supernet.supernet import Supernet
@@ -72,11 +70,10 @@ class Program(Generic[Child]):
         max_runs: int | None = None,
     ) -> None:
         self.target = target
-        self.args = args
-        self.kwargs: Mapping[str, Any] = dict(kwargs or {})
         self.inputs = inputs
         self.name = name or str(getattr(target, "__name__", type(target).__name__))
-        self._include = tuple(include)
+        self.internals = Internals(target, args, dict(kwargs or {}), tuple(include), inputs)
+        """For the layers below: its code, its arguments, its example inputs. Free to change."""
         bounds = {"joint_limit": joint_limit, "max_runs": max_runs}
         self._bounds = {bound: value for bound, value in bounds.items() if value is not None}
 
@@ -85,27 +82,10 @@ class Program(Generic[Child]):
         return f"<symnas.Program {self.name}>"
 
     @functools.cached_property
-    def source_set(self) -> SourceSet:
-        """All code that belongs to the program, read and placed."""
-        return self._cover(everywhere=False)
-
-    @functools.cached_property
-    def whole_source_set(self) -> SourceSet:
-        """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
-        return self._cover(everywhere=True)
-
-    def _cover(self, everywhere: bool) -> SourceSet:
-        plain = unwrap(self.target)
-        home = sys.modules.get(plain.__module__) or _module_of(plain)
-        modules = [home, *(as_module(item) for item in self._include)]
-        given = (self.target, self.args, self.kwargs)
-        return SourceSet(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
-
-    @functools.cached_property
     def space(self) -> Space:
         """The tree of decision points, complete under every decision; surveyed at the first use."""
         if self.inputs is None:
-            functions = self.source_set.when_called
+            functions = self.internals.source_set.when_called
             if functions:
                 first = functions[0]
                 raise ProgramError(
@@ -120,20 +100,20 @@ class Program(Generic[Child]):
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """All annotations of its sources."""
-        return self.source_set.annotations
+        return self.internals.source_set.annotations
 
     @property
     def requires(self) -> tuple[str, ...]:
         """The texts of its `require` clauses."""
-        return self.source_set.requires
+        return self.internals.source_set.requires
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """A hash of its code (not its layout or comments), its arguments and its space."""
         digest = hashlib.blake2b(digest_size=16)
-        for source in self.source_set.files.values():
+        for source in self.internals.source_set.files.values():
             digest.update(ast.unparse(ast.Module(source.definitions_only(), [])).encode())
-        for value in (self.args, sorted(self.kwargs.items()), self.requires):
+        for value in (self.internals.args, sorted(self.internals.kwargs.items()), self.requires):
             digest.update(spell(value).encode())
         digest.update(self.space.fingerprint.encode())
         return digest.hexdigest()
@@ -206,47 +186,15 @@ class Program(Generic[Child]):
         made: Child = child.build(self, self.decision(decision))
         return made
 
-    @property
-    def local_requires(self) -> tuple[str, ...]:
-        """The texts of the `require` clauses at choices, where a run sees variables in scope."""
-        return self.source_set.local_requires
-
-    def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]]:
-        """Build a child, and tell which `require` clauses were met, with the variables in scope there."""
-        from symnas.constraints.checking import CheckedRun
-
-        if execution.needs_source(self.source_set):
-            return self.build(decision), []
-        run = CheckedRun(decision)
-        with execution.running(self.source_set, run):
-            return self.target(*self.args, **self.kwargs), run.met
-
-    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
-        given = self.inputs() if callable(self.inputs) and not _is_tensor(self.inputs) else self.inputs
-        if device is not None:
-            given = _moved(given, device)
-        if isinstance(given, Mapping):
-            return (), dict(given)
-        return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
-
     def with_inputs(self, inputs: Any) -> Program[Child]:
         """Return the same program with other example inputs.
 
         Args:
             inputs: as for `symnas.program`.
         """
-        made = type(self)(
-            self.target,
-            self.args,
-            self.kwargs,
-            include=self._include,
-            inputs=inputs,
-            name=self.name,
-            **self._bounds,
-        )
+        made = type(self).__new__(type(self))
         # What has been read and surveyed is the same; a survey depends on inputs only where there were none.
-        made.__dict__ |= {key: value for key, value in self.__dict__.items() if key not in made.__dict__}
+        made.__dict__ |= self.__dict__ | {"inputs": inputs, "internals": self.internals.with_inputs(inputs)}
         return made
 
     def graph(
@@ -260,7 +208,7 @@ class Program(Generic[Child]):
         """
         from symnas.export.torch_graph import graph
 
-        args, kwargs = (inputs, {}) if inputs else self.example()
+        args, kwargs = (inputs, {}) if inputs else self.internals.example()
         return graph(self.build(decision), args, kwargs)
 
     def supernet(
@@ -339,7 +287,7 @@ class Program(Generic[Child]):
         chosen = self.decision(decision)
         if not inputs and self.inputs is None:
             return profile(lambda: self.build(chosen), None)
-        args, kwargs = (inputs, {}) if inputs else self.example()
+        args, kwargs = (inputs, {}) if inputs else self.internals.example()
         return profile(lambda: self.build(chosen), args, kwargs)
 
     def source(self, decision: Decision | Mapping[str, Value] | None = None) -> str:
@@ -449,29 +397,3 @@ def program(
 def _is_template(target: object) -> bool:
     pyglove = sys.modules.get("pyglove")
     return pyglove is not None and isinstance(target, pyglove.Symbolic) and not isinstance(target, type)
-
-
-def _module_of(target: Any) -> ModuleType:
-    """Return a stand-in for a module that is not imported (executed text): the target's own globals."""
-    namespace = getattr(target, "__globals__", None)
-    if namespace is None:
-        inner = [value for value in vars(target).values() if hasattr(value, "__globals__")]
-        namespace = inner[0].__globals__ if inner else {}
-    module = ModuleType(target.__module__)
-    vars(module).update(namespace)
-    return module
-
-
-def _is_tensor(value: object) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-def _moved(value: Any, device: str) -> Any:
-    if _is_tensor(value):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_moved(item, device) for item in value)
-    return value

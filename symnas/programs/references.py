@@ -73,13 +73,13 @@ def reference_of(program: ProgramView, bounds: Mapping[str, int]) -> Reference:
             f"another process finds a program by its module, and {target.__qualname__!r} was made inside a "
             "function; define it at the top level of a module or a notebook cell"
         )
-    module = program.source_set.modules[0]
-    include = tuple(spelled(item) for item in program.source_set.modules[1:])
+    module = program.internals.source_set.modules[0]
+    include = tuple(spelled(item) for item in program.internals.source_set.modules[1:])
     texts: tuple[tuple[str, str], ...] = ()
     names: dict[str, Any] = {}
     if module.__name__ == "__main__" or module.__name__.startswith("symnas_interactive_"):
         file = getattr(module, "__file__", None)
-        own = program.source_set.files
+        own = program.internals.source_set.files
         if file is not None and file in own and module.__name__ == "__main__":
             where = f"{file}:{target.__qualname__}"
         else:
@@ -95,8 +95,8 @@ def reference_of(program: ProgramView, bounds: Mapping[str, int]) -> Reference:
     found = Reference(
         where,
         program.name,
-        program.args,
-        dict(program.kwargs),
+        program.internals.args,
+        dict(program.internals.kwargs),
         include,
         program.inputs,
         texts,
@@ -125,7 +125,7 @@ def spelled(module: ModuleType) -> str:
 def _names(program: ProgramView, module: ModuleType) -> dict[str, Any]:
     """Keep what interactive sources refer to and do not define themselves."""
     used: set[str] = set()
-    for source in program.source_set.files.values():
+    for source in program.internals.source_set.files.values():
         if source.module is module:
             used |= _used(compile(source.text_of_definitions(), source.file, "exec", dont_inherit=True))
             for site in source.sites:

@@ -106,7 +106,7 @@ class Costs:
             if taken:
                 handles.append(module.register_forward_pre_hook(counter.entering(taken)))
                 handles.append(module.register_forward_hook(counter.leaving))
-        args, kwargs = program.example("meta")
+        args, kwargs = program.internals.example("meta")
         with torch.no_grad(), counter:
             made.child(*args, **kwargs)
         for handle in handles:

@@ -75,7 +75,7 @@ def calling(program: ProgramView, model: nn.Module, run: Run) -> Iterator[None]:
         return
     for module, path, _ in _walk(model, "", None, {}):
         run.paths.setdefault(id(module), path)
-    with execution.running(program.source_set, run, all_evaluated):
+    with execution.running(program.internals.source_set, run, all_evaluated):
         yield
 
 
@@ -97,7 +97,7 @@ class Caller:
 
     def run(self, step: Mixes) -> AbstractContextManager[None]:
         """Return a context in which the model may be called."""
-        if not self.opened and not self.program.source_set.when_called:
+        if not self.opened and not self.program.internals.source_set.when_called:
             return nullcontext()
         return calling(self.program, self.model, Call(self.values, self.opened, step))
 

@@ -290,7 +290,7 @@ class Relaxed(nn.Module):
         decision = self.decision(decision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            if execution.needs_source(self.program.source_set):
+            if execution.needs_source(self.program.internals.source_set):
                 keyed, child = keyed_module(self.program, decision), self.program.build(decision)
             else:
                 keyed = keyed_module(self.program, decision, None)
@@ -340,7 +340,7 @@ def _example(program: ProgramView) -> tuple[tuple[Any, ...], dict[str, Any]]:
             f"whether {program.name} can be relaxed is tried out, so it is given example inputs: "
             "symnas.program(…, inputs=torch.zeros(…)), or relaxed(inputs=…)"
         )
-    return program.example()
+    return program.internals.example()
 
 
 def moved(value: Any, device: torch.device | str | None, dtype: torch.dtype | None) -> Any:

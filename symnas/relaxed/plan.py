@@ -81,7 +81,7 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: A
     points = [_point(known[address], made) for address in met]
     sites = dict(made.sites)
     forward: dict[str, Above | None] = {}
-    if program.source_set.when_called:
+    if program.internals.source_set.when_called:
         build = functools.partial(_made, program, deepest, opened)
         found, more = found_in_forward(program, deepest, build, inputs)
         forward = {address: above for address, above in found.items() if address in known}

@@ -280,7 +280,7 @@ class _Finder:
             for key, part in self.base.parts.items()
             if not part.buffer
         }
-        args, kwargs = self.program.example("meta")
+        args, kwargs = self.program.internals.example("meta")
         tracer = Contractions(parameters)
         with torch.no_grad(), tracer:
             child(*args, **kwargs)

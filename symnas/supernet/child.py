@@ -226,7 +226,7 @@ def layout_of(program: ProgramView, decision: Decision, made: KeyedModule) -> Bo
 
 def _build(program: ProgramView, decision: Decision, device: str | None) -> KeyedModule:
     made = keyed_module(program, decision, device)
-    if not execution.needs_source(program.source_set):
+    if not execution.needs_source(program.internals.source_set):
         return made
     with nullcontext() if device is None else torch.device(device):
         child = program.build(decision)
@@ -266,7 +266,7 @@ def _traced(
     training: bool,
 ) -> Trace:
     tensors = made.child.parameters()
-    args, kwargs = program.example(next((str(tensor.device) for tensor in tensors), None))
+    args, kwargs = program.internals.example(next((str(tensor.device) for tensor in tensors), None))
     trace = Trace((tensor, own) for tensor, own, _, _ in axes.values())
     for number, given in enumerate([*args, *kwargs.values()]):
         if isinstance(given, torch.Tensor):

@@ -156,11 +156,11 @@ def keyed_module(
     """
 
     def build(run: KeyingRun) -> KeyedModule:
-        source_set = program.whole_source_set
+        source_set = program.internals.whole_source_set
         place = nullcontext() if device is None else torch.device(device)
         with execution.running(source_set, run), place:
             target = execution.fresh_target(source_set) if source_set.definitions else program.target
-            child = target(*program.args, **program.kwargs)
+            child = target(*program.internals.args, **program.internals.kwargs)
         return keyed_module_of(program, run, child)
 
     return execution.guarded(program, values, build, KeyingRun(values))

@@ -227,13 +227,13 @@ def _construct(
 
 
 def _run(program: ProgramView, run: SuperposedRun, device: str | None) -> Any:
-    source_set = program.whole_source_set
+    source_set = program.internals.whole_source_set
     place = nullcontext() if device is None else torch.device(device)
     with execution.running(source_set, run, all_evaluated), place:
         target = (
             execution.fresh_target(source_set, all_evaluated) if source_set.definitions else program.target
         )
-        return target(*program.args, **program.kwargs)
+        return target(*program.internals.args, **program.internals.kwargs)
 
 
 class SuperposedRun(KeyingRun):

@@ -276,7 +276,7 @@ class SwitchedModels:
             program, own = net.program, net.program.space.compiled.layout.own
             self._opened = frozenset()
             if any(isinstance(each.point, OneOf) for each in own) and not execution.needs_source(
-                program.source_set
+                program.internals.source_set
             ):
                 try:
                     self._opened = openable(program)

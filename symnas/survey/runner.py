@@ -105,7 +105,7 @@ class ProgramRunner:
         self.state = self.tracker.state
         self.device: str | None = "meta" if "torch" in sys.modules else None
         self._transform: Transform = self._rewrite
-        self._marker = program.source_set.references.marker(self.tracker)
+        self._marker = program.internals.source_set.references.marker(self.tracker)
         self._first = 0
 
     def settled(self) -> bool:
@@ -138,7 +138,7 @@ class ProgramRunner:
                 return trace
 
     def _once(self, decide: Callable[[Point], Code], knowledge: Knowledge, device: str | None) -> RunSeen:
-        state, program = self.state, self.program
+        state, source_set = self.state, self.program.internals.source_set
         state.begin()
         run = SurveyRun(decide, self.max_turns, self.defaults)
         run.hooks = hooks = TrackedHooks(state, run, knowledge.number)
@@ -149,10 +149,10 @@ class ProgramRunner:
         try:
             with (
                 _undisturbed(),
-                execution.running(program.source_set, run, self._transform),
+                execution.running(source_set, run, self._transform),
                 execution._device(device),
             ):
-                state.codes.update(binding.function.__code__ for binding in program.source_set.bindings)
+                state.codes.update(binding.function.__code__ for binding in source_set.bindings)
                 self._call(run, device)
         except Exception as failure:
             error = failure
@@ -172,16 +172,16 @@ class ProgramRunner:
 
     def _call(self, run: SurveyRun, device: str | None) -> None:
         program, state, at = self.program, self.state, self.state.top
-        target = program.target
-        if program.source_set.definitions:
-            target = execution.fresh_target(program.source_set, self._transform)
+        target, given = program.target, program.internals
+        if given.source_set.definitions:
+            target = execution.fresh_target(given.source_set, self._transform)
             state.top = at
-        args = tuple((value, 0) for value in program.args)
-        keywords = tuple((name, (value, 0)) for name, value in program.kwargs.items())
+        args = tuple((value, 0) for value in given.args)
+        keywords = tuple((name, (value, 0)) for name, value in given.kwargs.items())
         result, _ = tracked_call(at, -1, (target, 0), args, keywords)
         # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the
         # model.
-        if program.inputs is not None and program.source_set.when_called and execution.is_module(result):
+        if program.inputs is not None and given.source_set.when_called and execution.is_module(result):
             at.site = -2
             state.top = at
             execution.call_model(program, run, _Tracked(at, result), device)
@@ -263,7 +263,7 @@ def explain(program: ProgramView, values: Mapping[str, Value], error: Exception)
     """Return the error to show for a program that fails under every decision tried."""
 
     def constructed(run: Run) -> Any:
-        with execution.running(program.source_set, run):
+        with execution.running(program.internals.source_set, run):
             return execution.construct(program)
 
     try:

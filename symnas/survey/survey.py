@@ -360,7 +360,7 @@ def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_
 
     constants = {
         float(node.value)
-        for source in program.source_set.files.values()
+        for source in program.internals.source_set.files.values()
         for node in ast.walk(source.parsed.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
     }

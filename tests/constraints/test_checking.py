@@ -30,6 +30,7 @@ class Program:
         self.met = [Clause(text) for text in met]
         self.devices = []
         self.local_requires = ()
+        self.internals = self
 
     def example(self, device=None):
         return self.inputs, {}

@@ -79,7 +79,7 @@ def assert_equal(program, values, x=None, name="Net"):
     torch.manual_seed(3)
     child = build(program, values)
     torch.manual_seed(3)
-    alone = executed(text, name)(*program.args, **program.kwargs)
+    alone = executed(text, name)(*program.internals.args, **program.internals.kwargs)
     if not isinstance(child, nn.Module):
         assert child == alone
         return text

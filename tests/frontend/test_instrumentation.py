@@ -48,9 +48,9 @@ def test_the_example_is_what_comes_out(tmp_path) -> None:
     block = "def block(width, k):\n    pool = True  # search: {True, False}\n    return [width, k, pool]\n"
     (tmp_path / "example.py").write_text(f"{before}\n\n{block}")
     program = symnas.program(f"{tmp_path / 'example.py'}:stem", 8)
-    (source,) = program.source_set.files.values()
+    (source,) = program.internals.source_set.files.values()
     record = next(each for each in source.walker.functions.values() if each.name == "stem")
-    made = Shown(program.source_set.references).visit(source.instrumenter.function(record))
+    made = Shown(program.internals.source_set.references).visit(source.instrumenter.function(record))
     assert ast.unparse(made) == ast.unparse(ast.parse(after))
     lines = before.splitlines()
     for node in ast.walk(source.instrumenter.function(record)):

@@ -112,7 +112,7 @@ def test_candidates_registries_arguments_and_hidden_ways_reach(model: Path) -> N
 
 def test_a_target_without_such_choices_is_an_instance_of_its_own_class(model: Path) -> None:
     made = program(f"{model}:Cell")
-    assert not execution.needs_source(made.source_set)
+    assert not execution.needs_source(made.internals.source_set)
     assert made.space.size == 2
     assert dict(made.space.default) == {"Cell.k": 3}
     assert type(made.build()) is made.target
@@ -135,7 +135,7 @@ def test_what_is_not_reached_keeps_its_defaults_in_children_and_source(model: Pa
 
 
 def test_forward_choices_of_unreached_classes_need_no_inputs(model: Path) -> None:
-    assert program(f"{model}:Cell").source_set.when_called == []
+    assert program(f"{model}:Cell").internals.source_set.when_called == []
     late = program(f"{model}:Late", inputs=(torch.zeros(1),))
     assert set(late.space.addresses) == {"return"}
 

@@ -62,7 +62,7 @@ def run(target, values, **kwargs):
 
 def test_a_default_that_the_code_computes_is_the_visits_own():
     program = symnas.program(width)
-    site = next(site for site in program.source_set.sites if site.path == "k")
+    site = next(site for site in program.internals.source_set.sites if site.path == "k")
     assert not site.default_known
     for size in (1, 2):
         made = symnas.program(width, size=size)

@@ -150,7 +150,7 @@ class Fails(nn.Module):
 def test_errors_name_the_place_and_everything_is_restored():
     code = Fails.__init__.__code__
     program = Program(Fails)
-    layer = next(site for site in program.source_set.sites if site.path == "layer")
+    layer = next(site for site in program.internals.source_set.sites if site.path == "layer")
     first, second = layer.prototype.candidates
     with pytest.raises(
         BuildError, match=r"'layer' was `nn.Linear\(2, undefined_name\)`.*NameError"
@@ -469,5 +469,5 @@ def test_source_not_available():
     namespace: dict[str, Any] = {"__name__": __name__}
     exec("class Lost_:\n    def __init__(self):\n        self.k = 3  # search: {1, 3}\n", namespace)
     with pytest.raises(ProgramError, match="is not available"):
-        _ = Program(namespace["Lost_"]).source_set
+        _ = Program(namespace["Lost_"]).internals.source_set
     assert next(itertools.count()) == 0

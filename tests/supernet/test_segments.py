@@ -209,7 +209,7 @@ def largest(net: Supernet) -> Any:
 
 
 def differences(net: Supernet) -> list[float]:
-    feed = tuple(x.double() for x in net.program.example()[0])
+    feed = tuple(x.double() for x in net.program.internals.example()[0])
     top = largest(net)
     return [difference(net, narrow, top, feed) for narrow in net.program.space.enumerate()]
 
@@ -228,7 +228,7 @@ def test_what_stands_behind_an_optional_layer_keeps_its_weights(
 ) -> None:
     def errors() -> list[float]:
         net = made(tmp_path, text, (3, 4))
-        feed = (net.program.example()[0][0].double(),)
+        feed = (net.program.internals.example()[0][0].double(),)
         top = next(d for d in net.program.space.enumerate() if d["width"] == 3 and None not in d.values())
         return [difference(net, narrow, top, feed) for narrow in net.program.space.enumerate()]
 

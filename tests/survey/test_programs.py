@@ -363,7 +363,7 @@ def test_defaults_that_the_code_computes_are_varied(name: str, tmp_path: Path) -
     path = tmp_path / "by_value.py"
     path.write_text(text)
     net = program(f"{path}:net")
-    assert any(site.by_value for site in net.source_set.sites)
+    assert any(site.by_value for site in net.internals.source_set.sites)
     assert net.space.size == size
     assert dict(net.space.default) == default
     if name == "behind a choice":

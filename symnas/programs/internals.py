@@ -1,0 +1,120 @@
+"""What the layers below need of a program and users do not: its code, its arguments, its example inputs."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from symnas.frontend import execution
+from symnas.frontend.source_set import SourceSet
+from symnas.frontend.sources import as_module, file_of, unwrap
+
+if TYPE_CHECKING:
+    from symnas.constraints.clauses import Clause
+    from symnas.tree.space import Decision
+
+
+class Internals:
+    """The inside of a program; see `symnas.frontend.protocols.ProgramView`.
+
+    Args:
+        target: the class or function.
+        args: positional arguments of every call of it.
+        kwargs: keyword arguments of every call of it.
+        include: further modules whose choices belong to it.
+        inputs: example inputs of a built model, or a function that returns them; None where there are none.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        include: tuple[Any, ...],
+        inputs: Any,
+    ) -> None:
+        self.target = target
+        self.args = args
+        self.kwargs = kwargs
+        self.include = include
+        self.inputs = inputs
+
+    def with_inputs(self, inputs: Any) -> Internals:
+        """Return the same with other example inputs; what has been read stays read."""
+        made = Internals(self.target, self.args, self.kwargs, self.include, inputs)
+        made.__dict__ |= {**self.__dict__, "inputs": inputs}
+        return made
+
+    @functools.cached_property
+    def source_set(self) -> SourceSet:
+        """All code that belongs to the program, read and placed."""
+        return self._cover(everywhere=False)
+
+    @functools.cached_property
+    def whole_source_set(self) -> SourceSet:
+        """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
+        return self._cover(everywhere=True)
+
+    def _cover(self, everywhere: bool) -> SourceSet:
+        plain = unwrap(self.target)
+        home = sys.modules.get(plain.__module__) or _module_of(plain)
+        modules = [home, *(as_module(item) for item in self.include)]
+        given = (self.target, self.args, self.kwargs)
+        return SourceSet(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
+
+    @property
+    def local_requires(self) -> tuple[str, ...]:
+        """The texts of the `require` clauses at choices, where a run sees variables in scope."""
+        return self.source_set.local_requires
+
+    def build_checked(self, decision: Decision) -> tuple[Any, list[tuple[Clause, Mapping[str, Any]]]] | None:
+        """Build a child, and tell which `require` clauses were met, with the variables in scope there.
+
+        Returns:
+            Child and clauses; None where the child is built from generated text, which has no clauses.
+        """
+        from symnas.constraints.checking import CheckedRun
+
+        if execution.needs_source(self.source_set):
+            return None
+        run = CheckedRun(decision)
+        with execution.running(self.source_set, run):
+            return self.target(*self.args, **self.kwargs), run.met
+
+    def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
+        given = self.inputs() if callable(self.inputs) and not _is_tensor(self.inputs) else self.inputs
+        if device is not None:
+            given = _moved(given, device)
+        if isinstance(given, Mapping):
+            return (), dict(given)
+        return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
+
+
+def _module_of(target: Any) -> ModuleType:
+    """Return a stand-in for a module that is not imported (executed text): the target's own globals."""
+    namespace = getattr(target, "__globals__", None)
+    if namespace is None:
+        inner = [value for value in vars(target).values() if hasattr(value, "__globals__")]
+        namespace = inner[0].__globals__ if inner else {}
+    module = ModuleType(target.__module__)
+    vars(module).update(namespace)
+    return module
+
+
+def _is_tensor(value: object) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _moved(value: Any, device: str) -> Any:
+    if _is_tensor(value):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return type(value)(_moved(item, device) for item in value)
+    return value
