@@ -95,6 +95,7 @@ class Objectives:
 
 def less_is_better(name: str) -> bool:
     """Whether a metric's name says that less is better: one of its words does (`val_loss`, `testError`)."""
+    # `val_loss`, `valLoss`, `RMSE`, `top1-error`: capitals begin a word unless they go on, as in an acronym.
     words = {word.lower() for word in WORDS.findall(name)}
     return bool(words & LESS_IS_BETTER) and not words & TURNED_ROUND
 

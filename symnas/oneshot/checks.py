@@ -52,6 +52,8 @@ def check_children(net: Supernet, task: Recipe, batch: Example) -> None:
             f"children are trained on the task's data, and the default one fails there"
             f"{f', because of {blamed}' if blamed else ''}: {usual}"
         )
+    # Few decisions that meet every candidate at least once, so that a pair of candidates which fail only
+    # together is not seen here: the training tells of them.
     for decision in covering(space):
         found = shape(decision)
         if found == usual:
@@ -80,6 +82,7 @@ def explain_loss(
         task: whose loss it is.
         targets: of the batch.
     """
+    # Weights that have diverged make every child fail, so they are looked at before any candidate is accused.
     with net.child(decision) as child, torch.no_grad():
         broken = [name for name, value in child.named_parameters() if not bool((value.abs() < HUGE).all())]
         module = _first_broken(child, inputs)
@@ -112,6 +115,8 @@ def culprit(decision: Decision, works: Callable[[Decision], bool]) -> str | None
         decision: one that does not work.
         works: whether another one does.
     """
+    # Delta debugging with changes of one point: if the rest works once a point has another value, the value
+    # that it had is to blame. Where two values fail only together, either of them is found.
     for address, value in decision.items():
         for other in islice(_others(decision.space[address], value), OTHERS):
             try:

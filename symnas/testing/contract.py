@@ -98,6 +98,8 @@ def simulate(
     if log is None:
         algorithm.setup(space)
         log = Log()
+    # Which trial ends next is drawn by a generator that no proposal has: those are named [seed, call], as in
+    # a study (the law of `Algorithm`), and calls do not get to 2^31.
     chance = np.random.default_rng([seed, 2**31 + log.calls])
     running: deque[tuple[Batch, int | None]] = deque()
     while len(log.decisions) < trials or running:
@@ -109,6 +111,7 @@ def simulate(
         elif not running:
             log.exhausted = True
             break
+        # One at a time ends, so that algorithms see results out of the order in which they proposed.
         running.rotate(int(chance.integers(len(running))))
         ended, fidelity = running.popleft()
         outcome = replace(evaluate(ended[0]), fidelity=fidelity)
@@ -363,6 +366,8 @@ class AlgorithmContract:
         wins = sum(own > chance for own, chance in scores)
         losses = sum(own < chance for own, chance in scores)
         decided = wins + losses
+        # One-sided sign test: of n decided pairs as many wins or more, if each were a fair coin,
+        #     p = 2^-n sum_{k >= wins} C(n, k). Ties say nothing and are left out.
         luck = sum(math.comb(decided, k) for k in range(wins, decided + 1)) / 2**decided
         tally = f"{wins} wins, {losses} losses against random search: p = {luck:.3f}"
         assert luck <= self.significance, tally

@@ -76,6 +76,7 @@ class _Maker:
         first, second = listed[:2]
         rows = [(i, j) for i in range(first.codes) for j in range(second.codes)]
         chosen = self._rng.permutation(len(rows))[: max(1, len(rows) // 2)]
+        # About half of all pairs of codes, at least one: neither always active nor never.
         table = frozenset(rows[row] for row in chosen)
         return [OneOf("guarded", LABELS[:2], guards=(Guard((first.address, second.address), table),))]
 
