@@ -94,6 +94,7 @@ class _Reader:
         """Yield the calls of choice in an expression that are not inside another's written-out candidates."""
         if isinstance(node, ast.Call) and self.kind(node) is not None:
             yield node
+            # Calls inside written-out candidates are nested in them; those in other arguments stand alone.
             held = {id(argument) for argument in self._held(node)}
             for child in ast.iter_child_nodes(node):
                 inner = child.value if isinstance(child, ast.keyword) else child
@@ -209,6 +210,7 @@ class _Reader:
                 raise self.refuse(node, f"{name} is {what}, and `{ast.unparse(given[name])}` was given")
         if kind == "floatv":
             numbers = {name: float(value) for name, value in numbers.items()}
+        # Read by the reader of comments, so that both spellings refuse the same with the same words.
         text = "log " if self.flag(node, given, "log") else ""
         text += f"{numbers['low']!r}..{numbers['high']!r}"
         text += f" step {numbers['step']!r}" if "step" in numbers else ""

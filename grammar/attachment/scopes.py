@@ -27,6 +27,8 @@ def imported_names(tree: ast.Module, outside: Mapping[str, str]) -> dict[str, st
                     names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
                 elif node.module == "symnas":
                     names.update({name: f"symnas.{name}" for name in FORMS})
+    # A name that is defined anywhere in the module may not be the imported one: better no meaning than a
+    # wrong one.
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.pop(node.name, None)

@@ -36,6 +36,8 @@ def impossible(node: ast.expr, domain: Domain, fail: Fail) -> AnnotationError | 
     display = isinstance(node, _DISPLAYS)
     match domain:
         case OneOfDomain(candidates=candidates):
+            # What a class makes is new each time, so `nn.Tanh()` can be none of `{nn.ReLU(), nn.GELU()}`;
+            # what a function returns, or a variable holds, may be one, which only the run tells.
             fresh = isinstance(node, ast.Call) and _is_class(node.func)
             if (constant or display) and all(_is_fixed(c, calls=True) for c in candidates):
                 return fail("default-not-a-candidate", given=given, mended=mended(candidates, node))
@@ -68,6 +70,7 @@ def mended(candidates: Sequence[Candidate], node: ast.expr) -> str:
     numbers = [_number(candidate.expr) for candidate in candidates]
     value, text = _number(node), ast.unparse(node)
     plain = all(number is not None for number in numbers) and numbers == sorted(numbers, key=float)  # type: ignore[arg-type]
+    # Ascending numbers stay ascending; anything else goes in front, where the default is looked for first.
     at = 0
     if value is not None and plain:
         at = sum(1 for number in numbers if number is not None and number < value)

@@ -39,6 +39,7 @@ def read_range(text: str, fail: Fail) -> RangeDomain:
         raise fail("single-value-range", given=f"{found['low']}..{found['high']}")
     if log:
         _check_log(low, found["low"], word, fail)
+    # One real number makes the range real; a factor is whole by itself, so it does not count.
     real = any(isinstance(number, float) for number in (low, high, None if word == "x" else by))
     if word == "x":
         return _factored(low, high, by, real, found, fail)

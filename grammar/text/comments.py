@@ -93,6 +93,8 @@ def find_comments(source: str, file: str, first_line: int = 1) -> tuple[list[Com
 
 
 def _scan(lines: Sequence[str]) -> tuple[list[_Token], list[LogicalLine]]:
+    # Python's own tokenizer: a # in a string is no comment, and brackets join physical lines to a logical
+    # one.
     tokens: list[_Token] = []
     logical: list[LogicalLine] = []
     start: tuple[int, int] | None = None
@@ -151,6 +153,7 @@ def _passage(
             break
         taken.add(line)
         pieces.append((line, more.column + found.end(), _before_hash(more.text[found.end() :])))
+    # Joined by newlines, and each share keeps its place, so every mistake is shown at its own line.
     text = ""
     rows: list[PassageLine] = []
     for number, column, part in pieces:
@@ -167,6 +170,7 @@ def _open(pieces: Sequence[tuple[int, int, str]]) -> bool:
 
 def _before_hash(text: str) -> str:
     """Cut a second comment (`# noqa`) off an annotation's text."""
+    # Not the # of a text among the candidates (`{'#fff', '#000'}`).
     quote = ""
     for index, sign in enumerate(text):
         if quote:
