@@ -81,9 +81,8 @@ def check_fit(algorithm: Algorithm, space: Space, objectives: Objectives) -> Non
     name = type(algorithm).__name__
     if objectives.count > 1 and not able.multi_objective:
         raise AlgorithmError(
-            f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, "
-            f"or use an "
-            "algorithm for several"
+            f"{name} takes one objective; got {', '.join(objectives.to_json())}: name one in objectives=, or "
+            "use an algorithm for several"
         )
     if able.relaxed:
         return  # the relaxed network is made before anything is trained, and refuses a point with its line

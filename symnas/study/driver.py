@@ -335,7 +335,6 @@ class Driver:
         self.flush()
         raise StudyError(
             f"a search goes on while something works; its first {ended} trials all ended as "
-            f"{status.value!r}, the "
-            f"first with\n    {error}\nMend that and run it again; what was tried is kept "
-            f"(study.trials[0].traceback has the whole traceback; give_up_after=0 never gives up)."
+            f"{status.value!r}, the first with\n    {error}\nMend that and run it again; what was tried is "
+            "kept (study.trials[0].traceback has the whole traceback; give_up_after=0 never gives up)."
         )

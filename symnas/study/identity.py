@@ -170,6 +170,5 @@ def _evaluator(evaluate: Callable[..., Any], context: Any) -> str:
     except StudyError as error:
         raise StudyError(
             f"a study that continues must know whether its evaluator is still the same; {error}. Pass "
-            f"context= to the "
-            "search: a string or number that you change whenever the evaluator's data change"
+            "context= to the search: a string or number that you change whenever the evaluator's data change"
         ) from None

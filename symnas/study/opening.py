@@ -65,10 +65,9 @@ def open_study(
     answered = changed == [CHANGES["objectives"]] and _asks_direction(store, row, context)
     if on_change != "import" and not answered:
         raise StudyError(
-            f"a study goes on with what it began with; since study {identity.name!r} in {store.location} "
-            f"was made, "
-            f"there changed: {'; '.join(changed)}. Give the search another name=, undo the change, or pass "
-            "on_change='import' to begin anew with the trials that still fit"
+            f"a study goes on with what it began with; since study {identity.name!r} in {store.location} was "
+            f"made, there changed: {'; '.join(changed)}. Give the search another name=, undo the change, or "
+            "pass on_change='import' to begin anew with the trials that still fit"
         )
     return _import(store, row, identity, context, objectives, algorithm)
 
@@ -116,8 +115,7 @@ def _lock(store: Store, row: StudyRow, holder: LockHolder) -> None:
         if current.holder is not None and current.holder.alive:
             raise StudyError(
                 f"one driver runs a study at a time; {current.holder} runs {row.name!r} in {store.location} "
-                f"now: let "
-                "it finish, stop it, or give this search another name= (workers=N shares one study)"
+                "now: let it finish, stop it, or give this search another name= (workers=N shares one study)"
             )
         if store.lock(row.key, holder, current.holder):
             return

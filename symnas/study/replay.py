@@ -66,10 +66,8 @@ def rebuild(
             if list(again) != list(batch) or (fidelities_of(again) or ()) != (fidelities_of(batch) or ()):
                 raise StudyError(
                     f"a log replays exactly; at proposal {payload['call']} (trial {event.trial}) "
-                    f"{algorithm!r} now "
-                    "proposes otherwise: the algorithm, or a library that it draws with, has changed "
-                    "since, or its "
-                    "propose() depends on something besides what it observed"
+                    f"{algorithm!r} now proposes otherwise: the algorithm, or a library that it draws with, "
+                    "has changed since, or its propose() depends on something besides what it observed"
                 )
         if numbers:
             algorithm.observe(batch, handed_out(batch))

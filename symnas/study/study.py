@@ -130,8 +130,7 @@ class Study:
             )
             raise StudyError(
                 f"the best of a study is among its trials that are done, and {self.name!r} has none "
-                f"({counts}): "
-                "look at study.trials[0].error"
+                f"({counts}): look at study.trials[0].error"
             )
         return self._state.best
 
@@ -266,8 +265,8 @@ def _loaded(opened: Store, name: str | None, program: Any) -> Study:
         if space != context.space:
             raise StudyError(
                 f"a study's children are built by the program it searched; the space of {program!r} is "
-                f"another one "
-                f"than that of study {row.name!r}: pass the program as it was, or leave program= out"
+                f"another one than that of study {row.name!r}: pass the program as it was, or leave program= "
+                "out"
             )
         context.space = space
     elif not row.header["fingerprints"]["program"]:

@@ -236,8 +236,7 @@ class SqlStore:
         if found is None or int(found) > SCHEMA:
             raise StoreError(
                 f"this SymNAS reads stores of schema {SCHEMA}; {self.location} has schema {found}, from a "
-                f"newer "
-                "SymNAS: upgrade symnas, or name another store; this one was left as it is"
+                "newer SymNAS: upgrade symnas, or name another store; this one was left as it is"
             )
 
     def _select(self, condition: sa.ColumnElement[bool]) -> list[StudyRow]:
@@ -361,7 +360,6 @@ def _check_file(path: Path, must_exist: bool) -> None:
         ) from error
     if head and head != SQLITE_MAGIC:
         raise StoreError(
-            f"a store is a SQLite file; {path} is something else (it starts with {head[:8]!r}): name "
-            f"another file; "
-            "this one was left as it is"
+            f"a store is a SQLite file; {path} is something else (it starts with {head[:8]!r}): name another "
+            "file; this one was left as it is"
         )

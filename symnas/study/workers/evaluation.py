@@ -256,9 +256,8 @@ def _others(evaluate: Any, parameters: list[inspect.Parameter], by_name: tuple[s
             raise EvaluatorError(
                 "an evaluator takes the child, and `decision` and `trial` by name if it wants them; "
                 f"{getattr(evaluate, '__qualname__', evaluate)!s} also asks for {extra.name!r}: "
-                f"{halving if extra.name in ('fidelity', 'checkpoint') else ''}give it a "
-                f"default, "
-                "or bind it with functools.partial"
+                f"{halving if extra.name in ('fidelity', 'checkpoint') else ''}give it a default, or bind it "
+                "with functools.partial"
             )
     return others
 

@@ -174,8 +174,8 @@ class ProcessPool:
         elif kind == "broken":
             raise EvaluatorError(
                 f"a worker process could not load the program and the evaluator: {message[1]}. Workers "
-                f"import the same "
-                "modules as this process: check that what they need can be imported from anywhere"
+                "import the same modules as this process: check that what they need can be imported from "
+                "anywhere"
             )
         return []
 
