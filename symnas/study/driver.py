@@ -1,4 +1,9 @@
-"""The loop of a search: propose, hand out, wait, write down."""
+"""The loop of a search: propose, hand out, wait, write down.
+
+Every step is an event that is applied to the state and put aside (`_note`); `flush` writes what was put aside
+in one transaction, before the loop waits again. So whenever trials run, the log already says so: a process
+that is killed loses what ran, and nothing that was over, and the next one queues it again (`opening.load`).
+"""
 
 from __future__ import annotations
 
@@ -100,6 +105,9 @@ class Driver:
             self._remember_steps()
         self._hand_out_given()
         while True:
+            # Written before it is waited for: results that have come, the proposals that saw them, and the
+            # starts of what runs from now on are one transaction, so that a log never holds a proposal
+            # without the results that it was made of.
             self._hand_out(executor)
             self.flush()
             self.on_change()
@@ -115,6 +123,8 @@ class Driver:
         """Write down what happened since the last time, in one transaction."""
         if self._pending:
             events, self._pending = self._pending, []
+            # The position is part of what is written: if another driver has written meanwhile, it is taken,
+            # and the transaction fails instead of mixing two searches.
             self.store.append(self.key, self.state.seq - len(events), events)
         if self.on_trial is not None:
             over, self._over = self._over, []
@@ -151,6 +161,7 @@ class Driver:
                     self._copy(trial, known)
                     continue
                 self._note(START, number, {"worker": worker})
+                # A trial that goes on from another needs what that one left; all others begin with nothing.
                 if trial.resumes is None and state.context.checkpoints is not None:
                     state.context.checkpoints.drop(trial.origin)  # left by an attempt that was killed
                 self._history.pop(number, None)
@@ -188,8 +199,10 @@ class Driver:
         wanted = 1 if self.rules.deterministic else min(left, max(1, len(executor.free)))
         if seen:
             self.algorithm.observe(state.batch(seen), [state.outcome(number) for number in seen])
+        # The generator depends on the number of the call alone, so that replaying it needs no state of one.
         batch = self.algorithm.propose(wanted, proposal_rng(state.context.seed, state.calls))
         if len(batch):
+            # Algorithms learn that these are under way, so that they do not propose the same again.
             self.algorithm.observe(batch, handed_out(batch))
         payload = {"call": state.calls, "n": wanted, "seen": seen, "decisions": list(batch)}
         self._note(PROPOSE, len(state.trials), {**payload, **self._reaches(batch)})
@@ -238,6 +251,8 @@ class Driver:
         unseen = self.state.unseen
         if not self.rules.deterministic or workers == 1:
             return list(unseen)
+        # With W workers, proposal n sees the trials up to n - W: those are over whatever the others do, so
+        # what is proposed does not depend on who is quick. Until then it waits.
         latest = len(self.state.trials) - (0 if self._dry else workers)
         if min((*self.running, *self.state.waiting), default=latest + 1) <= latest:
             return None
@@ -255,6 +270,7 @@ class Driver:
                 return
             tries = f"{trial.attempts} attempts" if trial.attempts > 1 else "the only attempt"
             result = Result(Status.FAILED, error=f"{result.error} (in {tries})")
+        # The result first: should writing the weights fail, the trial is over all the same.
         self._finish(number, result.status.value, result.payload())
         if result.weights is not None and result.status is Status.DONE:
             self._keep_weights(trial, result.weights)

@@ -98,6 +98,7 @@ def driving(store: Store, row: StudyRow) -> Iterator[LockHolder]:
             beats.start()
         yield holder
     finally:
+        # The heartbeat ends before the lock is given up, or it might beat in the next driver's name.
         stop.set()
         if beats.ident is not None:
             beats.join(timeout=BEAT_SECONDS)
@@ -106,6 +107,8 @@ def driving(store: Store, row: StudyRow) -> Iterator[LockHolder]:
 
 
 def _lock(store: Store, row: StudyRow, holder: LockHolder) -> None:
+    # Compare and swap: the lock is taken only from whom it was seen to belong to, and only if that one is
+    # dead. Of two that see the same dead holder, one swap succeeds; the other looks again.
     for _ in range(5):
         current = store.find(row.name)
         if current is None:
@@ -153,6 +156,8 @@ def _import(
     number = 1
     while store.find(f"{row.name}@{number}") is not None:
         number += 1
+    # The old study makes room before the new one is made: a kill in between leaves it whole under its new
+    # name, and the name free.
     store.rename(row.key, f"{row.name}@{number}")
     KeptWeights(store.folder, row.name).move_to(f"{row.name}@{number}")
     made = store.create(identity.name, identity.header)

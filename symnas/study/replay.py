@@ -43,6 +43,9 @@ def rebuild(
     Raises:
         StudyError: with `verify`, a proposal came out otherwise.
     """
+    # An algorithm's state is a function of what it observed, in which portions: proposals log what they saw
+    # (`seen`), so observing that again rebuilds it, without the proposal time being paid again. Results that
+    # no proposal has seen yet are not observed here but by the next proposal.
     for event in events:
         if event.kind == WARM_START:
             decisions = [state.context.space.decision(item["decision"]) for item in event.payload["trials"]]

@@ -36,8 +36,8 @@ class StudyState:
         self.calls = 0
         self.finished = 0
         self.counts: Counter[Status] = Counter()
-        self.waiting: deque[int] = deque()
-        self.unseen: list[int] = []
+        self.waiting: deque[int] = deque()  # proposed and not started, or started and to be started again
+        self.unseen: list[int] = []  # over, and not observed by the algorithm
         self.stop_reason: str | None = None
         self.spent = 0
         self.given = 0
@@ -169,6 +169,7 @@ class StudyState:
         else:
             self.calls += 1
         if payload["seen"]:
+            # Nearly always a proposal sees all there is; then nothing needs to be searched.
             if list(payload["seen"]) == self.unseen:
                 self.unseen = []
             else:
@@ -183,6 +184,7 @@ class StudyState:
                 earlier = self.trials[resumes]
                 root, passed = earlier.origin, earlier.fidelity or 0
                 self._gone_on.add(resumes)
+            # A trial that goes on pays for the way from where the earlier one stopped.
             self.spent += 0 if fidelity is None else fidelity - passed
             self.waiting.append(number)
             self.trials.append(
@@ -217,6 +219,7 @@ class StudyState:
         self.unseen.append(number)
         self._fresh.append(number)
         if status is Status.DONE and trial.values is not None:
+            # Compared in this order: further, better, earlier (numbers are negated, so that max takes it).
             standing = (_level(trial), self.objectives.oriented(trial.values)[0], -number)
             self._best = standing if self._best is None else max(self._best, standing)
 

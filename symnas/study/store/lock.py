@@ -55,6 +55,8 @@ class LockHolder:
         """Whether the driver may still run: known on the same machine, judged by heartbeat elsewhere."""
         if self.host != socket.gethostname():
             return time.time() - self.beat < STALE_AFTER
+        # Here no clock is asked: a number that exists is this holder's only within the same boot, and only
+        # if the process of that number started when the holder did.
         if self.boot != _boot() or not _exists(self.pid):
             return False
         return self.started == _started(self.pid)

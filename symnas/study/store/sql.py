@@ -264,6 +264,7 @@ class _Transaction:
 
     def __enter__(self) -> None:
         store = self._store
+        # Interrupts are held back before the connection is taken: one in between would leave it taken.
         self._interrupt.start()
         store._guard.acquire()
         try:
@@ -278,6 +279,8 @@ class _Transaction:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         store = self._store
+        # Whoever is thrown out of what follows leaves a connection of which nobody knows what it has done:
+        # it counts as cut off until the transaction is known to be over.
         store._cut_off = not self._close
         try:
             with friendly(store.location):
@@ -319,7 +322,7 @@ def _plain(value: object) -> Any:
 def _configure_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA synchronous=FULL")  # on disk when the commit returns, power failures included
     cursor.close()
 
 

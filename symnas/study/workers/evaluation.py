@@ -128,6 +128,8 @@ class Evaluation:
             return self._finished(metrics, child)
         except TrialPruned:
             return self._pruned(steps)
+        # In this order: mistakes of the set-up are no trial's fault and end the search; a requirement that
+        # does not hold is the decision's; everything else is what became of this model.
         except FATAL:
             raise
         except RequirementError as error:

@@ -1,4 +1,8 @@
-"""A executor of worker processes: fresh interpreters, killed and replaced when a trial takes too long."""
+"""Worker processes: fresh interpreters, killed and replaced when a trial takes too long.
+
+Each has a thread that reads its replies into one inbox, so that waiting for all of them is waiting for the
+inbox. The end of a process is a reply too (None), whatever ended it: no trial is left without an end.
+"""
 
 from __future__ import annotations
 
@@ -157,11 +161,14 @@ class ProcessPool:
     def _handled(self, process: _Process, message: Any) -> list[tuple[int, Result | Crash]]:
         if self._processes.get(process.slot) is not process:
             return []  # the last words of a process that was killed
+        # A process that is gone while it had a trial crashed: that says nothing about the model, so the
+        # driver starts the trial again, in a new process.
         if message is None:
             job = process.job
             self._drop(process)
             return [] if job is None else [(job, Crash(_epitaph(process.popen.returncode)))]
         kind = message[0]
+        # The time counts from here, not from when it was sent: starting and importing are not the trial's.
         if kind == "started" and self._timeout is not None:
             process.deadline = time.monotonic() + self._timeout
         elif kind == "step":
