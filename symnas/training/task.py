@@ -32,6 +32,7 @@ KEPT = 3
 """Of how many best trials a search keeps the trained weights, unless it is told otherwise."""
 
 
+# Its text is in the fingerprint of every task that names no optimiser, so it stays as it is.
 def adam(parameters: Iterable[nn.Parameter]) -> Optimizer:
     """Return Adam with a learning rate of 0.001, which is what a task uses unless told otherwise."""
     return torch.optim.Adam(parameters, lr=1e-3)
