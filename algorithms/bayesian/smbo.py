@@ -61,9 +61,9 @@ class SMBO(Algorithm):
         "gp",
         one_of(*SURROGATES),
         '"gp", a Gaussian process over trees in closed form; "gpytorch", the same through GPyTorch; '
-        '"forest", a random forest; "ridge", Bayesian ridge on single values and on pairs; "ngrams", ridge '
-        'on n-grams of the path as in DeepArchitect; "networks", an ensemble of networks on path encodings '
-        "as in BANANAS",
+        '"forest", a random forest; "ridge", Bayesian ridge on single values and on pairs; "rank-ridge", '
+        'the same of ranks, as in the roll-outs of MCTS; "ngrams", ridge on n-grams of the path as in '
+        'DeepArchitect; "networks", an ensemble of networks on path encodings as in BANANAS',
     )
     acquisition: str = hyperparameter(
         "ei",

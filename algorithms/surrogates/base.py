@@ -29,6 +29,7 @@ SURROGATES: Mapping[str, str] = {
     "gpytorch": "symnas.algorithms.surrogates.gpytorch:GPyTorchProcess",
     "networks": "symnas.algorithms.surrogates.networks:Networks",
     "ngrams": "symnas.algorithms.surrogates.ridge:NGramRidge",
+    "rank-ridge": "symnas.algorithms.surrogates.rank_ridge:RankRidge",
     "ridge": "symnas.algorithms.surrogates.ridge:PairRidge",
 }
 

@@ -1,7 +1,7 @@
 """Bayesian ridge regression of ranks on single values and on pairs of them: what MCTS asks in its roll-outs.
 
-`surrogate_ridge.PairRidge` is the surrogate of `smbo` with the same features: it learns variances, and grows
-row by row. This one is fitted in closed form on ranks, at a fraction of the time.
+`ridge.PairRidge` has much the same features, learns variances, and grows row by row. This one is fitted in
+closed form on ranks, at a fraction of the time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Floats
+from symnas.algorithms.surrogates.base import Frozen
 from symnas.contracts.algorithm import Prediction
 from symnas.tree.choices import FloatRange, IntRange, label_key
 from symnas.tree.layout import REAL, SINGLE
@@ -37,7 +38,13 @@ class RankRidge:
     smooth bumps over their range, so that neighbours resemble each other; points alike but for the indices
     in their addresses add how often each value is chosen over all of them. The noise is the one of five that
     makes the values likeliest; the posterior's standard deviation tells how far a mean can be trusted.
+
+    Args:
+        growth: as in `base.Surrogate`.
     """
+
+    def __init__(self, *, growth: float = 1.1) -> None:
+        self.growth = growth
 
     def fit(self, space: Space, batch: Batch, values: Floats) -> RankModel:
         """Return the model of decisions and their values, all finite.
@@ -58,6 +65,8 @@ class RankRidge:
         upper = target > 0.0
         rise = float(target[upper] @ (values[upper] - level))
         scale = rise / float(target[upper] @ target[upper]) if rise > 0.0 else 1.0
+        # With K = V diag(e) V', every noise n costs no more than the sums over e + n; the variance s² of the
+        # scores that goes with it is in closed form: log p = -½ (N log s² + Σ log (e + n)) + constant.
         eigenvalues, vectors = np.linalg.eigh(features.kernel(rows, rows))
         eigenvalues = np.maximum(eigenvalues, 0.0)
         turned = vectors.T @ target
@@ -70,7 +79,9 @@ class RankRidge:
         _, noise, variance = best
         spread = eigenvalues + noise
         dual = vectors @ (turned / spread)
-        return RankModel(features, rows, dual, vectors / np.sqrt(spread), (level, scale, variance))
+        # (K + n I) dual = target, so that K dual, what is expected of the rows themselves, needs no product.
+        fitted = level + scale * (target - noise * dual)
+        return RankModel(features, rows, dual, vectors / np.sqrt(spread), (level, scale, variance), fitted)
 
 
 def normal_scores(values: Floats) -> Floats:
@@ -148,7 +159,7 @@ def likeness(entry: Entry) -> object:
     return re.sub(r"\[[^\]]*\]|\d+", "", entry.point.address), tuple(map(label_key, entry.domain.values()))
 
 
-class RankModel:
+class RankModel(Frozen):
     """The posterior of a `RankRidge`.
 
     Args:
@@ -157,11 +168,19 @@ class RankModel:
         dual: (n,) weights of the mean.
         half: (n, n) square root of the inverse of kernel plus noise.
         scaling: level and scale of the values, and the variance of the scaled ones per unit of the kernel.
+        fitted: (n,) what is expected of the decisions fitted to.
     """
 
     def __init__(
-        self, features: Features, rows: Floats, dual: Floats, half: Floats, scaling: tuple[float, ...]
+        self,
+        features: Features,
+        rows: Floats,
+        dual: Floats,
+        half: Floats,
+        scaling: tuple[float, ...],
+        fitted: Floats,
     ) -> None:
+        super().__init__(fitted)
         self.features = features
         self.rows = rows
         self.dual = dual

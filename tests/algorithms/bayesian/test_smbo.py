@@ -44,6 +44,14 @@ class TestSMBOWithNGrams(AlgorithmContract):
 
 
 @pytest.mark.thorough
+class TestSMBOWithRankRidge(AlgorithmContract):
+    learns = False
+
+    def make(self) -> Algorithm:
+        return SMBO(surrogate="rank-ridge", pool=60, starts=1)
+
+
+@pytest.mark.thorough
 class TestSMBOWithForest(AlgorithmContract):
     learns = False
 

@@ -327,6 +327,13 @@ def test_surrogates_take_every_space_and_a_single_observation(name: str) -> None
         assert model.fitted.shape == (3,)
 
 
+def test_rank_ridge_tells_its_own_rows_as_it_predicts_them() -> None:
+    space = Space(tuple(OneOf(f"p{number}", tuple(range(3))) for number in range(4)))
+    batch, values = observed(space, 30)
+    model = make("rank-ridge").fit(space, batch, values)
+    assert model.fitted == pytest.approx(model.predict(batch).mean, abs=1e-9)
+
+
 def test_what_is_believed_is_known_and_its_neighbours_nearly() -> None:
     pytest.importorskip("sklearn")
     space = Space(tuple(OneOf(f"p{number}", tuple(range(3))) for number in range(4)))
