@@ -13,6 +13,7 @@ from symnas.algorithms.surrogates.base import Model
 from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.algorithms.surrogates.lbfgs import minimise
 from symnas.algorithms.surrogates.tree_kernel import JITTER, Prior, TreeKernel
+from symnas.algorithms.surrogates.triangular import lower_inverse
 from symnas.contracts.algorithm import Prediction
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class GaussianModel(Model):
         """Return the posterior of rows of coordinates from which `centre` was taken off."""
         matrix = kernel.between(theta, rows, rows)
         matrix.flat[:: len(rows) + 1] += math.exp(theta[-1]) + JITTER
-        root = np.linalg.inv(np.linalg.cholesky(matrix))
+        root = lower_inverse(np.linalg.cholesky(matrix))
         return cls(embedding, kernel, theta, centre, rows, root, values)
 
     @property

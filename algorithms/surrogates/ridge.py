@@ -14,6 +14,7 @@ from symnas.algorithms.surrogates.embedding import Embedding
 from symnas.algorithms.surrogates.gp import Coordinates, GaussianModel, spread, standard
 from symnas.algorithms.surrogates.lbfgs import minimise
 from symnas.algorithms.surrogates.tree_kernel import JITTER
+from symnas.algorithms.surrogates.triangular import lower_inverse
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, Entry, scale_bounds
 from symnas.tree.subsets import INACTIVE
@@ -71,9 +72,10 @@ class RidgeKernel:
         kernel.flat[:: len(rows) + 1] += JITTER
         try:
             factor = np.linalg.cholesky(kernel)
-            inverse = np.linalg.inv(kernel)
         except np.linalg.LinAlgError:
             return math.inf, np.zeros_like(theta)
+        half = lower_inverse(factor)
+        inverse = half.T @ half
         solved = inverse @ values
         slope = 0.5 * (inverse - solved[:, None] * solved)
         value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(factor)).sum())

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Floats
+from symnas.algorithms.surrogates.triangular import lower_inverse
 
 ROOT5 = math.sqrt(5.0)
 JITTER = 1e-8
@@ -124,12 +125,13 @@ class TreeKernel:
         kernel = product * near + additive * inner
         kernel.flat[:: len(rows) + 1] += noise + JITTER
         try:
-            inverse = np.linalg.inv(kernel)
-            sign_of_roots = np.linalg.cholesky(kernel)
+            factor = np.linalg.cholesky(kernel)
         except np.linalg.LinAlgError:
             return math.inf, np.zeros_like(theta)
+        half = lower_inverse(factor)
+        inverse = half.T @ half
         solved = inverse @ values
-        value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(sign_of_roots)).sum())
+        value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(factor)).sum())
         slope = 0.5 * (inverse - solved[:, None] * solved)
         # The derivative of the Matérn function by squared distance has no singularity.
         pull = slope * fall * (1.0 + root) * (-5.0 / 6.0 * product)

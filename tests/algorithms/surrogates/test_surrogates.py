@@ -20,6 +20,7 @@ from symnas.algorithms.surrogates.gp import GaussianProcess
 from symnas.algorithms.surrogates.lbfgs import minimise
 from symnas.algorithms.surrogates.ridge import NGrams, PairRidge, RidgeKernel
 from symnas.algorithms.surrogates.tree_kernel import Prior, TreeKernel
+from symnas.algorithms.surrogates.triangular import lower_inverse
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import random_space
 from symnas.tree.choices import Branch, FloatRange, IntRange, ManyOf, OneOf, Permutation
@@ -325,6 +326,15 @@ def test_surrogates_take_every_space_and_a_single_observation(name: str) -> None
         assert np.isfinite(got.mean).all()
         assert np.isfinite(got.std).all()
         assert model.fitted.shape == (3,)
+
+
+@pytest.mark.parametrize("size", [0, 1, 32, 33, 100, 193])
+def test_the_inverse_of_a_triangular_matrix_is_the_general_one(size: int) -> None:
+    rows = np.random.default_rng(size).normal(size=(size, size + 1))
+    factor = np.linalg.cholesky(rows @ rows.T + np.eye(size))
+    inverse = lower_inverse(factor)
+    assert inverse == pytest.approx(np.linalg.inv(factor), abs=1e-10)
+    assert not np.triu(inverse, 1).any()
 
 
 def test_rank_ridge_tells_its_own_rows_as_it_predicts_them() -> None:
