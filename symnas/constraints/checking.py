@@ -1,9 +1,9 @@
 """Whether a decision meets a program's `require` clauses, found out before anything real is built.
 
-A clause may speak of variables in scope where it stands, of points by their address or its last segment, and
-of `params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause asks for
-what only a run can tell.
-A clause that the run never reaches, or that speaks of an inactive point, does not apply.
+A clause may speak of variables in scope where it stands, of points by their address or its last segment,
+and of `params`, `flops` and `memory`. The child is built on `meta` for it, and run there where a clause
+asks for what only a run can tell. A clause that the run never reaches, or that speaks of an inactive point,
+does not apply.
 """
 
 from __future__ import annotations
@@ -110,6 +110,8 @@ def check(
     Raises:
         RequirementError: a clause needs a name that has no value, or example inputs that are missing.
     """
+    # Cheapest first: clauses over the decision's own values need no child, those over variables and costs
+    # one on `meta`, and of the costs FLOPs and memory a run of it.
     own = decision_scope(decision)
     stated = [Clause(text) for text in program.space.requires]
     local = set(program.internals.local_requires)
@@ -177,6 +179,8 @@ def sample(
     Raises:
         RequirementError: the bound was reached; the message has the closest decision and its distance.
     """
+    # Rejection sampling: the distribution is that of the space, conditioned on the clauses. One decision at
+    # a time, so that the first rows of a larger sample are the smaller one.
     kept: list[Decision] = []
     closest: tuple[float, Decision, tuple[Violation, ...]] | None = None
     tried = 0

@@ -212,6 +212,7 @@ def _miss(comparison: ast.cmpop, left: Any, right: Any) -> float:
     numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
     if not numbers or not isinstance(comparison, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq)):
         return 1.0
+    # Relative to the bound, so that clauses in bytes and in elements may be added up.
     scale = abs(right) or abs(left) or 1
     # A strict comparison of equal numbers misses too, by as little as can be told.
     return float(max(abs(left - right) / scale, 1e-12))

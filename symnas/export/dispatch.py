@@ -23,6 +23,7 @@ def dispatched(texts: Mapping[Turns, str], name: Callable[[int], str], is_free: 
     kept = _dimensions(texts)
     short = {tuple(turns[i] for i in kept): text for turns, text in texts.items()}
     counters = [name(i) for i in kept]
+    # A tuple evaluates all of its items at every turn, a conditional expression the chosen one alone.
     if all(is_free(text) for text in short.values()):
         return _table(short) + "".join(f"[{counter}]" for counter in counters)
     return _conditional(short, counters)
@@ -57,6 +58,7 @@ def _conditional(texts: Mapping[Turns, str], counters: Sequence[str]) -> str:
     groups: dict[str, list[Turns]] = {}
     for turns, text in texts.items():
         groups.setdefault(text, []).append(turns)
+    # The text of most turns needs no test.
     otherwise = max(groups, key=lambda text: len(groups[text]))
     tests = [(text, _test(turns, counters)) for text, turns in groups.items() if text != otherwise]
     return " else ".join([*(f"{_operand(text)} if {test}" for text, test in tests), _operand(otherwise)])

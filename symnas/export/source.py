@@ -1,9 +1,11 @@
 """A program's text under a decision: choices replaced by what was chosen, all else as its author wrote it.
 
-This is a partial evaluator over one run. The run tells which function was entered from where and what was
-chosen at each place and loop turn (`symnas.export.invocations`); invocations that were given different things
-get bodies of their own (`symnas.export.variants`), and the bodies are edits on the source
-(`symnas.export.writing`), not a printed syntax tree, so that comments and formatting survive.
+This is a partial evaluator (Jones, Gomard and Sestoft, "Partial Evaluation and Automatic Program Generation",
+1993) over one run, in which the choices are the static input and all else is dynamic. The run tells which
+function was entered from where and what was chosen at each place and loop turn (`symnas.export.invocations`);
+invocations that were given different things get bodies of their own, which is polyvariant specialisation
+(`symnas.export.variants`). The bodies are edits on the source (`symnas.export.writing`), not a printed syntax
+tree, so that comments and formatting survive.
 """
 
 from __future__ import annotations

@@ -1,9 +1,14 @@
 """Which bodies a function or class needs so that every invocation of a run finds its own choices in the text.
 
-Two invocations share a body unless they were given different things at the same place and loop turns. What
-a call leads to counts as such a thing, so a caller of two bodies is split too where its loops cannot tell
+Two invocations share a body unless they were given different things at the same place and loop turns: what
+is in a loop can be told apart by its counter (`dispatch`), so only the same turn contradicts itself. What a
+call leads to counts as such a thing, so a caller of two bodies is split too where its loops cannot tell
 them apart. Methods belong to an instance: all bodies of one instance's methods go into one class, and
 instances share a class on the same terms.
+
+Bodies are found bottom-up: what a call leads to is settled before the caller is compared with others.
+Sharing is greedy, the first body that fits; that is not always the fewest, but the order of the run makes
+it the same text every time.
 """
 
 from __future__ import annotations
@@ -146,6 +151,7 @@ class Variants:
         """Return the body that an invocation shares."""
         if invocation in self._own:
             return self._own[invocation]
+        # Alone, an invocation is a body by itself; then it goes to the first one that it does not contradict.
         fresh = Body(invocation.function, 0, [invocation])
         fresh.chosen = {site: dict(picks) for site, picks in invocation.chosen.items()}
         for call, by_turns in invocation.calls.items():
@@ -154,6 +160,7 @@ class Variants:
                     found = self.target(inner[0], call)
                     fresh.calls.setdefault(call, {})[turns] = Bound(found) if inner[0].bound else found
         if invocation.instance is not None:
+            # Compared within its instance alone: which class has the method is decided for the instance.
             shelf = self._methods.setdefault((id(invocation.instance), invocation.function), [])
         else:
             shelf = self.functions.setdefault(invocation.function, [])
@@ -166,6 +173,7 @@ class Variants:
         constructs = invocation.function.name in CONSTRUCTORS and not _is_explicit(call)
         if instance is None:
             return self.body(invocation)
+        # `Block(…)` names a class, not the `__init__` that it ends in.
         if constructs:
             found = self._instance(instance)
             if found is not None:
@@ -179,6 +187,7 @@ class Variants:
 
     def _instance(self, instance: object) -> ClassBody | None:
         found: ClassBody | None = None
+        # Bases first, so that the text of a class knows the texts of those.
         for kind in reversed(type(instance).__mro__):
             definition = self.definition_of(kind)
             if definition is not None:
@@ -204,6 +213,7 @@ class Variants:
                 text.absorb(fresh)
                 break
         else:
+            # Copies, since absorbing other instances later must not change what this instance was given.
             text = ClassBody(definition)
             text.absorb(ClassBody(definition, {f: [_copy(b) for b in bs] for f, bs in fresh.methods.items()}))
             text.bases.update(fresh.bases)

@@ -85,6 +85,7 @@ class BodyWriter:
         picks = _restricted(self.body.chosen.get(site, {}), only)
         if not picks:
             return self._default_text(site)
+        # The same at all turns is written once; else an expression over the counters chooses by turn.
         alike: dict[Chosen, list[Turns]] = {}
         for turns, chosen in picks.items():
             alike.setdefault(chosen, []).append(turns)
@@ -95,6 +96,7 @@ class BodyWriter:
         for chosen, turns_of in alike.items():
             whole = self._chosen_text(site, chosen, turns_of)
             texts |= dict.fromkeys(turns_of, whole)
+        # Of a loop only the number is dispatched, so that the iterable stands once.
         if site.role == "turns":
             numbers = {turns: repr(chosen.number) for turns, chosen in picks.items()}
             return self._loop_text(site, self._dispatched(numbers, _dimensions(site)))
@@ -154,6 +156,7 @@ class BodyWriter:
 
     def _candidate_text(self, site: Site, branch: int, only: Sequence[Turns]) -> str:
         candidate = site.candidates[branch]
+        # A candidate is text of the annotation; choices and calls inside of it are replaced in its tree.
         inside: dict[int, str] = {}
         for nested in site.nested[branch]:
             text = self.site_text(nested, only)

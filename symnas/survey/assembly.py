@@ -1,4 +1,15 @@
-"""From what a survey has learnt to a tree: conditions become branches and guards."""
+"""From what a survey has learnt to a tree: conditions become branches and guards.
+
+Under which decisions a point exists is a disjunction, over the ways in which it was met, of conjunctions of
+facts. It is brought into clauses, each a set of points and the rows of their codes that are allowed:
+
+- facts that all ways share are clauses by themselves, over the few points that each depends on; what is left
+  of the ways becomes one clause over all of their points;
+- a point that makes no difference to a clause is dropped from it, and a clause that the existence of another
+  clause's points implies is dropped altogether;
+- a clause over one point says where the point belongs in the tree, under which branch; the other clauses are
+  its guards.
+"""
 
 from __future__ import annotations
 
@@ -97,6 +108,7 @@ class _Assembly:
             fact = pending.pop()
             if fact not in facts:
                 facts[fact] = None
+                # Only what lies around it in every way in which it was met is implied.
                 first, *others = self.knowledge.tables[fact[0]].around
                 pending.extend(outer for outer in first if all(outer in other for other in others))
         return tuple(facts)
@@ -121,6 +133,7 @@ class _Assembly:
         self._refuse_real(variables, held, refuted, point)
         finite = [v for v in variables if not _is_real(knowledge.points[v])]
         allowed, excluded = self._expand(held, finite, point), self._expand(refuted, finite, point)
+        # A point makes no difference if, without its column, no row is both allowed and excluded.
         for variable in list(finite):
             at = finite.index(variable)
             fewer = (
@@ -173,6 +186,7 @@ class _Assembly:
         result: set[tuple[int, ...]] = set()
         limit = self.knowledge.limit * 16
         for row in rows:
+            # A point that a row leaves open may have any code, or not exist.
             options = [
                 [row[v]] if v in row else [INACTIVE, *range(int(self.knowledge.points[v].cardinality))]
                 for v in variables
@@ -193,6 +207,7 @@ class _Assembly:
             for variables, rows in self.clauses[number]:
                 found[variables] = found[variables] & rows if variables in found else rows
                 for position, variable in enumerate(variables):
+                    # The clause holds only where this point exists; so what it needs holds, too.
                     if all(row[position] != INACTIVE for row in rows):
                         for key, more in self._known(variable).items():
                             found[key] = found[key] & more if key in found else more
@@ -208,6 +223,8 @@ class _Assembly:
             if len(variables) == 1 and (INACTIVE,) not in rows and self._when(variables[0], rows)
         ]  # fmt: skip
         before = {v for variables, _ in clauses for v in variables}
+        # Innermost first. Guards name earlier points, so a parent will do only if all that are named come
+        # before the end of what lies inside it.
         for parent, rows in sorted(singles, key=lambda item: -self.position[item[0]]):
             if all(self.position[v] <= end[parent] for v in before):
                 placed.parent = parent
@@ -250,6 +267,8 @@ class _Assembly:
             return ()
         if not isinstance(point, ManyOf):
             return tuple(sorted(ranks))
+        # A branch of a subset is taken if any of its candidates was chosen. So a set of candidates stands
+        # for the condition if each allowed subset holds one of them and no refused subset does.
         values = [frozenset(point.code(value)) for value in point.values()]
         chosen = [codes for rank, codes in enumerate(values) if rank in ranks]
         refused = [codes for rank, codes in enumerate(values) if rank not in ranks]

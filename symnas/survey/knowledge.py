@@ -1,8 +1,9 @@
 """What a survey has learnt: runs, the points they met, and conditions as tables over points.
 
-A row of a table says: whatever agrees with these codes gives this outcome, where the condition is met at
-all. Rows
-come from runs; a row names only the points that the outcome was seen to depend on.
+A row of a table says: whatever agrees with these codes gives this outcome, where the condition is met at all.
+Rows come from runs, and name only the points that the outcome was seen to depend on: where `k` is not 3, the
+row of `k == 3 and n > 1` names `k` alone. So a table is a decision diagram rather than a truth table, and it
+is complete when its rows cover all codes of the points that they name.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ class Knowledge:
         for met in trace.points:
             number = self.number(met.point.address)
             self._same(number, met.point)
+            # A new point goes behind the one met before it, which is where the program's text has it.
             if number not in known:
                 self.order.insert(0 if previous is None else self.order.index(previous) + 1, number)
                 known.add(number)
@@ -127,10 +129,12 @@ class Knowledge:
                 table = self.tables[condition.key] = Table(condition.key, condition.line)
             table.may |= condition.may
             table.effects |= condition.effects
+            # Met in a new way, what seemed impossible may be possible.
             if condition.around not in table.around:
                 table.around[condition.around] = None
                 table.dead.clear()
                 self.changed[condition.key] = None
+            # A label without a value belongs to a point that this run gave none.
             row = frozenset((v, values[v]) for v in bits(condition.labels) if v in values)
             if row not in table.rows:
                 table.rows[row] = condition.outcome
@@ -159,6 +163,8 @@ class Knowledge:
     def _decide(
         self, conjunctions: Sequence[Conjunction], prefix: dict[int, Code], count: list[int], what: str
     ) -> Iterator[tuple[dict[int, Code], bool]]:
+        # Shannon expansion: assign one more point, the first in the program's order, until the disjunction is
+        # decided. Each path of the expansion is one partial assignment, so what is told apart stays small.
         open_conjunctions, variables = [], set()
         for conjunction in conjunctions:
             verdict, free = self._evaluate(conjunction, prefix)
@@ -180,6 +186,7 @@ class Knowledge:
 
     def _evaluate(self, conjunction: Conjunction, prefix: Row) -> tuple[bool | None, set[int]]:
         free: set[int] = set()
+        # False where a condition can only come out otherwise; open while both outcomes fit the assignment.
         for key, outcome in conjunction:
             rows = self.tables[key].matching(prefix)
             if not any(found == outcome for _, found in rows):
@@ -203,6 +210,7 @@ class Knowledge:
     def _missing(
         self, table: Table, rows: list[frozenset[tuple[int, Code]]], prefix: dict[int, Code], count: list[int]
     ) -> Iterator[dict[int, Code]]:
+        # The same expansion, over rows: where no row fits an assignment any more, nothing is known of it.
         if not rows:
             if frozenset(prefix.items()) not in table.dead:
                 yield prefix

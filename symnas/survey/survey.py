@@ -1,12 +1,24 @@
 """From a program to its complete tree, by running it under decisions that are chosen to tell the most.
 
-Every run follows a decision; the dependence tracker says which conditions it met and what they depend on.
-The survey
-tries every condition that may decide about points under all joint values of what it depends on, several
-conditions
-in one run where they do not disturb each other, until nothing is left to try. Random decisions are then run
-as a
-check on the tracker itself.
+Every run follows a decision; the dependence tracker says which conditions it met, what they depend on and how
+they came out, which are rows of tables (`knowledge`). Which run is next follows from the tables:
+
+1. first the defaults, then every number at its highest: long loops meet most points at once;
+2. while a table that decides about points lacks a row, an assignment of that row, completed by rows of the
+   conditions around it so that it is met at all. Assignments that do not contradict each other share a run.
+   Concolic testing goes on like this (Godefroid, Klarlund and Sen, "DART", 2005), with a constraint solver
+   where there are tables over finite domains here;
+3. every candidate once, so that one that cannot be built is found;
+4. again what was run before something new was seen of what branches change that were not taken;
+5. random decisions, as a check on the tracker itself.
+
+It ends: domains are finite (a real choice is probed at a few values), so are tables over the points that they
+name, and a round adds a row or, after a few attempts, gives an assignment up as one that cannot be met.
+
+It is complete: let a decision meet a point that no run has met, and take the first condition on its way
+whose outcome under these codes is in no table. Until there, by the law of the tracker, its run goes like
+known ones, so the condition is known with what it depends on, and its table lacks a row: the survey had not
+ended. What was given up wrongly, or flowed past the tracker, is what the random decisions are for.
 """
 
 from __future__ import annotations
@@ -83,6 +95,7 @@ class Survey:
         self.worked: set[tuple[int, Code]] = set()
         self.grew = 0
         """How many runs came before something new was seen about what conditional code changes."""
+        # Tables that have changed since they were found complete; the others need no second look.
         self.stale: dict[Hashable, None] = {}
 
     def space(self, requires: tuple[str, ...] = ()) -> Space:
@@ -150,6 +163,7 @@ class Survey:
     def _domain(self, point: Point) -> Sequence[Code]:
         if isinstance(point, FloatRange) and point.step is None:
             low, high = point.low, point.high
+            # A program compares a real choice with numbers in its text: both sides of each are probed.
             near = [c + d * (high - low) for c in self.constants for d in (-1e-6, 0, 1e-6) if low < c < high]
             probes = {low, high, point.default, *np.linspace(low, high, _PROBES).tolist(), *near[:30]}
             return sorted(p for p in probes if low <= p <= high)
@@ -171,11 +185,14 @@ class Survey:
 
     def _exhaust(self) -> None:
         """Run until every table is complete."""
+        # A round's tasks are gathered before any is run: the more there are, the fewer runs they share.
         while True:
             tasks = list(self._tasks())
             if not tasks:
                 return
             for number, assignment in enumerate(_packed(tasks)):
+                # What the assignment leaves open may keep the condition from being met; so vary it with the
+                # tries.
                 policy = (LONGEST, DEFAULT, RANDOM)[min(2, max(self._tries(tasks)) - 1)]
                 self._run(assignment, policy, self.runs + number)
             self._mark_dead(tasks)
@@ -214,11 +231,14 @@ class Survey:
 
     def _wanted(self, table: Table) -> list[dict[int, Code]]:
         """Return what to try; conditions that only change objects are tried until they went both ways."""
+        # On these hang points: all of their rows are needed.
         if table.may:
             return list(self.knowledge.missing(table))
         if not table.effects:
             return []
         wanted: list[dict[int, Code]] = []
+        # Over several points the joint values are many, and objects are all that is at stake: a few are
+        # tried.
         tried = sum(1 for (key, _), count in self.attempts.items() if key == table.key and count)
         several = len({v for row in table.rows for v, _ in row}) > 1
         if several and (len(set(table.rows.values())) > 1 or tried > _EFFECT_TASKS):
@@ -235,6 +255,7 @@ class Survey:
     def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code] | None:
         """Return an assignment that meets the condition under these codes, or None if none is known."""
         conjunctions = list(table.around)
+        # One way to the condition is enough; each further attempt begins with another one.
         budget = [200]
         for offset in range(len(conjunctions)):
             conjunction = conjunctions[(attempt - 1 + offset) % len(conjunctions)]
@@ -246,6 +267,8 @@ class Survey:
     def _satisfy(
         self, facts: list[Fact], assignment: dict[int, Code], budget: list[int]
     ) -> dict[int, Code] | None:
+        # Depth-first over the rows of each condition around: a conjunction of tables is solved by
+        # backtracking.
         if not facts:
             return assignment
         key, outcome = facts[0]
@@ -261,6 +284,8 @@ class Survey:
 
     def _active(self, assignment: dict[int, Code], attempt: int) -> dict[int, Code]:
         """Add what makes the assignment's own points exist."""
+        # Innermost first: what makes one exist may assign a point further out, which then has to exist as
+        # well.
         done: set[int] = set()
         pending = sorted(assignment, key=self.knowledge.rank, reverse=True)
         while pending:
@@ -284,6 +309,7 @@ class Survey:
             if task.table is None or task.table.matching(dict(task.prefix)):
                 continue
             if self.attempts.get((task.table.key, task.prefix), 0) >= _ATTEMPTS:
+                # Inside a `try` there is one outcome to be seen, reached; what never reaches it is the other.
                 if task.table.reach:
                     task.table.rows[task.prefix] = False
                 else:
@@ -383,6 +409,7 @@ def _packed(tasks: list[_Task]) -> list[dict[int, Code]]:
     """Put tasks that do not contradict each other into shared runs."""
     slots: list[dict[int, Code]] = []
     for task in tasks:
+        # First fit; older runs are rarely open to more, and looking through all would be quadratic.
         for slot in slots[-64:]:
             if all(slot.get(v, c) == c for v, c in task.assignment.items()):
                 slot.update(task.assignment)

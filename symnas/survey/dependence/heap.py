@@ -1,10 +1,8 @@
 """What the dependence tracker knows about objects: labels of their attributes, items, shape and the rest.
 
 Labels are bit sets (Python integers). A reference's own labels travel with the variable that holds it; the
-labels
-here are those of what is found by looking inside the object. Records keep their objects alive, so
-identities are
-never reused within a run.
+labels here are those of what is found by looking inside the object. Records keep their objects alive, so
+identities are never reused within a run.
 """
 
 from __future__ import annotations
@@ -100,6 +98,7 @@ class Heap:
         found = self.records.get(id(value))
         if found is None:
             found = self.records[id(value)] = Record(value, key)
+        # The first object with a key keeps it: effects are remembered for one object, in every run the same.
         if key is not None and (found.key is None or key not in self.by_key):
             found.key = found.key or key
             self.by_key.setdefault(found.key, found)
@@ -112,6 +111,7 @@ class Heap:
 
     def deep(self, value: object) -> int:
         """Return the labels of everything that can be reached from an object."""
+        # Most of the time of a survey is spent here: native code is given whole models again and again.
         if type(value) in _ATOMS or not self.everything:
             return 0
         total, seen, stack = 0, set(), [value]
@@ -120,6 +120,7 @@ class Heap:
             if type(item) in _ATOMS or id(item) in seen:
                 continue
             seen.add(id(item))
+            # Safe where it is too much to look at: everything that is known.
             if len(seen) > DEEP_LIMIT:
                 return self.everything
             found = self.records.get(id(item))

@@ -2,8 +2,17 @@
 """The dependence pass: rewrites a module so that labels travel beside its values.
 
 The rewritten code computes what the original computes. Beside every local variable stands a second one that
-holds
-the labels of its value; everything else (attributes, items, conditions, calls) goes through the frame.
+holds the labels of its value; everything else (attributes, items, conditions, calls) goes through the frame.
+So `if a: x = b` becomes, for local names,
+
+    _tk_1 = _tk_f.at.pc
+    if _tk_f.test(0, (a, _tk_x_a), 0):
+        x, _tk_x_x = (b, _tk_x_b)
+    if _tk_f.at.pc is not _tk_1:
+        _tk_2 = _tk_f.join(_tk_1)
+        _tk_x_x |= _tk_2
+
+where the last line stands behind the branch, and is run whether it was taken or not.
 """
 
 from __future__ import annotations
@@ -158,6 +167,7 @@ class Pass(Expressions):
         """Write that what a block assigns depends on these labels."""
         nodes = list(nodes)
         names = bound_names(nodes)
+        # A call in the block may run a function written here that assigns names of this scope.
         if any(isinstance(inner, ast.Call) for top in nodes for inner in ast.walk(top)):
             names |= self.scope.rebound
         result: list[ast.stmt] = []
@@ -233,6 +243,7 @@ class Pass(Expressions):
 
     def s_if(self, node: ast.If) -> list[ast.stmt]:
         saved, kinds = self.temporary(), exits([*node.body, *node.orelse])
+        # A branch that may leave decides about all that follows, too.
         place = self.place(node, [*node.body, *node.orelse], may=self.rest_reaches if kinds else None)
         test = op("test", place, self.expr(node.test), kinds)
         return [
@@ -391,6 +402,8 @@ class Pass(Expressions):
         return Scope("function", bound, *outside, parent=self.scope, rebound=rebound)
 
     def _generator(self, node: ast.FunctionDef, entry: list[ast.stmt], guarded: ast.Try) -> list[ast.stmt]:
+        # A call of a generator function runs nothing of its body. So the labels of the parameters are taken
+        # at the call, and the body moves into a generator of its own, which begins when it is asked.
         names = parameter_names(node.args)
         taken = [FRAME, *(SHADOW + name for name in names)]
         inner_names = [*names, *taken]

@@ -97,6 +97,7 @@ class Expressions:
 
     def opaque(self, node: ast.expr) -> ast.expr:
         """Keep an expression's form; its labels are those of all its parts."""
+        # `fin(begin(), …)`: arguments are evaluated in order, so the collecting begins before the parts run.
         fields: dict[str, Any] = {name: self._inner(value) for name, value in ast.iter_fields(node)}
         copy = type(node)(**fields)
         return op("fin", op("begin"), ast.copy_location(copy, node))
@@ -156,12 +157,14 @@ class Expressions:
         (operator, right), later = rest[0], rest[1:]
         if not later:
             return op("cmp", self.place(node), type(operator).__name__, left, self.expr(right))
+        # `a < b < c` is `a < b and b < c`, with `b` evaluated once.
         first = op("cmp", self.place(node), type(operator).__name__, left, op("hold", self.expr(right)))
         place = self.place(node, [item for _, item in later])
         following = self._chain(op("held"), later, node)
         return op("ejoin", ast.IfExp(op("etest", place, first), following, op("elast")))
 
     def x_boolop(self, node: ast.BoolOp) -> ast.expr:
+        # `a and b` is `b if a else a`, with `a` evaluated once: `elast` takes it from where `etest` put it.
         result = self.expr(node.values[-1])
         for position in range(len(node.values) - 2, -1, -1):
             place = self.place(node, node.values[position + 1 :])
@@ -324,6 +327,7 @@ class Expressions:
     def _clauses(
         self, generators: list[ast.comprehension], first: ast.expr, parts: list[ast.AST]
     ) -> list[ast.comprehension]:
+        # The first iterable belongs to the scope outside; it has been rewritten there.
         self.scope = Scope("comprehension", _targets(generators), parent=self.scope)
         clauses = []
         for position, clause in enumerate(generators):

@@ -33,6 +33,7 @@ class Scope:
         while scope is not None:
             if name in scope.globals:
                 return "global"
+            # Names of a class body are seen in it and in its comprehensions, not in functions inside.
             if name in scope.bound and scope.kind != "module" and name not in scope.nonlocals:
                 if scope.kind != "class":
                     return "local"
@@ -97,6 +98,7 @@ def exits(nodes: Iterable[ast.AST]) -> int:
         elif isinstance(node, ast.Continue):
             found |= CONTINUE
         elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+            # `break` and `continue` of an inner loop stay there; those in its `else` belong to the outer one.
             found |= (exits(node.body) & RETURN) | exits(node.orelse)
         elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)) and not isinstance(
             node, (*FUNCTIONS, ast.ClassDef)
