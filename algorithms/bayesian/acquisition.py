@@ -49,6 +49,8 @@ def log_expected_improvement(expected: Prediction, best: float) -> Floats:
         expected: means and standard deviations, (rows,) each.
         best: what there is to improve on.
     """
+    # With z = (mean - best) / std, density φ and distribution function Φ of the standard normal:
+    # EI = std · h(z), h(z) = φ(z) + z Φ(z). Three formulas for log h, each exact where it is used.
     std = np.maximum(expected.std, 1e-12)
     z = (expected.mean - best) / std
     high, middle, low = np.maximum(z, NEAR), np.clip(z, FAR, NEAR), np.minimum(z, FAR)
@@ -57,6 +59,7 @@ def log_expected_improvement(expected: Prediction, best: float) -> Floats:
     # The two terms cancel below; as multiples of the density they keep their digits.
     log_density = _log_density(middle)
     between = log_density + np.log1p(middle * np.minimum(tail, TAIL_NEAR) / np.exp(log_density))
+    # h(z) = φ(z) / z² · (1 - 3 / z² + …) for z to minus infinity.
     below = _log_density(low) + np.log1p(-3.0 / low**2) - 2.0 * np.log(-low)
     return np.log(std) + np.where(z > NEAR, above, np.where(z > FAR, between, below))
 

@@ -240,6 +240,8 @@ class LSTMPolicy(TrainablePolicy):
         where = torch.from_numpy(np.log(units) - np.log1p(-units)).to(raw.dtype)
         volume = torch.from_numpy(np.log(units) + np.log1p(-units)).to(raw.dtype)
         scale = raw[:, 1].clamp(*SCALES)
+        # u = σ(m + s L) with L standard logistic and t = (logit u - m) / s; heads give m and log s:
+        # log p(u) = -t - log s - 2 log(1 + e^-t) - log u - log(1 - u).
         t = (where - raw[:, 0]) / scale.exp()
         return rows, -t - scale - 2.0 * torch.nn.functional.softplus(-t) - volume
 
@@ -409,6 +411,8 @@ class _Walker:
         for layer, (into, again) in enumerate(self.weights):
             state = self.state[layer] if everyone else self.state[layer, rows]
             cell = self.cell[layer] if everyone else self.cell[layer, rows]
+            # (k, 4 hidden), in torch's order: input i, forget f, candidate g, output o. Then
+            # c <- σ(f) c + σ(i) tanh(g) and h <- σ(o) tanh(c) (Hochreiter and Schmidhuber 1997), no biases.
             gates = x @ into + state @ again
             # The logistic function by way of the tangent, which cannot overflow.
             sigmoid = 0.5 + 0.5 * np.tanh(0.5 * gates)

@@ -189,6 +189,9 @@ def logistic_units(mean: Reals, scale: Reals, rng: np.random.Generator) -> Reals
 def logistic_log_density(units: Reals, mean: Reals, scale: Reals) -> tuple[Reals, Reals, Reals]:
     """Return log-densities of numbers in (0, 1), and their derivatives by mean and log-scale."""
     held = np.clip(scale, *SCALES)
+    # With y = logit u logistic of mean m and scale s, and t = (y - m) / s:
+    # log p(u) = -t - log s - 2 log(1 + e^-t) - log u - log(1 - u), whose derivatives are tanh(t / 2) / s by m
+    # and t tanh(t / 2) - 1 by log s.
     t = (np.log(units) - np.log1p(-units) - mean) / np.exp(held)
     density = -t - held - 2.0 * np.logaddexp(0.0, -t) - np.log(units) - np.log1p(-units)
     slope = np.tanh(t / 2.0)
@@ -380,6 +383,7 @@ class _Scorer:
         each = np.arange(len(rows))
         self.log_prob[rows] += logp[each, taken]
         self.entropy[rows] += row_entropy(logp)
+        # d log p(a) / d logit(j) = [a = j] - p(j), times what `squash` does to a logit.
         score = -np.exp(logp)
         score[each, taken] += 1.0
         np.add.at(self.gradient, places, self.weights[rows, None] * score * self._slope(theta))

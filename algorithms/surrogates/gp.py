@@ -221,6 +221,8 @@ class GaussianModel(Model):
         for place in range(old, len(rows)):
             row = rows[place : place + 1]
             above = np.ascontiguousarray(root[:place, :place])
+            # The block algebra of a factor that grows by a row, for its inverse R = L⁻¹ (rows, rows):
+            # l = R k, d² = k(x, x) + noise - l' l, and the new row of R is (-l' R, 1) / d.
             half = above @ self.kernel.between(self.theta, rows[:place], row)[:, 0]
             rest = float(self.kernel.at(self.theta, row)[0]) + self.noise - float(half @ half)
             pivot = math.sqrt(max(rest, JITTER))

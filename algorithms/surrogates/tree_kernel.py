@@ -80,6 +80,7 @@ class TreeKernel:
         weighted = first * weights
         inner: Floats = weighted @ second.T
         # In place throughout: most of the time would go into fresh memory, since this is asked most often.
+        # root = √5 d with d² = |x|² + |y|² - 2 <x, y>; then m = (1 + root + root² / 3) e^-root.
         root = inner * -2.0
         root += np.einsum("ij,ij->i", weighted, first)[:, None]
         root += np.einsum("ij,ij->i", second * weights, second)
@@ -130,10 +131,14 @@ class TreeKernel:
             return math.inf, np.zeros_like(theta)
         half = lower_inverse(factor)
         inverse = half.T @ half
+        # -log p(y | θ) = ½ y' K⁻¹ y + log |L| + constant with K = L L' (Rasmussen and Williams, 5.8).
         solved = inverse @ values
         value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(factor)).sum())
+        # Its derivative by K, (rows, rows): ½ (K⁻¹ - a a') with a = K⁻¹ y; that by a hyperparameter is the
+        # sum of the product with dK/dθ, element by element (5.9).
         slope = 0.5 * (inverse - solved[:, None] * solved)
-        # The derivative of the Matérn function by squared distance has no singularity.
+        # dm/d(d²) = -5/6 (1 + √5 d) e^(-√5 d), which has no singularity, and d(d²)/dw of a pair is (x - y)²
+        # per coordinate.
         pull = slope * fall * (1.0 + root) * (-5.0 / 6.0 * product)
         mixed = additive * slope - 2.0 * pull
         by_weight = 2.0 * (pull.sum(axis=1) @ rows**2) + np.einsum("ij,ij->j", rows, mixed @ rows)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from symnas._typing import Floats
+from symnas._typing import Array, Floats
 
 SMALL = 32
 
 
-def lower_inverse(lower: Floats) -> Floats:
+def lower_inverse(lower: Array) -> Floats:
     """Return the inverse of a lower triangular matrix (n, n), such as a Cholesky factor; it is one as well.
 
     By halves, so that nearly all of the work are products of matrices:
@@ -20,10 +20,11 @@ def lower_inverse(lower: Floats) -> Floats:
     takes. SciPy has triangular solves, but is no dependency (see `lbfgs`).
     """
     size = len(lower)
+    out = np.zeros((size, size))
     if size <= SMALL:
-        return np.linalg.inv(lower)
+        out[:] = np.linalg.inv(lower)
+        return out
     half = size // 2
-    out = np.zeros_like(lower)
     first = out[:half, :half] = lower_inverse(lower[:half, :half])
     second = out[half:, half:] = lower_inverse(lower[half:, half:])
     out[half:, :half] = -(second @ (lower[half:, :half] @ first))

@@ -77,6 +77,7 @@ class Uct:
         seen = shared.get((node.place, node.state, action))
         if seen is None:
             return mean
+        # Gelly and Silver's weight of the shared mean: 1 before any visit, ½ at `equivalence` visits.
         beta = math.sqrt(self.equivalence / (3.0 * visits + self.equivalence))
         return (1.0 - beta) * mean + beta * seen[1] / seen[0]
 
