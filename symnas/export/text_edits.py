@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from symnas.grammar.text.comments import find_comments
 
-_ATOMS = (ast.Name, ast.Constant, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set,
-ast.ListComp,
-          ast.DictComp, ast.SetComp, ast.JoinedStr)  # fmt: skip
+_ATOMS = (
+    ast.Name, ast.Constant, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set, ast.ListComp,
+    ast.DictComp, ast.SetComp, ast.JoinedStr,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
