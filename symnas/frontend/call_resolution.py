@@ -1,10 +1,10 @@
 """Which calls may reach a choice point, decided before anything runs.
 
 Only such calls are instrumented: what is left plain costs nothing and shows in no address. Bare names are
-followed to a fixpoint over all functions of the program's sources (`reaching_names`); then each call is asked
-about by what its callee is (`CallResolution.reaches`). A callee that cannot be named (a parameter, a table
-look-up, an attribute that the code itself stores) counts as reaching, so nothing is missed; what resolves to
-code outside the program (`nn.Conv2d`, builtins) does not.
+followed, until nothing changes, over all functions of the program's sources (`reaching_names`); then each
+call is asked about by what its callee is (`CallResolution.reaches`). A callee that cannot be named (a
+parameter, a table look-up, an attribute that the code itself stores) counts as reaching, so nothing is
+missed; what resolves to code outside the program (`nn.Conv2d`, builtins) does not.
 """
 
 from __future__ import annotations

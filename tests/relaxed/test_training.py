@@ -188,9 +188,9 @@ def test_a_cost_moves_logits_to_what_is_cheap(form: str) -> None:
     table = (("op", (50.0, 1.0, 1.0)), ("first.op", (40.0, 1.0)), ("second.op", (40.0, 1.0)))
     settings = {**FAST, "arch_lr": 0.05, "epochs": 6}
     free = search(DARTS(**settings), seed=1)
-    dear = search(DARTS(cost=table, cost_form=form, cost_weight=20.0, cost_power=1.0, **settings), seed=1)
-    assert dear.probabilities["op"][0] < 0.8 * free.probabilities["op"][0]
-    assert all(dear.probabilities[f"{edge}.op"][0] < 0.5 for edge in ("first", "second"))
+    costly = search(DARTS(cost=table, cost_form=form, cost_weight=20.0, cost_power=1.0, **settings), seed=1)
+    assert costly.probabilities["op"][0] < 0.8 * free.probabilities["op"][0]
+    assert all(costly.probabilities[f"{edge}.op"][0] < 0.5 for edge in ("first", "second"))
 
 
 def test_a_cost_is_compared_with_what_is_expected_first_unless_told_otherwise() -> None:
