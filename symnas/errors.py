@@ -100,3 +100,22 @@ def nearest(given: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Refuse keywords as Python does, for functions whose keywords are declared in one place for several.
+
+    Args:
+        given: the keywords of a call.
+        known: those that there are.
+        what: is made by the call.
+
+    Raises:
+        TypeError: one is unknown.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise TypeError(
+                f"{what} is made with {', '.join(names)}; {name!r} is none of them{nearest(name, names)}"
+            )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 from symnas._typing import Value
+from symnas.frontend.kept_runs import KeptRuns
 from symnas.frontend.source_set import SourceSet
 from symnas.tree.space import Decision, Space
 
@@ -40,10 +41,12 @@ class Internals(Protocol):
     Attributes:
         args: positional arguments of every call of the target.
         kwargs: keyword arguments of every call of it.
+        kept_runs: what the last few runs of its constructor made, for stages that only look at it.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    kept_runs: KeptRuns
 
     @property
     def source_set(self) -> SourceSet:

@@ -114,9 +114,9 @@ def kinds_of(program: ProgramView, largest: Decision) -> dict[str, str]:
         program: whose children are built without computing.
         largest: the decision with all of them at their largest.
     """
-    from symnas.supernet.child import plan
+    from symnas.supernet.child_layout import layout_alone
 
-    whole_child = plan(program, largest, 0)
+    _, whole_child = layout_alone(program, largest, 0)
     found: dict[str, str] = {}
     for address in largest:
         values = sizes(program.space[address])
@@ -124,14 +124,14 @@ def kinds_of(program: ProgramView, largest: Decision) -> dict[str, str]:
             continue
         # One number at its smallest, all others at their largest, built without computing: what became of the
         # slices of the shared tensors says what the number is.
-        smaller = plan(program, largest.replace({address: values[0]}), 0)
-        if smaller.parts.keys() != whole_child.parts.keys():
+        _, smaller = layout_alone(program, largest.replace({address: values[0]}), 0)
+        if smaller.slices.keys() != whole_child.slices.keys():
             found[address] = "depth"
             continue
         changed = [
             any(segment.centred for segment in row)
-            for key, part in whole_child.parts.items()
-            for row, size, other in zip(part.rows, part.shape, smaller.parts[key].shape, strict=True)
+            for key, part in whole_child.slices.items()
+            for row, size, other in zip(part.rows, part.shape, smaller.slices[key].shape, strict=True)
             if size != other
         ]
         found[address] = "other" if not changed else "kernel" if any(changed) else "width"

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symnas.frontend import execution
+from symnas.frontend.kept_runs import KeptRuns
 from symnas.frontend.source_set import SourceSet
 from symnas.frontend.sources import as_module, file_of, unwrap
 
@@ -41,6 +42,8 @@ class Internals:
         self.kwargs = kwargs
         self.include = include
         self.inputs = inputs
+        self.kept_runs = KeptRuns()
+        """What the last few runs of the constructor made; with other inputs it makes the same."""
 
     def with_inputs(self, inputs: Any) -> Internals:
         """Return the same with other example inputs; what has been read stays read."""

@@ -8,7 +8,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, Literal, overload
+from typing import TYPE_CHECKING, Any, Generic, Unpack, overload
 
 import numpy as np
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from symnas.cost.profiling import Profile
     from symnas.relaxed.network import Relaxed
+    from symnas.relaxed.options import RelaxedOptions
+    from symnas.supernet.options import SupernetOptions
     from symnas.supernet.supernet import Supernet
 
     Child = TypeVar("Child", covariant=True, default=Any)
@@ -211,69 +213,31 @@ class Program(Generic[Child]):
         args, kwargs = (inputs, {}) if inputs else self.internals.example()
         return graph(self.build(decision), args, kwargs)
 
-    def supernet(
-        self,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        seed: int = 0,
-        statistics: Literal["shared", "own"] = "shared",
-        kernels: Literal["cropped", "learned"] = "cropped",
-    ) -> Supernet:
+    def supernet(self, **options: Unpack[SupernetOptions]) -> Supernet:
         """Return a module that holds the weights of all children, and is called under one decision at a time.
 
         Args:
-            dtype: of all floating-point tensors; as the constructors make them for None.
-            device: where the weights and the children are; the CPU for None.
-            seed: of the initial values.
-            statistics: whether running statistics are shared like parameters, or each child has its own.
-            kernels: whether a smaller kernel is the middle of the largest ("cropped"), or that times a
-                learned matrix ("learned").
+            options: see `symnas.supernet.SupernetOptions`.
+
+        Raises:
+            BuildError: a child cannot be built, or two children ask for different things at one place.
         """
         from symnas.supernet.supernet import Supernet
 
-        return Supernet(self, dtype=dtype, device=device, seed=seed, statistics=statistics, kernels=kernels)
+        return Supernet(self, **options)
 
-    def relaxed(
-        self,
-        *,
-        freeze: Mapping[str, Value] | None = None,
-        inputs: Any = None,
-        partial: int = 1,
-        checkpoint: bool = False,
-        interpolate: bool = False,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        seed: int = 0,
-    ) -> Relaxed:
+    def relaxed(self, **options: Unpack[RelaxedOptions]) -> Relaxed:
         """Return a module with all candidates of all choices, which adds up what they return.
 
         Args:
-            freeze: values of points that are not relaxed, by address.
-            inputs: example inputs, on which the relaxed network is checked; the program's own for None.
-            partial: k, where candidates see the first 1/k of the channels (PC-DARTS).
-            checkpoint: whether what a choice computes is computed again for the backward pass, and not kept.
-            interpolate: whether features of narrower widths are stretched to the widest one (TAS).
-            dtype: of all floating-point tensors; as the constructors make them for None.
-            device: where the network is; where the constructors make it for None.
-            seed: of the initial weights and logits.
+            options: see `symnas.relaxed.RelaxedOptions`.
 
         Raises:
             ProgramError: a choice cannot be relaxed; the message names its line and the ways out.
         """
         from symnas.relaxed.network import Relaxed
 
-        return Relaxed(
-            self,
-            freeze=freeze,
-            inputs=inputs,
-            partial=partial,
-            checkpoint=checkpoint,
-            interpolate=interpolate,
-            dtype=dtype,
-            device=device,
-            seed=seed,
-        )
+        return Relaxed(self, **options)
 
     def profile(self, decision: Decision | Mapping[str, Value] | None = None, *inputs: Any) -> Profile:
         """Count parameters, FLOPs and activation memory of a child without computing.

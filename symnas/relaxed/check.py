@@ -12,6 +12,8 @@ from symnas._typing import Value
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.relaxed.mixing import Place
+from symnas.supernet.plugging import Plugs
+from symnas.supernet.superposition import ConstructorRun
 from symnas.tree.covering import covering
 
 if TYPE_CHECKING:
@@ -59,11 +61,18 @@ class Checked(Protocol):
         """Return the values of relaxed points alone."""
 
 
-def check(network: Checked, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def check(network: Checked, run: ConstructorRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Compare one-hot mixes with children, for decisions that between them take every candidate.
+
+    Code that does more with a choice than calling it and adding up does so while it constructs, or when it
+    is called. The former sees a stand-in in the constructor, and is found by children that are constructed:
+    a few, which between them take every candidate once that is written at a choice among modules, and every
+    value of the other points. The latter is found without constructing any: the candidates themselves are put
+    where their choices stand in the network, for every candidate of every point.
 
     Args:
         network: the relaxed network.
+        run: what has made its model.
         args: of the model.
         kwargs: of the model.
 
@@ -74,12 +83,45 @@ def check(network: Checked, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     network.train(False)
     try:
         call(network, args, kwargs)
-        for decision in covering(network.space, bases=1):
+        texts = {address: id(run.sites[address]) for address in run.choices}
+        suspects = {each.key: each for each in covering(network.space, bases=1, alike=texts)}
+        plugs = _plugs(run)
+        for each in covering(network.space, bases=1) if plugs.candidates else ():
+            if each.key not in suspects and not _as_candidates(network, plugs, each, args, kwargs):
+                suspects[each.key] = each
+        for decision in suspects.values():
             wrong = _wrong(network, decision, args, kwargs)
             if wrong:
                 raise _error(network, decision, wrong, _guilty(network, decision, args, kwargs))
     finally:
         network.train(before)
+
+
+def _plugs(run: ConstructorRun) -> Plugs:
+    """Return the choices that nothing but calls knows of: gates and weights of edges hang on the others."""
+    return Plugs(run, [each for each in run.mixed if not each._forward_hooks and not each._forward_pre_hooks])
+
+
+def _as_candidates(
+    network: Checked, plugs: Plugs, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
+    """Whether a network computes the same with the chosen candidates themselves where their choices stand."""
+    mixes = network.one_hot(decision, sparse=True)
+
+    def called() -> Any:
+        torch.manual_seed(0)
+        return network(*args, **kwargs, mixes=mixes)
+
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            mixed = called()
+            plugs.switch(decision)
+            plugs.insert()
+            return not _difference(called(), mixed)
+    except Exception:  # whatever it is, the child that is constructed will tell
+        return False
+    finally:
+        plugs.release()
 
 
 def call(network: Checked, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -18,9 +18,9 @@ from torch import nn
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.features.contractions import Contractions
 from symnas.relaxed.depth import Depth
-from symnas.relaxed.size_discovery import all_together
 from symnas.relaxed.sizes import Sizes
-from symnas.supernet.superposition import Superposition
+from symnas.supernet.mixed_module import added_up
+from symnas.supernet.superposition import ConstructorRun, looking
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -44,17 +44,17 @@ class Costs:
     def __init__(
         self,
         program: ProgramView,
-        made: Superposition,
+        made: ConstructorRun,
         points: Mapping[str, RelaxedPoint],
         sizes: Sizes,
         depths: Mapping[str, Depth] | None = None,
     ) -> None:
         self.points, self.sizes = points, sizes
         self._candidates = dict(_candidates(made, points, depths or {}))
-        parameters = dict(made.child.named_parameters())
+        parameters = dict(made.module.named_parameters())
         self._shapes = {path: tuple(tensor.shape) for path, tensor in parameters.items()}
         self._keys = made.parameters
-        self._taken = {path: self._around(made.child, path) for path in parameters}
+        self._taken = {path: self._around(made.module, path) for path in parameters}
         self._work, self._rest = self._count(program, made, parameters)
 
     def expected(self, metric: Metric, probabilities: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -94,21 +94,19 @@ class Costs:
         return frozenset(found)
 
     def _count(
-        self, program: ProgramView, made: Superposition, parameters: Mapping[str, torch.Tensor]
+        self, program: ProgramView, made: ConstructorRun, parameters: Mapping[str, torch.Tensor]
     ) -> tuple[Counter[str], Counter[Taken]]:
         """Return the multiply-adds of each parameter, and of what reads none by the candidates around it."""
         counter = _Within(parameters)
         handles: list[Any] = []
-        for choice in (choice for choices in made.choices.values() for choice in choices):
-            choice.rule = all_together
-        for module in made.child.modules():
+        for module in made.module.modules():
             taken = self._candidates.get(id(module))
             if taken:
                 handles.append(module.register_forward_pre_hook(counter.entering(taken)))
                 handles.append(module.register_forward_hook(counter.leaving))
         args, kwargs = program.internals.example("meta")
-        with torch.no_grad(), counter:
-            made.child(*args, **kwargs)
+        with torch.no_grad(), looking(made, added_up), counter:
+            made.module(*args, **kwargs)
         for handle in handles:
             handle.remove()
         return counter.macs, counter.rest
@@ -144,7 +142,7 @@ class _Within(Contractions):  # type: ignore[no-untyped-call]
 
 
 def _candidates(
-    made: Superposition, points: Mapping[str, RelaxedPoint], depths: Mapping[str, Depth]
+    made: ConstructorRun, points: Mapping[str, RelaxedPoint], depths: Mapping[str, Depth]
 ) -> Iterator[tuple[int, Taken]]:
     """Yield the modules that only some children have, and which candidates those take."""
     found: dict[int, set[tuple[str, tuple[int, ...]]]] = {}

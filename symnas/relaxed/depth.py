@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from symnas._typing import Value
 from symnas.errors import ProgramError, SymnasError
 from symnas.relaxed.mixing import Mixes, Place
-from symnas.supernet.superposition import Superposition, openable, superposed
+from symnas.supernet.open_choices import open_run
+from symnas.supernet.superposition import ConstructorRun, kept_run
 from symnas.tree.point import Point
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ class Depth:
 
 def find_depths(
     program: ProgramView, points: Mapping[str, Point], frozen: Mapping[str, Value]
-) -> tuple[dict[str, Depth], frozenset[str]]:
+) -> tuple[dict[str, Depth], ConstructorRun]:
     """Return the points of which each value adds modules to those of another one, by address.
 
-    Also returns the addresses of the choices among modules that there are with all blocks.
+    Also returns what the constructor makes with all blocks, its choices among modules open.
 
     Args:
         program: whose target makes a module.
@@ -60,38 +61,32 @@ def find_depths(
     """
     found: dict[str, Depth] = {}
     values = dict(frozen)
-    opened = openable(program, values, subsets=True)
-    base: Superposition | None = None
+    base = open_run(program, values, closed=values, subsets=True)
     for address, point in points.items():
         few = 1 < point.cardinality <= MOST_VALUES and point.kind in ("oneof", "int")
-        if address in values or address in opened or not few:
+        if address in values or not few or address not in base.closed:
             continue
-        if base is None:
-            base = superposed(program, values, device="meta", only=opened - frozen.keys())
-        if address not in base.closed:
-            continue
-        depth = _depth(program, point, values, opened - frozen.keys(), base)
+        depth = _depth(program, point, base)
         if depth is not None:
-            found[address], base = depth, None
+            # There may be further points in the blocks that have come: they are looked at with all blocks.
+            found[address] = depth
             values[address] = depth.values[-1]
-            opened = openable(program, values, subsets=True)
-    return found, opened - values.keys()
+            base = open_run(program, values, closed=values, subsets=True)
+    return found, base
 
 
-def _depth(
-    program: ProgramView,
-    point: Point,
-    values: Mapping[str, Value],
-    opened: frozenset[str],
-    base: Superposition,
-) -> Depth | None:
+def _depth(program: ProgramView, point: Point, base: ConstructorRun) -> Depth | None:
+    """Return what the values of a point add to each other, or None where one adds nothing or takes away.
+
+    The most telling value comes first: most points that are no depth are found out by a single run.
+    """
     made = {base.closed[point.address]: base}
     options = list(point.values())
     for value in (options[-1], *options):
         if value in made:
             continue
         try:
-            made[value] = superposed(program, {**values, point.address: value}, device="meta", only=opened)
+            made[value] = kept_run(program, {**base.values, point.address: value}, base.opened)
         except SymnasError:
             return None
         if made[value].places.keys() == base.places.keys():
@@ -108,8 +103,8 @@ def _depth(
     return Depth(point.address, tuple(order), tuple(added))
 
 
-def _shapes(made: Superposition) -> dict[str, torch.Size]:
-    return {key: made.child.get_parameter(name).shape for name, key in made.parameters.items()}
+def _shapes(made: ConstructorRun) -> dict[str, torch.Size]:
+    return {key: made.module.get_parameter(name).shape for name, key in made.parameters.items()}
 
 
 # -- gates --------------------------------------------------------------------------------------
@@ -149,7 +144,7 @@ class Gate:
 
 
 def install(
-    made: Superposition,
+    made: ConstructorRun,
     depths: Iterable[Depth],
     labels: Mapping[str, Sequence[Value]],
     step: Mixes,
@@ -173,7 +168,7 @@ def install(
         for turn, added in enumerate(depth.added):
             modules = _topmost([made.places[place] for place in sorted(added) if place in made.places])
             chains.append((Gate(step, depth.address, tuple(order[turn + 1 :])), modules))
-    calls = _calls(made.child, {id(m): m for _, modules in chains for m in modules}.values(), inputs)
+    calls = _calls(made.module, {id(m): m for _, modules in chains for m in modules}.values(), inputs)
     # Where chains end at one module, what is inside another gate is hooked first, and so runs first.
     for gate, modules in sorted(chains, key=lambda chain: len(chain[1])):
         chain = _chain(modules, calls, step.places[gate.address])

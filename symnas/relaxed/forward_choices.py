@@ -8,7 +8,7 @@ and functions, which the code calls then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import RUN, Run, Visit, set_value
 from symnas.frontend.sites import Site
 from symnas.relaxed.mixing import Mixes, mixed
-from symnas.supernet.superposition import MixedModule, Superposition
+from symnas.supernet.mixed_module import MixedModule
+from symnas.supernet.superposition import ConstructorRun, looking, superpose
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -142,33 +143,29 @@ class Probe(Run):
 
 
 def found_in_forward(
-    program: ProgramView,
-    values: Mapping[str, Value],
-    build: Callable[[str | None], Superposition],
-    inputs: Any,
+    program: ProgramView, run: ConstructorRun, inputs: Any
 ) -> tuple[dict[str, Above | None], Mapping[str, Site]]:
     """Return the addresses of choices in `forward` that can be added up, each with what it stands below.
 
     Args:
         program: whose `forward` holds choices.
-        values: of the points that are closed.
-        build: makes the model, on `meta` or where its code makes it.
+        run: the model on the device `meta`, with its choices open.
         inputs: example inputs, positional and named.
     """
     for device in ("meta", None):
-        made = build(device)
-        places = list(_walk(made.child, "", None, _edges(made)))
-        probe = Probe(values, {id(module): above for module, _, above in places if above is not None})
-        for choice in (choice for choices in made.choices.values() for choice in choices):
-            choice.rule = _all
+        # What cannot be called without computing is made again where its code makes it.
+        made = run if device is not None else superpose(program, run.values, run.opened)
+        places = list(_walk(made.module, "", None, _edges(made)))
+        probe = Probe(run.values, {id(module): above for module, _, above in places if above is not None})
         args, kwargs = _moved(inputs, device)
         try:
             with (
                 torch.no_grad(),
                 torch.random.fork_rng(devices=[]),
-                calling(program, made.child.eval(), probe),
+                looking(made, _all),
+                calling(program, made.module.eval(), probe),
             ):
-                made.child(*args, **kwargs)
+                made.module(*args, **kwargs)
         except Exception:
             if device is None:
                 raise
@@ -191,7 +188,7 @@ def _addable(value: object) -> bool:
     return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
 
 
-def _edges(made: Superposition) -> dict[int, Above]:
+def _edges(made: ConstructorRun) -> dict[int, Above]:
     return {
         id(module): (address, code)
         for address, lists in made.subsets.items()

@@ -14,26 +14,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from symnas._typing import Value
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
-from symnas.errors import BuildError, DecisionError, ProgramError, nearest
+from symnas.errors import BuildError, DecisionError, ProgramError, nearest, refuse_unknown
 from symnas.frontend import execution
 from symnas.relaxed.check import call, check
 from symnas.relaxed.costs import Costs, Metric
 from symnas.relaxed.depth import install
 from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place
+from symnas.relaxed.options import RelaxedOptions
 from symnas.relaxed.partial_channels import narrow, outermost
 from symnas.relaxed.plan import plan_relaxation
+from symnas.relaxed.sizes import Sizes
 from symnas.relaxed.step import Scaling, Step, Used
 from symnas.supernet.parameter_keys import keyed_module
-from symnas.supernet.superposition import superposed
-from symnas.tree.space import Decision
+from symnas.supernet.superposition import ConstructorRun, kept_run, superpose
+from symnas.tree.space import Decision, Space
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -47,81 +49,67 @@ class Relaxed(nn.Module):
 
     Args:
         program: whose target makes a module.
-        freeze: values of points that are not relaxed, by address.
-        inputs: example inputs, as those of a program; the program's own for None.
-        partial: k, where candidates see the first 1/k of the channels and the rest passes by (PC-DARTS);
-            the weights of such a network are no child's.
-        checkpoint: whether what a point computes is computed again for the backward pass, instead of kept.
-        interpolate: whether features of narrower widths are stretched to the widest one that is active, as
-            in TAS, instead of weighted by how many widths have them.
-        dtype: of all floating-point tensors; as the constructors make them for None.
-        device: where the network is.
-        seed: of the initial weights and logits.
+        options: how it is made; `RelaxedOptions` says what there is.
 
     Raises:
         ProgramError: a choice cannot be relaxed; the message names its line and the ways out.
             Or the program does more with one than adding up.
         BuildError: candidates of a choice return different shapes.
+        TypeError: an option is none.
     """
 
-    def __init__(
-        self,
-        program: ProgramView,
-        *,
-        freeze: Mapping[str, Value] | None = None,
-        inputs: Any = None,
-        partial: int = 1,
-        checkpoint: bool = False,
-        interpolate: bool = False,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, program: ProgramView, **options: Unpack[RelaxedOptions]) -> None:
         super().__init__()
-        if inputs is not None:
-            program = program.with_inputs(inputs)
-        self.program = program
-        self.checkpoint = checkpoint
-        self.seed = seed
-        args, kwargs = _example(program)
-        found = plan_relaxation(program, dict(freeze or {}), (args, kwargs))
-        self.space = found.space
+        refuse_unknown(options, RelaxedOptions.__annotations__, "a relaxed network")
+        inputs = options.get("inputs")
+        self.program = program if inputs is None else program.with_inputs(inputs)
+        self.checkpoint, self.interpolate = (
+            options.get("checkpoint", False),
+            options.get("interpolate", False),
+        )
+        self.partial, self.seed = options.get("partial", 1), options.get("seed", 0)
+        device, dtype = options.get("device"), options.get("dtype")
+        example = _example(self.program)
+        self.plan = plan_relaxation(self.program, dict(options.get("freeze") or {}), example)
+        run = self._construct(device, dtype)
+        args, kwargs = moved(example, device, dtype)
+        self._mix(run, (args, kwargs))
+        check(self, run, args, kwargs)
+        self._step.spare(run.mixed, self.points, lambda: call(self, args, kwargs))
+        if self.partial != 1:
+            self._narrow(args, kwargs)
+
+    def _construct(self, device: torch.device | str | None, dtype: torch.dtype | None) -> ConstructorRun:
+        """Make the model with its choices open, and the logits: under the seed, in this order."""
+        plan = self.plan
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            made = superposed(program, found.values, only=found.opened)
-            self.model = made.child.to(device=device, dtype=dtype)
-            scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in found.points]
-        self.points: tuple[RelaxedPoint, ...] = found.points
-        self.sizes, self.interpolate = found.sizes, interpolate
-        self._values, self._opened, self._depths = found.values, found.opened, found.depths
-        self._forward = found.forward
-        self.keys: Mapping[str, str] = {**made.parameters, **made.buffers}
+            torch.manual_seed(self.seed)
+            run = superpose(self.program, plan.values, plan.opened)
+            self.model = run.module.to(device=device, dtype=dtype)
+            scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in plan.points]
+        self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
+        self.keys: Mapping[str, str] = {**run.parameters, **run.buffers}
         self._sized = [
             (self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], key)
-            for path, key in made.parameters.items()
-            if key in self.sizes.read
+            for path, key in run.parameters.items()
+            if key in plan.sizes.read
         ]
-        self.places = {
-            p.address: Place(p.address, p.labels, found.locations[p.address]) for p in found.points
-        }
-        self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
-        caller = Caller(program, self.model, found.values, found.forward)
-        self._step = Step(self.places, checkpoint, caller)
-        choices = [choice for choices in made.choices.values() for choice in choices]
-        for choice in choices:
+        return run
+
+    def _mix(self, run: ConstructorRun, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        """Let the choices of the model, edges and blocks among them, compute what a step says."""
+        plan = self.plan
+        self.places = {p.address: Place(p.address, p.labels, plan.locations[p.address]) for p in plan.points}
+        caller = Caller(self.program, self.model, plan.values, plan.forward)
+        self._step = Step(self.places, self.checkpoint, caller)
+        for choice in run.mixed:
             choice.rule = self._step.choice
-        for address, lists in made.subsets.items():
+        for address, lists in run.subsets.items():
             for index, module in ((i, m) for modules in lists for i, m in enumerate(modules)):
                 module.register_forward_hook(Scaling(self._step, address, index))
-        args, kwargs = moved(args, device, dtype), moved(kwargs, device, dtype)
-        if found.depths:
-            labels = {point.address: point.labels for point in found.points}
-            install(made, found.depths.values(), labels, self._step, (args, kwargs))
-        check(self, args, kwargs)
-        self._step.spare(choices, found.points, lambda: call(self, args, kwargs))
-        self.partial = partial
-        if partial != 1:
-            self._narrow(args, kwargs)
+        if plan.depths:
+            labels = {point.address: point.labels for point in plan.points}
+            install(run, plan.depths.values(), labels, self._step, inputs)
 
     def _narrow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let candidates see a part of the channels; checked before that, whole, to be children."""
@@ -147,6 +135,21 @@ class Relaxed(nn.Module):
         call(self, args, kwargs)
 
     # -- what algorithms see --------------------------------------------------------------------
+
+    @property
+    def space(self) -> Space:
+        """The program's, with what is frozen."""
+        return self.plan.space
+
+    @property
+    def points(self) -> tuple[RelaxedPoint, ...]:
+        """What is relaxed, parents first."""
+        return self.plan.points
+
+    @property
+    def sizes(self) -> Sizes:
+        """What is known of the points that are sizes."""
+        return self.plan.sizes
 
     @property
     def logits(self) -> dict[str, nn.Parameter]:
@@ -190,8 +193,8 @@ class Relaxed(nn.Module):
         Raises:
             ProgramError: FLOPs are asked for, and `forward` holds choices.
         """
-        if metric == "flops" and self._forward:
-            address = min(self._forward)
+        if metric == "flops" and self.plan.forward:
+            address = min(self.plan.forward)
             raise ProgramError(
                 f"{self.places[address].location}\nFLOPs are counted for modules, and {address!r} chooses "
                 "among tensors when the model is called: give a table of costs, or count params"
@@ -200,9 +203,9 @@ class Relaxed(nn.Module):
 
     @cached_property
     def _costs(self) -> Costs:
-        made = superposed(self.program, self._values, device="meta", only=self._opened)
+        run = kept_run(self.program, self.plan.values, self.plan.opened)
         points = {point.address: point for point in self.points}
-        return Costs(self.program, made, points, self.sizes, self._depths)
+        return Costs(self.program, run, points, self.sizes, self.plan.depths)
 
     def _used(self, mixes: Mapping[str, Mixture]) -> list[Used]:
         """Return what modules compute with where sizes are mixed."""
@@ -294,7 +297,7 @@ class Relaxed(nn.Module):
                 keyed, child = keyed_module(self.program, decision), self.program.build(decision)
             else:
                 keyed = keyed_module(self.program, decision, None)
-                child = keyed.child
+                child = keyed.module
         held = self.tensors()
         some = next(iter(self.logits.values()), None)
         child.to(device=None if some is None else some.device).train(self.training)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from symnas.errors import ProgramError
 from symnas.relaxed.mixing import Place
-from symnas.supernet.superposition import MixedModule
+from symnas.supernet.mixed_module import MixedModule
 
 
 def outermost(model: nn.Module) -> list[MixedModule]:

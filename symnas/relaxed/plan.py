@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,12 @@ from torch import nn
 from symnas._typing import Value
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.frontend.sites import Site
 from symnas.relaxed.depth import Depth, find_depths
 from symnas.relaxed.forward_choices import Above, found_in_forward
 from symnas.relaxed.size_discovery import find_sizes
 from symnas.relaxed.sizes import Sizes
-from symnas.supernet.superposition import Superposition, superposed
+from symnas.supernet.superposition import ConstructorRun
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.tree.point import Point
 from symnas.tree.space import Space
@@ -53,6 +53,9 @@ class RelaxationPlan:
 def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> RelaxationPlan:
     """Find the points of a program that can be relaxed.
 
+    What the constructor makes goes from stage to stage: first with all blocks that there can be, then with
+    all sizes at their largest. Each stage takes the points that are of its kind, and leaves the rest.
+
     Args:
         program: whose target makes a module.
         freeze: values of points that are not to be.
@@ -64,54 +67,26 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: A
     """
     space = _frozen(program.space, freeze)
     known = {point.address: point for point in space.walk() if point.kind != "tied"}
-    frozen = {
-        address: _only(point)
-        for address, point in known.items()
-        if point.cardinality == 1 and not (_edges(point) and address not in freeze)
-    }
-    depths, opened = find_depths(program, known, frozen)
-    deepest = {**frozen, **{address: depth.values[-1] for address, depth in depths.items()}}
-    opened &= known.keys()
-    made = superposed(program, deepest, device="meta", only=opened)
-    met = [
-        address
-        for address in made.sites
-        if address in made.choices or (address in made.subsets and _edges(known[address]))
+    fixed = _fixed(known, freeze)
+    depths, run = find_depths(program, known, fixed)
+    forward, sites = _chosen_in_forward(program, known, run, inputs)
+    points = [
+        *_among_modules(known, run),
+        *(_among_tensors(known[address], above) for address, above in forward.items()),
+        *(_number_of_blocks(known[address], run) for address in depths),
     ]
-    points = [_point(known[address], made) for address in met]
-    sites = dict(made.sites)
-    forward: dict[str, Above | None] = {}
-    if program.internals.source_set.when_called:
-        build = functools.partial(_made, program, deepest, opened)
-        found, more = found_in_forward(program, deepest, build, inputs)
-        forward = {address: above for address, above in found.items() if address in known}
-        sites.update(more)
-        points += [_in_forward(known[address], above) for address, above in forward.items()]
-    for address in depths:
-        labels: Any = tuple(known[address].values())
-        points.append(RelaxedPoint(address, labels, RelaxedKind.DEPTH, under=made.under.get(address)))
-    relaxed = {point.address for point in points}
-    rest = [address for address in known if address not in frozen and address not in relaxed]
-    sizes = find_sizes(program, opened, rest, deepest)
-    points += [replace(point, under=made.under.get(address)) for address, point in sizes.points.items()]
+    taken = {point.address for point in points} | fixed.keys()
+    rest = [address for address in known if address not in taken]
+    sizes, largest = find_sizes(program, run, rest)
+    points += [replace(point, under=run.under.get(address)) for address, point in sizes.points.items()]
     order = {address: place for place, address in enumerate(known)}
     points.sort(key=lambda point: order[point.address])
     locations = {address: str(site.location) for address, site in sites.items()}
     left = [known[address] for address in rest if address not in sizes.points]
     _refuse(program, left, locations, sizes.refused)
-    values = {**deepest, **sizes.largest}
-    return RelaxationPlan(space, values, opened, frozenset(forward), tuple(points), depths, sizes, locations)
-
-
-def _made(
-    program: ProgramView, values: Mapping[str, Value], opened: frozenset[str], device: str | None
-) -> Superposition:
-    return superposed(program, values, device=device, only=opened)
-
-
-def _in_forward(point: Point, above: Above | None) -> RelaxedPoint:
-    assert isinstance(point, OneOf)
-    return RelaxedPoint(point.address, point.candidates, RelaxedKind.ONE, under=above)
+    return RelaxationPlan(
+        space, largest.values, largest.opened, frozenset(forward), tuple(points), depths, sizes, locations
+    )
 
 
 def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:
@@ -124,25 +99,57 @@ def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:
     return space.freeze(freeze) if freeze else space
 
 
+def _fixed(known: Mapping[str, Point], freeze: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the values of points that have only one; edges that are all kept have weights nevertheless."""
+    return {
+        address: next(iter(point.values()))
+        for address, point in known.items()
+        if point.cardinality == 1 and not (_edges(point) and address not in freeze)
+    }
+
+
 def _edges(point: Point) -> bool:
     """Whether a number of several candidates is kept, all of them included: each has a weight then, too."""
     return isinstance(point, ManyOf) and point.low == point.high and len(point.candidates) > 1
 
 
-def _only(point: Point) -> Value:
-    return next(iter(point.values()))
+# -- points, by kind ----------------------------------------------------------------------------
 
 
-def _point(point: Point, made: Superposition) -> RelaxedPoint:
-    under = made.under.get(point.address)
-    if isinstance(point, ManyOf):
-        return RelaxedPoint(point.address, point.candidates, RelaxedKind.EDGES, point.low, under=under)
+def _among_modules(known: Mapping[str, Point], run: ConstructorRun) -> Iterator[RelaxedPoint]:
+    """Yield the points whose candidates are modules that the constructor makes."""
+    for address in run.sites:
+        point, under = known.get(address), run.under.get(address)
+        if address in run.choices and isinstance(point, OneOf):
+            places = [choice.candidates for choice in run.choices[address]]
+            columns = list(zip(*places, strict=True))
+            zero = tuple(code for code, modules in enumerate(columns) if all(map(_zero, modules)))
+            skips = tuple(code for code, modules in enumerate(columns) if any(map(_skips, modules)))
+            yield RelaxedPoint(address, point.candidates, RelaxedKind.ONE, 1, zero, skips, under)
+        elif address in run.subsets and isinstance(point, ManyOf) and _edges(point):
+            yield RelaxedPoint(address, point.candidates, RelaxedKind.EDGES, point.low, under=under)
+
+
+def _chosen_in_forward(
+    program: ProgramView, known: Mapping[str, Point], run: ConstructorRun, inputs: Any
+) -> tuple[dict[str, Above | None], dict[str, Site]]:
+    """Return the points whose tensors are made when the model is called, and what is known of all points."""
+    sites = dict(run.sites)
+    if not program.internals.source_set.when_called:
+        return {}, sites
+    found, more = found_in_forward(program, run, inputs)
+    sites.update(more)
+    return {address: above for address, above in found.items() if address in known}, sites
+
+
+def _among_tensors(point: Point, above: Above | None) -> RelaxedPoint:
     assert isinstance(point, OneOf)
-    places = [choice.candidates for choice in made.choices[point.address]]
-    columns = list(zip(*places, strict=True))
-    zero = tuple(code for code, modules in enumerate(columns) if all(map(_zero, modules)))
-    skips = tuple(code for code, modules in enumerate(columns) if any(map(_skips, modules)))
-    return RelaxedPoint(point.address, point.candidates, RelaxedKind.ONE, 1, zero, skips, under)
+    return RelaxedPoint(point.address, point.candidates, RelaxedKind.ONE, under=above)
+
+
+def _number_of_blocks(point: Point, run: ConstructorRun) -> RelaxedPoint:
+    labels: Any = tuple(point.values())
+    return RelaxedPoint(point.address, labels, RelaxedKind.DEPTH, under=run.under.get(point.address))
 
 
 def _zero(module: nn.Module) -> bool:

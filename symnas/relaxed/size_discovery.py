@@ -21,8 +21,9 @@ from symnas.errors import BuildError
 from symnas.features.alignment import Index, SharedLayout
 from symnas.features.contractions import Contractions
 from symnas.relaxed.sizes import Mask, Sizes
-from symnas.supernet.child import BoundChild, layout_of
-from symnas.supernet.superposition import MixedModule, superposed
+from symnas.supernet.child_layout import ChildLayout, layout_of
+from symnas.supernet.mixed_module import added_up
+from symnas.supernet.superposition import ConstructorRun, kept_run, looking
 from symnas.tree.choices import IntRange, OneOf
 
 if TYPE_CHECKING:
@@ -35,31 +36,29 @@ MOST_TOGETHER = 512
 
 
 def find_sizes(
-    program: ProgramView,
-    opened: Collection[str],
-    closed: Collection[str],
-    frozen: Mapping[str, Value] | None = None,
-) -> Sizes:
+    program: ProgramView, run: ConstructorRun, closed: Collection[str]
+) -> tuple[Sizes, ConstructorRun]:
     """Find the points of a program that only say how large its tensors are.
+
+    Also returns what the constructor makes with all sizes at their largest.
 
     Args:
         program: with example inputs.
-        opened: addresses of the choices that are open.
+        run: the model on the device `meta`, with its choices open.
         closed: addresses of the points that may be sizes.
-        frozen: values of further points, by address; others take their defaults.
 
     Raises:
         BuildError: the program has no example inputs.
     """
-    finder = _Finder(program, opened, closed, frozen or {})
+    finder = _Finder(program, run, closed)
     if not finder.values:
-        return Sizes({}, {}, finder.refused, {}, {})
+        return Sizes({}, {}, finder.refused, {}, {}), run
     if program.inputs is None:
         raise BuildError(
             "which features a size is about is seen when a model is called; give example inputs: "
             "symnas.program(…, inputs=(tensor,))"
         )
-    return finder.found()
+    return finder.found(), finder.run
 
 
 Touching = Mapping[str, Mapping[int, set[str]]]
@@ -95,21 +94,17 @@ class _Look:
 class _Finder:
     """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
 
-    def __init__(
-        self,
-        program: ProgramView,
-        opened: Collection[str],
-        closed: Collection[str],
-        frozen: Mapping[str, Value],
-    ) -> None:
-        self.program, self.opened, self.frozen = program, opened, frozen
+    def __init__(self, program: ProgramView, run: ConstructorRun, closed: Collection[str]) -> None:
+        self.program, self.given = program, run
         self.refused: dict[str, str] = {}
         self.values = {a: v for a in closed if (v := self._values(a)) is not None}
         self.largest = {a: max(values) for a, values in self.values.items()}
-        self.base: BoundChild
-        self.plans: dict[Changes, BoundChild] = {}
+        self.run: ConstructorRun
+        """What is made with all sizes at their largest."""
+        self.base: ChildLayout
+        self.models: dict[Changes, ChildLayout] = {}
         self.refined: dict[int, Mapping[str, Any]] = {}
-        """Rows of plans, by their identity, as the shared tensors that were looked at last tell them."""
+        """Rows by the identity of a layout, as the shared tensors that were looked at last tell them."""
 
     def found(self) -> Sizes:
         """Return what was found."""
@@ -159,41 +154,43 @@ class _Finder:
             return None
         return values if len(values) > 1 else None
 
-    def _plan(self, changes: Mapping[str, Value]) -> BoundChild:
-        made = superposed(
-            self.program, {**self.frozen, **self.largest, **changes}, device="meta", only=self.opened
-        )
-        for choices in made.choices.values():
-            for choice in choices:
-                choice.rule = all_together
-        return layout_of(self.program, self.program.space.default, made)
+    def _made(self, changes: Mapping[str, Value]) -> ConstructorRun:
+        values = {**self.given.values, **self.largest, **changes}
+        return kept_run(self.program, values, self.given.opened)
+
+    def _model(self, changes: Mapping[str, Value]) -> ChildLayout:
+        """Return the slices of the model under some changes, all candidates called and added up."""
+        made = self._made(changes)
+        with looking(made, added_up):
+            return layout_of(self.program, self.program.space.default, made)
 
     def _start(self) -> None:
         """Make the model at its largest, without the points that fail there by themselves."""
         try:
-            self.base = self._plan({})
+            self.base = self._model({})
         except Exception:
             for address, largest in [*self.largest.items()]:
                 self.largest = {address: largest}
                 try:
-                    self._plan({})
+                    self._model({})
                 except Exception as error:  # the user's own code, asked for something that it cannot do
                     self.refused[address] = f"the model fails under {self.largest}: {error}"
                     del self.values[address]
             self.largest = {address: max(values) for address, values in self.values.items()}
-            self.base = self._plan({})
+            self.base = self._model({})
+        self.run = self._made({})
 
     def _vary(self, changes: Mapping[str, Value]) -> bool:
         key = tuple(changes.items())
-        if key in self.plans:
+        if key in self.models:
             return True
         address = key[0][0]
         try:
-            found = self._plan(changes)
+            found = self._model(changes)
         except Exception as error:  # the user's own code, asked for something that it cannot do
             self.refused.setdefault(address, f"the model fails under {dict(changes)}: {error}")
             return False
-        self.plans[key] = found
+        self.models[key] = found
         return True
 
     def _look(self, touching: Touching, looks: Iterable[_Look]) -> None:
@@ -225,11 +222,11 @@ class _Finder:
     def _serve(self, together: _Look, served: Iterable[_Look]) -> None:
         changes = self._changes(together.values)
         try:
-            made = self.plans[changes] if changes in self.plans else self._plan(dict(changes))
+            made = self.models[changes] if changes in self.models else self._model(dict(changes))
         except Exception:  # one of them is the reason, and is found by itself
             made = None
-        if made is not None and made.parts.keys() == self.base.parts.keys():
-            self.plans |= {own: made for look in served if (own := self._changes(look.values))}
+        if made is not None and made.slices.keys() == self.base.slices.keys():
+            self.models |= {own: made for look in served if (own := self._changes(look.values))}
             return
         for look in served:
             if own := self._changes(look.values):
@@ -241,10 +238,12 @@ class _Finder:
     def _drop_unlike(self) -> None:
         """Leave out the points that are no sizes, and say why."""
         for address in [*self.values]:
-            plans = [made for key, made in self.plans.items() if key[0][0] == address]
-            alike = all(made.parts.keys() == self.base.parts.keys() for made in plans)
+            models = [made for key, made in self.models.items() if key[0][0] == address]
+            alike = all(made.slices.keys() == self.base.slices.keys() for made in models)
             changing = alike and any(
-                made.parts[key].shape != part.shape for made in plans for key, part in self.base.parts.items()
+                made.slices[key].shape != part.shape
+                for made in models
+                for key, part in self.base.slices.items()
             )
             if address not in self.refused and not alike:
                 self.refused[address] = "which weights there are depends on it, and not their sizes alone"
@@ -252,41 +251,43 @@ class _Finder:
                 self.refused[address] = "it changes no weight's size"
             if address in self.refused:
                 del self.values[address]
-        self.plans = {changes: made for changes, made in self.plans.items() if changes[0][0] in self.values}
+        self.models = {changes: made for changes, made in self.models.items() if changes[0][0] in self.values}
 
     # -- positions ------------------------------------------------------------------------------
 
     def _shared(self) -> SharedLayout:
         self.refined = {}
         found = SharedLayout()
-        found.learn([self.base.rows, *(each.rows for each in self.plans.values())])
+        found.learn([self.base.rows, *(each.rows for each in self.models.values())])
         return found
 
     def _touching(self) -> Touching:
         """Return the points that each dimension of each parameter depends on, by their smallest values."""
         found: dict[str, dict[int, set[str]]] = {}
-        for changes, made in self.plans.items():
-            for key, part in made.parts.items():
-                for dim, (size, whole) in enumerate(zip(part.shape, self.base.parts[key].shape, strict=True)):
+        for changes, made in self.models.items():
+            for key, part in made.slices.items():
+                for dim, (size, whole) in enumerate(
+                    zip(part.shape, self.base.slices[key].shape, strict=True)
+                ):
                     if size != whole:
                         found.setdefault(key, {}).setdefault(dim, set()).add(changes[0][0])
         return found
 
     def _read_dims(self) -> set[tuple[str, int]]:
         """Return the dimensions that a parameter reads features along, and those of kernels."""
-        child = self.base.child
+        model = self.run.module
         parameters = {
-            key: child.get_parameter(part.paths[0])
-            for key, part in self.base.parts.items()
+            key: model.get_parameter(part.paths[0])
+            for key, part in self.base.slices.items()
             if not part.buffer
         }
         args, kwargs = self.program.internals.example("meta")
         tracer = Contractions(parameters)
-        with torch.no_grad(), tracer:
-            child(*args, **kwargs)
+        with torch.no_grad(), looking(self.run, added_up), tracer:
+            model.train()(*args, **kwargs)
         centred = {
             (key, dim)
-            for key, part in self.base.parts.items()
+            for key, part in self.base.slices.items()
             for dim, row in enumerate(part.rows)
             if any(segment.centred for segment in row)
         }
@@ -320,11 +321,11 @@ class _Finder:
     def _entangled(
         self, shared: SharedLayout, small: Mapping[str, Value], places: Iterable[tuple[str, int]]
     ) -> bool:
-        both = self.plans.get(self._changes(small))
+        both = self.models.get(self._changes(small))
         if both is None:
             return True
         for key, dim in places:
-            apart = [self._there(shared, key, dim, self.plans[((a, v),)]) for a, v in small.items()]
+            apart = [self._there(shared, key, dim, self.models[((a, v),)]) for a, v in small.items()]
             if not np.array_equal(np.logical_and.reduce(apart), self._there(shared, key, dim, both)):
                 return True
         return False
@@ -352,7 +353,7 @@ class _Finder:
         self._look(touching, looks)
         self.values = {a: values for a, values in self.values.items() if a not in self.refused}
 
-    def _there(self, shared: SharedLayout, key: str, dim: int, made: BoundChild) -> np.ndarray[Any, Any]:
+    def _there(self, shared: SharedLayout, key: str, dim: int, made: ChildLayout) -> np.ndarray[Any, Any]:
         """Return which positions of a dimension a model has."""
         refined = self.refined.get(id(made))
         if refined is None:
@@ -373,7 +374,7 @@ class _Finder:
         for codes in itertools.product(*map(range, counts)):
             values = {a: self.values[a][code] for a, code in zip(points, codes, strict=True)}
             changes = self._changes(values)
-            made = self.plans[changes] if changes else self.base
+            made = self.models[changes] if changes else self.base
             part = torch.ones(())
             for dim in own:
                 there = torch.from_numpy(self._there(shared, key, dim, made)).float()
@@ -386,9 +387,3 @@ def _deciding(group: Iterable[str], dims: Mapping[int, set[str]]) -> tuple[tuple
     """Return the points of a group that have a say in some dimensions, and in which."""
     own = [dim for dim, points in dims.items() if points & set(group)]
     return tuple(sorted(a for a in group if any(a in dims[dim] for dim in own))), own
-
-
-def all_together(choice: MixedModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Add up all candidates of a choice, so that one call reads every parameter."""
-    found = [candidate(*args, **kwargs) for candidate in choice.candidates]
-    return sum(found[1:], found[0])

@@ -17,7 +17,7 @@ from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place, mixed, plus, scaled
 from symnas.relaxed.partial_channels import through
 from symnas.supernet.child import put
-from symnas.supernet.superposition import MixedModule
+from symnas.supernet.mixed_module import MixedModule
 
 Used = tuple[nn.Module, str, torch.Tensor]
 """A module, the name of a parameter, and what the module computes with instead."""

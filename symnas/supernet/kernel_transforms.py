@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from symnas.features.alignment import SharedLayout, Tensors
-from symnas.supernet.child import SharedSlice
+from symnas.supernet.child_layout import SharedSlice
 
 Shape = tuple[int, ...]
 Chain = tuple[tuple[Shape, str], ...]

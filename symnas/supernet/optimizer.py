@@ -20,7 +20,8 @@ from torch import nn
 
 from symnas.errors import BuildError
 from symnas.features.alignment import Index
-from symnas.supernet.child import BoundChild, narrow, write
+from symnas.supernet.child import BoundChild
+from symnas.supernet.tensors import narrow, write
 
 Make = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 

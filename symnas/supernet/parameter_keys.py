@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeyedModule:
-    """A child and the keys of its tensors.
+    """A module and the keys of its tensors.
 
     Args:
-        child: the module.
+        module: what the constructor made.
         parameters: key by qualified name; tied parameters stand under each of their names with one key.
         buffers: key by qualified name.
     """
 
-    child: nn.Module
+    module: nn.Module
     parameters: Mapping[str, str]
     buffers: Mapping[str, str]
 
@@ -160,24 +160,24 @@ def keyed_module(
         place = nullcontext() if device is None else torch.device(device)
         with execution.running(source_set, run), place:
             target = execution.fresh_target(source_set) if source_set.definitions else program.target
-            child = target(*program.internals.args, **program.internals.kwargs)
-        return keyed_module_of(program, run, child)
+            module = target(*program.internals.args, **program.internals.kwargs)
+        return keyed_module_of(program, run, module)
 
     return execution.guarded(program, values, build, KeyingRun(values))
 
 
-def keyed_module_of(program: ProgramView, run: KeyingRun, child: object) -> KeyedModule:
+def keyed_module_of(program: ProgramView, run: KeyingRun, module: object) -> KeyedModule:
     """Return what a run has made, with the keys that it noted.
 
     Raises:
         BuildError: it is no module; or holds parameters that were made outside the run.
     """
-    if not isinstance(child, nn.Module):
+    if not isinstance(module, nn.Module):
         raise BuildError(
-            f"weights are shared between modules; {program.name} makes {type(child).__name__!r}: give a "
+            f"weights are shared between modules; {program.name} makes {type(module).__name__!r}: give a "
             "class or function that makes an nn.Module"
         )
-    parameters = {name: run.key(tensor) for name, tensor in child.named_parameters(remove_duplicate=False)}
+    parameters = {name: run.key(tensor) for name, tensor in module.named_parameters(remove_duplicate=False)}
     foreign = [name for name, key in parameters.items() if key is None]
     if foreign:
         raise BuildError(
@@ -185,8 +185,8 @@ def keyed_module_of(program: ProgramView, run: KeyingRun, child: object) -> Keye
             f"{program.name} were constructed outside the model's own code (when a module was imported, "
             "say): construct them in the constructor, or keep them out of the model's parameters"
         )
-    buffers = {name: run.key(tensor) for name, tensor in child.named_buffers(remove_duplicate=False)}
-    return KeyedModule(child, parameters, {name: key for name, key in buffers.items() if key is not None})  # type: ignore[arg-type]
+    buffers = {name: run.key(tensor) for name, tensor in module.named_buffers(remove_duplicate=False)}
+    return KeyedModule(module, parameters, {name: key for name, key in buffers.items() if key is not None})  # type: ignore[arg-type]
 
 
 def _called(call: CallSite, function: Any) -> str:

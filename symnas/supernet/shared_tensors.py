@@ -15,9 +15,11 @@ from torch import nn
 
 from symnas.errors import BuildError
 from symnas.features.alignment import SharedLayout, Tensors
-from symnas.supernet.child import BoundChild, Move, SharedSlice, extend, narrow, spread, write
+from symnas.supernet.child import BoundChild
+from symnas.supernet.child_layout import ChildLayout, SharedSlice
 from symnas.supernet.kernel_transforms import Kernels
 from symnas.supernet.state import Saved, described, moved, same_program
+from symnas.supernet.tensors import Move, extend, narrow, spread, write
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -43,7 +45,7 @@ class SharedTensors(nn.Module):
         self._rows: list[Tensors] = []
         self._asked: dict[str, tuple[SharedSlice, str]] = {}
         self._reached: dict[str, torch.Tensor] = {}
-        self._plans: OrderedDict[str, BoundChild] = OrderedDict()
+        self._children: OrderedDict[str, BoundChild] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
         self._kernels: Kernels | None = None
@@ -59,21 +61,21 @@ class SharedTensors(nn.Module):
 
     def _unbind(self) -> None:
         """Have children bound to the tensors again."""
-        for made in self._plans.values():
+        for made in self._children.values():
             made.bound = False
 
     # -- growing --------------------------------------------------------------------------------
 
-    def _grow(self, plans: Sequence[BoundChild]) -> None:
+    def _grow(self, children: Sequence[ChildLayout]) -> None:
         """Make the shared tensors hold further children.
 
         What the tensors hold stays with the children that they have been made for; new positions take what
         the constructors of the new children produce.
         """
-        for made in plans:
+        for made in children:
             self._check(made)
-        changed, moves = self._lay_out([*self._rows, *(made.rows for made in plans)])
-        values = self._constructed(plans, changed)
+        changed, moves = self._lay_out([*self._rows, *(made.rows for made in children)])
+        values = self._constructed(children, changed)
         for key in self._shared.tensors:
             if key in changed:
                 self._replace(key, values[key], moves(key))
@@ -119,8 +121,8 @@ class SharedTensors(nn.Module):
                 news = True
         return news
 
-    def _check(self, made: BoundChild) -> None:
-        for key, part in made.parts.items():
+    def _check(self, made: ChildLayout) -> None:
+        for key, part in made.slices.items():
             known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
             if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
                 raise BuildError(
@@ -129,12 +131,12 @@ class SharedTensors(nn.Module):
                     f"{dict(made.decision)}: construct the two at different places"
                 )
 
-    def _constructed(self, plans: Sequence[BoundChild], keys: set[str]) -> dict[str, torch.Tensor]:
+    def _constructed(self, children: Sequence[ChildLayout], keys: set[str]) -> dict[str, torch.Tensor]:
         """Return tensors of the shared shapes with the values that constructors give to them."""
         values: dict[str, torch.Tensor] = {}
         filled: dict[str, torch.Tensor] = {}
-        for number, made in enumerate(plans):
-            mine = {key: part for key, part in made.parts.items() if key in keys}
+        for number, made in enumerate(children):
+            mine = {key: part for key, part in made.slices.items() if key in keys}
             if all(key in filled and bool(filled[key].all()) for key in mine):
                 continue
             with torch.random.fork_rng(devices=[]):

@@ -16,7 +16,8 @@ import torch
 
 from symnas.errors import BuildError
 from symnas.features.alignment import Row, Segment, SharedLayout, Tensors
-from symnas.supernet.child import Move, SharedSlice, extend
+from symnas.supernet.child_layout import SharedSlice
+from symnas.supernet.tensors import Move, extend
 
 
 def described(children: Sequence[Tensors], parts: Mapping[str, SharedSlice]) -> dict[str, Any]:

@@ -11,19 +11,22 @@ import copy
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import nn
 
 from symnas._typing import Value
-from symnas.errors import BuildError
-from symnas.supernet.child import BoundChild, SharedSlice, narrow, place, plan, write
+from symnas.errors import BuildError, refuse_unknown
+from symnas.supernet.child import BoundChild, child_alone, place
+from symnas.supernet.child_layout import SharedSlice
+from symnas.supernet.first_children import first_children
 from symnas.supernet.kernel_transforms import Kernels, transformed
 from symnas.supernet.optimizer import Make, SliceOptimizer
+from symnas.supernet.options import SupernetOptions
 from symnas.supernet.shared_tensors import SharedTensors
 from symnas.supernet.switching import SwitchedModel, SwitchedModels
-from symnas.tree.covering import covering
+from symnas.supernet.tensors import narrow, write
 from symnas.tree.space import Decision
 
 if TYPE_CHECKING:
@@ -39,42 +42,30 @@ class Supernet(SharedTensors):
         program: whose target makes a module. With example inputs (`symnas.program(…, inputs=…)`), weights
             stay with the features that they were trained on behind concatenations, chunks, heads and groups
             of chosen sizes; without, only the classes of modules tell, and all else is leading slices.
-        dtype: of all floating-point tensors; as the constructors make them for None.
-        device: where the shared tensors and the children are.
-        seed: of the initial values, which are what the constructors produce.
-        statistics: whether running statistics are shared like parameters, or each child has its own.
-        kernels: whether a smaller kernel is the middle of the largest, "cropped", or that times a learned
-            matrix ("learned", see `symnas.supernet.kernel_transforms`).
-        children: how many built children are kept.
+        options: how it is made; `SupernetOptions` says what there is.
 
     Raises:
         BuildError: a child cannot be built, or two children ask for different things under one key.
+        TypeError: an option is none.
     """
 
-    def __init__(
-        self,
-        program: ProgramView,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        seed: int = 0,
-        statistics: Literal["shared", "own"] = "shared",
-        kernels: Literal["cropped", "learned"] = "cropped",
-        children: int = MOST_CHILDREN,
-    ) -> None:
+    def __init__(self, program: ProgramView, **options: Unpack[SupernetOptions]) -> None:
+        refuse_unknown(options, SupernetOptions.__annotations__, "a supernet")
+        statistics, kernels = options.get("statistics", "shared"), options.get("kernels", "cropped")
         if statistics not in ("shared", "own"):
             raise BuildError(f"statistics are 'shared' or each child's 'own', got {statistics!r}")
         if kernels not in ("cropped", "learned"):
             raise BuildError(f"smaller kernels are 'cropped' or 'learned', got {kernels!r}")
-        super().__init__(program, dtype, torch.device(device or "cpu"), seed)
+        seed, device = options.get("seed", 0), torch.device(options.get("device") or "cpu")
+        super().__init__(program, options.get("dtype"), device, seed)
         self._kernels = Kernels() if kernels == "learned" else None
         self.statistics = statistics
         self.notes: set[str] = set()
-        self.most = children
+        self.most = options.get("children", MOST_CHILDREN)
         self._active: Decision = program.decision(None)
         self._slices: SliceOptimizer | None = None
         self._models = SwitchedModels()
-        self._grow([self._plan(decision) for decision in covering(program.space)])
+        self._grow(first_children(program, seed, self.alone))
 
     # -- calling --------------------------------------------------------------------------------
 
@@ -235,27 +226,24 @@ class Supernet(SharedTensors):
 
     def built(self) -> list[BoundChild]:
         """Return the children that have been built one by one, and are kept."""
-        return list(self._plans.values())
+        return list(self._children.values())
 
     def alone(self, decision: Decision) -> BoundChild:
         """Return the child of a decision, built by itself."""
-        return self._plan(decision)
-
-    def _plan(self, decision: Decision) -> BoundChild:
-        found = self._plans.get(decision.key)
+        found = self._children.get(decision.key)
         if found is None:
-            found = self._plans[decision.key] = plan(self.program, decision, self.seed)
+            found = self._children[decision.key] = child_alone(self.program, decision, self.seed)
             self.notes |= found.notes
-            while len(self._plans) > max(self.most, 1):
-                self._plans.popitem(last=False)
+            while len(self._children) > max(self.most, 1):
+                self._children.popitem(last=False)
         else:
-            self._plans.move_to_end(decision.key)
+            self._children.move_to_end(decision.key)
         return found
 
     def _bound(self, decision: Decision) -> BoundChild:
         made: BoundChild | None = self._switched(decision)
         if made is None:
-            made = self._plan(decision)
+            made = self.alone(decision)
             if not made.bound:
                 if not self._shared.holds(self._shared.refined(made.rows)):
                     self._grow([made])
@@ -284,7 +272,7 @@ class Supernet(SharedTensors):
         made.realise(self.program, self.seed, self.dtype, self.device)
         rows = self._shared.refined(made.rows)
         self._reach(made, rows)
-        for key, part in made.parts.items():
+        for key, part in made.slices.items():
             part.index = self._shared.index(key, rows[key])
         self._place(made)
         for part in made.owned:
@@ -292,7 +280,7 @@ class Supernet(SharedTensors):
 
     def _place(self, made: BoundChild) -> None:
         made.moving, made.copied, made.sliced, made.owned = [], [], [], []
-        for part in made.parts.values():
+        for part in made.slices.values():
             tensor = self.tensor(part.name)
             if part.buffer and self.statistics == "own":
                 part.own = True
@@ -354,14 +342,14 @@ class Supernet(SharedTensors):
             ):
                 self.dtype = some.dtype
         self._own = {key: {name: fn(value) for name, value in own.items()} for key, own in self._own.items()}
-        self._plans.clear()
+        self._children.clear()
         self._models.clear()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave built children out: they are made again when they are asked for."""
         fresh: dict[str, Any] = {
-            "_plans": OrderedDict(),
+            "_children": OrderedDict(),
             "_optimizers": [],
             "_slices": None,
             "_models": SwitchedModels(),

@@ -8,94 +8,204 @@ modules is a switch and no rebuild, and what is mixed in a relaxed network is wh
 
 Only choices whose candidates are all modules are opened, or all classes and functions that are then called
 to make modules (`norm = nn.BatchNorm2d  # search: {…}`); and only where the constructor makes them. Which
-those are is found by evaluating them, once, without computing: a choice among anything else (a width, a name
-that is compared later, a choice in `forward`) is closed, and takes the value that it is given.
+those are is found by evaluating them (`symnas.supernet.open_choices`): a choice among anything else (a
+width, a name that is compared later, a choice in `forward`) is closed, and takes the value that it is given.
 
-Law: with every `MixedModule` switched to what a decision says, and every closed point given what it says, the
-model computes what the child computes, in all programs that call the modules they choose among. A program
-that looks at them instead (`isinstance(self.op, nn.Identity)`) breaks it; who relies on the law compares
-outputs.
+What one run of the constructor made is a `ConstructorRun`, which stages hand on to each other. Runs that are
+only looked at are made on the device `meta`, and the program keeps the last few of them (`kept_run`). A run
+that is trained or changed is made for its owner (`superpose`).
+
+Law: with every `MixedModule` switched to what a decision says, and every closed point given what it says,
+the model computes what the child computes, in all programs that call the modules they choose among. A
+program that looks at them instead (`isinstance(self.op, nn.Identity)`) breaks it; who relies on the law
+compares outputs.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from symnas._typing import Label, Value
+from symnas._typing import Value
 from symnas.errors import BuildError
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
-from symnas.frontend.instrumentation import FRAME
-from symnas.frontend.run import Frame, Visit, set_value
+from symnas.frontend.run import Frame, Visit
 from symnas.frontend.sites import CallSite, Site
+from symnas.supernet.mixed_module import MixedModule, Rule, ruled
 from symnas.supernet.parameter_keys import KeyedModule, KeyingRun, keyed_module_of
-from symnas.tree.choices import ManyOf
+from symnas.tree.point import identity
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
 
-Rule = Callable[["MixedModule", tuple[Any, ...], dict[str, Any]], Any]
-"""What a choice computes; given the choice and the arguments that its candidate would be called with."""
+
+WORTH = 3
+"""Children that a model with all candidates has to stand for, to pay: constructing it takes longer."""
 
 
-class MixedModule(nn.Module):
-    """All candidates of a choice among modules; calls the active one, or does what `rule` says.
+@dataclass(frozen=True, eq=False)
+class ConstructorRun(KeyedModule):
+    """What one run of a program's constructor made, with its choices among modules open.
 
     Args:
-        address: of the point; several choices have one address where one decision is used at several places.
-        labels: of the candidates.
-        candidates: the modules.
-        origin: `file:line` of the annotation.
-        active: which candidate is called.
+        values: that it was given, by address; what is closed and not named there took its default.
+        opened: addresses that it was to open.
+        device: where tensors were made; None is wherever the code makes them.
+        dtype: PyTorch's default while it ran.
+        choices: by address, in the order of construction.
+        subsets: all candidates of each open choice of several modules, by address; a tuple for each place.
+        closed: the values that the other points took, by address.
+        sites: what is known about every point met, by address.
+        places: the modules of the model by the place of their construction, spelled as keys are.
+        under: of every point below an open choice, the nearest such choice and the code of its candidate.
     """
 
-    def __init__(
-        self,
-        address: str,
-        labels: tuple[Label, ...],
-        candidates: Collection[nn.Module],
-        origin: str,
-        active: int = 0,
-    ) -> None:
-        super().__init__()
-        self.address, self.labels, self.origin = address, labels, origin
-        self.candidates = nn.ModuleList(candidates)
-        self.active = active
-        self.rule: Rule | None = None
-        self.tails: list[nn.Module | None] = [None] * len(self.candidates)
-        """The layers that a rule may leave multiplying to, one for each candidate."""
+    values: Mapping[str, Value]
+    opened: frozenset[str]
+    device: str | None
+    dtype: torch.dtype
+    choices: Mapping[str, tuple[MixedModule, ...]]
+    subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
+    closed: Mapping[str, Value]
+    sites: Mapping[str, Site]
+    places: Mapping[str, nn.Module]
+    under: Mapping[str, tuple[str, int]]
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the active candidate."""
-        if self.rule is not None:
-            return self.rule(self, args, kwargs)
-        return self.candidates._modules[str(self.active)](*args, **kwargs)
+    @property
+    def mixed(self) -> list[MixedModule]:
+        """All choices, of all addresses."""
+        return [choice for choices in self.choices.values() for choice in choices]
 
-    def __getattr__(self, name: str) -> Any:
-        """Return a number or text that all candidates have alike, as code around them may ask for one."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            modules = self.__dict__.get("_modules", {})
-            found = [getattr(each, name, None) for each in modules.get("candidates", ())]
-            if (
-                not found
-                or not isinstance(found[0], (bool, int, float, str))
-                or found.count(found[0]) < len(found)
-            ):
-                raise
-            return found[0]
+    def switch(self, decision: Mapping[str, Value]) -> None:
+        """Make the candidates active that a decision says; of what it does not name, nothing is called."""
+        for address, choices in self.choices.items():
+            if address in decision:
+                for choice in choices:
+                    choice.active = choice.labels.index(decision[address])
 
-    def extra_repr(self) -> str:
-        """Name the point."""
-        return f"{self.address}: {', '.join(map(str, self.labels))}"
+    def serves(self, decision: Mapping[str, Value]) -> bool:
+        """Whether the child of a decision is in it: all that the child has was met, under the same values."""
+        return all(
+            address in self.sites
+            and (address not in self.closed or identity(self.closed[address]) == identity(value))
+            for address, value in decision.items()
+        )
+
+    def answers(self, values: Mapping[str, Value], opened: Collection[str]) -> bool:
+        """Whether a run under other values, with other choices to open, would have made the same.
+
+        A constructor that is run twice alike does the same (builds of a decision rely on that, too). So two
+        runs part ways at a point that both meet and that is open in one alone, or closed at another value.
+        """
+        if any((address in opened) != (address in self.opened) for address in self.sites):
+            return False
+        return all(
+            identity(values[address]) == identity(value) if address in values else address not in self.values
+            for address, value in self.closed.items()
+        )
+
+
+def superpose(
+    program: ProgramView,
+    values: Mapping[str, Value],
+    opened: Collection[str],
+    *,
+    device: str | None = None,
+) -> ConstructorRun:
+    """Construct a program's model with some of its choices among modules open; it belongs to who asked.
+
+    Args:
+        program: whose target makes a module.
+        values: of points that are closed, by address; others take their defaults.
+        opened: addresses to open. Of a choice of several modules (`2 of {…}`) all candidates are then there.
+        device: where tensors are made; `meta` computes nothing, None is wherever the code makes them.
+
+    Raises:
+        BuildError: the user's code raised; or parameters were made outside the run.
+    """
+    run = SuperposedRun(values, frozenset(opened))
+    return execution.guarded(
+        program, values, lambda run: run_of(program, run, run_constructor(program, run, device), device), run
+    )
+
+
+def kept_run(program: ProgramView, values: Mapping[str, Value], opened: Collection[str]) -> ConstructorRun:
+    """Return a run on the device `meta` that is only to be looked at: what others look at must not change.
+
+    Args:
+        program: whose target makes a module.
+        values: of points that are closed, by address; others take their defaults.
+        opened: addresses to open.
+
+    Raises:
+        BuildError: as for `superpose`.
+    """
+    dtype = torch.get_default_dtype()
+    known: ConstructorRun | None = program.internals.kept_runs.find(
+        lambda run: run.dtype == dtype and run.answers(values, opened)
+    )
+    if known is not None:
+        # A run derived from it may meet points that it did not: it has the values that were asked for.
+        return replace(known, values=values, opened=frozenset(opened))
+    return program.internals.kept_runs.keep(superpose(program, values, opened, device="meta"))
+
+
+@contextmanager
+def looking(run: ConstructorRun, rule: Rule | None = None) -> Iterator[None]:
+    """Let a run that others look at, too, be called for the length of a `with`, and leave it as it was.
+
+    Args:
+        run: what was made.
+        rule: by which its choices compute meanwhile; None leaves that to each.
+    """
+    modes = [(module, module.training) for module in run.module.modules()]
+    try:
+        with nullcontext() if rule is None else ruled(run.mixed, rule):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def run_of(program: ProgramView, run: SuperposedRun, module: object, device: str | None) -> ConstructorRun:
+    """Return what a run of the constructor has made, once it is over.
+
+    Raises:
+        BuildError: it is no module; or holds parameters that were made outside the run.
+    """
+    made = keyed_module_of(program, run, module)
+    return ConstructorRun(
+        made.module,
+        made.parameters,
+        made.buffers,
+        values=run.values,
+        opened=run.opened,
+        device=device,
+        dtype=torch.get_default_dtype(),
+        choices={address: tuple(each) for address, each in run.choices.items()},
+        subsets={address: tuple(each) for address, each in run.subsets_met.items()},
+        closed={a: visit.value for a, visit in run.visits.items() if a not in run.opened},
+        sites={address: visit.site for address, visit in run.visits.items()},
+        places=run.modules_of(made.module),
+        under=run.under,
+    )
+
+
+def run_constructor(program: ProgramView, run: SuperposedRun, device: str | None) -> object:
+    """Call a program's target under a run, and return what it made."""
+    source_set = program.internals.whole_source_set
+    place = nullcontext() if device is None else torch.device(device)
+    with execution.running(source_set, run, all_evaluated), place:
+        target = (
+            execution.fresh_target(source_set, all_evaluated) if source_set.definitions else program.target
+        )
+        return target(*program.internals.args, **program.internals.kwargs)
 
 
 class Maker:
@@ -114,128 +224,6 @@ class Maker:
         return self.run.asked(self, name)
 
 
-@dataclass(frozen=True)
-class Superposition(KeyedModule):
-    """A model with its choices among modules open, and the keys of its tensors.
-
-    Args:
-        choices: by address, in the order of construction.
-        subsets: all candidates of each open choice of several modules, by address; a tuple for each place.
-        closed: the values that the other points took, by address.
-        sites: what is known about every point met, by address.
-        places: the modules of the model by the place of their construction, spelled as keys are.
-        under: of every point below an open choice, the nearest such choice and the code of its candidate.
-    """
-
-    choices: Mapping[str, tuple[MixedModule, ...]]
-    subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
-    closed: Mapping[str, Value]
-    sites: Mapping[str, Site]
-    places: Mapping[str, nn.Module]
-    under: Mapping[str, tuple[str, int]]
-
-    def switch(self, decision: Mapping[str, Value]) -> None:
-        """Make the candidates active that a decision says; of what it does not name, nothing is called."""
-        for address, choices in self.choices.items():
-            if address in decision:
-                for choice in choices:
-                    choice.active = choice.labels.index(decision[address])
-
-
-def superposed(
-    program: ProgramView,
-    values: Mapping[str, Value] | None = None,
-    *,
-    device: str | None = None,
-    only: Collection[str] | None = None,
-) -> Superposition:
-    """Construct a program's model with its choices among modules open.
-
-    Choices of several modules are opened where they are named in `only`: all candidates are then there.
-
-    Args:
-        program: whose target makes a module.
-        values: of points that are closed, by address; others take their defaults.
-        device: where tensors are made; `meta` computes nothing, None is wherever the code makes them.
-        only: addresses to open; all that can be for None.
-
-    Raises:
-        BuildError: the user's code raised; or parameters were made outside the run.
-    """
-    values = {} if values is None else values
-    return _construct(program, values, device, openable(program, values) if only is None else frozenset(only))
-
-
-def openable(
-    program: ProgramView, values: Mapping[str, Value] | None = None, *, subsets: bool = False
-) -> frozenset[str]:
-    """Return the addresses of the choices whose candidates are all modules, found without computing.
-
-    Args:
-        program: whose target makes a module.
-        values: of points that are closed; what they are tells which other points there are.
-        subsets: whether to look at choices of several modules (`2 of {…}`) too.
-    """
-    given = {} if values is None else values
-    closed: set[str] = set()
-    while True:
-        probe = _Probe(given, closed, subsets)
-        try:
-            _run(program, probe, "meta")
-        except Exception as error:
-            # A candidate that cannot be made here (a width that does not fit, say) closes its choice.
-            visit = next((found for found in probe.evaluating(error) if found.address not in closed), None)
-            if visit is None:
-                return _openable_for_real(program, given, subsets)
-            closed.add(visit.address)
-            continue
-        if probe.unfit <= closed:
-            return frozenset(probe.met - closed)
-        closed |= probe.unfit
-
-
-def _openable_for_real(program: ProgramView, values: Mapping[str, Value], subsets: bool) -> frozenset[str]:
-    """Return the same of code that needs real tensors; its candidates are taken to be as they seem."""
-    probe = _Probe(values, set(), subsets)
-    with torch.random.fork_rng(devices=[]):
-        execution.guarded(program, values, lambda run: _run(program, run, None), probe)
-    return frozenset(probe.met - probe.unfit)
-
-
-def _construct(
-    program: ProgramView, values: Mapping[str, Value], device: str | None, opened: Collection[str]
-) -> Superposition:
-    def build(run: SuperposedRun) -> Superposition:
-        made = keyed_module_of(program, run, _run(program, run, device))
-        choices = {address: tuple(each) for address, each in run.choices.items()}
-        met = {a: visit.value for a, visit in run.visits.items() if a not in opened}
-        subsets = {address: tuple(each) for address, each in run.subsets_met.items()}
-        sites = {address: visit.site for address, visit in run.visits.items()}
-        return Superposition(
-            made.child,
-            made.parameters,
-            made.buffers,
-            choices,
-            subsets,
-            met,
-            sites,
-            run.modules_of(made.child),
-            run.under,
-        )
-
-    return execution.guarded(program, values, build, SuperposedRun(values, opened))
-
-
-def _run(program: ProgramView, run: SuperposedRun, device: str | None) -> Any:
-    source_set = program.internals.whole_source_set
-    place = nullcontext() if device is None else torch.device(device)
-    with execution.running(source_set, run, all_evaluated), place:
-        target = (
-            execution.fresh_target(source_set, all_evaluated) if source_set.definitions else program.target
-        )
-        return target(*program.internals.args, **program.internals.kwargs)
-
-
 class SuperposedRun(KeyingRun):
     """A run that evaluates all candidates of some choices.
 
@@ -244,7 +232,7 @@ class SuperposedRun(KeyingRun):
         opened: addresses of those.
     """
 
-    def __init__(self, values: Mapping[str, Value], opened: Collection[str]) -> None:
+    def __init__(self, values: Mapping[str, Value], opened: frozenset[str]) -> None:
         super().__init__(values, strict=False)
         self.opened = opened
         self.choices: dict[str, list[MixedModule]] = {}
@@ -362,67 +350,6 @@ class SuperposedRun(KeyingRun):
             return None
         codes = [code for code, label in enumerate(above.labels) if str(label) == above.branch]
         return above.address, codes[0]
-
-
-class _Probe(SuperposedRun):
-    """A run that finds out what can be opened by opening whatever may be."""
-
-    def __init__(self, values: Mapping[str, Value], closed: set[str], subsets: bool) -> None:
-        super().__init__(values, ())
-        self.closed, self.subsets_too = closed, subsets
-        self.met: set[str] = set()
-        self.plain: set[str] = set()
-        """Addresses of choices among other things than modules."""
-
-    def opens(self, visit: Visit) -> bool:
-        point, site = visit.prototype, visit.site
-        several = self.subsets_too and isinstance(point, ManyOf) and not (point.ordered or point.repeats)
-        if visit.address in self.closed or not (point.kind == "oneof" or (several and site.dynamic is None)):
-            return False
-        written = [candidate.expr for candidate in site.candidates]
-        return site.dynamic is not None or not all(isinstance(expr, ast.Constant) for expr in written)
-
-    @property
-    def unfit(self) -> set[str]:
-        """Addresses of choices among other things, and among what nothing has called."""
-        called = {maker.visit.address for maker in self.makers if maker.called}
-        return self.plain | {maker.visit.address for maker in self.makers} - called
-
-    def together(self, visit: Visit, values: Mapping[int, object]) -> object:
-        self.met.add(visit.address)
-        return super().together(visit, values)
-
-    def choice(self, visit: Visit, values: Mapping[int, object]) -> object:
-        if all(isinstance(value, nn.Module) for value in values.values()):
-            return super().choice(visit, values)
-        self.plain.add(visit.address)
-        return values[self._chosen(visit)]
-
-    def _chosen(self, visit: Visit) -> int:
-        """Settle a choice that cannot be open, and return the code of its candidate."""
-        set_value(visit, self.values.get(visit.address, visit.default))
-        return visit.code if isinstance(visit.code, int) else 0
-
-    def unlike(self, visit: Visit, name: str) -> object:
-        self.plain.add(visit.address)
-        maker = next(maker for maker in reversed(self.makers) if maker.visit is visit)
-        return getattr(maker.candidates[self._chosen(visit)], name)
-
-    def left(self, visit: Visit, result: object) -> object:
-        if visit.kind == "manyof" and self.opens(visit):
-            self.met.add(visit.address)
-            if not all(isinstance(value, nn.Module) for value in result):  # type: ignore[attr-defined]
-                self.plain.add(visit.address)
-        return result
-
-    def evaluating(self, error: BaseException) -> Iterator[Visit]:
-        """Yield the open choices of which a candidate was being evaluated when an error was raised."""
-        trace, found = error.__traceback__, list[Visit]()
-        while trace is not None:
-            record = trace.tb_frame.f_locals.get(FRAME)
-            found += [] if record is None else [each for each in record.open if self.opens(each)]
-            trace = trace.tb_next
-        yield from reversed(found)
 
 
 def _around(visit: Visit) -> Iterator[Visit]:

@@ -8,7 +8,8 @@ the point with the most candidates has, times how deep points are nested.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence, Set
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,22 +27,27 @@ TRIES = 64
 
 
 class _Cover:
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, alike: Mapping[str, Hashable]) -> None:
         self.space = space
         self.options = {entry.point.address: _options(entry) for entry in space.compiled.layout.own}
-        self.open = {
-            address: {identity(value) for value in options} for address, options in self.options.items()
-        }
+        # Points that are alike have one set of what is open: what one of them takes no other needs to.
+        groups: dict[Hashable, set[object]] = {}
+        self.open: dict[str, set[object]] = {}
+        for address, options in self.options.items():
+            self.open[address] = groups.setdefault(alike.get(address, address), set())
+            self.open[address] |= {identity(value) for value in options}
 
     def decision(self, numbers: bool, base: Decision) -> Decision:
         """Return a decision that takes what is open; numbers stay at their largest unless told otherwise."""
         found, done = base, set[str]()
+        taken: set[tuple[int, object]] = set()  # by the decision itself, where several points are alike
         while True:
             address = next((address for address in found if address not in done), None)
             if address is None:
                 return found
             done.add(address)
-            value = self._choose(address, numbers)
+            value = self._choose(address, numbers, taken)
+            taken.add((id(self.open[address]), identity(value)))
             if identity(value) != identity(found[address]):
                 found = found.replace({address: value})
 
@@ -91,11 +97,11 @@ class _Cover:
                 news = True
         return news
 
-    def _choose(self, address: str, numbers: bool) -> Value:
-        options = self.options[address]
+    def _choose(self, address: str, numbers: bool, taken: Set[tuple[int, object]]) -> Value:
+        options, still = self.options[address], self.open[address]
         if numbers or not _numeric(options):
             for value in options:
-                if identity(value) in self.open[address]:
+                if identity(value) in still and (id(still), identity(value)) not in taken:
                     return value
         entry = self.space.compiled.layout.entry(address)
         for value in options:
@@ -122,14 +128,17 @@ class _Cover:
         return False
 
 
-def covering(space: Space, bases: int = MOST_BASES) -> Iterator[Decision]:
+def covering(
+    space: Space, bases: int = MOST_BASES, alike: Mapping[str, Hashable] = MappingProxyType({})
+) -> Iterator[Decision]:
     """Yield the decisions: those with the largest numbers first, each with something that no earlier one has.
 
     Args:
         space: any; of real ranges only the default counts, and of long ranges not every value.
         bases: decisions with other candidates, around which numbers are made small in turn.
+        alike: groups of points, by address, of which it is enough that each candidate is taken at one.
     """
-    cover = _Cover(space)
+    cover = _Cover(space, alike)
     largest = space.default
     categorical: list[Decision] = []
     for numbers in (False, True):

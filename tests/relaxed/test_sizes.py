@@ -19,7 +19,8 @@ from symnas.contracts.relaxed_points import Mixture
 from symnas.features.contractions import Contractions
 from symnas.relaxed.size_discovery import find_sizes
 from symnas.relaxed.sizes import Sizes
-from symnas.supernet.superposition import Superposition, openable, superposed
+from symnas.supernet.open_choices import open_run
+from symnas.supernet.superposition import superpose
 
 HEAD = "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
 IMAGE = (3, 3, 6, 6)
@@ -92,8 +93,10 @@ def program(folder: Path, body: str, shape: tuple[int, ...]) -> Any:
 
 
 def found(target: Any) -> tuple[Sizes, frozenset[str]]:
-    opened = openable(target)
-    return find_sizes(target, opened, superposed(target, device="meta", only=opened).closed), opened
+    run = open_run(target)
+    sizes, largest = find_sizes(target, run, run.closed)
+    assert {address: largest.closed[address] for address in sizes.largest} == sizes.largest
+    return sizes, run.opened
 
 
 def one_hot(sizes: Sizes, decision: Mapping[str, Any]) -> dict[str, Mixture]:
@@ -111,8 +114,8 @@ def test_all_weight_on_one_value_is_the_child(name: str, tmp_path: Path) -> None
     sizes, opened = found(target)
     assert not sizes.refused
     assert {*sizes.points} | opened == {point.address for point in target.space.walk()}
-    model = superposed(target, sizes.largest, only=opened)
-    child, inputs = model.child.double(), target.inputs[0].double()
+    model = superpose(target, sizes.largest, opened)
+    child, inputs = model.module.double(), target.inputs[0].double()
     parameters = dict(child.named_parameters())
     shared = target.supernet(dtype=torch.float64)
     with torch.no_grad():
@@ -149,7 +152,7 @@ def _with_flat_weights(child: nn.Module, used: dict[str, torch.Tensor]) -> dict[
 def test_mean_number_of_parameters_is_that_of_all_children(name: str, tmp_path: Path) -> None:
     target = program(tmp_path, *NETS[name])
     sizes, opened = found(target)
-    made = superposed(target, sizes.largest, device="meta", only=opened)
+    made = superpose(target, sizes.largest, opened, device="meta")
     generator = torch.Generator().manual_seed(1)
     weights = {
         address: torch.softmax(torch.randn(len(point.labels), generator=generator).double(), 0)
@@ -157,7 +160,7 @@ def test_mean_number_of_parameters_is_that_of_all_children(name: str, tmp_path: 
     }
     mean = sum(
         float(sizes.positions(made.parameters[path], tensor.shape, weights))
-        for path, tensor in made.child.named_parameters()
+        for path, tensor in made.module.named_parameters()
     )
     assert mean == pytest.approx(_mean_by_enumeration(target, sizes, opened, weights), rel=1e-12)
 
@@ -171,16 +174,16 @@ def _mean_by_enumeration(
         for (address, point), code in zip(sizes.points.items(), codes, strict=True):
             share *= float(weights[address][code])
             values[address] = point.labels[code]
-        made: Superposition = superposed(target, values, device="meta", only=opened)
-        total += share * sum(tensor.numel() for tensor in made.child.parameters())
+        made = superpose(target, values, opened, device="meta")
+        total += share * sum(tensor.numel() for tensor in made.module.parameters())
     return total
 
 
 def test_gradient_of_the_weights_is_that_of_finite_differences(tmp_path: Path) -> None:
     target = program(tmp_path, *NETS["kernels and a depthwise layer"])
     sizes, opened = found(target)
-    model = superposed(target, sizes.largest, only=opened)
-    child, inputs = model.child.double(), target.inputs[0].double()
+    model = superpose(target, sizes.largest, opened)
+    child, inputs = model.module.double(), target.inputs[0].double()
     parameters = {path: tensor.detach() for path, tensor in child.named_parameters()}
 
     def loss(*logits: torch.Tensor) -> torch.Tensor:
@@ -205,7 +208,7 @@ def test_stretched_widths_are_those_of_pooled_features(tmp_path: Path) -> None:
 """
     target = program(tmp_path, body, (5, 3))
     sizes, opened = found(target)
-    child, x = superposed(target, sizes.largest, only=opened).child, target.inputs[0]
+    child, x = superpose(target, sizes.largest, opened).module, target.inputs[0]
     weights = torch.tensor([0.0, 0.3, 0.7, 0.0])
     mixes = {"c": Mixture(weights, active=(1, 2))}
     features = torch.relu(child.up(x))
@@ -226,7 +229,7 @@ def test_strengths_are_squared_norms_of_what_a_value_adds(tmp_path: Path) -> Non
 """
     target = program(tmp_path, body, IMAGE)
     sizes, opened = found(target)
-    weight = superposed(target, sizes.largest, only=opened).child.conv.weight
+    weight = superpose(target, sizes.largest, opened).module.conv.weight
     rings = [weight[..., 2:3, 2:3], weight[..., 1:4, 1:4], weight]
     squares = [float(ring.detach().square().sum()) for ring in rings]
     expected = [squares[0], squares[1] - squares[0], squares[2] - squares[1]]

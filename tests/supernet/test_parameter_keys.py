@@ -21,15 +21,15 @@ def test_every_parameter_has_a_key_and_every_key_a_parameter(name: str) -> None:
     kinds: dict[str, tuple[str, str]] = {}
     for decision in program.space.sample(4, np.random.default_rng(0)):
         made = keyed_module(program, decision)
-        tensors = dict(made.child.named_parameters(remove_duplicate=False))
+        tensors = dict(made.module.named_parameters(remove_duplicate=False))
         assert set(made.parameters) == set(tensors)
-        assert set(made.buffers) == {name for name, _ in made.child.named_buffers(remove_duplicate=False)}
+        assert set(made.buffers) == {name for name, _ in made.module.named_buffers(remove_duplicate=False)}
         by_key: dict[str, set[int]] = {}
         for path, key in made.parameters.items():
             by_key.setdefault(key, set()).add(id(tensors[path]))
             # Whatever was chosen, a key belongs to one parameter of one class of module.
             owner, _, last = path.rpartition(".")
-            kind = type(made.child.get_submodule(owner)).__name__, last
+            kind = type(made.module.get_submodule(owner)).__name__, last
             if len([other for other in made.parameters.values() if other == key]) == 1:
                 assert kinds.setdefault(key, kind) == kind, key
         assert all(len(ids) == 1 for ids in by_key.values()), by_key

@@ -13,13 +13,21 @@ from real_models import CASES, program_of
 
 import symnas
 from symnas.errors import BuildError
+from symnas.supernet.mixed_module import MixedModule
+from symnas.supernet.open_choices import openable
 from symnas.supernet.parameter_keys import keyed_module
-from symnas.supernet.superposition import MixedModule, Superposition, openable, superposed
+from symnas.supernet.superposition import ConstructorRun, superpose
 
 
 def small(tmp_path: Path, text: str) -> Any:
     (tmp_path / "net.py").write_text("import torch\nfrom torch import nn\n\n" + dedent(text))
     return symnas.program(f"{tmp_path / 'net.py'}:Net")
+
+
+def all_open(program: Any, values: Any = None) -> ConstructorRun:
+    """Construct a model with everything open that can be."""
+    values = {} if values is None else values
+    return superpose(program, values, openable(program, values))
 
 
 CELLS = """
@@ -59,21 +67,21 @@ class Net(nn.Module):
 """  # noqa: E501
 
 
-def law(program: Any, model: Superposition, decision: Any, feed: tuple[torch.Tensor, ...]) -> None:
+def law(program: Any, model: ConstructorRun, decision: Any, feed: tuple[torch.Tensor, ...]) -> None:
     """Give a child the weights of the places that its own were constructed at, and compare."""
     model.switch(decision)
     child, keys = program.build(decision), keyed_module(program, decision).parameters
-    held = {key: model.child.get_parameter(name) for name, key in model.parameters.items()}
+    held = {key: model.module.get_parameter(name) for name, key in model.parameters.items()}
     with torch.no_grad():
         for name, parameter in child.named_parameters():
             parameter.copy_(held[keys[name]])
-    for module in (child, model.child):
+    for module in (child, model.module):
         torch.manual_seed(0)
         module.zero_grad()
         module.output = module(*feed)
         first = module.output[0] if isinstance(module.output, tuple) else module.output
         (first**2).sum().backward()
-    torch.testing.assert_close(model.child.output, child.output, rtol=0, atol=0)
+    torch.testing.assert_close(model.module.output, child.output, rtol=0, atol=0)
     used = set()
     for name, parameter in child.named_parameters():
         used.add(keys[name])
@@ -83,7 +91,7 @@ def law(program: Any, model: Superposition, decision: Any, feed: tuple[torch.Ten
 
 def test_a_decision_is_a_switch(tmp_path: Path) -> None:
     program = small(tmp_path, CELLS)
-    model = superposed(program, {"c": 4})
+    model = all_open(program, {"c": 4})
     assert model.closed == {"c": 4}
     assert set(model.choices) == set(program.space.addresses) - {"c"}
     assert len(model.choices["turn.act"]) == 2
@@ -103,7 +111,7 @@ def test_models_as_people_write_them(name: str) -> None:
     program, case = program_of(name), CASES[name]
     opened = openable(program)
     for turn, decision in enumerate(program.space.sample(3, np.random.default_rng(3))):
-        model = superposed(program, decision)
+        model = all_open(program, decision)
         assert not set(model.choices) & set(model.closed)
         assert set(model.closed) | set(model.choices) >= set(decision)
         if turn == 0:
@@ -114,19 +122,19 @@ def test_models_as_people_write_them(name: str) -> None:
 def test_the_default_is_active_and_nothing_is_left_behind(tmp_path: Path) -> None:
     program = small(tmp_path, CELLS)
     code = program.target.__init__.__code__
-    model = superposed(program)
+    model = all_open(program)
     assert program.target.__init__.__code__ is code
     x = torch.randn(1, 3, 6, 6)
-    assert torch.equal(model.child(x), model.child(x))
+    assert torch.equal(model.module(x), model.module(x))
     assert [choice.active for choice in model.choices["turn.act"]] == [0, 0]
-    assert model.child.acts[0](torch.tensor([-1.0])) == 0
+    assert model.module.acts[0](torch.tensor([-1.0])) == 0
 
 
 def test_the_choices_named_are_opened(tmp_path: Path) -> None:
-    model = superposed(small(tmp_path, CELLS), {"turn.act": "GELU"}, only={"i[0].edges.op"}, device="meta")
+    model = superpose(small(tmp_path, CELLS), {"turn.act": "GELU"}, {"i[0].edges.op"}, device="meta")
     assert set(model.choices) == {"i[0].edges.op"}
     assert model.closed["turn.act"] == "GELU"
-    assert all(p.is_meta for p in model.child.parameters())
+    assert all(p.is_meta for p in model.module.parameters())
 
 
 def test_several_are_opened_where_asked_for(tmp_path: Path) -> None:
@@ -146,14 +154,14 @@ def test_several_are_opened_where_asked_for(tmp_path: Path) -> None:
     assert "parts" not in openable(program)
     opened = openable(program, subsets=True)
     assert opened == {"parts", "parts:b[0]"}
-    model = superposed(program, only=opened)
-    assert [type(part) for part in model.child.parts] == [
+    model = superpose(program, {}, opened)
+    assert [type(part) for part in model.module.parts] == [
         torch.nn.Linear,
         torch.nn.Sequential,
         torch.nn.Identity,
     ]
-    assert model.subsets == {"parts": (tuple(model.child.parts),)}
-    assert isinstance(model.child.parts[1][0], MixedModule)
+    assert model.subsets == {"parts": (tuple(model.module.parts),)}
+    assert isinstance(model.module.parts[1][0], MixedModule)
     assert model.closed == {"taps": (1, 2)}
     assert set(model.parameters.values()) == {"parts:a.weight", "parts:a.bias"}
 
@@ -169,10 +177,10 @@ def test_what_all_candidates_have_alike_can_be_asked_of_a_choice(tmp_path: Path)
         def forward(self, x):
             return self.head(self.op(x).mean((2, 3)))
     """
-    model = superposed(small(tmp_path, text))
-    assert model.child.head.in_features == 5
+    model = all_open(small(tmp_path, text))
+    assert model.module.head.in_features == 5
     with pytest.raises(AttributeError, match="no attribute 'padding_words'"):
-        model.child.op.padding_words  # noqa: B018
+        model.module.op.padding_words  # noqa: B018
 
 
 def test_a_candidate_that_fails_closes_its_choice(tmp_path: Path) -> None:
@@ -189,7 +197,7 @@ def test_a_candidate_that_fails_closes_its_choice(tmp_path: Path) -> None:
     program = small(tmp_path, text)
     assert openable(program) == {"act"}
     with pytest.raises(BuildError, match=r"(?s)net.py:.*'op' was .*no block of 3"):
-        superposed(program, only={"op", "act"})
+        superpose(program, {}, {"op", "act"})
 
 
 def test_only_modules_stay_open(tmp_path: Path) -> None:
@@ -205,7 +213,7 @@ def test_only_modules_stay_open(tmp_path: Path) -> None:
     program = small(tmp_path, text)
     assert openable(program) == frozenset()
     with pytest.raises(BuildError, match=r"candidate 'c' of 'width' is a 'int' here"):
-        superposed(program, only={"width"})
+        superpose(program, {}, {"width"})
 
 
 def test_choices_among_what_makes_modules_are_opened(tmp_path: Path) -> None:
@@ -230,7 +238,7 @@ def test_choices_among_what_makes_modules_are_opened(tmp_path: Path) -> None:
             return x
     """
     program = small(tmp_path, text)
-    model = superposed(program, {"first.k": 3, "_[0].rest.k": 3, "_[1].rest.k": 5})
+    model = all_open(program, {"first.k": 3, "_[0].rest.k": 3, "_[1].rest.k": 5})
     assert len(model.choices["make"]) == 3
     assert model.under["_[1].rest.act"] == ("make", 0)
     for make in ("block", "BatchNorm1d", "(lambda c: nn.GroupNorm(1, c))"):
@@ -264,8 +272,8 @@ def test_makers_may_be_asked_for_what_they_agree_on(tmp_path: Path, expansion: i
     program = small(tmp_path, text)
     assert openable(program) == ({"block"} if open_ else set())
     for label in ("Plain", "Wide"):
-        model = superposed(program, {"block": label})
+        model = all_open(program, {"block": label})
         law(program, model, program.decision({"block": label}), (torch.randn(2, 4),))
     if not open_:
         with pytest.raises(BuildError, match="asks 'block' for 'expansion', in which candidates differ"):
-            superposed(program, {}, only={"block"})
+            superpose(program, {}, {"block"})

@@ -1,0 +1,302 @@
+"""How the tensors of one child are slices of the shared ones, as a call of the child tells it.
+
+The child is constructed on the device `meta`, so nothing is computed, and called once on the example inputs.
+What its operations say of the axes of its tensors (`symnas.features.trace`) gives every parameter its *rows*,
+one row of segments per dimension, by which tensors of different children are aligned
+(`symnas.features.alignment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from symnas.errors import BuildError, SymnasError
+from symnas.features.alignment import Index, Row, Segment, Tensors
+from symnas.features.axes import Axes, Axis, ordered
+from symnas.features.module_rules import dimensions
+from symnas.features.trace import Trace
+from symnas.frontend import execution
+from symnas.supernet.parameter_keys import KeyedModule, keyed_module
+
+if TYPE_CHECKING:
+    from symnas.frontend.protocols import ProgramView
+    from symnas.tree.space import Decision
+
+ATTEMPTS: tuple[tuple[str | None, bool], ...] = (("meta", True), ("meta", False), (None, True), (None, False))
+"""Where a child is called, and whether in training: without computing first, then as its code makes it."""
+
+
+@dataclass(eq=False)
+class SharedSlice:
+    """A tensor of a child as a slice of a shared one.
+
+    Args:
+        key: of the shared tensor.
+        paths: under which it stands in the child; several where tied.
+        rows: its dimensions.
+        dtype: as the constructor makes it.
+        trained: whether it asks for gradients.
+        buffer: whether it is a statistic and no parameter.
+        index: where it stands in the shared tensor.
+        own: whether the child has one of its own instead.
+        leaf: what takes the child's gradient, where it is kept apart (`symnas.supernet.optimizer`).
+        chain: how it is made of what stands at the index, where kernels are learned
+            (`symnas.supernet.kernel_transforms`).
+    """
+
+    key: str
+    paths: list[str]
+    rows: tuple[Row, ...]
+    dtype: torch.dtype
+    trained: bool
+    buffer: bool
+    index: tuple[Index, ...] = ()
+    own: bool = False
+    leaf: nn.Parameter | None = None
+    chain: tuple[tuple[tuple[int, ...], str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the shared tensor is called in the supernet."""
+        return self.key.replace(".", "/")
+
+    @property
+    def sliced(self) -> bool:
+        """Whether a view reaches it."""
+        return all(isinstance(where, slice) for where in self.index)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes in the child."""
+        return tuple(sum(segment.size for segment in row) for row in self.rows)
+
+
+@dataclass(eq=False)
+class ChildLayout:
+    """Which slices of shared tensors a child is made of.
+
+    Args:
+        decision: under which it is built.
+        slices: by key, in the order of the child's parameters, then its statistics.
+        notes: what the trace did not understand.
+    """
+
+    decision: Decision
+    slices: dict[str, SharedSlice]
+    notes: set[str]
+
+    @property
+    def rows(self) -> Tensors:
+        """The dimensions of all slices."""
+        return {key: part.rows for key, part in self.slices.items()}
+
+    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, SharedSlice]]:
+        """Yield the tensors of a child built under the same decision, and which slice each is."""
+        for part in self.slices.values():
+            yield self.tensor_at(child, part.paths[0], part), part
+
+    @staticmethod
+    def tensor_at(child: nn.Module, path: str, part: SharedSlice) -> torch.Tensor:
+        """Return a tensor of a child built under the same decision."""
+        try:
+            return child.get_buffer(path) if part.buffer else child.get_parameter(path)
+        except AttributeError as error:
+            raise BuildError(
+                f"every build of a decision makes the same modules, and {path!r} is missing here ({error})"
+            ) from error
+
+
+def keyed_child(program: ProgramView, decision: Decision, device: str | None) -> KeyedModule:
+    """Construct the child of a decision as it is called: of a generated class where `forward` holds choices.
+
+    Args:
+        program: whose target makes a module.
+        decision: which child.
+        device: where tensors are made; None is wherever the code makes them.
+
+    Raises:
+        BuildError: it cannot be built.
+    """
+    made = keyed_module(program, decision, device)
+    if not execution.needs_source(program.internals.source_set):
+        return made
+    # The run that notes keys constructs the user's own class; the generated one has the same names.
+    with nullcontext() if device is None else torch.device(device):
+        child = program.build(decision)
+    names = {name for name, _ in child.named_parameters(remove_duplicate=False)}
+    if names != set(made.parameters):
+        raise BuildError(
+            f"the text generated for {program.name} makes the parameters that the program makes; "
+            f"{', '.join(sorted(names ^ set(made.parameters)))} are in one alone"
+        )
+    return KeyedModule(child, made.parameters, made.buffers)
+
+
+def layout_alone(program: ProgramView, decision: Decision, seed: int) -> tuple[nn.Module, ChildLayout]:
+    """Construct a child on `meta`, and find the slices that its tensors are.
+
+    Args:
+        program: whose target makes a module. Without example inputs the classes of modules tell alone.
+        decision: which child.
+        seed: of what a call of the child draws.
+
+    Raises:
+        BuildError: it cannot be built, or one key belongs to two tensors.
+    """
+    made = keyed_child(program, decision, "meta")
+    if program.inputs is None:
+        return made.module, _layout(decision, made, _axes(made), Trace(()))
+    failure: Exception | None = None
+    for device, training in ATTEMPTS:
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                called = made if device == "meta" else keyed_child(program, decision, None)
+                axes = _axes(called)
+                trace = _traced(program, called.module, axes, training)
+        except SymnasError:
+            raise
+        except Exception as error:  # the model's own; what cannot be traced here may be traceable there
+            failure = failure or error
+            continue
+        made.module.train()
+        return made.module, _layout(decision, called, axes, trace)
+    made.module.train()
+    found = _layout(decision, made, _axes(made), Trace(()))
+    found.notes.add(f"not traced: {type(failure).__name__}: {failure}")
+    return made.module, found
+
+
+def layout_of(program: ProgramView, decision: Decision, made: KeyedModule) -> ChildLayout:
+    """Find the slices that the tensors of a model are which was made on `meta`; it is called in training.
+
+    Args:
+        program: whose it is.
+        decision: under which it was made.
+        made: the model.
+
+    Raises:
+        Exception: whatever the model's own code raises.
+    """
+    axes = _axes(made)
+    trace = Trace(()) if program.inputs is None else _traced(program, made.module, axes, training=True)
+    return _layout(decision, made, axes, trace)
+
+
+Known = Mapping[int, tuple[torch.Tensor, Axes]]
+"""Tensors and their axes, by the tensors' identity."""
+
+
+def _axes(made: KeyedModule) -> Known:
+    """Return the axes of parameters and buffers as their modules' classes tell them, labelled by their keys.
+
+    A label is `key:dimension`. By labels axes are recognised in other children: it is the same weight's.
+    """
+    found: dict[int, tuple[torch.Tensor, Axes]] = {}
+    modules = dict(made.module.named_modules(remove_duplicate=False))
+    for keys, buffer in ((made.parameters, False), (made.buffers, True)):
+        for path, key in keys.items():
+            owner, _, name = path.rpartition(".")
+            tensor = (modules[owner]._buffers if buffer else modules[owner]._parameters)[name]
+            if tensor is not None and nn.parameter.is_lazy(tensor):
+                raise BuildError(
+                    f"{path} has no size before the model is called (a lazy layer), and shared weights are "
+                    "made before that: give the sizes, as nn.Linear and nn.Conv2d take them"
+                )
+            if tensor is not None and id(tensor) not in found:
+                label = f"{key}.buffer" if buffer else key
+                found[id(tensor)] = tensor, dimensions(modules[owner], name, tensor.shape, label)
+    return found
+
+
+def _traced(program: ProgramView, model: nn.Module, axes: Known, training: bool) -> Trace:
+    """Call a model on the example inputs, where its parameters are, and return what the call says of axes."""
+    args, kwargs = program.internals.example(next((str(tensor.device) for tensor in model.parameters()), None))
+    trace = Trace(axes.values())
+    for number, given in enumerate([*args, *kwargs.values()]):
+        if isinstance(given, torch.Tensor):
+            trace.put(given, [Axis(size, {f"input {number}:{dim}"}) for dim, size in enumerate(given.shape)])
+    model.train(training)
+    with torch.no_grad(), trace:
+        model(*args, **kwargs)
+    return trace
+
+
+def _layout(decision: Decision, made: KeyedModule, axes: Known, trace: Trace) -> ChildLayout:
+    """Make a slice of every parameter, and of every buffer that is a statistic or that the call wrote to."""
+    module = made.module
+    parameters = {path: id(tensor) for path, tensor in module.named_parameters(remove_duplicate=False)}
+    buffers = {path: id(tensor) for path, tensor in module.named_buffers(remove_duplicate=False)}
+    kept = _statistics(module) | {path for path, own in buffers.items() if own in trace.changed}
+    slices: dict[str, SharedSlice] = {}
+    owners: dict[str, int] = {}
+    for tensors, keys, buffer in ((parameters, made.parameters, False), (buffers, made.buffers, True)):
+        for path, key in keys.items():
+            if buffer and path not in kept:
+                continue
+            if owners.setdefault(key, tensors[path]) != tensors[path]:
+                raise BuildError(
+                    f"a weight is shared by the place of its construction, and {slices[key].paths[0]!r} and "
+                    f"{path!r} are two that were constructed at {key!r}: construct them at places "
+                    "of their own"
+                )
+            if key in slices:
+                slices[key].paths.append(path)
+                continue
+            tensor, own = axes[tensors[path]]
+            rows = tuple(map(_row, own))
+            slices[key] = SharedSlice(key, [path], rows, tensor.dtype, tensor.requires_grad, buffer)
+    return ChildLayout(decision, slices, set(trace.notes))
+
+
+def _row(axis: Axis) -> Row:
+    return tuple(
+        Segment(
+            tuple(part.size for part in axes),
+            labels,
+            any(part.centred for part in axes),
+            tuple(id(part) for part in axes),
+        )
+        for labels, axes in ordered(axis)
+    )
+
+
+def _statistics(child: nn.Module) -> set[str]:
+    """Return the running statistics of normalisation layers: buffers that a forward pass updates."""
+    found = set()
+    for path, module in child.named_modules(remove_duplicate=False):
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
+            for name in ("running_mean", "running_var", "num_batches_tracked"):
+                if module._buffers.get(name) is not None:
+                    found.add(f"{path}.{name}".removeprefix("."))
+    return found
+
+
+def unreal(child: nn.Module, shared: set[str]) -> bool:
+    """Whether a child built without computing holds tensors, besides the shared ones, that have no values."""
+    for path, tensor in child.named_buffers(remove_duplicate=False):
+        if path not in shared and tensor.is_meta:
+            return True
+    skip = {"_parameters", "_buffers", "_modules", "_flat_weights"}
+    return any(
+        _meta_inside(value, 3)
+        for module in child.modules()
+        for name, value in vars(module).items()
+        if name not in skip
+    )
+
+
+def _meta_inside(value: Any, depth: int) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.is_meta
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, (list, tuple, set)):
+        return False
+    return depth > 0 and any(_meta_inside(item, depth - 1) for item in value)

@@ -1,0 +1,170 @@
+"""The children that shared tensors are made for first, found in as few runs of the constructor as may be.
+
+Shared tensors are as large as any child asks for, which is told by a few decisions that between them take
+every value (`symnas.tree.covering`). Many of these differ only in which modules they choose. Their children
+are one model with its choices open, constructed once, in which the candidates of one decision after the other
+are put into the tree (`symnas.supernet.plugging`); it is then called as that child, and tells its slices.
+
+Law: the layouts are those of the children constructed one by one. Code that looks at what was chosen while
+it constructs something else would break it; so the first model is compared with children, and where they
+differ all are constructed one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from symnas.errors import SymnasError
+from symnas.frontend import execution
+from symnas.supernet.child import BoundChild
+from symnas.supernet.child_layout import ChildLayout, layout_of
+from symnas.supernet.comparison import difference, telling_children
+from symnas.supernet.mixed_module import MixedModule
+from symnas.supernet.open_choices import may_be_open, open_run
+from symnas.supernet.parameter_keys import KeyedModule
+from symnas.supernet.plugging import Plugs
+from symnas.supernet.superposition import WORTH, ConstructorRun, looking, superpose
+from symnas.tree.choices import OneOf
+from symnas.tree.covering import covering
+from symnas.tree.point import identity
+
+if TYPE_CHECKING:
+    from symnas.frontend.protocols import ProgramView
+    from symnas.tree.space import Decision
+
+Alone = Callable[["Decision"], BoundChild]
+"""Constructs a child by itself."""
+
+
+def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildLayout]:
+    """Return the layouts of children that between them take every value of every point.
+
+    Args:
+        program: whose target makes a module.
+        seed: of what calls of children draw.
+        alone: for children that are in no model with others.
+
+    Raises:
+        BuildError: a child cannot be built, or one key belongs to two tensors.
+    """
+    decisions = list(covering(program.space))
+    found: dict[str, ChildLayout] = {}
+    for run, served in _models(program, decisions, seed, alone):
+        with _switching(run) as model:
+            for each in served:
+                layout = model.layout(program, each, seed)
+                if layout is not None:
+                    found[each.key] = layout
+    return [found[each.key] if each.key in found else alone(each) for each in decisions]
+
+
+def _models(
+    program: ProgramView, decisions: Sequence[Decision], seed: int, alone: Alone
+) -> Iterator[tuple[ConstructorRun, list[Decision]]]:
+    """Yield models on `meta`, each with the decisions that it serves."""
+    # A generated class holds no choice that could stay open; and where all that may be open would not pay,
+    # no run is spent on finding out what can be.
+    if execution.needs_source(program.internals.source_set) or not _groups(decisions, _perhaps_open(program)):
+        return
+    try:
+        first = open_run(program, decisions[0])
+        opened = frozenset(first.choices)
+        groups = _groups(decisions, opened)
+        compared = telling_children(program, first, decisions[0]) if opened else []
+        if isinstance(first.module, MixedModule) or sum(len(own) - 1 for own in groups) <= len(compared):
+            return
+        with _switching(first) as model:
+            if not all(model.is_child(program, alone(each), seed) for each in compared):
+                return
+        for own in groups:
+            values = {address: value for address, value in own[0].items() if address not in opened}
+            kept = first.answers(values, opened)
+            yield (first if kept else superpose(program, values, opened, device="meta")), own
+    except SymnasError:  # the children will tell, if it is theirs too
+        return
+
+
+def _perhaps_open(program: ProgramView) -> frozenset[str]:
+    """Return the addresses of choices that are not among constants, as the text tells."""
+    origins = {site.origin for site in program.internals.source_set.sites if may_be_open(site)}
+    own = (entry.point for entry in program.space.compiled.layout.own)
+    return frozenset(p.address for p in own if isinstance(p, OneOf) and p.origin in origins)
+
+
+def _groups(decisions: Sequence[Decision], opened: frozenset[str]) -> list[list[Decision]]:
+    """Return the decisions that differ in open choices alone, where there are enough for a model to pay."""
+    together: dict[tuple[object, ...], list[Decision]] = {}
+    for each in decisions:
+        closed = tuple((a, identity(value)) for a, value in each.items() if a not in opened)
+        together.setdefault(closed, []).append(each)
+    return [own for own in together.values() if len(own) >= WORTH]
+
+
+class _Model:
+    """A model on `meta` into whose tree the candidates of decisions are put."""
+
+    def __init__(self, run: ConstructorRun) -> None:
+        self.run = run
+        named: dict[str, torch.Tensor] = {}
+        named.update(run.module.named_parameters(remove_duplicate=False))
+        named.update(run.module.named_buffers(remove_duplicate=False))
+        keys = (*run.parameters.items(), *run.buffers.items())
+        self._keys = {id(named[path]): key for path, key in keys}
+        self.plugs = Plugs(run)
+
+    def layout(self, program: ProgramView, decision: Decision, seed: int) -> ChildLayout | None:
+        """Return the layout of a child, or None where it is not in the model, or cannot be called so."""
+        if not self.run.serves(decision):
+            return None
+        self.plugs.switch(decision)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return layout_of(program, decision, self._keyed())
+        except Exception:  # the model's own, in a call: constructed alone, it is called in other ways too
+            return None
+
+    def is_child(self, program: ProgramView, other: BoundChild, seed: int) -> bool:
+        """Whether the model, switched to a decision, is what the constructor makes under it."""
+        mine = self.layout(program, other.decision, seed)
+        paths = {path for part in other.slices.values() for path in part.paths}
+        return (
+            mine is not None
+            and _told(mine) == _told(other)
+            and not difference(self.run.module, other.child, paths, values=False)
+        )
+
+    def _keyed(self) -> KeyedModule:
+        """Return the model as its tree is now, with the keys of what stands in it."""
+        module = self.run.module
+        parameters = module.named_parameters(remove_duplicate=False)
+        buffers = module.named_buffers(remove_duplicate=False)
+        return KeyedModule(
+            module,
+            {path: self._keys[id(tensor)] for path, tensor in parameters},
+            {path: self._keys[id(tensor)] for path, tensor in buffers if id(tensor) in self._keys},
+        )
+
+
+@contextmanager
+def _switching(run: ConstructorRun) -> Iterator[_Model]:
+    """Let a model be switched for the length of a `with`; it may be kept, and is then as it was."""
+    with looking(run):
+        model = _Model(run)
+        model.plugs.insert()
+        try:
+            yield model
+        finally:
+            model.plugs.release()
+
+
+def _told(layout: ChildLayout) -> list[object]:
+    """Return what two layouts have alike if they are of the same child."""
+    return [
+        (part.key, part.paths, part.rows, part.dtype, part.trained, part.buffer)
+        for part in layout.slices.values()
+    ]
