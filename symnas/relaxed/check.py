@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -83,18 +83,37 @@ def check(network: Checked, run: ConstructorRun, args: tuple[Any, ...], kwargs: 
     network.train(False)
     try:
         call(network, args, kwargs)
-        texts = {address: id(run.sites[address]) for address in run.choices}
-        suspects = {each.key: each for each in covering(network.space, bases=1, alike=texts)}
-        plugs = _plugs(run)
-        for each in covering(network.space, bases=1) if plugs.candidates else ():
-            if each.key not in suspects and not _as_candidates(network, plugs, each, args, kwargs):
-                suspects[each.key] = each
-        for decision in suspects.values():
+        for decision in _suspects(network, run, args, kwargs):
             wrong = _wrong(network, decision, args, kwargs)
             if wrong:
                 raise _error(network, decision, wrong, _guilty(network, decision, args, kwargs))
     finally:
         network.train(before)
+
+
+def _suspects(
+    network: Checked, run: ConstructorRun, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterable[Decision]:
+    """Return the decisions whose children are constructed to be compared."""
+    decisions = list(covering(network.space, bases=1))
+    # Choices that come from the same text are alike: code around it treats all of them in one way.
+    texts = {address: id(run.sites[address]) for address in run.choices}
+    suspects = [*decisions[:1], *covering(network.space, bases=0, alike=texts)]
+    plugs = _plugs(run)
+    for each in decisions[1:]:
+        modules_alone = _among_modules(decisions[0], each, run)
+        if not modules_alone or not _as_candidates(network, plugs, each, args, kwargs):
+            suspects.append(each)
+    return {each.key: each for each in suspects}.values()
+
+
+def _among_modules(first: Decision, other: Decision, run: ConstructorRun) -> bool:
+    """Whether two decisions differ in nothing but choices among modules, of one or of several."""
+    modules = run.choices.keys() | run.subsets.keys()
+    return all(
+        address in modules or (address in first and first[address] == value)
+        for address, value in other.items()
+    )
 
 
 def _plugs(run: ConstructorRun) -> Plugs:
