@@ -5,6 +5,20 @@ heads. The shared dimension is a row of slots, each the box that holds every seg
 segment is the leading corner of its slot's box, or the middle of it for kernels. Which slot a segment takes
 is told by order where the children have as many segments as there are slots, and else by the labels of what
 the segment comes from.
+
+Concatenation. The columns of a layer that reads two branches, in children with a first branch of 4 or of 2:
+
+    child       row                  slots (4), (6)     index in the shared dimension of 10
+    4 and 6     (4), (6)             both whole         0 … 9
+    2 and 6     (2), (6)             2 of 4, whole      0, 1, 4 … 9
+    6 alone     (6), labelled b      the second         4 … 9
+
+Heads. The rows of a query in children of 2 heads of 3 and of 4 heads of 2 are the boxes (2, 3) and (4, 2).
+A box for both is (4, 3), which is larger than either: 12 positions for children of 6 and 8. Such children
+share less than they could, so both are read as the finest heads that both are made of, here 4: the second
+as it is, and (2, 3) not at all, as 6 positions are no 4 heads. Then the order is forgotten, and children are
+leading slices. Children of 2 heads of 6 and 4 heads of 3 share all of 12 positions: one head of 6 is two of
+3 next to each other (`SharedLayout`).
 """
 
 from __future__ import annotations
@@ -78,7 +92,7 @@ class Slot:
         centred: whether segments are the middle of it.
         seen: the shapes of the segments seen.
         finest: the box of the shapes with the most sizes.
-        merges: by position of a size in a shape: how it and the next one are one (see `SharedLayout.settle`).
+        merges: by position of a size in a shape: how it and the next one are one (see `_Orders.settle`).
     """
 
     shape: tuple[int, ...] = ()
@@ -109,6 +123,7 @@ class Slot:
         """
         count = max(len(self.finest), len(shape))
         missing = count - len(shape)
+        # With more than three gaps there are too many ways to try; nobody writes boxes of so many sizes.
         if not missing or not shape or missing > 3:
             return (*range(len(shape)), *(None for _ in range(missing)))
         best: tuple[int | None, ...] | None = None
@@ -131,6 +146,7 @@ class Slot:
     def fit(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return a segment's shape as the slot reads it, with the sizes that are one put together."""
         sizes = list(self.pad(shape))
+        # From the last place on, so that places in front stay what they are.
         for place in sorted(self.merges, reverse=True):
             if place >= len(sizes):
                 continue
@@ -152,6 +168,8 @@ class Slot:
         """Return where the positions of a segment stand in the box."""
         shape = self.fit(segment.shape)
         shape += (1,) * (len(self.shape) - len(shape))
+        # Row-major: position (i1, …, ik) of the box is (…(i1 * n2 + i2) * n3 + …) + ik. `found` goes from ()
+        # to the shape of the segment, one size at a time.
         found = np.zeros((), np.int64)
         for size, most in zip(shape, self.shape, strict=True):
             start = (most - size) // 2 if self.centred else 0
@@ -185,6 +203,7 @@ class SharedDimension:
         """Note a child's dimension, with a slot for each of its segments; the longest rows come first."""
         places = self.places(row)
         if places is None:
+            # This child has more segments than any before: the slots known keep the segments that are theirs.
             kept = align([slot.labels for slot in self.slots], [set(segment.labels) for segment in row])
             fresh = [Slot() for _ in row]
             for slot, place in zip(self.slots, kept, strict=True):
@@ -225,7 +244,12 @@ class SharedDimension:
 
 
 def align(row: Sequence[set[str]], slots: Sequence[set[str]]) -> list[int]:
-    """Place a row in order among as many slots or more: by most labels in common, then to the left."""
+    """Place a row in order among as many slots or more: by most labels in common, then to the left.
+
+    The score of a placement is how many segments share a label with their slot. By dynamic programming, as
+    sequences are aligned (Needleman and Wunsch 1970): after each segment, the best placement of those so far
+    is kept for every slot that the last one may have taken; segments times slots squared.
+    """
     if len(row) == len(slots):
         return list(range(len(row)))
     best: list[dict[int, tuple[int, tuple[int, ...]]]] = [{-1: (0, ())}]
@@ -242,7 +266,10 @@ def align(row: Sequence[set[str]], slots: Sequence[set[str]]) -> list[int]:
 
 
 SizePair = tuple[str, int, int, int]
-"""Two neighbouring sizes of a segment: the tensor, the dimension, the slot and the place in the shape."""
+"""Two neighbouring sizes of a segment: the tensor, the dimension, the slot and the place in the shape.
+
+Of (3, heads, width) they are (3, heads) at place 0, and (heads, width) at place 1.
+"""
 
 
 Tensors = Mapping[str, Sequence[Row]]
@@ -255,6 +282,11 @@ class SharedLayout:
     Where the number of heads (or groups) is chosen as well as their width, the box of the most heads by the
     widest is larger than any child. All are then read as the finest heads that every child's are made of: one
     head of four is two heads of two, next to each other. So is every tensor that knows a single head only.
+
+    Two passes over the children do this. The coarse one aligns them as they are, and finds the pairs of sizes
+    whose box is excessive, with the finest outer size that divides all. The fine one aligns them anew, every
+    segment read so. Heads are one thing in several tensors (the rows of q, k and v, the columns of the
+    projection behind them), so what is decided for one pair holds for all that have the same axes.
     """
 
     def __init__(self) -> None:
@@ -276,7 +308,7 @@ class SharedLayout:
 
     def refined(self, child: Tensors) -> Tensors:
         """Return a child's dimensions with its heads read as the finest ones."""
-        asked: dict[int, Finer] = {}
+        asked: dict[int, Finer] = {}  # by axis: tensors that have an axis of another one are read like it
         for key, rows in child.items():
             for dim, row in enumerate(rows):
                 for slot, segment in self._coarse.placed(key, dim, row):
@@ -345,6 +377,7 @@ class _Orders:
         for tensors in children:
             for key, dims in tensors.items():
                 self.tensors.setdefault(key, [SharedDimension() for _ in dims])
+        # The longest rows first, so that there are slots for those with fewer segments to choose among.
         for _, _, key, dim, row in sorted(rows, key=lambda item: item[:2]):
             self.tensors[key][dim].learn(row)
         first: dict[tuple[int, int, int], SizePair] = {}
@@ -376,6 +409,7 @@ class _Orders:
             node = (*where, place)
             self._same.setdefault(node, node)
             self._pairs.setdefault(node, set()).add((outer, inner))
+            # A padded shape has sizes without axes, which tell nothing of other tensors.
             if segment.axes and shape == segment.shape:
                 mine = (number, segment.axes[place], segment.axes[place + 1])
                 self._join(node, first.setdefault(mine, node))
@@ -400,6 +434,7 @@ class _Orders:
             pairs.setdefault(self._root(node), set()).update(seen)
         for node in self._pairs:
             seen = pairs[self._root(node)]
+            # The box of all is max(outer) * max(inner); no child has more than max(outer * inner).
             most = max(outer * inner for outer, inner in seen)
             if max(outer for outer, _ in seen) * max(inner for _, inner in seen) > most:
                 finest = math.lcm(*(outer for outer, _ in seen))

@@ -1,10 +1,37 @@
 """What the positions along a dimension of a tensor are: plain, products of axes, or axes one after another.
 
-Dimensions are found equal step by step, as types are inferred: what is added, multiplied or contracted
-together runs along the same axis, a concatenation lays axes one after another, and a view or a split tells
-that an axis had an inner order all along. So a weight's rows learn that they are three chunks of heads from
-what is later done to the features that they make, and a weight's columns learn which features of which layers
-they read.
+Dimensions are found equal step by step, as types are inferred by unification (Milner 1978): what is added,
+multiplied or contracted together runs along the same axis, a concatenation lays axes one after another, and a
+view or a split tells that an axis had an inner order all along. So a weight's rows learn that they are three
+chunks of heads from what is later done to the features that they make, and a weight's columns learn which
+features of which layers they read.
+
+An axis of n positions is of one of three kinds:
+
+    plain      nothing is known of its order
+    product    n = n1 * n2 * …, laid out as by `view`: (i1, i2, i3) is position (i1 * n2 + i2) * n3 + i3
+    sum        n = n1 + n2 + …, laid out as by `cat`: what is at i2 of the second is at position n1 + i2
+
+and three functions learn: `split` where a view asks for a product, `cut` where a split or a slice asks for a
+sum, `unify` where two dimensions are used as one.
+
+Concatenation. `y = torch.cat([a(x), b(x)], 1)` of two linear layers with 4 and 6 outputs, read by `c(y)`:
+
+    a(x)  (batch, A)            A plain, 4 positions, labelled a.weight:0
+    b(x)  (batch, B)            B plain, 6 positions, labelled b.weight:0
+    y     (batch, A + B)        by the rule of `cat`
+    c     weight (out, C)       C plain, 10 positions, until `linear` contracts it with y: unify(C, A + B)
+
+From then on the columns of c are 4 that read a and 6 that read b. In a child whose `a` has 2 outputs the
+columns that read b are still those that do, though they begin two places further left.
+
+Heads. `q, k, v = qkv(x).chunk(3, -1)`, then `q.view(batch, time, heads, width)`:
+
+    qkv(x)  (batch, time, M)    M plain, 3 * heads * width positions, labelled qkv.weight:0
+    chunk   cut(M, 3 pieces)    pieces of one size are turns of one axis: M = 3 x P, and q, k, v run along P
+    view    split(P, …)         P = heads x width, and so M = 3 x heads x width
+
+The rows of `qkv.weight` are a box (3, heads, width), and those of a child with fewer heads its corner.
 """
 
 from __future__ import annotations
@@ -20,6 +47,9 @@ MOST_EXPANDED = 64
 
 class Axis:
     """An axis; its structure and its identity become known while a model is traced.
+
+    Axes that were found equal are one: each but the last links to another (a union-find without ranks; chains
+    stay short, for a model has few dimensions that are the same). Ask `find` before looking at structure.
 
     Args:
         size: how many positions it has.
@@ -107,10 +137,11 @@ def split(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
     axis = axis.find()
     if axis.size != math.prod(sizes):
         return None
-    inner = [size for size in sizes if size != 1]
+    inner = [size for size in sizes if size != 1]  # sizes of one order nothing, and are put back at the end
     if len(inner) < 2:
         found: list[Axis] | None = [axis] if inner else []
     elif axis.kind == "plain":
+        # The order is news. Every factor keeps the labels: of another child's axis the same factor has them.
         found = [Axis(size, axis.labels) for size in inner]
         axis.become("product", found)
     elif axis.kind == "product":
@@ -134,6 +165,12 @@ def _stacked(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
 
 
 def _regroup(parts: Sequence[Axis], sizes: Sequence[int]) -> list[Axis] | None:
+    """Return the axes that a product is by other sizes: 2 x 6 read as (2, 2, 3), or 2 x 2 x 3 as (4, 3).
+
+    Both rows of sizes are walked in step. Where the next factor is what is asked for, it is taken; where it
+    is larger, it is split into the sizes that fill it; where it is smaller, factors are taken until they
+    fill the size. Where neither works out, as in 4 x 3 read as (6, 2), no order has both.
+    """
     found: list[Axis] = []
     have, want = list(parts), list(sizes)
     while want:
@@ -177,11 +214,13 @@ def cut(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
     elif axis.kind == "sum":
         found = _cut_sum(axis.parts, pieces)
     elif len(set(pieces)) == 1:
+        # Pieces of one size are turns of one axis: a weight's chunks have the same inner order.
         halves = split(axis, [len(pieces), pieces[0]])
         found = (
             None if halves is None else [halves[1] if pieces[0] > 1 else Axis(1, axis.known)] * len(pieces)
         )
     elif axis.kind == "plain":
+        # The pieces are different things: they get labels of their own, by their places.
         found = [
             Axis(size, {f"{label}[{place}]" for label in axis.labels}) for place, size in enumerate(pieces)
         ]
@@ -195,6 +234,7 @@ def cut(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
 
 
 def _cut_outer(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
+    """Return the pieces of a product, which are whole turns of its outermost factor."""
     inner = product(axis.parts[1:])
     if any(size % inner.size for size in sizes):
         return None
@@ -203,6 +243,7 @@ def _cut_outer(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
 
 
 def _cut_sum(parts: Sequence[Axis], sizes: Sequence[int]) -> list[Axis] | None:
+    """Return the pieces of a sum: its parts are cut where pieces end, and put together to pieces again."""
     ends = list(itertools.accumulate(sizes))
     fine: list[Axis] = []
     start = 0
@@ -230,6 +271,7 @@ def unify(first: Axis, second: Axis) -> bool:
         return True
     if a.size != b.size:
         return False
+    # What is plain takes on the order of the other; of two plain ones the labels are joined.
     if b.kind == "plain":
         a, b = b, a
     if a.kind == "plain":
@@ -242,6 +284,7 @@ def unify(first: Axis, second: Axis) -> bool:
         a, b = b, a
     if b.kind == "product":
         return _unify_products(a, b)
+    # At least one is a sum, b: the other one is cut where its parts end.
     pieces = cut(a, [part.find().size for part in b.parts])
     agreed = pieces is not None and _unify_all(pieces, b.parts)
     if agreed and a.kind == b.kind and a.find() is a and b.find() is b:
@@ -256,6 +299,7 @@ def _unify_all(mine: Sequence[Axis], theirs: Sequence[Axis]) -> bool:
 
 
 def _unify_products(a: Axis, b: Axis) -> bool:
+    """Unify two products, one of which is finer: (12 x 4) and (3 x 4 x 4) make the 12 a 3 x 4."""
     for one, other in ((a, b), (b, a)):
         found = split(one, [part.find().size for part in other.parts])
         if found is not None:
@@ -270,7 +314,12 @@ Ordered = list[tuple[frozenset[str], tuple[Axis, ...]]]
 
 
 def ordered(axis: Axis) -> Ordered:
-    """Return the segments of an axis, each as its labels and the plain axes that it is a product of."""
+    """Return the segments of an axis, each as its labels and the plain axes that it is a product of.
+
+    A sum inside a product is written out: 2 x (A + B) is A, B, A, B, of which the second A is another segment
+    than the first, labelled by its turn. A sum that is the outermost factor is not repeated, and written as
+    it is; one that would be written out too often (`MOST_EXPANDED`) is left a whole.
+    """
     axis = axis.find()
     if axis.kind == "plain" or axis.size <= 1:
         return [(axis.known, (axis,))]

@@ -1,7 +1,8 @@
 """Which dimensions of a model's parameters are summed over: along them a parameter reads features.
 
 A feature that is there with a weight can be weighted where it is read, and a normalisation behind the layer
-that makes the feature does not undo the weight then.
+that makes the feature does not undo the weight then: batch normalisation of a * y is that of y for any a > 0,
+but `sum_i w[o, i] * (a[i] * y[i])`, the reader's product, keeps a[i], and `w[o, i] * a[i]` is its weight.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Contractions(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _note(self, tensor: torch.Tensor, dims: Iterable[int]) -> str:
         name, whole = self._names.get(_storage(tensor), ("", tensor))
+        # A view of a parameter (transposed, cut, reshaped) shares its storage, and a dimension of it has the
+        # stride of the parameter's dimension that it runs along.
         steps = {tensor.stride()[dim] for dim in dims if tensor.shape[dim] > 1} if name else ()
         self.found |= {
             (name, place)

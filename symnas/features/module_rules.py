@@ -105,6 +105,8 @@ def _convolution(module: Any) -> Mapping[str, Sequence[Size]]:
 
 
 def _recurrent(module: Any) -> Mapping[str, Sequence[Size]]:
+    # Gates are stacked: weight_ih is (gates * width, inputs), weight_hh (gates * width, width). Layers behind
+    # the first read both directions of the one before, one after the other.
     gates = {"LSTM": 4, "GRU": 3}.get(module.mode, 1)
     width, directions = module.hidden_size, 2 if module.bidirectional else 1
     fed_back = module.proj_size or width
@@ -130,6 +132,7 @@ def _cell(module: Any) -> Mapping[str, Sequence[Size]]:
 
 
 def _attention(module: Any) -> Mapping[str, Sequence[Size]]:
+    # in_proj_weight stacks those of query, key and value, (3 * embed_dim, embed_dim), each cut into heads.
     heads = (module.num_heads, module.head_dim)
     width = module.embed_dim
     return {

@@ -1,6 +1,9 @@
 """What operations do to features: a rule each, from the axes of what goes in to those of what comes out.
 
-Rules stand for PyTorch's own operators, below its decompositions, by the name of the operator.
+Rules stand for PyTorch's own operators, below its decompositions, by the name of the operator. A rule does
+two things: it tells the table which axes of the operands are the same (`table.same`), or what order they have
+(`split`, `cut`), and it returns the axes of the results, of which None leaves them unknown. Where an order
+does not allow what the operation does, the rule notes it and goes on with plain axes.
 """
 
 # ruff: noqa: ARG001  (rules are called alike, and few need all that they are given)
@@ -47,6 +50,8 @@ def _resized(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) ->
 def _view(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source, target = _first(given), outputs[0]
     axes, found = table.of(source), list[Axis]()
+    # Dimensions of both shapes are matched group by group, each the fewest with as many positions: of
+    # (batch, 12, h, w) viewed as (batch, 3, 4, h * w) they are batch | 12 = 3 x 4 | h x w = h * w.
     before, after = list(range(source.ndim)), list(range(target.ndim))
     while before or after:
         mine, theirs = _matching(source.shape, before, target.shape, after)
@@ -90,7 +95,7 @@ def _transpose(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) 
 
 
 def _squeezed(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
-    """Match sizes in order: what was squeezed away or put in has size one."""
+    """Match sizes in order: what was squeezed away or put in has size one, and runs along nothing."""
     rest = [axis for axis in table.of(given["self"]) if axis.find().size != 1]
     return [[Axis(1) if size == 1 else rest.pop(0) for size in outputs[0].shape]]
 
@@ -167,6 +172,7 @@ def _matmul(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> 
     a = given.get("mat1", given.get("batch1", given.get("self")))
     b = given.get("mat2", given.get("batch2", given.get("vec2", given.get("vec", given.get("tensor")))))
     one, other = table.of(a), table.of(b)
+    # (…, n, k) times (…, k, m), or (k,): k is contracted, and what stands in front are batches of both.
     inner = len(other) - 2 if len(other) > 1 else 0
     table.same(one[-1], other[inner], "matmul")
     for left, right in zip(one[:-2], other[:-2], strict=False):
@@ -189,12 +195,14 @@ def _linear(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> 
 
 
 def _convolution(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    # A kernel is (out, in / groups, *spatial), that of a transposed convolution (in, out / groups, *spatial).
+    # Group g makes the g-th of `groups` runs of outputs from the g-th run of inputs.
     source, kernel, groups = given["input"], given["weight"], given["groups"]
     axes, weight = table.of(source), table.of(kernel)
     channels = 1 if outputs[0].ndim == kernel.ndim else 0
     made, read = (weight[1], weight[0]) if given["transposed"] else (weight[0], weight[1])
     for axis in weight[2:]:
-        axis.find().centred = True
+        axis.find().centred = True  # a smaller kernel is the middle of a larger one
     if given["transposed"]:
         table.same(axes[channels], read, "convolution")
         inner = split(read, [groups, source.shape[channels] // groups])
@@ -211,6 +219,7 @@ def _convolution(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]
             if multiplied is not None:
                 table.same(axes[channels], multiplied[0], "convolution")
         else:
+            # All groups read by one axis of the kernel, so the runs of inputs are alike in their order.
             for piece in set(pieces):
                 table.same(piece, read, "convolution")
             parts = split(made, [groups, kernel.shape[0] // groups])

@@ -36,9 +36,9 @@ class Trace(AxisTable, TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operation, and infer the axes of what it returns."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        packet = func.overloadpacket.__name__
+        packet = func.overloadpacket.__name__  # the operator's name, whatever it is overloaded for
         self._note_changes(func, packet, args, kwargs)
-        rule = RULES.get(packet) or RULES.get(packet.rstrip("_"))
+        rule = RULES.get(packet) or RULES.get(packet.rstrip("_"))  # `add_` works in place, as `add` does
         outputs = [result] if isinstance(result, torch.Tensor) else result
         if not isinstance(outputs, (tuple, list)):
             return result
@@ -69,6 +69,7 @@ class Trace(AxisTable, TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note the tensors that an operation writes to: statistics are what a forward pass changes."""
         for place, argument in enumerate(func._schema.arguments):
             written = argument.alias_info is not None and argument.alias_info.is_write
+            # Its schema does not say that batch normalisation updates the running statistics.
             written |= packet.startswith("native_batch_norm") and argument.name.startswith("running")
             value = args[place] if place < len(args) else kwargs.get(argument.name)
             if written and isinstance(value, torch.Tensor):
