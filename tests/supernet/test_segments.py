@@ -19,7 +19,7 @@ from torch import nn
 
 import symnas
 from symnas.features.alignment import plain
-from symnas.supernet import child
+from symnas.supernet import child_layout
 from symnas.supernet.supernet import Supernet
 
 HEAD = """
@@ -201,7 +201,7 @@ def made(tmp_path: Path, text: str, shape: tuple[int, ...]) -> Supernet:
 
 def leading(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant the fault: forget all order, so that every tensor is a leading slice of the shared one."""
-    monkeypatch.setattr(child, "_row", lambda axis: plain([axis.find().size])[0])
+    monkeypatch.setattr(child_layout, "_row", lambda axis: plain([axis.find().size])[0])
 
 
 def largest(net: Supernet) -> Any:
