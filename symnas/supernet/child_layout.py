@@ -217,7 +217,9 @@ def _axes(made: KeyedModule) -> Known:
 
 def _traced(program: ProgramView, model: nn.Module, axes: Known, training: bool) -> Trace:
     """Call a model on the example inputs, where its parameters are, and return what the call says of axes."""
-    args, kwargs = program.internals.example(next((str(tensor.device) for tensor in model.parameters()), None))
+    args, kwargs = program.internals.example(
+        next((str(tensor.device) for tensor in model.parameters()), None)
+    )
     trace = Trace(axes.values())
     for number, given in enumerate([*args, *kwargs.values()]):
         if isinstance(given, torch.Tensor):
