@@ -1,7 +1,7 @@
 """Search by variation and selection.
 
 To read in this order: `variation` (mutation and crossover under a running search), `regularized_evolution`,
-`nsga2`, `single_path`, and `local_search` with `neighbourhoods`.
+`nsga2`, `single_path`, and `local_search`.
 
 Laws, in `tests/algorithms/evolutionary`: selections against brute force.
 """

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from symnas.algorithms.common.without_replacement import WithoutReplacement, keys_of
-from symnas.algorithms.evolutionary.neighbourhoods import Surroundings
 from symnas.algorithms.evolutionary.variation import mutated
 from symnas.contracts.algorithm import Algorithm, Capabilities
 from symnas.contracts.hyperparameters import hyperparameter, one_of, whole, with_hyperparameters
@@ -70,10 +69,11 @@ class Climb:
 class LocalSearch(Algorithm):
     """Go from a decision to a better neighbour, until none is better; then start again elsewhere.
 
-    Neighbours differ in one point (`neighbourhoods` says how for ranges) and are tried in random order.
-    Nothing comes twice: a neighbour that is known already counts with the value it had. A better decision
-    from elsewhere, or from an earlier place while several trials run, is moved to as well. While the last
-    neighbours still run, those of the best one known so far are tried, or new starts.
+    Neighbours differ in one point (a range of more than 32 values goes up and down by 1, 2, 4, … of them, a
+    real one by halves of its width) and are tried in random order. Nothing comes twice: a neighbour that is
+    known already counts with the value it had. A better decision from elsewhere, or from an earlier place
+    while several trials run, is moved to as well. While the last neighbours still run, those of the best one
+    known so far are tried, or new starts.
 
     White, Nolen, Savani: Exploring the Loss Landscape in Neural Architecture Search, UAI 2021
     (arXiv:2005.02960); reference implementation github.com/naszilla/naszilla. Where the two differ, the
@@ -114,7 +114,6 @@ class LocalSearch(Algorithm):
         """Start from nothing on `space`."""
         self._space = space
         self._sampling = WithoutReplacement(space)
-        self._surroundings = Surroundings(space, self.limit)
         self._known: dict[Hashable, float] = {}
         self._best: Place | None = None
         self._climb: Climb | None = None
@@ -203,7 +202,8 @@ class LocalSearch(Algorithm):
             self._begin()
 
     def _surround(self, place: Place) -> Climb:
-        around = self._surroundings.of(place.row)
+        near = self._space.compiled.neighbourhood.near
+        around = Batch(self._space, *near(place.row.codes, place.row.reals, self.limit))
         places = {key: row for row, key in enumerate(keys_of(around))}
         new = {key: row for key, row in places.items() if key in self._sampling}
         return Climb(place, around, places, new, {key for key in places if key not in self._known})

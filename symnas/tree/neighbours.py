@@ -1,21 +1,25 @@
-"""All decisions one step away, over whole batches."""
+"""All decisions one step away: of whole batches, or finitely many of one for searches that go uphill."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from symnas._typing import Codes, Ints, Reals
-from symnas.tree.choices import FloatRange
-from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
+from symnas._typing import Codes, Floats, Ints, Reals
+from symnas.tree.choices import FloatRange, IntRange
+from symnas.tree.layout import REAL, SINGLE, SLOTS, Entry, scale_bounds
 from symnas.tree.mutation import Mutator
 from symnas.tree.rows import put
 from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
 
+# Standard deviation of a perturbed real value, as a share of its range.
 SPREAD = 0.2
+# In `near`: how many values of a range are all tried, and how many steps a real value makes up, and down.
+WIDE, RUNGS = 32, 8
 
 
 def moves(codes: tuple[int, ...], subsets: Subsets) -> list[tuple[int, ...]]:
@@ -45,72 +49,142 @@ def moves(codes: tuple[int, ...], subsets: Subsets) -> list[tuple[int, ...]]:
     return [other for other in found if other != codes and other in subsets]
 
 
+class _Singles(NamedTuple):
+    """The changes of points with a single code: one for every value that is not the point's own.
+
+    Attributes:
+        columns: (changes,) the point's column.
+        numbers: (changes,) the point.
+        steps: (changes,) k for the k-th of the other values, which are k and, from the own one on, k + 1.
+    """
+
+    columns: Ints
+    numbers: Ints
+    steps: Codes
+
+
+class Part(NamedTuple):
+    """Decisions that differ from given ones in one point each, before what follows from it is settled.
+
+    Attributes:
+        sources: (neighbours,) the row that each is a neighbour of.
+        numbers: (neighbours,) the point that was changed.
+        codes: (neighbours, columns).
+        reals: (neighbours, reals).
+    """
+
+    sources: Ints
+    numbers: Ints
+    codes: Codes
+    reals: Reals
+
+
 class Neighbourhood:
-    """What listing neighbours needs to know of a space, compiled once.
+    """All decisions one step away, compiled for one space. Arrays here are (rows, columns).
 
     Args:
         mutator: the compiled mutation, which knows what follows from a change.
-        without: numbers of points with single values that are left as they are.
     """
 
-    def __init__(self, mutator: Mutator, without: Collection[int] = ()) -> None:
+    def __init__(self, mutator: Mutator) -> None:
         self.mutator = mutator
-        self.layout = mutator.layout
-        single = [e for e in self.layout.own if e.shape == SINGLE and e.card > 1 and e.number not in without]
-        self.columns = np.repeat([e.column for e in single], [e.card - 1 for e in single]).astype(np.intp)
-        self.numbers = np.repeat([e.number for e in single], [e.card - 1 for e in single]).astype(np.intp)
-        steps = [np.arange(e.card - 1) for e in single]
-        self.steps = (
-            np.concatenate(steps).astype(self.layout.dtype) if steps else np.empty(0, self.layout.dtype)
-        )
-        self.slots = [
-            e for e in self.layout.own if e.shape not in (SINGLE, REAL) and e.domain.cardinality > 1
-        ]
-        self.real = [e for e in self.layout.own if e.shape == REAL]
-        defaults, real_defaults = [INACTIVE] * self.layout.columns, [math.nan] * self.layout.reals
-        for entry in self.layout.entries:
+        self.layout = layout = mutator.layout
+        self.single = [e for e in layout.own if e.shape == SINGLE and e.card > 1]
+        self.wide = [e for e in self.single if e.card > WIDE and isinstance(e.domain, IntRange | FloatRange)]
+        self.slots = [e for e in layout.own if e.shape == SLOTS and e.domain.cardinality > 1]
+        self.real = [e for e in layout.own if e.shape == REAL]
+        defaults, real_defaults = [INACTIVE] * layout.columns, [math.nan] * layout.reals
+        for entry in layout.entries:
             put(entry, entry.default, defaults, real_defaults)
-        self.defaults = np.array(defaults, self.layout.dtype)[:, None]
+        self.defaults = np.array(defaults, layout.dtype)[:, None]
         self.real_defaults = np.array(real_defaults)[:, None]
 
+    @cached_property
+    def _every(self) -> _Singles:
+        return self._singles(self.single)
+
+    @cached_property
+    def _narrow(self) -> _Singles:
+        wide = {entry.number for entry in self.wide}
+        return self._singles([entry for entry in self.single if entry.number not in wide])
+
+    def _singles(self, entries: list[Entry]) -> _Singles:
+        others = [e.card - 1 for e in entries]
+        steps = [np.arange(count, dtype=self.layout.dtype) for count in others]
+        return _Singles(
+            np.repeat(np.array([e.column for e in entries], np.intp), others),
+            np.repeat(np.array([e.number for e in entries], np.intp), others),
+            np.concatenate(steps) if steps else np.empty(0, self.layout.dtype),
+        )
+
+    # ------------------------------------------------------------ all of many decisions
+
     def of(
-        self, codes: Codes, floats: Reals, rng: np.random.Generator | None = None, reals: int = 4
+        self, codes: Codes, reals: Reals, rng: np.random.Generator | None = None, count: int = 4
     ) -> tuple[Codes, Reals, Ints]:
         """Return all neighbours of all rows, and the row that each is a neighbour of, in its order.
 
         Args:
             codes: (rows, columns).
-            floats: (rows, reals).
+            reals: (rows, reals).
             rng: as in `Space.neighbours`.
-            reals: as in `Space.neighbours`.
+            count: how many values a real range contributes.
         """
-        codes, floats = np.ascontiguousarray(codes), np.ascontiguousarray(floats)
-        parts = [self._single(codes, floats)]
-        parts += [self._slots(entry, codes, floats) for entry in self.slots]
-        parts += [self._reals(entry, codes, floats, rng, reals) for entry in self.real]
-        sources = np.concatenate([part[0] for part in parts])
-        numbers = np.concatenate([part[1] for part in parts])
-        new = np.concatenate([part[2] for part in parts])
-        new_floats = np.concatenate([part[3] for part in parts])
-        rows = np.flatnonzero(self.mutator.deciding[numbers])
-        if len(rows):
-            self.settle(new, new_floats, rows, rng)
+        codes, reals = np.ascontiguousarray(codes), np.ascontiguousarray(reals)
+        parts = [self._single(self._every, codes, reals)]
+        parts += [self._selections(entry, codes, reals) for entry in self.slots]
+        parts += [self._spaced(entry, codes, reals, rng, count) for entry in self.real]
+        found = self._settled(parts, rng)
         if len(codes) > 1 and len(parts) > 1:
-            order = np.argsort(sources, kind="stable")
-            sources, new, new_floats = sources[order], new[order], new_floats[order]
-        return new, new_floats, sources
+            order = np.argsort(found.sources, kind="stable")
+            return found.codes[order], found.reals[order], found.sources[order]
+        return found.codes, found.reals, found.sources
 
-    def _single(self, codes: Codes, floats: Reals) -> tuple[Ints, Ints, Codes, Reals]:
-        old = codes[:, self.columns]
+    # ------------------------------------------------------------ finitely many of one decision
+
+    def near(self, codes: Codes, reals: Reals, limit: int) -> tuple[Codes, Reals]:
+        """Return neighbours as a function of the decision alone, finitely many on every space.
+
+        A choice takes each other candidate, a selection makes each move, a range of up to 32 values takes
+        each other value, and what comes into being its default. A longer range goes up and down by 1, 2, 4,
+        8, … values. A real range goes up and down by 8 steps of about 1/2, 1/4, …, 1/256 of its (logarithmic)
+        width, each drawn between that and half of it by a generator that is seeded with the decision, and
+        held at the ends.
+
+        Args:
+            codes: (1, columns).
+            reals: (1, reals).
+            limit: how many neighbours there are at most; out of more, that many are drawn in the same way.
+
+        Returns:
+            Codes (neighbours, columns) and reals (neighbours, reals), in the order of the points.
+        """
+        codes, reals = np.ascontiguousarray(codes), np.ascontiguousarray(reals)
+        rng = np.random.default_rng(np.frombuffer(self.layout.join(codes, reals), np.uint8))
+        parts = [self._single(self._narrow, codes, reals)]
+        parts += [self._selections(entry, codes, reals) for entry in self.slots]
+        parts += [self._laddered(entry, codes, reals) for entry in self.wide]
+        parts += [self._halved(entry, codes, reals, rng) for entry in self.real]
+        found = self._settled(parts, None)
+        if len(found.codes) <= limit:
+            return found.codes, found.reals
+        kept = np.sort(rng.permutation(len(found.codes))[:limit])
+        return found.codes[kept], found.reals[kept]
+
+    # ------------------------------------------------------------ of one kind of point
+
+    def _single(self, changes: _Singles, codes: Codes, reals: Reals) -> Part:
+        old = codes[:, changes.columns]
         rows, place = np.nonzero(old != INACTIVE)
         new = codes[rows]
-        step = self.steps[place]
-        new[np.arange(len(rows)), self.columns[place]] = step + (step >= old[rows, place])
-        return rows, self.numbers[place], new, floats[rows]
+        step = changes.steps[place]
+        new[np.arange(len(rows)), changes.columns[place]] = step + (step >= old[rows, place])
+        return Part(rows, changes.numbers[place], new, reals[rows])
 
-    def _slots(self, entry: Entry, codes: Codes, floats: Reals) -> tuple[Ints, Ints, Codes, Reals]:
+    def _selections(self, entry: Entry, codes: Codes, reals: Reals) -> Part:
         columns = slice(entry.column, entry.column + entry.width)
         held = np.flatnonzero(codes[:, entry.column] != INACTIVE)
+        # Rows with the same selection share the list of its moves: `starts` and `counts` find it in `table`.
         distinct, which = np.unique(codes[held, columns], axis=0, return_inverse=True)
         options = [moves(tuple(c for c in row if c >= 0), entry.subsets) for row in distinct.tolist()]
         counts = np.array([len(found) for found in options], np.intp)
@@ -124,42 +198,79 @@ class Neighbourhood:
         within = np.arange(len(rows)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
         new = codes[rows]
         new[:, columns] = table[np.repeat(starts[which], repeats) + within]
-        return rows, np.full(len(rows), entry.number), new, floats[rows]
+        return Part(rows, np.full(len(rows), entry.number), new, reals[rows])
 
-    def _reals(
-        self,
-        entry: Entry,
-        codes: Codes,
-        floats: Reals,
-        rng: np.random.Generator | None,
-        count: int,
-    ) -> tuple[Ints, Ints, Codes, Reals]:
-        domain = entry.domain
-        assert isinstance(domain, FloatRange)
-        rows = np.repeat(np.flatnonzero(~np.isnan(floats[:, entry.column])), count)
-        low, high = scale_bounds(domain)
-        old = floats[rows, entry.column]
+    def _laddered(self, entry: Entry, codes: Codes, reals: Reals) -> Part:
+        """Return a row with a long range moved up and down by powers of two."""
+        old = int(codes[0, entry.column])
+        steps = 1 << np.arange(int(entry.card - 1).bit_length())
+        new = np.concatenate([old - steps, old + steps])
+        new = new[(new >= 0) & (new < entry.card) & (old != INACTIVE)]
+        return _changed(entry, codes, reals, np.zeros(len(new), np.intp), new)
+
+    def _spaced(
+        self, entry: Entry, codes: Codes, reals: Reals, rng: np.random.Generator | None, count: int
+    ) -> Part:
+        """Return rows with a real range at evenly spaced values, or perturbed and mirrored at the ends."""
+        rows = np.repeat(np.flatnonzero(~np.isnan(reals[:, entry.column])), count)
+        old = reals[rows, entry.column]
         if rng is None:
             unit = np.tile((np.arange(count) + 0.5) / count, len(rows) // count) if count else np.empty(0)
         else:
-            unit = ((np.log(old) if domain.log else old) - low) / (high - low)
-            unit = np.abs(unit + rng.normal(0.0, SPREAD, len(rows)))
+            unit = np.abs(_unit(entry, old) + rng.normal(0.0, SPREAD, len(rows)))
             unit = 1.0 - np.abs(1.0 - unit % 2.0)
-        values = low + unit * (high - low)
-        values = np.clip(np.exp(values) if domain.log else values, domain.low, domain.high) + 0.0
+        values = _value(entry, unit)
         keep = values != old
-        rows, values = rows[keep], values[keep]
-        moved = floats[rows]
-        moved[:, entry.column] = values
-        return rows, np.full(len(rows), entry.number), codes[rows], moved
+        return _changed(entry, codes, reals, rows[keep], values[keep])
 
-    def settle(self, codes: Codes, floats: Reals, rows: Ints, rng: np.random.Generator | None) -> None:
-        """Give what came into being its default, or a draw, and empty what ceased to exist."""
-        some, some_floats = codes[rows].T.copy(), floats[rows].T.copy()
+    def _halved(self, entry: Entry, codes: Codes, reals: Reals, rng: np.random.Generator) -> Part:
+        """Return a row with a real range moved up and down by steps that are halved."""
+        # Drawn even where nothing comes of it, so that a point's steps do not hang on what else exists.
+        steps = 2.0 ** -np.arange(RUNGS + 1)[1:] * rng.uniform(0.5, 1.0, (2, RUNGS))
+        old = reals[0, entry.column]
+        unit = _unit(entry, old)
+        values = _value(entry, np.clip(np.concatenate([unit - steps[0], unit + steps[1]]), 0.0, 1.0))
+        new = [] if np.isnan(old) else [value for value in dict.fromkeys(values.tolist()) if value != old]
+        return _changed(entry, codes, reals, np.zeros(len(new), np.intp), np.array(new))
+
+    # ------------------------------------------------------------ what follows
+
+    def _settled(self, parts: list[Part], rng: np.random.Generator | None) -> Part:
+        """Join parts, and give what a change brought into being its default, or a draw."""
+        found = Part(*map(np.concatenate, zip(*parts, strict=True)))
+        rows = np.flatnonzero(self.mutator.deciding[found.numbers])
+        if not len(rows):
+            return found
+        codes, reals = found.codes[rows].T.copy(), found.reals[rows].T.copy()
         if rng is None:
-            np.copyto(some, self.defaults, where=some == INACTIVE)
-            np.copyto(some_floats, self.real_defaults, where=np.isnan(some_floats))
-            self.mutator.activity.mask(some, some_floats)
+            np.copyto(codes, self.defaults, where=codes == INACTIVE)
+            np.copyto(reals, self.real_defaults, where=np.isnan(reals))
+            self.mutator.activity.mask(codes, reals)
         else:
-            self.mutator.complete(some, some_floats, rng)
-        codes[rows], floats[rows] = some.T, some_floats.T
+            self.mutator.complete(codes, reals, rng)
+        found.codes[rows], found.reals[rows] = codes.T, reals.T
+        return found
+
+
+def _changed(entry: Entry, codes: Codes, reals: Reals, rows: Ints, values: Codes | Reals) -> Part:
+    """Return rows with other values of one point."""
+    new, moved = codes[rows], reals[rows]
+    (moved if entry.shape == REAL else new)[:, entry.column] = values
+    return Part(rows, np.full(len(rows), entry.number), new, moved)
+
+
+def _unit(entry: Entry, values: Floats) -> Floats:
+    """Scale values of a real range to [0, 1], by their logarithms where the range is logarithmic."""
+    domain = entry.domain
+    assert isinstance(domain, FloatRange)
+    low, high = scale_bounds(domain)
+    return ((np.log(values) if domain.log else values) - low) / (high - low)
+
+
+def _value(entry: Entry, unit: Floats) -> Floats:
+    """Scale numbers of [0, 1] to values of a real range."""
+    domain = entry.domain
+    assert isinstance(domain, FloatRange)
+    low, high = scale_bounds(domain)
+    scaled = low + unit * (high - low)
+    return np.clip(np.exp(scaled) if domain.log else scaled, domain.low, domain.high) + 0.0

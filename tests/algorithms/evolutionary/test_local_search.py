@@ -6,18 +6,16 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symnas.algorithms import find
 from symnas.algorithms.evolutionary.local_search import LocalSearch
-from symnas.algorithms.evolutionary.neighbourhoods import Surroundings
 from symnas.contracts.algorithm import Algorithm
 from symnas.contracts.outcome import RUNNING, Outcome, Status
 from symnas.testing.contract import AlgorithmContract, simulate, small_space
 from symnas.testing.random_spaces import random_space
-from symnas.tree.choices import Branch, FloatRange, IntRange, OneOf
+from symnas.tree.choices import FloatRange, OneOf
 from symnas.tree.space import Decision, Space
 
 Score = Callable[[Decision], float]
@@ -172,53 +170,6 @@ def test_while_the_last_neighbours_run_those_of_the_best_one_come() -> None:
     algorithm.observe(around[:1], [done(1.0)])
     ahead = set(algorithm.propose(4, np.random.default_rng(0)))
     assert ahead == set(space.neighbours(around[0])) - set(around) - {space.default}
-
-
-# ------------------------------------------------------------ surroundings
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000))
-def test_on_small_finite_spaces_surroundings_are_the_neighbours(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    space = random_space(rng, real=False)
-    row = space.sample(1, rng)
-    assert Surroundings(space, 10_000).of(row) == space.neighbours(row)
-
-
-def test_long_ranges_go_in_doubling_steps() -> None:
-    inner = IntRange("n.inner", 1, 3)
-    space = Space((IntRange("n", 1, 1_000_000_000, branches=(Branch(range(499, 600), (inner,)),)),))
-    around = Surroundings(space, 1000).of(space.batch([space.decision({"n": 500, "n.inner": 2})]))
-    steps = [2**power for power in range(30)]
-    expected = {(500 + step, 2 if step <= 64 else None) for step in steps if 500 + step <= 1_000_000_000}
-    expected |= {(500 - step, None) for step in steps if step < 500} | {(500, 1), (500, 3)}
-    assert {(d["n"], d.get("n.inner")) for d in around} == expected
-
-
-@pytest.mark.parametrize("log", [False, True])
-def test_real_ranges_go_in_halving_steps(log: bool) -> None:
-    space = Space((FloatRange("x", 0.001, 10.0, log=log), OneOf("a", (0, 1))))
-    row = space.sample(1, np.random.default_rng(0))
-    around = Surroundings(space, 1000).of(row)
-    assert around == Surroundings(space, 1000).of(row)
-    scale = (lambda x: math.log(x / 0.001) / math.log(10_000)) if log else (lambda x: (x - 0.001) / 9.999)
-    here = scale(row[0]["x"])
-    moved = np.array([scale(d["x"]) - here for d in around if d["a"] == row[0]["a"]])
-    inside = [m for m in moved if 1e-9 < here + m < 1 - 1e-9]
-    rungs = [math.floor(-math.log2(abs(m))) for m in inside]
-    assert max(rungs.count(rung) for rung in set(rungs)) <= 2
-    assert set(range(2, 9)) <= set(rungs)
-    assert {d["x"] for d in around if d["a"] != row[0]["a"]} == {row[0]["x"]}
-
-
-def test_too_many_neighbours_are_a_sample() -> None:
-    space = Space(tuple(OneOf(f"p{number}", tuple(range(9))) for number in range(6)))
-    row = space.sample(1, np.random.default_rng(0))
-    some = Surroundings(space, 10).of(row)
-    assert len(set(some)) == 10
-    assert set(some) <= set(space.neighbours(row))
-    assert some == Surroundings(space, 10).of(row)
 
 
 def test_it_climbs_on_real_ranges() -> None:
