@@ -20,7 +20,7 @@ from symnas.tree.choices import FloatRange, IntRange, label_key
 from symnas.tree.layout import REAL, SINGLE
 
 if TYPE_CHECKING:
-    from symnas.tree.encoding import _Place
+    from symnas.tree.encoding import EncodedPoint
     from symnas.tree.layout import Entry
     from symnas.tree.space import Batch, Space
 
@@ -100,7 +100,7 @@ class Features:
         self.space = space
         self.points = max(len([entry for entry in space.compiled.layout.own if entry.mutable]), 1)
         self.numbers = [place for place in space.compiled.encoder.places if _numeric(place)]
-        alike: dict[object, list[_Place]] = {}
+        alike: dict[object, list[EncodedPoint]] = {}
         for place in space.compiled.encoder.places:
             if place.entry.shape == SINGLE and not place.scaled and place.entry.mutable:
                 alike.setdefault(likeness(place.entry), []).append(place)
@@ -128,7 +128,7 @@ class Features:
         return np.concatenate(parts, axis=1)
 
     @staticmethod
-    def _unit(place: _Place, batch: Batch, view: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    def _unit(place: EncodedPoint, batch: Batch, view: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Return where a number lies in its range, from 0 to 1, and where it exists."""
         entry = place.entry
         if place.scaled:
@@ -148,7 +148,7 @@ class Features:
         return CONSTANT + single + PAIRS * single**2
 
 
-def _numeric(place: _Place) -> bool:
+def _numeric(place: EncodedPoint) -> bool:
     entry = place.entry
     ordered = entry.shape == SINGLE and isinstance(entry.domain, IntRange | FloatRange)
     return entry.shape == REAL or (ordered and entry.card > 2)

@@ -1,9 +1,19 @@
-"""Which points exist in each row: conditions evaluated over whole columns, grouped over points alike."""
+"""Which points exist in each row: conditions evaluated over whole columns, grouped over points alike.
+
+A point exists if its parent does and has taken a code in the branch's `when`, and if all its guards hold.
+This is decided in stages: what a point of stage s hangs on is known once the stages before have been
+settled, so that each stage is a few operations on arrays, however deep trees are. In a stage ties copy
+their targets, then every condition that fails empties its points: their codes become INACTIVE, their reals
+NaN. A parent that does not exist has a code that is in no `when`, so that its children fall in the next
+stage by themselves.
+
+Arrays are (columns, rows) here: a point's codes in all rows lie side by side.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +31,15 @@ Test = Callable[[Codes], Mask]
 
 @dataclass(slots=True)
 class _Condition:
-    """Tests side by side (tests, rows), and the columns each of them empties where it fails."""
+    """Tests side by side, and the columns that each of them empties where it fails.
+
+    Args:
+        test: from codes (columns, rows) to what holds (tests, rows).
+        columns: (affected,) columns of codes.
+        column_tests: (affected,) the test of each of these columns.
+        reals: (affected,) columns of floats.
+        real_tests: (affected,) the test of each.
+    """
 
     test: Test
     columns: NDArray[np.intp]
@@ -125,9 +143,9 @@ class Activity:
             return "slots", parent.width
         return ("range" if isinstance(entry.branch.when, range) else "list"), 1
 
-    def _condition(self, test: Test, groups: object) -> _Condition:
+    def _condition(self, test: Test, groups: Iterable[list[Entry]]) -> _Condition:
         places: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
-        for position, group in enumerate(groups):  # type: ignore[arg-type,var-annotated]
+        for position, group in enumerate(groups):
             for entry in group:
                 shift = 2 if entry.shape == REAL else 0
                 places[shift].extend(entry.columns)
@@ -135,11 +153,18 @@ class Activity:
         return _Condition(test, *map(_array, places))
 
     def _edges(self, kind: str, firsts: list[Entry]) -> Test:
-        """Compile branches of one kind into one test; `firsts` has a child of each."""
+        """Compile branches of one kind into one test; `firsts` has a child of each.
+
+        Args:
+            kind: "range" where every `when` is a run of codes, so that two comparisons do; "list" where codes
+                are looked up in a table; "slots" where any slot of a selection may have such a code.
+            firsts: one point under each branch.
+        """
         parents = [self.layout.entries[entry.parent] for entry in firsts]
         branches = [entry.branch for entry in firsts if entry.branch is not None]
         columns = _array([parent.column for parent in parents])
         if kind == "range":
+            # A permutation has all its candidates, so points below it exist wherever it does.
             tops = [
                 (0, parent.card - 1) if isinstance(parent.domain, Permutation) else branch.bounds
                 for parent, branch in zip(parents, branches, strict=True)
@@ -168,12 +193,13 @@ class Activity:
             limits = np.array([b.bounds for b in branches], self.layout.dtype)[:, :, None, None]
 
             def in_any_slot(codes: Codes) -> Mask:
-                chosen = codes[slots]
+                chosen = codes[slots]  # (branches, slots, rows)
                 held: Mask = ((chosen >= limits[:, 0]) & (chosen <= limits[:, 1])).any(axis=1)
                 return held
 
             return in_any_slot
 
+        # The k-th repetition's points exist if more than k slots have a code of the branch.
         def in_slots(codes: Codes) -> Mask:
             hits = table[codes[slots] + offsets[:, None, None]]
             held: Mask = hits.sum(axis=1) > before
@@ -183,6 +209,7 @@ class Activity:
 
     def _guard(self, guard: Guard) -> Test:
         sources = [self.layout.entries[self.layout.index[address]] for address in guard.addresses]
+        # A row of codes is one number, c + 1 being a digit with as many values as the source, and 0 INACTIVE.
         sizes = [int(source.domain.cardinality) + 1 for source in sources]
         strides = [math.prod(sizes[position + 1 :]) for position in range(len(sizes))]
         span = math.prod(sizes)

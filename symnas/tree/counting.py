@@ -1,8 +1,15 @@
 """How many decisions a space has: sums over values and products over what they bring into being.
 
-Guards and ties couple points that stand apart. Points that no coupling reaches are counted by the plain
-recursion; the others form chains, counted in tree order while remembering the codes still needed.
-All counts are Python integers. A real range counts as `real` values.
+Points side by side are decided independently, and the values of one point exclude one another. So with N(F)
+for points side by side and N(p) for a point and everything below it,
+
+    N(F) = product over p in F of N(p)
+    N(p) = sum over values v of p of the product over branches b of p that v takes of N(points of b)
+
+and a point without branches counts its values. Where guards or ties couple points that stand apart, that
+does not hold: those are taken out and counted together by `coupled_counting`, with the uncoupled subtrees
+that hang on them entering as factors. All counts are Python integers, exact however large. A real range
+counts as `real` values; that they differ for one and for two tells whether one can exist.
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from symnas.tree.choices import Branch
-from symnas.tree.coupled_counting import Chain, Coupled
+from symnas.tree.coupled_counting import CoupledPoint, CoupledPoints, State, Transitions
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
 from symnas.tree.subsets import Subsets
 
@@ -24,6 +31,15 @@ class Counter:
     Args:
         layout: the compiled space.
         real: how many values a real range without a step counts for.
+
+    Attributes:
+        partners: per number of a point, those that it is coupled with.
+        reach: per number, the smallest and the largest number that its subtree is coupled with.
+        trees: per number, N of the point with all below it; None where a coupling leads out of it.
+        branches: per number and branch, N of the branch's points; None where a coupling leads out of them.
+        kids: per number and branch, the numbers of the branch's points.
+        coupled: the groups of coupled points that were counted by themselves.
+        total: N of the roots.
     """
 
     def __init__(self, layout: Layout, real: int = 1) -> None:
@@ -35,7 +51,8 @@ class Counter:
         self.trees: list[int | None] = [None] * count
         self.branches: list[list[int | None]] = [[] for _ in range(count)]
         self.kids: list[list[list[int]]] = [[] for _ in range(count)]
-        self.chains: list[Chain] = []
+        self.coupled: list[CoupledPoints] = []
+        # From the last to the first, so that what is below a point has been counted when it is its turn.
         for entry in reversed(layout.entries):
             self._count_tree(entry)
         self.total = self._forest([e.number for e in layout.entries if e.parent < 0])
@@ -51,9 +68,10 @@ class Counter:
         self.reach[i] = low, high
         if not self._closed([i]):
             return
+        # Closed as a whole, but with an open branch: the coupling is within, and the point leads its group.
         sizes = [size for size in self.branches[i] if size is not None]
         if len(sizes) < len(self.branches[i]):
-            self.trees[i] = self._chain([i])
+            self.trees[i] = self._count_coupled([i])
         elif entry.shape == REAL:
             self.trees[i] = 1 if entry.tied else self.real
         elif entry.tied:
@@ -66,7 +84,7 @@ class Counter:
             self.trees[i] = self.selections(entry).total
 
     def _closed(self, kids: Sequence[int]) -> bool:
-        """Tell whether no coupling leads out of these neighbouring subtrees."""
+        """Tell whether no coupling leads out of these neighbouring subtrees, which are a run of numbers."""
         if not self.partners or not kids:
             return True
         low = min(self.reach[kid][0] for kid in kids)
@@ -77,11 +95,11 @@ class Counter:
         sizes = [self.trees[kid] for kid in kids]
         product = math.prod(size for size in sizes if size is not None)
         for group in self._groups([kid for kid in kids if self.trees[kid] is None]):
-            product *= self._chain(group)
+            product *= self._count_coupled(group)
         return product
 
     def _groups(self, kids: list[int]) -> list[list[int]]:
-        """Split subtrees into groups that no coupling joins."""
+        """Split subtrees into groups that no coupling joins: the components, by union and find."""
         leader = {kid: kid for kid in kids}
 
         def find(kid: int) -> int:
@@ -99,15 +117,20 @@ class Counter:
             groups.setdefault(find(kid), []).append(kid)
         return list(groups.values())
 
-    def _chain(self, roots: list[int]) -> int:
-        items: list[Coupled] = []
+    def _count_coupled(self, roots: list[int]) -> int:
+        """Count subtrees that couplings join, leaving aside what below them is not coupled.
+
+        A point below a coupled one enters with the count of its whole subtree if there is one. Otherwise its
+        counted branches weigh its values, and the points of the others are gone through as well.
+        """
+        items: list[CoupledPoint] = []
         stack = [(kid, -1, -1) for kid in reversed(roots)]
         place: dict[int, int] = {}
         while stack:
             i, parent, k = stack.pop()
             entry = self.layout.entries[i]
             size = self.trees[i]
-            item = Coupled(
+            item = CoupledPoint(
                 entry, place.get(parent, -1), k, size if size is not None and parent >= 0 else None
             )
             place[i] = len(items)
@@ -118,14 +141,19 @@ class Counter:
             item.open = [j for j, closed in enumerate(self.branches[i]) if closed is None]
             for j in reversed(item.open):
                 stack.extend((kid, i, j) for kid in reversed(self.kids[i][j]))
-        chain = Chain(self.layout, items, self.real)
-        self.chains.append(chain)
-        return chain.total
+        group = CoupledPoints(self.layout, items, self.real)
+        self.coupled.append(group)
+        return group.total
 
     # ------------------------------------------------------------ one point
 
     def code_counts(self, entry: Entry) -> list[int]:
-        """Return, for every code of a point, how many ways its counted branches can be decided."""
+        """Return, for every code of a point, how many ways its counted branches can be decided.
+
+        The product of N(b) over the branches b with the code in their `when`, for all codes in one sweep: a
+        run of codes multiplies where it begins and divides, without remainder, where it ends. Branches
+        that are not counted (None) are left to the group of coupled points that they belong to.
+        """
         changes: dict[int, tuple[int, int]] = {}
         for branch, size in zip(entry.point.branches, self.branches[entry.number], strict=True):
             if size is None or size == 1:
@@ -143,7 +171,10 @@ class Counter:
         return counts
 
     def selection_counts(self, entry: Entry) -> list[int]:
-        """Return, for every selection in order, how many ways its counted branches can be decided."""
+        """Return, for every selection in order, how many ways its counted branches can be decided.
+
+        Only for coupled points, whose selections are few enough to be listed.
+        """
         counts = []
         for codes in entry.subsets.rows:
             product = 1
@@ -166,18 +197,26 @@ class Counter:
 
 @dataclass
 class Selections:
-    """Counted selections: how many candidates are taken, candidate by candidate.
+    """Counted selections of one point, without listing them: candidate by candidate, how often it is taken.
+
+    A state is (candidates taken so far, hits of branch 1, hits of branch 2, …), where a candidate hits a
+    branch that names it. A branch's points exist if it is hit more than `occurrence` times, so hits are
+    counted up to one more, when the branch's count becomes a factor; and they are forgotten once no later
+    candidate can hit it. So there are few states where there are binomially many selections.
 
     Args:
         subsets: the selections.
-        branches: branches with their counts.
+        branches: branches with their counts, those that count 1 left out.
         factor: what every selection is multiplied by.
+
+    Attributes:
+        transitions: per candidate and state, the options (times taken, state after, ways).
     """
 
     subsets: Subsets
     branches: tuple[tuple[Branch, int], ...]
     factor: int = 1
-    steps: list[dict[tuple[int, ...], list[tuple[int, tuple[int, ...], int]]]] = field(default_factory=list)
+    transitions: list[Transitions] = field(default_factory=list)
 
     @cached_property
     def total(self) -> int:
@@ -192,20 +231,20 @@ class Selections:
         return self.futures[0].get(self._start, 0)
 
     @property
-    def _start(self) -> tuple[int, ...]:
+    def _start(self) -> State:
         return (0, *([0] * len(self.branches)))
 
     @cached_property
-    def futures(self) -> list[dict[tuple[int, ...], int]]:
-        """Ways to go on, per candidate, from a number taken so far and hits of every unsettled branch."""
+    def futures(self) -> list[dict[State, int]]:
+        """Ways to go on from every state, per candidate; after the last one, whether the size is allowed."""
         states = {self._start}
         for code in range(self.subsets.n):
-            moves = {state: self._moves(code, state) for state in states}
-            self.steps.append(moves)
+            moves = {state: self._options(code, state) for state in states}
+            self.transitions.append(moves)
             states = {after for options in moves.values() for _, after, _ in options}
         ways = {state: int(self.subsets.low <= state[0]) for state in states}
         futures = [ways]
-        for moves in reversed(self.steps):
+        for moves in reversed(self.transitions):
             later = futures[0]
             futures.insert(
                 0,
@@ -213,11 +252,13 @@ class Selections:
             )
         return futures
 
-    def _moves(self, code: int, state: tuple[int, ...]) -> list[tuple[int, tuple[int, ...], int]]:
+    def _options(self, code: int, state: State) -> list[tuple[int, State, int]]:
         taken, *hits = state
         most = self.subsets.high - taken
         options = []
         for times in range((most if self.subsets.repeats else min(most, 1)) + 1):
+            # In order, the places of these among all taken so far: the binomials multiply to the number of
+            # orders of the multiset, (taken)! / (times_1! times_2! …).
             ways = math.comb(taken + times, times) if self.subsets.ordered else 1
             after = []
             for (branch, size), hit in zip(self.branches, hits, strict=True):

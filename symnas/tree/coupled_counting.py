@@ -1,4 +1,13 @@
-"""Points coupled by guards and ties, counted and drawn in tree order, the codes still needed as state."""
+"""Points coupled by guards and ties, counted and drawn in tree order, the codes still needed as state.
+
+Going through the points in order, all that the future can ask of the past is the values of those that a
+later guard, tie or branch refers to: the state. So the ways to complete a decision from a state are a sum
+over the values of the next point of the ways to complete it from the state after, times the count of what
+hangs on the value and is not coupled itself. That is the elimination of variables along an order (Dechter,
+Bucket elimination, 1999); it takes as much as there are states, exponential in how many points are needed
+at once and not in how many there are. Drawing goes the other way: each value by its share of the ways,
+which makes all decisions equally likely (Nijenhuis and Wilf, Combinatorial algorithms, 1978).
+"""
 
 from __future__ import annotations
 
@@ -6,28 +15,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from symnas._typing import Codes, Floats, Ints
 from symnas.errors import SpaceError
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
-from symnas.tree.subsets import INACTIVE, UNUSED
+from symnas.tree.subsets import INACTIVE
 
 MAX_STATES = 1_000_000
 
 State = tuple[int, ...]
+"""What is remembered on the way."""
+Transitions = dict[State, list[tuple[int, State, int]]]
+"""From each state the options: what is chosen, the state after, in how many ways that is one option."""
 
 
 @dataclass(slots=True)
-class Coupled:
-    """One step of a chain.
+class CoupledPoint:
+    """One point on the way.
 
     Args:
         entry: the point.
-        parent: position of its parent in the chain, or -1.
+        parent: position of its parent on the way, or -1.
         branch: which of the parent's branches it stands in.
-        size: the count of its whole subtree where nothing couples it; None when the chain decides it.
+        size: the count of its whole subtree where nothing couples it; None where it is decided on the way.
         weigh: counts per code (or per selection) of its uncoupled branches.
-        open: its branches that the chain goes through.
+        open: its branches whose points are on the way as well.
+        counts: per value, what `weigh` says.
+        classes: values that nothing later tells apart, by position in the domain.
+        takes: per class, which of the open branches its values take.
+        weights: per class, the sum of its counts.
+        last: the last position that needs the point's value, or -1.
     """
 
     entry: Entry
@@ -43,16 +60,21 @@ class Coupled:
     last: int = -1
 
 
-class Chain:
+class CoupledPoints:
     """Coupled points in tree order.
 
     Args:
         layout: the compiled space.
         items: the points, parents before children, each group in tree order.
         real: how many values a real range counts for.
+
+    Attributes:
+        transitions: per position, the options of every state; what is chosen is a class, or INACTIVE.
+        futures: per position, the ways to complete a decision from every state.
+        total: those from the start.
     """
 
-    def __init__(self, layout: Layout, items: list[Coupled], real: int) -> None:
+    def __init__(self, layout: Layout, items: list[CoupledPoint], real: int) -> None:
         self.layout = layout
         self.items = items
         self.real = real
@@ -60,17 +82,18 @@ class Chain:
         self._find_uses()
         for item in items:
             self._classify(item)
-        self.steps: list[dict[State, list[tuple[int, State, int]]]] = []
+        self.transitions: list[Transitions] = []
         self.futures = self._count()
         self.total = self.futures[0][()]
 
-    def _sources(self, item: Coupled) -> list[int]:
+    def _sources(self, item: CoupledPoint) -> list[int]:
         numbers = [self.layout.index[a] for guard in item.entry.point.guards for a in guard.addresses]
         if item.entry.tied and item.entry.target in self.place:
             numbers.append(item.entry.target)
         return [self.place[number] for number in numbers]
 
     def _find_uses(self) -> None:
+        """Note up to which position every point is needed, by a child, a guard or a tie."""
         self.named: set[int] = set()
         for position, item in enumerate(self.items):
             sources = self._sources(item)
@@ -78,11 +101,15 @@ class Chain:
             for needed in [*sources, *([item.parent] if item.parent >= 0 else [])]:
                 self.items[needed].last = max(self.items[needed].last, position)
 
-    def _classify(self, item: Coupled) -> None:
-        """Merge the values that nothing later in the chain tells apart."""
+    def _classify(self, item: CoupledPoint) -> None:
+        """Merge the values that nothing later tells apart: those that take the same open branches.
+
+        A point whose code a guard or a tie asks for keeps all apart.
+        """
         entry = item.entry
-        idle = entry.tied and entry.target not in self.place
-        if item.size is not None or entry.shape == REAL or idle:
+        # Nothing to tell apart: a subtree that counts as a whole, a real range, a tie to a point elsewhere.
+        elsewhere = entry.tied and entry.target not in self.place
+        if item.size is not None or entry.shape == REAL or elsewhere:
             item.weights = [item.size if item.size is not None else 1 if entry.tied else self.real]
             item.classes, item.takes = [[0]], [frozenset()]
             return
@@ -118,19 +145,21 @@ class Chain:
     # ------------------------------------------------------------ counting
 
     def _count(self) -> list[dict[State, int]]:
+        # `live` has the positions whose classes make the state, in order. First forwards, which states there
+        # are, and from each the options; then backwards, how many ways each can be completed.
         live: list[int] = []
         states: list[State] = [()]
         for position, item in enumerate(self.items):
             grown = [*live, position]
             after = [p for p in grown if self.items[p].last > position]
             keep = [grown.index(p) for p in after]
-            moves: dict[State, list[tuple[int, State, int]]] = {}
+            moves: Transitions = {}
             for state in states:
                 options = self._options(item, dict(zip(live, state, strict=True)))
                 moves[state] = [
                     (chosen, tuple((*state, chosen)[k] for k in keep), weight) for chosen, weight in options
                 ]
-            self.steps.append(moves)
+            self.transitions.append(moves)
             states = list({new for options in moves.values() for _, new, _ in options})
             if len(states) > MAX_STATES:
                 raise SpaceError(
@@ -139,7 +168,7 @@ class Chain:
                 )
             live = after
         futures: list[dict[State, int]] = [dict.fromkeys(states, 1)]
-        for moves in reversed(self.steps):
+        for moves in reversed(self.transitions):
             later = futures[-1]
             futures.append(
                 {state: sum(w * later[new] for _, new, w in options) for state, options in moves.items()}
@@ -147,8 +176,8 @@ class Chain:
         futures.reverse()
         return futures
 
-    def _options(self, item: Coupled, known: dict[int, int]) -> list[tuple[int, int]]:
-        """Return the classes that a step may take, with their counts; -1 is "does not exist"."""
+    def _options(self, item: CoupledPoint, known: dict[int, int]) -> list[tuple[int, int]]:
+        """Return the classes that a point may take, with their counts, or INACTIVE, given those before."""
         if item.parent >= 0:
             chosen = known[item.parent]
             if chosen < 0 or item.branch not in self.items[item.parent].takes[chosen]:
@@ -169,54 +198,57 @@ class Chain:
 
     # ------------------------------------------------------------ drawing
 
-    def draw(self, codes: NDArray[np.signedinteger], rng: np.random.Generator) -> None:
-        """Draw the chain's own points, all completions equally likely, into columns (columns, rows)."""
-        rows = codes.shape[1]
-        groups: dict[State, NDArray[np.intp]] = {(): np.arange(rows)}
+    @property
+    def numbers(self) -> int:
+        """How many random numbers `draw` takes per row: for every point one for its class, one within."""
+        return 2 * len(self.items)
+
+    def draw(self, codes: Codes, u: Floats) -> None:
+        """Write the points that are decided on the way, in place, so that all completions are equally likely.
+
+        Args:
+            codes: (columns, rows).
+            u: (rows, numbers) random numbers of [0, 1).
+        """
+        u = np.ascontiguousarray(u.T)
+        # Rows in the same state go on together, each by its own numbers.
+        groups: dict[State, Ints] = {(): np.arange(codes.shape[1])}
         for position, item in enumerate(self.items):
             later = self.futures[position + 1]
-            pieces: dict[State, list[NDArray[np.intp]]] = {}
+            first, second = u[2 * position], u[2 * position + 1]
+            pieces: dict[State, list[Ints]] = {}
             for state, members in groups.items():
-                options = self.steps[position][state]
-                place = draw_by_counts([w * later[new] for _, new, w in options], len(members), rng)
+                options = self.transitions[position][state]
+                place = choose_by_counts([w * later[new] for _, new, w in options], first[members])
                 for choice, (chosen, new, _) in enumerate(options):
                     mine = members[place == choice]
                     if len(mine):
                         pieces.setdefault(new, []).append(mine)
                         if chosen >= 0:
-                            self._write(item, chosen, codes, mine, rng)
+                            self._write(item, chosen, codes, mine, second[mine])
             groups = {state: np.concatenate(parts) for state, parts in pieces.items()}
 
-    def _write(
-        self,
-        item: Coupled,
-        chosen: int,
-        codes: NDArray[np.signedinteger],
-        rows: NDArray[np.intp],
-        rng: np.random.Generator,
-    ) -> None:
+    @staticmethod
+    def _write(item: CoupledPoint, chosen: int, codes: Codes, rows: Ints, u: Floats) -> None:
         entry = item.entry
         if item.size is not None or entry.shape == REAL or entry.tied:
             return
         ranks = item.classes[chosen]
-        place = draw_by_counts([item.counts[rank] for rank in ranks], len(rows), rng)
+        place = choose_by_counts([item.counts[rank] for rank in ranks], u)
         if entry.shape == SINGLE:
             codes[entry.column, rows] = np.array(ranks)[place]
             return
-        table = np.full((len(ranks), entry.width), UNUSED)
-        for row, rank in enumerate(ranks):
-            members = entry.subsets.rows[rank]
-            table[row, : len(members)] = members
+        table = np.array([entry.slots(entry.subsets.rows[rank]) for rank in ranks])
         codes[np.array(entry.columns)[:, None], rows] = table[place].T
 
 
-def draw_by_counts(counts: list[int], rows: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw positions in proportion to exact counts of any size."""
+def choose_by_counts(counts: list[int], u: Floats) -> Ints:
+    """Return positions in proportion to exact counts of any size, for random numbers of [0, 1)."""
     if len(counts) == 1:
-        return np.zeros(rows, np.intp)
+        return np.zeros(len(u), np.intp)
     total = sum(counts)
     running, bounds = 0, []
     for count in counts[:-1]:
         running += count
         bounds.append(running / total)
-    return np.searchsorted(bounds, rng.random(rows), side="right")
+    return np.searchsorted(bounds, u, side="right")

@@ -38,7 +38,10 @@ class _Cover:
             self.open[address] |= {identity(value) for value in options}
 
     def decision(self, numbers: bool, base: Decision) -> Decision:
-        """Return a decision that takes what is open; numbers stay at their largest unless told otherwise."""
+        """Return a decision that takes what is open; numbers stay at their largest unless told otherwise.
+
+        Points are decided in tree order, and what a value brings into being is decided after it.
+        """
         found, done = base, set[str]()
         taken: set[tuple[int, object]] = set()  # by the decision itself, where several points are alike
         while True:
@@ -66,6 +69,8 @@ class _Cover:
         yield from self._apart(base, above)
 
     def _apart(self, base: Decision, numbers: Sequence[str]) -> Iterator[Decision]:
+        # Two of m numbers differ in one of the log2(m) binary digits of their places. For each digit, those
+        # with a 0 are made small and then those with a 1: 2 log2(m) decisions instead of m (m - 1).
         most = max((len(self.options[address]) for address in numbers), default=0)
         for value, digit, half in itertools.product(
             range(1, min(most, 3)), range(max(1, (len(numbers) - 1).bit_length())), (0, 1)
@@ -139,6 +144,8 @@ def covering(
         alike: groups of points, by address, of which it is enough that each candidate is taken at one.
     """
     cover = _Cover(space, alike)
+    # Greedily, while the last decision took something that none before it did: first with the numbers at
+    # their largest, which is where shared tensors are as large as they get, then with all other numbers.
     largest = space.default
     categorical: list[Decision] = []
     for numbers in (False, True):
@@ -149,12 +156,14 @@ def covering(
             if not numbers:
                 categorical.append(found)
             yield found
+    # Then numbers apart from one another, around a few of these.
     seen = {found.key for found in categorical}
     for base in categorical[:bases]:
         for found in cover.apart(base):
             if found.key not in seen:
                 seen.add(found.key)
                 yield found
+    # What stands under a guard is met by chance, if at all.
     rng = np.random.default_rng(0)
     for address, missing in cover.open.items():
         if missing:

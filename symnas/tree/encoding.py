@@ -1,4 +1,23 @@
-"""Decisions as numeric arrays and back: a one-hot view for models, an ordinal view for trees."""
+"""Decisions as numeric arrays and back: a one-hot view for models, an ordinal view for trees.
+
+Columns of a view stand in tree order, ties left out. A point takes, by what it is:
+
+    point                                       one-hot                              ordinal
+    one of n, a range of n values (n <= 256)    n columns, 1 at the value            the position 0 .. n-1
+    a longer range                              1 column: position / (n - 1)         the position
+    a real range                                1 column: (v - low) / (high - low)   v
+    unordered, each candidate at most once      n columns, 1 at those chosen         a column per slot: the
+    unordered with repeats                      n columns: how often each is chosen  candidate's position, or
+    ordered, permutations                       n columns per slot, 1 at the choice  -1 in an unused slot
+
+with logarithms of v, low and high where a real range is logarithmic. In the one-hot view a point that does
+not exist is all 0, and one that may not exist has one column more, 1 where it does; in the ordinal view it
+is NaN.
+
+The one-hot view is float32, or float64 if any column is scaled, so that real values survive; the ordinal
+view is float64. Law: `decode(encode(rows)) == rows`, exactly but for what scaling a real value loses
+(1e-6).
+"""
 
 from __future__ import annotations
 
@@ -24,8 +43,15 @@ MAX_BITS = 12
 
 
 @dataclass(slots=True)
-class _Place:
-    """Where a point stands in the one-hot view: `width` columns from `start`, a flag if it may be absent."""
+class EncodedPoint:
+    """Where a point stands in the one-hot view.
+
+    Args:
+        entry: the point.
+        start: its first column.
+        width: how many columns its value takes.
+        flagged: whether a column after these tells if it exists.
+    """
 
     entry: Entry
     start: int
@@ -71,19 +97,24 @@ def _default(entry: Entry) -> tuple[int, ...]:
 
 
 class Encoder:
-    """Both numeric views of a space, compiled once.
+    """Both numeric views of a space, compiled once. Arrays of decisions are (rows, columns) here.
 
     Args:
         activity: the compiled conditions.
+
+    Attributes:
+        places: where every point stands in the one-hot view.
+        width: how many columns that view has.
+        dtype: its type.
     """
 
     def __init__(self, activity: Activity) -> None:
         self.activity = activity
         self.layout = activity.layout
-        self.places: list[_Place] = []
+        self.places: list[EncodedPoint] = []
         width = 0
         for entry in self.layout.own:
-            place = _Place(entry, width, 1, entry.stage > 0)
+            place = EncodedPoint(entry, width, 1, entry.stage > 0)
             if not place.scaled:
                 place.width = entry.card * (entry.width if place.per_slot else 1)
             self.places.append(place)
@@ -102,7 +133,7 @@ class Encoder:
         self.flag_columns = np.array([p.entry.column for p in flagged], np.intp)
         self.flags = np.array([p.start + p.width for p in flagged], np.intp)
         self.always = not any(p.flagged or p.entry.shape != SINGLE for p, _ in hot)
-        self.by_card: dict[int, list[_Place]] = {}
+        self.by_card: dict[int, list[EncodedPoint]] = {}
         for place in self.single:
             self.by_card.setdefault(place.width, []).append(place)
         self.tables: dict[int, Codes] = {}
@@ -163,6 +194,8 @@ class Encoder:
         return out
 
     def _encode_rows(self, codes: Codes, reals: Reals, out: Encoded) -> None:
+        # The value in column c makes a 1 in the view's column offset(c) + code: all of them are written at
+        # once, as positions in the flat array, negative codes left out.
         hot = codes[:, self.columns]
         places = hot + self.offsets
         places += np.arange(len(codes))[:, None] * self.width
@@ -177,7 +210,7 @@ class Encoder:
                 self._mark(place, codes, out)
 
     @staticmethod
-    def _scale(place: _Place, codes: Codes, reals: Reals, out: Encoded) -> None:
+    def _scale(place: EncodedPoint, codes: Codes, reals: Reals, out: Encoded) -> None:
         entry = place.entry
         if entry.shape == REAL:
             assert isinstance(entry.domain, FloatRange)
@@ -193,7 +226,7 @@ class Encoder:
             out[:, place.start + 1] = held
 
     @staticmethod
-    def _mark(place: _Place, codes: Codes, out: Encoded) -> None:
+    def _mark(place: EncodedPoint, codes: Codes, out: Encoded) -> None:
         entry = place.entry
         slots = codes[:, entry.column : entry.column + entry.width].astype(np.intp)
         for slot in range(entry.width):
@@ -238,7 +271,9 @@ class Encoder:
         return found
 
     def _nearest(self, given: Encoded, view: View, exact: bool) -> tuple[Codes, Reals] | None:
-        """Return the decisions nearest to rows.
+        """Return the decisions nearest to rows: codes (rows, columns) and reals (rows, reals).
+
+        Every point is decoded as if it existed, then `activity` empties those that do not.
 
         With `exact` marks are taken for ones and zeros, which is faster, and the result is None where writing
         the decisions again does not give the rows back.
@@ -261,6 +296,8 @@ class Encoder:
     def _decode_onehot(self, given: Encoded, codes: Codes, reals: Reals, exact: bool) -> None:
         marks = np.ascontiguousarray((given > 0.5).T)
         columns = marks.view(np.int8) if exact else np.ascontiguousarray(given.T)
+        # Points with equally many values together: the first largest of their columns, or with ones and zeros
+        # the sum of code times mark, one pass per code over (points, rows).
         for card, places in self.by_card.items():
             starts = np.array([p.start for p in places])
             best = np.zeros((len(places), len(given)), self.layout.dtype)
@@ -285,7 +322,7 @@ class Encoder:
             else:
                 self._unmark(place, given, codes)
 
-    def bits(self, place: _Place) -> Codes:
+    def bits(self, place: EncodedPoint) -> Codes:
         """Return the slots by pattern of marks, (slots, patterns)."""
         known = self.tables.get(place.start)
         if known is None:
@@ -294,7 +331,7 @@ class Encoder:
         return known
 
     @staticmethod
-    def _unscale(place: _Place, given: Encoded, codes: Codes, reals: Reals) -> None:
+    def _unscale(place: EncodedPoint, given: Encoded, codes: Codes, reals: Reals) -> None:
         entry = place.entry
         unit = np.clip(np.nan_to_num(given[:, place.start].astype(np.float64)), 0.0, 1.0)
         if entry.shape == REAL:
@@ -306,7 +343,7 @@ class Encoder:
         else:
             codes[entry.column] = np.rint(unit * (entry.card - 1))
 
-    def _unmark(self, place: _Place, given: Encoded, codes: Codes) -> None:
+    def _unmark(self, place: EncodedPoint, given: Encoded, codes: Codes) -> None:
         entry = place.entry
         block = given[:, place.start : place.start + place.width]
         slots = np.full((len(given), entry.width), UNUSED, np.int64)
@@ -314,6 +351,7 @@ class Encoder:
             marks = block.reshape(len(given), entry.width, entry.card)
             slots = np.where(marks.max(axis=2) > 0.5, marks.argmax(axis=2), UNUSED)
         else:
+            # How often each candidate is to be taken yet: the first of those left fills the next slot.
             left = np.rint(np.clip(np.nan_to_num(block), 0, entry.width)).astype(np.int64)
             for slot in range(entry.width):
                 code = (left > 0).argmax(axis=1)
@@ -341,7 +379,7 @@ class Encoder:
 
     @staticmethod
     def _repair(entry: Entry, slots: Codes) -> Codes:
-        """Put the default in place of slots that are no selection, but for gaps and idle orders."""
+        """Put the default in place of slots that are no selection; gaps and needless orders are mended."""
         subsets = entry.subsets
         for row in subsets.wrong_rows(slots).tolist():
             chosen = [int(code) for code in slots[row] if code != UNUSED]

@@ -1,4 +1,9 @@
-"""Listing every decision of a finite space, in tree order, the last point changing fastest."""
+"""Listing every decision of a finite space, in tree order, the last point changing fastest.
+
+As an odometer: every point holds an iterator over the values that it can take under those before it, one
+value being INACTIVE where it does not exist. The last point that has another value takes it, and all after
+it start again. So memory is one row, and the first decisions come at once however many there are.
+"""
 
 from __future__ import annotations
 

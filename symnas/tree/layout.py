@@ -1,8 +1,25 @@
-"""A space compiled to columns: where every point's codes stand, and what must hold for it to exist.
+"""A space compiled to columns: where every point's codes stand, and when it is known whether it exists.
 
-Points are numbered in pre-order. Finite points take one column of codes, selections one per slot, real ranges
-one column of floats. Ties take columns of their own that mirror their target's, so that whatever depends on a
-tie needs nothing special; they are left out wherever decisions are counted, compared or encoded.
+Points are numbered in pre-order. Finite points take one column of codes, selections one per slot, real
+ranges one column of floats. A loop of one or two turns with a kernel in each, one or two out of three, and
+a rate:
+
+    number  point         domain               exists          stage  columns
+    0       i             1..2                 always          0      codes 0
+    1       i[0].k        {3, 5}               i has code 0, 1 1      codes 1
+    2       i[1].k        {3, 5}               i has code 1    1      codes 2
+    3       m             1..2 of {a, b, c}    always          0      codes 3, 4
+    4       r             0.0..1.0             always          0      reals 0
+
+The decision {i: 1, i[0].k: 5, m: (c,), r: 0.5} is the row
+
+    codes   0  1  INACTIVE  2  UNUSED      reals   0.5
+
+since a value is stored as its position in the domain, `i[1].k` does not exist, and the second slot of `m`
+is not needed. A real range that does not exist is NaN.
+
+Ties take columns of their own that mirror their target's, so that whatever depends on a tie needs nothing
+special; they are left out wherever decisions are counted, compared or encoded.
 """
 
 from __future__ import annotations
@@ -49,7 +66,9 @@ class Entry:
         card: how many values a single column takes.
         target: number of a tie's target, or -1.
         end: one past the last number below it.
-        stage: the round in which its existence is known; 0 for points that always exist.
+        stage: the round in which its existence is known; 0 for points that always exist, else one more than
+            the largest stage of what it hangs on: its parent, a tie's target, the sources of its guards.
+        below: numbers of its children, in order.
     """
 
     point: Point
@@ -99,7 +118,20 @@ class Entry:
 
 
 class Layout:
-    """The compiled form of a tree; building it is also what checks the tree as a whole."""
+    """The compiled form of a tree; building it is also what checks the tree as a whole.
+
+    Args:
+        points: the roots.
+
+    Attributes:
+        entries: the points, by number.
+        own: those that are no ties.
+        index: the number of every address.
+        columns: how many columns of codes a row has.
+        reals: how many columns of floats.
+        dtype: the smallest signed integers that hold every code.
+        row_bytes: how long a row is.
+    """
 
     def __init__(self, points: tuple[Point, ...]) -> None:
         self.entries: list[Entry] = []
@@ -182,6 +214,7 @@ class Layout:
             entry.stage = max(entry.stage, source.stage + 1)
 
     def _close(self) -> None:
+        # Numbers are in pre-order, so what is below a point is the run from its number to `end`.
         for entry in reversed(self.entries):
             entry.end = max(entry.end, entry.number + 1)
             if entry.parent >= 0:
@@ -200,7 +233,9 @@ class Layout:
         return edges, guards
 
     def _check_ties(self) -> None:
-        # A tie that stands earlier has passed: its own conditions imply those of what it repeats in turn.
+        # A tie exists only where its target does if each condition of the target (a branch of a parent, or a
+        # guard) is implied by one of the tie's. A tie that stands earlier has passed: its own conditions
+        # imply those of what it repeats in turn.
         for entry in self.entries:
             if not entry.tied:
                 continue

@@ -1,4 +1,11 @@
-"""Moves between decisions, over whole batches: redraw one point, or recombine two parents by address."""
+"""Moves between decisions, over whole batches: redraw one point, or recombine two parents by address.
+
+Both keep the law of decisions: what exists after the move is exactly what its values bring into being. What
+stays keeps its value, what comes into being is drawn, what ends is emptied: `complete` draws every column
+that is empty, and leaves it to `activity` to empty those that do not exist.
+
+Arrays are (columns, rows) here, as `layout` numbers columns; `picked` holds the point chosen in every row.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +29,13 @@ class Mutator:
     Args:
         activity: its compiled conditions.
         sampler: its compiled draws.
+
+    Attributes:
+        numbers: the points that have at least two values of their own.
+        deciding: (points,) whether others hang on a point: below it, by a guard, or by a tie.
+        plain: (points,) whether a point is drawn evenly from a column of codes.
+        special: those of `numbers` that are not plain.
+        fixed: whether all points of `numbers` always exist.
     """
 
     def __init__(self, activity: Activity, sampler: Sampler) -> None:
@@ -135,12 +149,14 @@ class Mutator:
         if len(plain):
             numbers = picked[plain]
             columns = self.column[numbers]
+            # One of the other values evenly: a number below card - 1, one further from the old code on.
             old = codes[columns, plain]
             new = (rng.random(len(plain)) * (self.card[numbers] - 1)).astype(codes.dtype)
             new += new >= old
             codes[columns, plain] = new
         if not self.special or len(plain) == len(picked):
             return
+        # Rows with the same special point together, so that each is drawn by its own rule once.
         order = np.argsort(picked, kind="stable")
         ranked = picked[order]
         for entry in self.special:
@@ -155,6 +171,7 @@ class Mutator:
             weights = self.sampler.weights[entry.number] or ()
             codes[entry.column, rows] = _another(np.array(weights), codes[entry.column, rows], rng)
             return
+        # Selections and real values are drawn again until they differ, by weights as long as that may help.
         store = reals if entry.shape == REAL else codes
         columns = np.array(entry.columns)[:, None]
         old = store[columns, rows]
@@ -180,14 +197,18 @@ class Mutator:
     def complete(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
         """Fill empty columns with draws, then empty, in place, the points that do not exist."""
         drawn, drawn_reals = np.empty_like(codes), np.empty_like(reals)
-        self.sampler.fill(drawn, drawn_reals, rng)
+        self.sampler.fill(drawn, drawn_reals, rng.random((codes.shape[1], self.sampler.width)))
         np.copyto(codes, drawn, where=codes == INACTIVE)
         np.copyto(reals, drawn_reals, where=np.isnan(reals))
         self.activity.mask(codes, reals)
 
 
 def _another(weights: NDArray[np.float64], old: Codes, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw codes by weight among all but the old ones; evenly where the others weigh nothing."""
+    """Draw codes by weight among all but the old ones; evenly where the others weigh nothing.
+
+    With shares s and cumulative shares S, u is drawn from [0, 1 - s_old) and the old code's gap is skipped:
+    u + s_old from S_old on. So another code c is drawn with probability s_c / (1 - s_old).
+    """
     shares = weights / weights.sum()
     before = np.concatenate([[0.0], np.cumsum(shares)])
     left = 1.0 - shares[old]

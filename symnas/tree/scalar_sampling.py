@@ -1,4 +1,8 @@
-"""Drawing one decision in plain Python, where arrays of one row would cost more than they save."""
+"""Drawing one decision in plain Python, where arrays of one row would cost more than they save.
+
+It reads the same random numbers as `sampling.Sampler` and makes the same decision of them, while what does
+not exist is passed over: a point that fails its condition is skipped with all that is below it.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ from symnas.tree.rows import copy_tie, holds, pack_row
 from symnas.tree.sampling import Sampler, thresholds
 from symnas.tree.subsets import INACTIVE
 
-Pick = Callable[[float], Any]
+Pick = Callable[[Any], Any]
 Source = int | slice | str | None
 LOOK = "look"
 
 
 class ScalarSampler:
-    """A space compiled to a list of steps, one per point, each consuming one random number.
+    """A space compiled to steps, one per point, which read the same random numbers as arrays do.
 
     Args:
         sampler: the compiled draws of many rows, whose weights hold here too.
@@ -31,12 +35,14 @@ class ScalarSampler:
     def __init__(self, sampler: Sampler) -> None:
         self.layout = sampler.layout
         self.weights = sampler.weights
+        self.starts = sampler.starts
+        self.width = sampler.width
         self.steps = [self._step(entry) for entry in self.layout.entries]
         self.blank = [INACTIVE] * self.layout.columns
         self.blank_reals = [math.nan] * self.layout.reals
 
     def _step(self, entry: Entry) -> tuple[Any, ...]:
-        """Return (entry, address, column, size, values, pick, where to look, codes wanted, next)."""
+        """Return (entry, address, column, size, values, numbers, pick, where to look, codes wanted, next)."""
         source, wanted = self._source(entry)
         plain = entry.shape == SINGLE and self.weights.get(entry.number) is None
         size = entry.card if plain and not entry.tied else 0
@@ -44,7 +50,27 @@ class ScalarSampler:
         if entry.shape == SINGLE:
             values = entry.domain.values()  # type: ignore[assignment]
         address = entry.point.address
-        return entry, address, entry.column, size, values, self._pick(entry), source, wanted, entry.end
+        numbers = self._numbers(entry)
+        return (
+            entry,
+            address,
+            entry.column,
+            size,
+            values,
+            numbers,
+            self._pick(entry),
+            source,
+            wanted,
+            entry.end,
+        )
+
+    def _numbers(self, entry: Entry) -> int | slice:
+        """Return which of a decision's random numbers a point reads, for ties any."""
+        start = self.starts.get(entry.number, 0)
+        if entry.tied or entry.shape in (SINGLE, REAL):
+            return start
+        count = entry.subsets.numbers(self.weights.get(entry.number))
+        return start if count == 1 else slice(start, start + count)
 
     def _source(self, entry: Entry) -> tuple[Source, object]:
         """Return which codes say that a point exists, and the codes wanted there."""
@@ -74,13 +100,11 @@ class ScalarSampler:
             table = [(entry.slots(codes), value(codes)) for codes in subsets.rows]
             return lambda u: table[int(u * len(table))]
 
-        # One random number is the seed of a draw that needs many.
-        def drawn(u: float) -> tuple[list[int], Value]:
-            row = subsets.draw(1, np.random.default_rng(int(u * 2**53)), weights)[0]
-            codes = tuple(code for code in row.tolist() if code >= 0)
-            return entry.slots(codes), value(codes)
+        def chosen(u: float | list[float]) -> tuple[list[int], Value]:
+            slots: list[int] = subsets.choose(np.array(u).reshape(1, -1), weights)[0].tolist()
+            return slots, value([code for code in slots if code >= 0])
 
-        return drawn
+        return chosen
 
     def draw(self, rng: np.random.Generator) -> tuple[bytes, dict[str, Value]]:
         """Draw one row, every point uniform over its own values or by its prior weights.
@@ -91,10 +115,10 @@ class ScalarSampler:
         codes, reals = self.blank[:], self.blank_reals[:]
         values: dict[str, Value] = {}
         steps = self.steps
-        u = rng.random(len(steps)).tolist()
+        u = rng.random(self.width).tolist()
         i, stop = 0, len(steps)
         while i < stop:
-            entry, address, column, size, labels, pick, source, wanted, after = steps[i]
+            entry, address, column, size, labels, at, pick, source, wanted, after = steps[i]
             if source is not None:
                 kind = type(source)
                 if kind is int:
@@ -107,18 +131,18 @@ class ScalarSampler:
                     i = after
                     continue
             if size:
-                code = int(u[i] * size)
+                code = int(u[at] * size)
                 codes[column] = code
                 values[address] = labels[code]
             elif pick is None:
                 copy_tie(self.layout, entry, codes, reals)
             elif labels:
-                codes[column] = code = pick(u[i])
+                codes[column] = code = pick(u[at])
                 values[address] = labels[code]
             elif entry.shape == REAL:
-                reals[column] = values[address] = pick(u[i])
+                reals[column] = values[address] = pick(u[at])
             else:
-                codes[column : column + entry.width], values[address] = pick(u[i])
+                codes[column : column + entry.width], values[address] = pick(u[at])
             i += 1
         return pack_row(self.layout, codes, reals), values
 
@@ -128,4 +152,5 @@ def _real(domain: FloatRange) -> Pick:
     span = high - low
     if not domain.log:
         return lambda u: min(low + u * span, domain.high) + 0.0
-    return lambda u: min(max(math.exp(low + u * span), domain.low), domain.high)
+    # NumPy's exponential, whose last bit may differ from that of `math.exp`.
+    return lambda u: min(max(float(np.exp(low + u * span)), domain.low), domain.high)

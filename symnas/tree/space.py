@@ -49,9 +49,9 @@ class Difference:
     """What separates two decisions.
 
     Args:
-        changed: addresses in both, with the value before and after.
-        removed: addresses only in the first, with their values.
-        added: addresses only in the second, with their values.
+        changed: addresses in both, with the value in the one and in the other.
+        removed: addresses only in the one, with their values.
+        added: addresses only in the other, with their values.
     """
 
     changed: dict[str, tuple[Value, Value]]
@@ -161,16 +161,13 @@ class Decision(Mapping[str, Value]):
         """
         return self._space._built(changes, self._mapping)
 
-    @staticmethod
-    def diff(before: Mapping[str, Value], after: Mapping[str, Value]) -> Difference:
-        """Return what separates two decisions, by address."""
+    def diff(self, other: Mapping[str, Value]) -> Difference:
+        """Return what separates another decision from this one, by address."""
         changed = {
-            a: (before[a], after[a])
-            for a in before
-            if a in after and identity(before[a]) != identity(after[a])
+            a: (self[a], other[a]) for a in self if a in other and identity(self[a]) != identity(other[a])
         }
-        removed = {a: before[a] for a in before if a not in after}
-        return Difference(changed, removed, {a: after[a] for a in after if a not in before})
+        removed = {a: self[a] for a in self if a not in other}
+        return Difference(changed, removed, {a: other[a] for a in other if a not in self})
 
     def part(self, prefix: str, space: Space) -> Decision:
         """Return one factor's decision out of a product's, `space` being that factor.
@@ -217,26 +214,15 @@ class Batch(Sequence[Decision]):
         self._rows: bytes | None = None
 
     @classmethod
-    def empty(cls, space: Space) -> Batch:
-        """Return a batch without rows."""
-        return cls.of(space, ())
+    def of(cls, space: Space, decisions: Sequence[Decision]) -> Batch:
+        """Collect decisions, as `space.batch(decisions)` does."""
+        return space.batch(decisions)
 
     @classmethod
-    def of(cls, space: Space, decisions: Sequence[Decision]) -> Batch:
-        """Collect decisions of an equal space, in order."""
-        for decision in decisions:
-            if decision.space is not space and decision.space != space:
-                raise DecisionError(
-                    "a batch holds decisions of one space; one of another space was given "
-                    f"({decision.space!r} instead of {space!r}). Use space.decision(mapping) to carry it over"
-                )
-        rows = b"".join(decision.row for decision in decisions)
-        layout = space.compiled.layout
-        if not layout.row_bytes:
-            return cls(space, np.empty((len(decisions), 0), layout.dtype), np.empty((len(decisions), 0)))
-        batch = cls(space, *layout.split(rows))
-        batch._rows = rows
-        return batch
+    def empty(cls, space: Space) -> Batch:
+        """Return a batch without rows; deprecated, `space.batch([])` says the same."""
+        warnings.warn("Batch.empty(space) is space.batch([]) now", DeprecationWarning, stacklevel=2)
+        return space.batch(())
 
     @classmethod
     def concat(cls, batches: Sequence[Batch]) -> Batch:
@@ -452,52 +438,89 @@ class Space:
         """The decision in which every point has its default."""
         return self._built({}, {})
 
-    def decision(self, data: Mapping[str, Any]) -> Decision:
-        """Return the decision that a mapping, flat or nested, stands for.
+    def decision(self, values: Mapping[str, Any] | None = None, *, complete: bool = False) -> Decision:
+        """Return the decision that a mapping stands for; points that it does not name take their defaults.
+
+        Args:
+            values: values by address, flat or nested by segments; a decision of this space is returned as it
+                is, and None stands for the default.
+            complete: refuse a mapping that does not name every point that exists under it.
 
         Raises:
-            DecisionError: an address is unknown, missing or absent under the others, or a value not allowed.
+            DecisionError: an address is unknown, or does not exist under the others; a value is not allowed
+                or, if all must be there, missing.
         """
-        return self._built(serialization.flatten(data), None)
+        if values is None:
+            return self.default
+        if isinstance(values, Decision) and (values.space is self or values.space == self):
+            return values
+        return self._built(serialization.flatten(values), None if complete else {})
 
     def _built(self, given: Mapping[str, Any], base: Mapping[str, Value] | None) -> Decision:
         return Decision(self, build_row(self.compiled.layout, given, base))
 
-    def validate(self, data: Mapping[str, Any]) -> None:
+    def validate(self, values: Mapping[str, Any]) -> None:
         """Raise a `DecisionError` unless a mapping is a complete decision of this space."""
-        self.decision(data)
+        self.decision(values, complete=True)
 
-    def batch(self, given: Sequence[Decision]) -> Batch:
-        """Collect decisions into a batch."""
-        return Batch.of(self, given)
+    def batch(self, decisions: Sequence[Decision]) -> Batch:
+        """Collect decisions of this space, or of an equal one, into a batch, in their order.
+
+        Raises:
+            DecisionError: one of them is of another space.
+        """
+        for decision in decisions:
+            if decision.space is not self and decision.space != self:
+                raise DecisionError(
+                    "a batch holds decisions of one space; one of another space was given "
+                    f"({decision.space!r} instead of {self!r}). Use space.decision(mapping) to carry it over"
+                )
+        layout = self.compiled.layout
+        if not layout.row_bytes:
+            count = len(decisions)
+            return Batch(self, np.empty((count, 0), layout.dtype), np.empty((count, 0)))
+        rows = b"".join(decision.row for decision in decisions)
+        batch = Batch(self, *layout.split(rows))
+        batch._rows = rows
+        return batch
 
     def sample(
-        self, n: int, rng: np.random.Generator, uniform: Literal["points", "space"] = "points"
+        self,
+        n: int,
+        rng: int | np.random.Generator | None = None,
+        uniform: Literal["points", "space"] = "points",
     ) -> Batch:
-        """Draw decisions.
+        """Draw decisions; the first ones of a larger sample from the same seed are the smaller sample.
 
         Args:
             n: how many.
-            rng: the source of randomness.
+            rng: a seed, a generator, or None for other decisions each time.
             uniform: "points" draws every point uniformly over its own values, or by its prior weights;
                 "space" makes all decisions equally likely, counting a real range as one value.
+
+        Raises:
+            TypeError: `rng` is something else.
         """
+        rng = sampling.generator(rng)
         if uniform not in ("points", "space"):
             raise SpaceError(f"sampling is uniform over 'points' or over the 'space', got {uniform!r}")
         if uniform == "points" and n * len(self) <= SMALL:
-            return Batch.of(self, [self.draw(rng) for _ in range(n)])
+            return self.batch([self.draw(rng) for _ in range(n)])
         parts = self.compiled
         codes = np.empty((parts.layout.columns, n), parts.layout.dtype)
         reals = np.empty((parts.layout.reals, n))
         sampler = parts.sampler if uniform == "points" else parts.uniform_sampler
-        for rows in sampling.chunks(parts.layout.columns + parts.layout.reals, n):
-            sampler.fill(codes[:, rows], reals[:, rows], rng)
-            parts.activity.mask(codes[:, rows], reals[:, rows])
+        pieces = sampling.chunks(sampler.width, n, sampling.DRAWN if uniform == "points" else sampling.CHUNK)
+        u = np.empty((pieces[0].stop if pieces else 0, sampler.width))
+        for rows in pieces:
+            some, some_reals = codes[:, rows], reals[:, rows]
+            sampler.fill(some, some_reals, rng.random(out=u[: some.shape[1]]))
+            parts.activity.mask(some, some_reals)
         return Batch(self, codes.T, reals.T)
 
-    def draw(self, rng: np.random.Generator) -> Decision:
-        """Draw one decision, every point uniform over its own values or by its prior weights."""
-        return Decision(self, *self.compiled.scalar_sampler.draw(rng))
+    def draw(self, rng: int | np.random.Generator | None = None) -> Decision:
+        """Draw one decision, the first one that `sample` draws."""
+        return Decision(self, *self.compiled.scalar_sampler.draw(sampling.generator(rng)))
 
     def enumerate(self) -> Iterator[Decision]:
         """Yield every decision once, in tree order, the last point changing fastest.
@@ -507,15 +530,16 @@ class Space:
         """
         return (Decision(self, row) for row in enumerate_rows(self.compiled.layout))
 
-    def mutate(self, batch: Batch, rng: np.random.Generator) -> Batch:
+    def mutate(self, batch: Batch, rng: int | np.random.Generator | None = None) -> Batch:
         """Redraw one existing point of every decision to another value.
 
         What comes into being is drawn, what stays keeps its value; a decision without alternatives stays.
         """
+        rng = sampling.generator(rng)
         codes, reals = self.compiled.mutator.mutate(batch.codes.T, batch.reals.T, rng)
         return Batch(self, codes.T, reals.T)
 
-    def crossover(self, first: Batch, second: Batch, rng: np.random.Generator) -> Batch:
+    def crossover(self, first: Batch, second: Batch, rng: int | np.random.Generator | None = None) -> Batch:
         """Recombine the rows of two batches by address: a fair coin per point that both parents have."""
         if len(first) != len(second):
             raise DecisionError(
@@ -523,12 +547,12 @@ class Space:
                 f"got {len(first)} and {len(second)}"
             )
         codes, reals = self.compiled.mutator.crossover(
-            (first.codes.T, first.reals.T), (second.codes.T, second.reals.T), rng
+            (first.codes.T, first.reals.T), (second.codes.T, second.reals.T), sampling.generator(rng)
         )
         return Batch(self, codes.T, reals.T)
 
     def neighbours(
-        self, given: Decision | Batch, rng: np.random.Generator | None = None, reals: int = 4
+        self, given: Decision | Batch, rng: int | np.random.Generator | None = None, reals: int = 4
     ) -> Batch:
         """Return all decisions one step away from the given ones, those of each decision together.
 
@@ -542,7 +566,8 @@ class Space:
             reals: how many values a real range contributes.
         """
         batch = given if isinstance(given, Batch) else self.batch([given])
-        codes, floats, _ = self.compiled.neighbourhood.of(batch.codes, batch.reals, rng, reals)
+        drawn = None if rng is None else sampling.generator(rng)
+        codes, floats, _ = self.compiled.neighbourhood.of(batch.codes, batch.reals, drawn, reals)
         return Batch(self, codes, floats)
 
     # ------------------------------------------------------------ size

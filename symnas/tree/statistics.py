@@ -147,7 +147,11 @@ def influence(batch: Batch, values: Floats) -> Floats:
 
 
 def _explained(split: Split, values: Floats) -> float:
-    """Return the sum of squares between groups, less what chance alone would give."""
+    """Return the sum of squares between groups, less what chance alone would give.
+
+    With k groups of n values, SS_between - (k - 1) SS_within / (n - k): the numerator of omega squared (Hays
+    1963), not negative. Divided by all variance it is the share that the point explains.
+    """
     held = split.groups >= 0
     mine, groups = values[held], split.groups[held]
     counts = np.bincount(groups)

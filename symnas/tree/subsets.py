@@ -1,4 +1,15 @@
-"""The values of a point that picks several candidates: counting, listing, ranking and drawing codes."""
+"""The values of a point that picks several candidates: counting, listing, ranking and drawing codes.
+
+A selection is a tuple of candidate codes; in arrays it is a row of `high` slots, the codes chosen and then
+UNUSED. Its rank is its position in the order of listing: smaller ones first, then lexicographically. How many
+there are of size k out of n:
+
+                   each once            with repeats
+    in order       n! / (n - k)!        n^k
+    in no order    C(n, k)              C(n + k - 1, k)
+
+Few enough are kept in a table (`tabulated`), and everything looks them up; of more none is ever listed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +22,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas._typing import Codes
+from symnas._typing import Codes, Floats
 
 # The two codes that are no value. They order as INACTIVE > UNUSED, and no code is below UNUSED.
 INACTIVE = -1  # the point does not exist in this row; a selection has it in its first slot, and in all
@@ -25,7 +36,13 @@ Weights = tuple[float, ...] | None
 class Subsets:
     """Selections of `low` to `high` out of `n` candidates, as tuples of candidate codes.
 
-    Unordered selections are sorted by code. `only` replaces the rule by an explicit list of selections.
+    Args:
+        n: how many candidates there are.
+        low: smallest number chosen.
+        high: largest number chosen, and how many slots there are.
+        ordered: whether the order counts; otherwise selections are sorted by code.
+        repeats: whether a candidate may be chosen more than once.
+        only: the selections allowed, in place of the rule.
     """
 
     n: int
@@ -107,13 +124,14 @@ class Subsets:
 
     @cached_property
     def _packed(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The keys of all selections in ascending order, and the rank of each."""
         keys = self._pack(self.table)
         order = np.argsort(keys)
         return keys[order], order
 
     @cached_property
     def _dense(self) -> NDArray[np.int64] | None:
-        """Ranks by packed key, -1 where no selection has the key; None where that would be too long."""
+        """Ranks by key, -1 where no selection has the key; None where that would be too long."""
         if (self.n + 1) ** self.high > MAX_TABLE or not self.tabulated:
             return None
         ranks = np.full((self.n + 1) ** self.high, -1, np.int64)
@@ -126,6 +144,7 @@ class Subsets:
             chosen = (tuple(c for c in row if c != UNUSED) for row in slots.tolist())
             fits = np.fromiter((codes in self for codes in chosen), bool, len(slots))
             return np.flatnonzero(~fits)
+        # Cut to the largest code, to have a key; that such a row is wrong shows when it is compared.
         ranks = self._dense[self._pack(np.minimum(slots, self.n - 1).astype(np.int64))]
         fits = ranks >= 0
         # Column by column: reducing over a last axis of a few elements costs several times as much.
@@ -134,6 +153,7 @@ class Subsets:
         return np.flatnonzero(~fits)
 
     def _pack(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return rows of slots as numbers: code + 1 is a digit to the base n + 1, and 0 what is no code."""
         keys = np.zeros(slots.shape[0], np.int64)
         for column in range(self.high):
             keys = keys * (self.n + 1) + np.maximum(slots[:, column], -1) + 1
@@ -145,7 +165,7 @@ class Subsets:
         return int((self.n + 1) ** self.high) < 2**62
 
     def rank_rows(self, slots: Codes) -> NDArray[np.int64]:
-        """Return the ranks of the rows of `slots` (rows, high); inactive rows get `INACTIVE`."""
+        """Return the ranks (rows,) of slots (rows, high), INACTIVE where the point does not exist."""
         wide = slots.astype(np.int64)
         if self._dense is not None:
             ranks = np.maximum(self._dense[self._pack(wide)], 0)
@@ -160,57 +180,79 @@ class Subsets:
     # ---------------------------------------------------------------- drawing
 
     @cached_property
-    def _size_bounds(self) -> NDArray[np.float64]:
+    def _size_bounds(self) -> Floats:
+        """Cumulative shares of the sizes, each by how many selections have it."""
         counts = [self.count_of(size) for size in range(self.low, self.high + 1)]
         return np.cumsum([count / sum(counts) for count in counts])
 
-    def draw(self, rows: int, rng: np.random.Generator, weights: Weights = None) -> NDArray[np.int64]:
-        """Draw `rows` selections, all equally likely without `weights`; returns slots (rows, high).
+    def numbers(self, weights: Weights) -> int:
+        """Return how many random numbers `choose` takes for a selection; the same for each."""
+        if self.only or (weights is None and self.tabulated):
+            return 1
+        if self.repeats and weights is None and not self.ordered:
+            return self.n + self.high
+        return 1 + (self.high if self.repeats else self.n)
+
+    def choose(self, u: Floats, weights: Weights = None) -> NDArray[np.int64]:
+        """Return the selections that random numbers stand for, all equally likely without `weights`.
 
         With weights (one per candidate) sizes keep the share they have without, and members are drawn one
         after the other in proportion to their weights (Plackett and Luce); listed selections (`only`) are
         drawn in proportion to the product of their members' weights.
+
+        Args:
+            u: (draws, numbers) of [0, 1); each row is read by itself.
+            weights: one per candidate, or None.
+
+        Returns:
+            Slots (draws, high).
         """
         if self.only or (weights is None and self.tabulated):
-            return self.table[self._draw_ranks(rows, rng, weights)]
-        sizes = self.low + np.searchsorted(self._size_bounds[:-1], rng.random(rows), side="right")
+            return self.table[self._choose_ranks(u[:, 0], weights)]
+        sizes = self.low + np.searchsorted(self._size_bounds[:-1], u[:, 0], side="right")
+        rest = u[:, 1:]
         if self.repeats and weights is None and not self.ordered:
-            slots = self._multisets(sizes, rng)
+            slots = self._multisets(sizes, rest)
         elif self.repeats:
-            slots = self._independent(rows, rng, weights)
+            slots = self._independent(rest, weights)
         else:
-            keys = rng.standard_exponential((rows, self.n))
+            # The k smallest of n independent keys, in order, are a uniform ordered choice of k. If they are
+            # exponential, divided by the weights, it is Plackett and Luce's (Efraimidis and Spirakis 2006).
+            keys = rest
             if weights is not None:
-                with np.errstate(divide="ignore"):
-                    keys /= np.asarray(weights)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    keys = -np.log1p(-rest) / np.asarray(weights)
             slots = np.argsort(keys, axis=1)[:, : self.high]
         unused = np.arange(self.high) >= sizes[:, None]
         if not self.ordered:
             slots = np.sort(np.where(unused, self.n + self.high, slots), axis=1)
         return np.where(unused, UNUSED, slots)
 
-    def _draw_ranks(self, rows: int, rng: np.random.Generator, weights: Weights) -> NDArray[np.int64]:
+    def draw(self, rows: int, rng: np.random.Generator, weights: Weights = None) -> NDArray[np.int64]:
+        """Draw `rows` selections as `choose` does: slots (rows, high)."""
+        return self.choose(rng.random((rows, self.numbers(weights))), weights)
+
+    def _choose_ranks(self, u: Floats, weights: Weights) -> NDArray[np.int64]:
         if weights is None:
-            return (rng.random(rows) * self.count).astype(np.int64)
+            return (u * self.count).astype(np.int64)
         chances = [math.prod(weights[code] for code in codes) for codes in self.rows]
         total = sum(chances)
         if total <= 0:
-            return self._draw_ranks(rows, rng, None)
-        return np.searchsorted(np.cumsum(chances)[:-1] / total, rng.random(rows), side="right")
+            return self._choose_ranks(u, None)
+        return np.searchsorted(np.cumsum(chances)[:-1] / total, u, side="right")
 
-    def _independent(self, rows: int, rng: np.random.Generator, weights: Weights) -> NDArray[np.int64]:
-        u = rng.random((rows, self.high))
+    def _independent(self, u: Floats, weights: Weights) -> NDArray[np.int64]:
         if weights is None:
             return (u * self.n).astype(np.int64)
         bounds = np.cumsum(np.asarray(weights) / sum(weights))
         return np.searchsorted(bounds[:-1], u, side="right")
 
-    def _multisets(self, sizes: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        # k-multisets of n are the k-subsets of n + k - 1 with 0, 1, … k - 1 taken off in order.
+    def _multisets(self, sizes: NDArray[np.int64], u: Floats) -> NDArray[np.int64]:
+        # The k-multisets of n codes c_1 <= … <= c_k are the k-subsets c_i + i - 1 of n + k - 1.
         slots = np.zeros((len(sizes), self.high), np.int64)
         for size in range(max(self.low, 1), self.high + 1):
             chosen = np.flatnonzero(sizes == size)
-            keys = rng.random((len(chosen), self.n + size - 1))
+            keys = u[chosen, : self.n + size - 1]
             picked = np.sort(np.argsort(keys, axis=1)[:, :size], axis=1)
             slots[chosen, :size] = picked - np.arange(size)
         return slots

@@ -1,16 +1,27 @@
-"""Drawing decisions so that all of them are equally likely: every value weighs what hangs below it."""
+"""Drawing decisions so that all of them are equally likely: every value weighs what hangs below it.
+
+With the counts N of `counting`, a value v of a point is drawn with probability
+
+    product over branches b that v takes of N(b) / N(point)
+
+and what it brings into being likewise, so that the probabilities of a decision multiply to 1 / N(space).
+Points without branches are drawn evenly, as everywhere; selections and coupled points go through the states
+that they were counted by. Random numbers are read as `sampling.Sampler` says: a fixed number per decision.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from symnas._typing import Codes, Reals
+from symnas._typing import Codes, Floats, Ints, Reals
 from symnas.tree.counting import Counter, Selections
-from symnas.tree.coupled_counting import draw_by_counts
-from symnas.tree.layout import SINGLE, Entry, Layout
+from symnas.tree.coupled_counting import choose_by_counts
+from symnas.tree.layout import REAL, SINGLE, Entry, Layout
 from symnas.tree.sampling import Sampler
-from symnas.tree.subsets import UNUSED, Weights
+from symnas.tree.subsets import INACTIVE, UNUSED, Weights
 
 
 class UniformSampler:
@@ -22,12 +33,12 @@ class UniformSampler:
     """
 
     def __init__(self, layout: Layout, counter: Counter) -> None:
-        self.chains = counter.chains
+        self.coupled = counter.coupled
         weights: dict[int, Weights] = {}
         self.selections: list[tuple[Entry, Selections]] = []
-        chained = {item.entry.number for chain in counter.chains for item in chain.items if item.size is None}
+        within = {item.entry.number for group in counter.coupled for item in group.items if item.size is None}
         for entry in layout.own:
-            if entry.number in chained or not entry.below:
+            if entry.number in within or not entry.below:
                 continue
             if entry.shape == SINGLE:
                 counts = counter.code_counts(entry)
@@ -37,64 +48,92 @@ class UniformSampler:
                 selections = counter.selections(entry)
                 if selections.branches:
                     self.selections.append((entry, selections))
-        self.sampler = Sampler(layout, weights)
+        # Selections and coupled points are drawn by their counts below, all others by themselves.
+        apart = [e for e in layout.own if e.number in within and e.shape != REAL]
+        apart += [entry for entry, _ in self.selections]
+        self.apart = np.array([column for entry in apart for column in entry.columns], np.intp)
+        self.sampler = Sampler(layout, weights, {entry.number for entry in apart})
+        # Random numbers lie side by side: those of points by themselves, of selections, of coupled points.
+        self.width = self.sampler.width
+        for _, selections in self.selections:
+            self.width += numbers_of(selections)
+        self.width += sum(group.numbers for group in self.coupled)
 
-    def fill(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
-        """Draw every column that is not a tie's, in place: codes (columns, rows), reals (reals, rows)."""
-        self.sampler.fill(codes, reals, rng)
+    def fill(self, codes: Codes, reals: Reals, u: Floats) -> None:
+        """Write every column that is not a tie's, in place.
+
+        Args:
+            codes: (columns, rows).
+            reals: (reals, rows).
+            u: (rows, width) random numbers of [0, 1).
+        """
+        start = self.sampler.width
+        codes[self.apart] = INACTIVE
+        self.sampler.fill(codes, reals, u[:, :start])
         for entry, selections in self.selections:
-            drawn = draw_selections(selections, codes.shape[1], rng)
-            codes[entry.column : entry.column + entry.width] = drawn.T
-        for chain in self.chains:
-            chain.draw(codes, rng)
+            stop = start + numbers_of(selections)
+            codes[entry.column : entry.column + entry.width] = choose_selections(
+                selections, u[:, start:stop]
+            ).T
+            start = stop
+        for group in self.coupled:
+            group.draw(codes, u[:, start : start + group.numbers])
+            start += group.numbers
 
 
-def draw_selections(selections: Selections, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw selections in proportion to what hangs below them: slots (rows, high)."""
+def numbers_of(selections: Selections) -> int:
+    """Return how many random numbers `choose_selections` takes for one."""
     subsets = selections.subsets
+    return 1 if subsets.only else subsets.n + subsets.high * subsets.ordered
+
+
+def choose_selections(selections: Selections, u: Floats) -> NDArray[np.int64]:
+    """Return selections in proportion to what hangs below them: slots (rows, high).
+
+    Candidate by candidate it is decided how often each is taken, by the counts of all ways to go on.
+
+    Args:
+        selections: the counted selections.
+        u: (rows, `numbers_of(selections)`) random numbers of [0, 1).
+    """
+    subsets, rows = selections.subsets, len(u)
     if subsets.only:
         counts = [
-            int(
-                np.prod(
-                    [size for b, size in selections.branches if _hit(b.when, codes) > b.occurrence],
-                    dtype=object,
-                )
-            )
+            math.prod(size for b, size in selections.branches if _hit(b.when, codes) > b.occurrence)
             for codes in subsets.only
         ]
-        return subsets.table[draw_by_counts(counts, rows, rng)]
+        return subsets.table[choose_by_counts(counts, u[:, 0])]
+    u = np.ascontiguousarray(u.T)
     futures = selections.futures
+    # Rows in the same state go on together, each by its own number.
     groups = {(0, *([0] * len(selections.branches))): np.arange(rows)}
     times = np.zeros((rows, subsets.n), np.int64)
-    for code, moves in enumerate(selections.steps):
-        pieces: dict[tuple[int, ...], list[NDArray[np.intp]]] = {}
+    for code, moves in enumerate(selections.transitions):
+        pieces: dict[tuple[int, ...], list[Ints]] = {}
         for state, members in groups.items():
             options = moves[state]
-            place = draw_by_counts([w * futures[code + 1][new] for _, new, w in options], len(members), rng)
+            place = choose_by_counts([w * futures[code + 1][new] for _, new, w in options], u[code, members])
             for choice, (taken, new, _) in enumerate(options):
                 mine = members[place == choice]
                 if len(mine):
                     times[mine, code] = taken
                     pieces.setdefault(new, []).append(mine)
         groups = {state: np.concatenate(parts) for state, parts in pieces.items()}
-    return _arrange(times, subsets.high, subsets.ordered, rng)
+    return _arrange(times, subsets.high, u[subsets.n :].T if subsets.ordered else None)
 
 
 def _hit(when: range | tuple[int, ...], codes: tuple[int, ...]) -> int:
     return sum(code in when for code in codes)
 
 
-def _arrange(
-    times: NDArray[np.int64], high: int, ordered: bool, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Write out how often each candidate is taken as slots, in a random order where the order counts."""
+def _arrange(times: NDArray[np.int64], high: int, keys: Floats | None) -> NDArray[np.int64]:
+    """Write out how often each candidate is taken as slots, in the order of their keys if given."""
     rows, n = times.shape
     sizes = times.sum(axis=1)
     slots = np.full((rows, high), UNUSED, np.int64)
     flat = np.repeat(np.tile(np.arange(n), rows), times.ravel())
     filled = np.arange(high) < sizes[:, None]
     slots[filled] = flat
-    if ordered:
-        keys = np.where(filled, rng.random((rows, high)), 2.0)
-        slots = np.take_along_axis(slots, np.argsort(keys, axis=1), axis=1)
+    if keys is not None:
+        slots = np.take_along_axis(slots, np.argsort(np.where(filled, keys, 2.0), axis=1), axis=1)
     return slots

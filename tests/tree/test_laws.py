@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
+import random
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
 from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, OneOf, Permutation, Point, Tied
 from symnas.tree.layout import walk
+from symnas.tree.point import identity
 from symnas.tree.space import Batch, Decision, Space
 
 LAWS = settings(max_examples=60, deadline=None)
@@ -308,6 +311,68 @@ def test_neighbours_are_all_single_replacements(space: Space, seed: int) -> None
 
 
 @LAWS
+@given(spaces(points=9), seeds, st.integers(0, 12), st.integers(0, 400), st.sampled_from(["points", "space"]))
+def test_the_first_rows_of_a_larger_sample_are_the_smaller_one(
+    space: Space, seed: int, few: int, more: int, uniform: Literal["points", "space"]
+) -> None:
+    small, large = space.sample(few, seed, uniform), space.sample(few + more, seed, uniform)
+    assert large[:few] == small
+    assert space.sample(few, np.random.default_rng(seed), uniform) == small
+    rng = np.random.default_rng(seed)
+    if uniform == "points":
+        assert space.batch([space.draw(rng) for _ in range(few)]) == small
+    else:
+        assert Batch.concat([space.sample(1, rng, uniform) for _ in range(max(few, 1))])[:few] == small
+
+
+@pytest.mark.parametrize("uniform", ["points", "space"])
+@pytest.mark.parametrize("tabulated", [True, False])
+@pytest.mark.parametrize("points", [1, 40])
+def test_samples_in_pieces_begin_alike(
+    points: int, tabulated: bool, uniform: Literal["points", "space"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Selections that are not listed take many random numbers each, and large samples are drawn in pieces."""
+    if not tabulated:
+        monkeypatch.setattr("symnas.tree.subsets.MAX_TABLE", 0)
+    weights = (0.5, 1.0, 0.0, 2.0)
+    some: list[Point] = []
+    for i in range(points):
+        below = (FloatRange(f"r{i}", 1e-3, 1.0, log=True), OneOf(f"w{i}", tuple("abcd"), weights=weights))
+        some += [
+            OneOf(f"o{i}", (1, 2, 3), branches=(Branch((1, 2), below),)),
+            ManyOf(
+                f"m{i}",
+                tuple("abcd"),
+                0,
+                3,
+                weights=weights,
+                branches=(Branch((0,), (OneOf(f"n{i}", (1, 2)),)),),
+            ),
+            ManyOf(f"x{i}", tuple("abcd"), 0, 3, ordered=True),
+            ManyOf(f"y{i}", tuple("abcd"), 1, 3, repeats=True),
+            ManyOf(f"z{i}", tuple("abcd"), 1, 3, ordered=True, repeats=True, weights=weights),
+            Permutation(f"p{i}", tuple("abcd")),
+        ]
+    space = Space(tuple(some))
+    large = space.sample(9000, 5, uniform)
+    for few in (1, 7, 64, 300, 5000):
+        assert space.sample(few, 5, uniform) == large[:few]
+
+
+def test_randomness_is_a_seed_a_generator_or_none() -> None:
+    space = Space((OneOf("a", tuple(range(100))), FloatRange("r", 0.0, 1.0)))
+    one = space.sample(20, 7)
+    assert space.sample(20, np.int64(7)) == one == space.sample(20, rng=np.random.default_rng(7))
+    assert space.draw(7) == one[0]
+    assert space.sample(20) != space.sample(20, None)
+    moved = space.mutate(one, 3)
+    assert moved == space.mutate(one, np.random.default_rng(3))
+    for wrong in ("7", 1.5, True, -1, [1, 2], np.random.RandomState(0), random.Random(0)):
+        with pytest.raises(TypeError, match="randomness comes from a seed"):
+            space.sample(3, wrong)  # type: ignore[arg-type]
+
+
+@LAWS
 @given(spaces(finite=True, most=300), st.data())
 def test_restricting_leaves_the_decisions_that_fit(space: Space, data: st.DataObject) -> None:
     own_points = [p for p in space.walk() if not isinstance(p, Tied)]
@@ -339,6 +404,27 @@ def test_product_pairs_all_decisions(first: Space, second: Space) -> None:
 
 @LAWS
 @given(spaces(), st.data())
+def test_a_part_of_a_decision_with_defaults_for_the_rest_is_one(space: Space, data: st.DataObject) -> None:
+    one, other = data.draw(decisions(space)), data.draw(decisions(space))
+    assert space.decision(one.flat()) == space.decision(one.to_json()) == one
+    difference = one.diff(other)
+    assert bool(difference) == (one != other)
+    assert {**one.flat(), **difference.added, **{a: new for a, (_, new) in difference.changed.items()}} == {
+        **other.flat(),
+        **difference.removed,
+    }
+    # Leading values are a decision's own: whether a point exists is decided by points before it.
+    some = dict(itertools.islice(one.items(), data.draw(st.integers(0, len(one)))))
+    made = space.decision(some)
+    space.validate(made)
+    assert {a: made[a] for a in some} == some
+    rest = [a for a in made if a not in some]
+    fresh = space.default
+    assert all(identity(made[a]) == identity(fresh[a]) for a in rest if a in fresh)
+
+
+@LAWS
+@given(spaces(), st.data())
 def test_wrong_mappings_are_refused(space: Space, data: st.DataObject) -> None:
     decision = data.draw(decisions(space))
     flat = decision.flat()
@@ -347,7 +433,7 @@ def test_wrong_mappings_are_refused(space: Space, data: st.DataObject) -> None:
         with pytest.raises(DecisionError, match="must be one of"):
             space.decision({**flat, address: "no such value"})
         with pytest.raises(DecisionError, match="is missing"):
-            space.decision({a: v for a, v in flat.items() if a != address})
+            space.validate({a: v for a, v in flat.items() if a != address})
     absent = [p.address for p in space.walk() if p.address not in flat and not isinstance(p, Tied)]
     if absent:
         gone = space[data.draw(st.sampled_from(absent))]

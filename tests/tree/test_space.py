@@ -172,7 +172,7 @@ def test_wrong_decisions_name_the_address_and_what_was_allowed() -> None:
     with pytest.raises(
         DecisionError, match=r"head\[0\]\.p: a value is missing; it must be one of 0\.0\.\.0\.5"
     ):
-        space.decision({a: v for a, v in default.items() if a != "head[0].p"})
+        space.decision({a: v for a, v in default.items() if a != "head[0].p"}, complete=True)
     with pytest.raises(DecisionError, match="read from a mapping"):
         space.decision([1, 2])  # type: ignore[arg-type]
     with pytest.raises(DecisionError, match=r"stage\.x|given twice|no point"):
@@ -190,7 +190,7 @@ def test_a_batch_of_another_space_is_refused() -> None:
     with pytest.raises(DecisionError, match="a batch holds decisions of one space"):
         convnet().batch([Space((OneOf("a", (1,)),)).default])
     with pytest.raises(DecisionError, match="only batches of equal spaces"):
-        Batch.concat([Batch.empty(convnet()), Batch.empty(Space((OneOf("a", (1,)),)))])
+        Batch.concat([convnet().batch([]), Space((OneOf("a", (1,)),)).batch([])])
     rng = np.random.default_rng(0)
     two, three = convnet().sample(2, rng), convnet().sample(3, rng)
     with pytest.raises(DecisionError, match="crossover pairs rows"):
@@ -226,12 +226,41 @@ def test_replace_brings_defaults_and_drops_what_ends() -> None:
     assert more["stage[2].block[0].k"] == 3
     less = more.replace({"stage": 1})
     assert "stage[1].block" not in less
-    difference = Decision.diff(more, less)
+    difference = more.diff(less)
     assert difference.changed == {"stage": (3, 1)}
     assert "stage[2].block[1].k" in difference.removed
     assert not difference.added
     assert "stage: 3 -> 1" in str(difference)
-    assert not Decision.diff(less, less)
+    assert not less.diff(less)
+    back = less.diff(more)
+    assert back.changed == {"stage": (1, 3)}
+    assert back.added == difference.removed
+    assert Decision.diff(more, less) == difference == more.diff(less.flat())
+
+
+def test_a_decision_may_name_some_points() -> None:
+    space = convnet()
+    assert space.decision() is space.default
+    assert space.decision({}) == space.default
+    assert space.decision({"stage": 3}) == space.default.replace({"stage": 3})
+    nested = {"stage": {"=": 2, "[1]": {"pool": False}}}
+    made = space.decision(nested)
+    assert made == space.default.replace({"stage": 2, "stage[1].pool": False})
+    assert space.decision(made) is made
+    equal = Space(space.points)
+    assert equal.decision(made) is made
+    # Of a decision of another space, what is there must exist here as well.
+    smaller = space.restrict({"stage": [1, 2], "width": [32, 64]})
+    assert smaller.decision(made).flat() == made.flat()
+    with pytest.raises(DecisionError, match=r"width: the value must be one of .* got 16"):
+        smaller.decision(made.replace({"width": 16}))
+    with pytest.raises(DecisionError, match=r"stage\[2\]\.\w+: the space has no point"):
+        smaller.decision(space.decision({"stage": 3}))
+    with pytest.raises(DecisionError, match=r"stage\[2\]\.pool: the point exists only where stage is 3"):
+        space.decision({"stage[2].pool": False})
+    with pytest.raises(DecisionError, match="a value is missing"):
+        space.validate({"stage": 1})
+    space.validate(made)
 
 
 def test_nested_form_follows_the_address() -> None:

@@ -132,7 +132,7 @@ def test_numbers_are_refined() -> None:
 
 
 def test_noise_does_not_make_it_believe_in_luck() -> None:
-    space, evaluate = planted(5, points=8)
+    space, evaluate = planted(9, points=8)
     chance = np.random.default_rng(0)
 
     def noisy(decision: object) -> Outcome:
