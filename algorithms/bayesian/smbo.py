@@ -139,7 +139,7 @@ class SMBO(Algorithm):
             parts = self._found(founders, running, taken, rng)
         if n > founders:
             parts += self._promising(n - max(founders, 0), running, parts, taken, rng)
-        return Batch.concat(parts) if parts else Batch.empty(self._space)
+        return Batch.concat(parts) if parts else self._space.batch([])
 
     # ------------------------------------------------------------ founders
 

@@ -98,4 +98,4 @@ class History:
     def running(self) -> Batch:
         """The decisions that were handed out and have not ended, in the order in which they started."""
         started = [one for many in self._running.values() for one in many]
-        return Batch.concat(started) if started else Batch.empty(self.space)
+        return Batch.concat(started) if started else self.space.batch([])

@@ -198,7 +198,7 @@ def from_dna(space: Space, dna: geno.DNA) -> Decision:
         _read(nodes, list(dna.children) if len(nodes) > 1 or _spread(nodes) else [dna], values)
     except (IndexError, ValueError, TypeError) as error:
         raise DecisionError(f"the DNA must have the structure of the space, got {dna}: {error}") from None
-    return space.decision(values)
+    return space.decision(values, complete=True)
 
 
 def _spread(nodes: list[_Node]) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from symnas._fingerprint import spell
 from symnas._typing import Value
-from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.errors import ProgramError
 from symnas.frontend.protocols import ProgramLike
 from symnas.frontend.sources import load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
@@ -130,24 +130,12 @@ class Program(Generic[Child]):
         return program, (self.reference,)
 
     def decision(self, decision: Decision | Mapping[str, Value] | None = None) -> Decision:
-        """Return a decision of this program's space; points that a mapping does not name take their defaults.
+        """Return `self.space.decision(decision)`: points that a mapping does not name take their defaults.
 
         Raises:
             DecisionError: an address is unknown or inactive, or a value is not allowed.
         """
-        if decision is None:
-            return self.space.default
-        if isinstance(decision, Decision) and decision.space == self.space:
-            return decision
-        given = dict(decision)
-        made = self.space.default.replace(given)
-        for address in given:
-            if address not in made:
-                raise DecisionError(
-                    f"{self.name}: {address!r} does not exist under the other values "
-                    f"given{nearest(address, made)}; leave it out"
-                )
-        return made
+        return self.space.decision(decision)
 
     def sample(self, n: int, rng: int | np.random.Generator, *, tries: int = 1000) -> Batch:
         """Draw decisions that meet every `require` clause; without clauses, as `space.sample` does.

@@ -226,7 +226,7 @@ class RelaxedSearch(Algorithm):
         found = run.derived()
         if file is not None:
             self._keep(file.with_suffix(".json"), found)
-        return Batch.of(self._space, [found.decision])
+        return self._space.batch([found.decision])
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002
         """Drop the states of searches that have ended: the trials of what they found have."""

@@ -215,7 +215,7 @@ class Driver:
         """Propose the decisions that the user gave, as many as were not proposed before."""
         state = self.state
         for decision in self.rules.initial[state.given :]:
-            batch: Batch = Batch.of(state.context.space, [decision])
+            batch: Batch = state.context.space.batch([decision])
             if self.algorithm.capabilities.fidelity:
                 # Where the algorithm would begin now, it begins with this one; asking changes nothing.
                 asked = self.algorithm.propose(1, proposal_rng(state.context.seed, state.calls))

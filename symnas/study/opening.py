@@ -185,7 +185,7 @@ def _fitting(
         if trial.status not in REPEATABLE or not compares:
             continue
         try:
-            decision = space.decision(trial.decision.flat())
+            decision = space.decision(trial.decision.flat(), complete=True)
             values = objectives.values(trial.metrics) if trial.status is Status.DONE else None
         except (DecisionError, EvaluatorError):
             continue

@@ -14,7 +14,6 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import StudyError
 from symnas.study.state import StudyState
 from symnas.study.store.base import PROPOSE, WARM_START, Event
-from symnas.tree.space import Batch
 
 EVALUATED = frozenset(status.value for status in Status if status.final and status is not Status.INFEASIBLE)
 
@@ -48,9 +47,12 @@ def rebuild(
     # no proposal has seen yet are not observed here but by the next proposal.
     for event in events:
         if event.kind == WARM_START:
-            decisions = [state.context.space.decision(item["decision"]) for item in event.payload["trials"]]
+            decisions = [
+                state.context.space.decision(item["decision"], complete=True)
+                for item in event.payload["trials"]
+            ]
             outcomes = outcomes_of(event.payload, state.objectives)
-            algorithm.observe(Batch.of(state.context.space, decisions), outcomes)
+            algorithm.observe(state.context.space.batch(decisions), outcomes)
         if ended is not None and event.kind in EVALUATED and event.payload.get("copied_from") is None:
             ended(event.trial)
         if event.kind != PROPOSE:

@@ -133,7 +133,7 @@ class StudyState:
 
     def batch(self, numbers: Iterable[int]) -> Batch:
         """Return the decisions of trials, in the given order."""
-        return Batch.of(self.context.space, [self.trials[number].decision for number in numbers])
+        return self.context.space.batch([self.trials[number].decision for number in numbers])
 
     @property
     def best(self) -> Trial | None:

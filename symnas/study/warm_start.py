@@ -17,7 +17,6 @@ from symnas.study.store.base import WARM_START, Event
 from symnas.study.study import Study, load_study
 from symnas.tree.layout import REAL
 from symnas.tree.rows import build_row
-from symnas.tree.serialization import flatten
 from symnas.tree.space import Decision, Space
 
 Given = Decision | Mapping[str, Any]
@@ -68,7 +67,7 @@ def first_decisions(space: Space, initial: Iterable[Given]) -> list[Decision]:
             found.append(given if given.space == space else carried(space, given))
             continue
         try:
-            found.append(Decision(space, build_row(space.compiled.layout, flatten(given), {})))
+            found.append(space.decision(given))
         except DecisionError as error:
             raise DecisionError(f"initial decision {place}: {error}") from None
     return found
@@ -152,7 +151,7 @@ def _fitting(
         if trial.status is not Status.DONE or trial.copied_from is not None or not compares:
             continue
         try:
-            decision = space.decision(trial.decision.flat())
+            decision = space.decision(trial.decision.flat(), complete=True)
             values = objectives.values(trial.metrics)
         except (DecisionError, EvaluatorError):
             continue

@@ -197,7 +197,7 @@ class Mutator:
     def complete(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
         """Fill empty columns with draws, then empty, in place, the points that do not exist."""
         drawn, drawn_reals = np.empty_like(codes), np.empty_like(reals)
-        self.sampler.fill(drawn, drawn_reals, rng.random((codes.shape[1], self.sampler.width)))
+        self.sampler.draw(drawn, drawn_reals, rng)
         np.copyto(codes, drawn, where=codes == INACTIVE)
         np.copyto(reals, drawn_reals, where=np.isnan(reals))
         self.activity.mask(codes, reals)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,15 @@ def thresholds(weights: Sequence[float]) -> Floats:
     return bounds
 
 
+def exp(values: Floats) -> Floats:
+    """Return the exponentials to the last bit as `math.exp` does.
+
+    NumPy's own differ by which vector instructions there are; those of complex numbers are the C library's.
+    """
+    found: Floats = np.exp(values.astype(np.complex128)).real
+    return found
+
+
 def generator(rng: int | np.random.Generator | None) -> np.random.Generator:
     """Return the generator that is meant: the one given, or a new one from a seed or from fresh entropy.
 
@@ -67,13 +77,25 @@ def generator(rng: int | np.random.Generator | None) -> np.random.Generator:
     )
 
 
+class Group(NamedTuple):
+    """Points that are drawn alike.
+
+    Attributes:
+        columns: (points,) the first column of each.
+        numbers: the random numbers that they read, one point after the other.
+    """
+
+    columns: Ints
+    numbers: Ints
+
+
 class Sampler:
     """Draws all columns without regard to what exists, grouped over points alike.
 
-    Every decision takes `width` numbers of [0, 1) from the generator, and what it becomes is a function of
-    these alone: a point reads the same of them whether it exists or not, however many decisions are drawn
-    together, and whether arrays or plain Python draw them. So the first rows of a larger sample are the
-    smaller one, and one decision drawn after the other makes the same sample.
+    A sample takes `width` numbers of [0, 1) from the generator for every decision, and what the decision
+    becomes is a function of these alone: a point reads the same of them whether it exists or not, however
+    many decisions are drawn together, and whether arrays or plain Python draw them. So the first rows of a
+    larger sample are the smaller one, and one decision drawn after the other makes the same sample.
 
     Args:
         layout: the compiled space.
@@ -81,8 +103,10 @@ class Sampler:
         without: numbers of points whose columns are left as they are.
 
     Attributes:
-        width: how many random numbers a decision takes.
-        starts: per number of a point, the first of those that it reads.
+        width: how many random numbers a decision takes: as many as there are points, and as many more as
+            selections take that are drawn from several.
+        numbers: per number of a point, those that it reads: the one of the same number, or a run at the end.
+        real: the columns of real ranges; `low`, `span`, `limits` and `logs` are theirs, in the same order.
     """
 
     def __init__(
@@ -90,14 +114,17 @@ class Sampler:
     ) -> None:
         self.layout = layout
         self.weights = {e.number: prior(e) for e in layout.own} if weights is None else dict(weights)
+        self.width = len(layout.entries)
+        self.numbers: dict[int, range] = {}
         flat: list[Entry] = []
         weighted: dict[tuple[float, ...], list[Entry]] = {}
         slots: dict[tuple[Subsets, Weights], list[Entry]] = {}
         real: list[Entry] = []
         for entry in layout.own:
-            chosen = self.weights.get(entry.number)
             if entry.number in without:
                 continue
+            chosen = self.weights.get(entry.number)
+            self._take_numbers(entry, chosen)
             if entry.shape == REAL:
                 real.append(entry)
             elif entry.shape != SINGLE:
@@ -106,70 +133,96 @@ class Sampler:
                 flat.append(entry)
             else:
                 weighted.setdefault(chosen, []).append(entry)
-        self.width = 0
-        self.starts: dict[int, int] = {}
-        # The groups read runs of the numbers side by side: flat points first, real ranges last.
-        self.flat, _ = self._place(flat)
-        self.all_flat = len(flat) == layout.columns
-        self.weighted = [(*self._place(alike), thresholds(w)) for w, alike in weighted.items()]
-        self.slots = [
-            (*self._place(alike, subsets.numbers(w)), subsets, w) for (subsets, w), alike in slots.items()
-        ]
-        self.real, self.real_numbers = self._place(real)
-        self.cards = np.ones(self.width)
-        self.cards[: len(flat)] = [e.card for e in flat]
-        self._tile = self.cards[None, :]
+        self.flat = self._group(flat)
+        self.cards = np.array([e.card for e in flat], np.float64)[:, None]
+        self.weighted = [(self._group(alike), thresholds(w)) for w, alike in weighted.items()]
+        self.slots = [(self._group(alike), subsets, w) for (subsets, w), alike in slots.items()]
+        self.real, self._real_numbers = self._group(real)
         domains = [e.domain for e in real if isinstance(e.domain, FloatRange)]
         bounds = np.array([scale_bounds(d) for d in domains], np.float64).reshape(-1, 2)
         self.low, self.span = bounds[:, :1], bounds[:, 1:] - bounds[:, :1]
         self.limits = np.array([(d.low, d.high) for d in domains], np.float64).reshape(-1, 2)
         self.logs = np.flatnonzero([d.log for d in domains])
+        # Where every column is a flat point's, rows of numbers become rows of codes as they lie.
+        self._in_order = len(flat) == layout.columns == self.width
+        self._factors = np.ones((1, self.width))
+        self._factors[0, self.flat.numbers] = self.cards[:, 0]
 
-    def _place(self, entries: Sequence[Entry], numbers: int = 1) -> tuple[Ints, slice]:
-        """Let points read so many random numbers each; return their columns and the numbers of all."""
-        first = self.width
-        for entry in entries:
-            self.starts[entry.number] = self.width
-            self.width += numbers
-        return np.array([e.column for e in entries], np.intp), slice(first, self.width)
+    def _take_numbers(self, entry: Entry, weights: Weights) -> None:
+        count = 1 if entry.shape in (SINGLE, REAL) else entry.subsets.numbers(weights)
+        first = entry.number if count == 1 else self.width
+        self.numbers[entry.number] = range(first, first + count)
+        self.width += count if count > 1 else 0
+
+    def _group(self, entries: Sequence[Entry]) -> Group:
+        numbers = [number for entry in entries for number in self.numbers[entry.number]]
+        return Group(np.array([e.column for e in entries], np.intp), np.array(numbers, np.intp))
 
     def fill(self, codes: Codes, reals: Reals, u: Floats) -> None:
-        """Write every column that is not a tie's, in place.
+        """Write every column that is not a tie's, in place, from the numbers of a sample.
 
         Args:
             codes: (columns, rows).
             reals: (reals, rows).
             u: (rows, width) random numbers of [0, 1), which are written over.
         """
-        if len(self.flat):
-            # Made codes as they lie and turned to (points, rows) as such, which is an eighth of the bytes.
-            u *= self._factors(len(u))
-            drawn = u.astype(codes.dtype)[:, : len(self.flat)].T
-            if self.all_flat:
-                np.copyto(codes, drawn)
-            else:
-                codes[self.flat] = drawn
-        for columns, numbers, bounds in self.weighted:
-            codes[columns] = np.searchsorted(bounds, u[:, numbers].T, side="right")
-        for columns, numbers, subsets, weights in self.slots:
-            mine = u[:, numbers].reshape(-1, subsets.numbers(weights))
-            chosen = subsets.choose(mine, weights).reshape(len(u), len(columns), subsets.high)
-            codes[columns[:, None] + np.arange(subsets.high)] = chosen.transpose(1, 2, 0)
+        self._fill_others(codes, reals, lambda numbers: u[:, numbers].T, exp)
+        if not len(self.flat.columns):
+            return
+        # All numbers are multiplied, by the cards of flat points or by 1, since rows are short; and made
+        # codes as they lie before they are turned to (points, rows), which is an eighth of the bytes.
+        if len(self._factors) < len(u):
+            self._factors = np.tile(self._factors[:1], (len(u), 1))
+        u *= self._factors[: len(u)]
+        drawn = u.astype(codes.dtype)
+        if self._in_order:
+            np.copyto(codes, drawn.T)
+        else:
+            codes[self.flat.columns] = drawn[:, self.flat.numbers].T
+
+    def draw(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
+        """Write every column that is not a tie's, in place, column after column from a generator.
+
+        For moves, where the number of rows is given: nothing is to be the beginning of something larger.
+
+        Args:
+            codes: (columns, rows).
+            reals: (reals, rows).
+            rng: the source of randomness.
+        """
+        rows = codes.shape[1]
+        if len(self.flat.columns):
+            drawn = rng.random((len(self.flat.columns), rows))
+            drawn *= self.cards
+            codes[self.flat.columns] = drawn
+        self._fill_others(codes, reals, lambda numbers: rng.random((len(numbers), rows)), np.exp)
+
+    def _fill_others(
+        self,
+        codes: Codes,
+        reals: Reals,
+        random: Callable[[Ints], Floats],
+        exp: Callable[[Floats], Floats],
+    ) -> None:
+        """Write the columns of points that are not flat; `random` returns (numbers, rows)."""
+        for group, bounds in self.weighted:
+            codes[group.columns] = np.searchsorted(bounds, random(group.numbers), side="right")
+        for group, subsets, weights in self.slots:
+            count, rows = len(group.columns), codes.shape[1]
+            # (points, numbers of each, rows) to (points times rows, numbers): one draw after the other.
+            each = subsets.numbers(weights)
+            mine = random(group.numbers).reshape(count, each, rows).transpose(0, 2, 1)
+            chosen = subsets.choose(mine.reshape(count * rows, each), weights)
+            chosen = chosen.reshape(count, rows, subsets.high).transpose(0, 2, 1)
+            codes[group.columns[:, None] + np.arange(subsets.high)] = chosen
         if len(self.real):
-            reals[self.real] = self.draw_reals(np.ascontiguousarray(u[:, self.real_numbers].T))
+            reals[self.real] = self.draw_reals(np.ascontiguousarray(random(self._real_numbers)), exp)
 
-    def _factors(self, rows: int) -> Floats:
-        """Return what random numbers (rows, width) are multiplied by: the cards of flat points, else 1."""
-        if len(self._tile) < rows:
-            # Written out, since numbers are not multiplied in runs as short as a row.
-            self._tile = np.tile(self.cards, (rows, 1))
-        return self._tile[:rows]
-
-    def draw_reals(self, u: Floats) -> Reals:
+    def draw_reals(self, u: Floats, exp: Callable[[Floats], Floats] = np.exp) -> Reals:
         """Map numbers in [0, 1) of shape (real points, rows) into the points' ranges."""
         values = self.low + u * self.span
         if len(self.logs):
-            values[self.logs] = np.exp(values[self.logs])
+            values[self.logs] = exp(values[self.logs])
         # Rounding, of the logarithm above all, must not leave the range.
         return np.clip(values, self.limits[:, :1], self.limits[:, 1:]) + 0.0
 

@@ -35,7 +35,7 @@ class ScalarSampler:
     def __init__(self, sampler: Sampler) -> None:
         self.layout = sampler.layout
         self.weights = sampler.weights
-        self.starts = sampler.starts
+        self.numbers = sampler.numbers
         self.width = sampler.width
         self.steps = [self._step(entry) for entry in self.layout.entries]
         self.blank = [INACTIVE] * self.layout.columns
@@ -66,11 +66,8 @@ class ScalarSampler:
 
     def _numbers(self, entry: Entry) -> int | slice:
         """Return which of a decision's random numbers a point reads, for ties any."""
-        start = self.starts.get(entry.number, 0)
-        if entry.tied or entry.shape in (SINGLE, REAL):
-            return start
-        count = entry.subsets.numbers(self.weights.get(entry.number))
-        return start if count == 1 else slice(start, start + count)
+        numbers = self.numbers.get(entry.number, range(1))
+        return numbers.start if len(numbers) == 1 else slice(numbers.start, numbers.stop)
 
     def _source(self, entry: Entry) -> tuple[Source, object]:
         """Return which codes say that a point exists, and the codes wanted there."""
@@ -152,5 +149,4 @@ def _real(domain: FloatRange) -> Pick:
     span = high - low
     if not domain.log:
         return lambda u: min(low + u * span, domain.high) + 0.0
-    # NumPy's exponential, whose last bit may differ from that of `math.exp`.
-    return lambda u: min(max(float(np.exp(low + u * span)), domain.low), domain.high)
+    return lambda u: min(max(math.exp(low + u * span), domain.low), domain.high)

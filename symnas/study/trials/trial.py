@@ -116,7 +116,7 @@ class Trial:
     def decision(self) -> Decision:
         """What was tried."""
         if not isinstance(self.raw, Decision):
-            self.raw = self.context.space.decision(self.raw)
+            self.raw = self.context.space.decision(self.raw, complete=True)
         return self.raw
 
     @property

@@ -101,7 +101,7 @@ def _served(
         return bool(inbox.get())
 
     _send(replies, ("started", job.number))
-    decision = space.decision(job.decision)
+    decision = space.decision(job.decision, complete=True)
     trial = RunningTrial(study, job.number, job.seed, decision, report, job.fidelity, job.checkpoint)
     try:
         return ("done", job.number, evaluation.run(trial))

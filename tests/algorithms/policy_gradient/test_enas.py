@@ -14,7 +14,7 @@ from symnas.contracts.outcome import Outcome, Status
 from symnas.errors import AlgorithmError
 from symnas.testing.contract import AlgorithmContract
 from symnas.tree.choices import OneOf
-from symnas.tree.space import Batch, Space
+from symnas.tree.space import Space
 
 SPACE = Space(
     (
@@ -60,7 +60,7 @@ def controller(**changes: object) -> LSTMPolicy:
 def marginals(policy: LSTMPolicy) -> tuple[dict[tuple[str, object], float], float]:
     """Return, by enumeration, the probability of every value, and that all add up to one."""
     decisions = list(SPACE.enumerate())
-    shares = np.exp(policy.log_prob(Batch.of(SPACE, decisions)).detach().numpy())
+    shares = np.exp(policy.log_prob(SPACE.batch(decisions)).detach().numpy())
     found: dict[tuple[str, object], float] = {}
     for decision, share in zip(decisions, shares.tolist(), strict=True):
         for address, value in decision.items():
@@ -88,12 +88,12 @@ def test_the_skip_penalty_is_the_divergence_from_the_target() -> None:
     for array in made.arrays:
         array *= 8.0
     decision = SPACE.default
-    batch = Batch.of(SPACE, [decision])
+    batch = SPACE.batch([decision])
     terms = []
     for address in ("link", "jump"):
         # The probability of True after all that comes before, by enumeration of what comes after.
         rows = [d for d in SPACE.enumerate() if all(d[a] == decision[a] for a in before(address))]
-        shares = np.exp(made.log_prob(Batch.of(SPACE, rows)).detach().numpy())
+        shares = np.exp(made.log_prob(SPACE.batch(rows)).detach().numpy())
         true = sum(s for s, d in zip(shares, rows, strict=True) if d[address]) / shares.sum()
         terms.append(true * np.log(true / 0.4) + (1 - true) * np.log((1 - true) / 0.6))
     assert made.divergence(batch, 0.4).item() == pytest.approx(np.mean(terms), rel=1e-9)
@@ -119,7 +119,7 @@ def test_the_penalty_alone_brings_the_share_of_skips_to_its_target() -> None:
 def test_no_skips_to_penalise_is_no_penalty() -> None:
     space = Space((OneOf("op", ("a", "b")),))
     made = LSTMPolicy(space, adam=Adam())
-    assert made.divergence(Batch.of(space, [space.default]), 0.4).item() == 0.0
+    assert made.divergence(space.batch([space.default]), 0.4).item() == 0.0
 
 
 def test_without_bounds_and_skips_it_is_reinforce() -> None:
@@ -153,14 +153,14 @@ def test_log_probabilities_follow_from_bounded_logits() -> None:
     made = controller(reduce=2.5)
     for array in made.arrays:
         array *= 10.0
-    first = Batch.of(SPACE, [SPACE.default])
+    first = SPACE.batch([SPACE.default])
     with torch.no_grad():
         state = made.follow(first)[1]
     start = made.start_of(made.sequencer.points[SPACE.compiled.layout.entry("op").number])
     raw = made.arrays[1][start : start + 3] @ state[1, 0].detach().numpy()
     expected = log_softmax(1.1 / 2.5 * np.tanh(raw))
     rows = [d for d in SPACE.enumerate() if d["input"] == 0]
-    shares = np.exp(made.log_prob(Batch.of(SPACE, rows)).detach().numpy())
+    shares = np.exp(made.log_prob(SPACE.batch(rows)).detach().numpy())
     for place, op in enumerate(("conv", "pool", "skip")):
         share = sum(s for s, d in zip(shares, rows, strict=True) if d["op"] == op) / shares.sum()
         assert np.log(share) == pytest.approx(expected[place], rel=1e-9)
