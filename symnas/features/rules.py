@@ -210,24 +210,7 @@ def _convolution(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]
         outer = inner[0] if inner is not None else Axis(groups)
         out = product([outer, made]) if grouped else Axis(outputs[0].shape[channels])
     else:
-        pieces = cut(axes[channels], [source.shape[channels] // groups] * groups)
-        if pieces is None:
-            table.notes.add(f"convolution: {axes[channels]!r} in {groups} groups")
-        elif source.shape[channels] == groups:
-            # One feature a group: what is made of it runs along with it.
-            multiplied = split(made, [groups, kernel.shape[0] // groups])
-            if multiplied is not None:
-                table.same(axes[channels], multiplied[0], "convolution")
-        else:
-            # All groups read by one axis of the kernel, so the runs of inputs are alike in their order.
-            for piece in set(pieces):
-                table.same(piece, read, "convolution")
-            parts = split(made, [groups, kernel.shape[0] // groups])
-            whole = axes[channels].find()
-            if groups > 1 and parts is not None and whole.kind == "product":
-                outer_axis = split(whole, [groups, whole.size // groups])
-                if outer_axis is not None:
-                    table.same(outer_axis[0], parts[0], "convolution")
+        _read_in_groups(table, axes[channels], read, made, groups)
         out = made
     if given.get("bias") is not None:
         table.same(table.of(given["bias"])[0], out, "convolution")
@@ -237,6 +220,37 @@ def _convolution(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]
         for axis, size in zip(axes[channels + 1 :], shape[channels + 1 :], strict=True)
     ]
     return [[*axes[:channels], out, *spatial]]
+
+
+def _read_in_groups(table: AxisTable, inputs: Axis, read: Axis, made: Axis, groups: int) -> None:
+    """Learn what a convolution in groups tells of its channels.
+
+    Args:
+        table: the axes known so far.
+        inputs: the channels of what it reads.
+        read: those of its kernel, one group's inputs.
+        made: those of what it makes, all groups' outputs.
+        groups: how many.
+    """
+    size = inputs.find().size
+    pieces = cut(inputs, [size // groups] * groups)
+    if pieces is None:
+        table.notes.add(f"convolution: {inputs!r} in {groups} groups")
+    elif size == groups:
+        # One feature a group: what is made of it runs along with it.
+        multiplied = split(made, [groups, made.find().size // groups])
+        if multiplied is not None:
+            table.same(inputs, multiplied[0], "convolution")
+    else:
+        # All groups read by one axis of the kernel, so the runs of inputs are alike in their order.
+        for piece in set(pieces):
+            table.same(piece, read, "convolution")
+        parts = split(made, [groups, made.find().size // groups])
+        whole = inputs.find()
+        if groups > 1 and parts is not None and whole.kind == "product":
+            outer = split(whole, [groups, whole.size // groups])
+            if outer is not None:
+                table.same(outer[0], parts[0], "convolution")
 
 
 def _per_channel(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
@@ -370,54 +384,60 @@ def _fresh(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> l
     return [None for _ in outputs]
 
 
-def _table() -> dict[str, Rule]:
-    rules: dict[str, tuple[Rule, str]] = {
-        "keep": (_keep, """clone detach alias _to_copy contiguous _softmax _log_softmax _safe_softmax
-        native_dropout
-            cumsum cumprod lift_fresh tril triu zeros_like ones_like empty_like rand_like randn_like full_like
-            bernoulli fill zero uniform normal logcumsumexp copy _weight_norm_interface rrelu_with_noise celu
-            hardswish embedding_renorm _conj _reshape_copy masked_fill random"""),
-        "resized": (_resized, """max_pool1d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d
-        avg_pool2d
-            avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d
-            adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d constant_pad_nd reflection_pad1d
-            reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d
-            upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
-            _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
-            upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa"""),
-        "view": (_view, "view _unsafe_view reshape _reshape_alias view_copy"),
-        "permute": (_permute, "permute"),
-        "transpose": (_transpose, "transpose t"),
-        "squeezed": (_squeezed, "squeeze unsqueeze"),
-        "expand": (_expand, "expand"),
-        "select": (_select, "select unbind"),
-        "pieces": (_pieces, "split split_with_sizes unsafe_split unsafe_split_with_sizes chunk unsafe_chunk"),
-        "slice": (_slice, "slice"),
-        "cat": (_cat, "cat"),
-        "stack": (_stack, "stack"),
-        "matmul": (_matmul, "mm bmm addmm baddbmm mv addmv dot vdot"),
-        "linear": (_linear, "linear"),
-        "convolution": (_convolution, "convolution _convolution"),
-        "per_channel": (_per_channel, """native_batch_norm _native_batch_norm_legit cudnn_batch_norm
-            _native_batch_norm_legit_functional _native_batch_norm_legit_no_training
-            native_group_norm"""),
-        "layer_norm": (_layer_norm, "native_layer_norm _fused_rms_norm"),
-        "prelu": (_prelu, "_prelu_kernel"),
-        "embedding": (_embedding, "embedding"),
-        "embedding_bag": (_embedding_bag, "_embedding_bag _embedding_bag_forward_only"),
-        "trilinear": (_trilinear, "_trilinear"),
-        "reduce": (_reduce, """mean sum amax amin max min var std prod argmax argmin any all logsumexp
-            linalg_vector_norm norm nansum median var_mean"""),
-        "repeat": (_repeat, "repeat"),
-        "pixel_shuffle": (_pixel_shuffle, "pixel_shuffle"),
-        "glu": (_glu, "glu"),
-        "moved": (_moved, "flip roll sort index_select topk"),
-        "fresh": (_fresh, """zeros ones empty full arange rand randn randint randperm new_zeros new_ones
-        new_empty
-            new_full eye linspace scalar_tensor _local_scalar_dense nonzero item one_hot
-            nll_loss_forward nll_loss2d_forward mse_loss smooth_l1_loss binary_cross_entropy"""),
-    }  # fmt: skip
-    return {name: rule for rule, names in rules.values() for name in names.split()}
-
-
-RULES = _table()
+_NAMES: tuple[tuple[Rule, str], ...] = (
+    (_keep, """
+        clone detach alias _to_copy contiguous _softmax _log_softmax _safe_softmax native_dropout cumsum
+        cumprod lift_fresh tril triu zeros_like ones_like empty_like rand_like randn_like full_like
+        bernoulli fill zero uniform normal logcumsumexp copy _weight_norm_interface rrelu_with_noise
+        celu hardswish embedding_renorm _conj _reshape_copy masked_fill random
+    """),
+    (_resized, """
+        max_pool1d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d
+        _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d adaptive_max_pool2d
+        adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d constant_pad_nd reflection_pad1d
+        reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d
+        upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
+        _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d
+        upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa
+    """),
+    (_view, "view _unsafe_view reshape _reshape_alias view_copy"),
+    (_permute, "permute"),
+    (_transpose, "transpose t"),
+    (_squeezed, "squeeze unsqueeze"),
+    (_expand, "expand"),
+    (_select, "select unbind"),
+    (_pieces, """
+        split split_with_sizes unsafe_split unsafe_split_with_sizes chunk unsafe_chunk
+    """),
+    (_slice, "slice"),
+    (_cat, "cat"),
+    (_stack, "stack"),
+    (_matmul, "mm bmm addmm baddbmm mv addmv dot vdot"),
+    (_linear, "linear"),
+    (_convolution, "convolution _convolution"),
+    (_per_channel, """
+        native_batch_norm _native_batch_norm_legit cudnn_batch_norm _native_batch_norm_legit_functional
+        _native_batch_norm_legit_no_training native_group_norm
+    """),
+    (_layer_norm, "native_layer_norm _fused_rms_norm"),
+    (_prelu, "_prelu_kernel"),
+    (_embedding, "embedding"),
+    (_embedding_bag, "_embedding_bag _embedding_bag_forward_only"),
+    (_trilinear, "_trilinear"),
+    (_reduce, """
+        mean sum amax amin max min var std prod argmax argmin any all logsumexp linalg_vector_norm norm
+        nansum median var_mean
+    """),
+    (_repeat, "repeat"),
+    (_pixel_shuffle, "pixel_shuffle"),
+    (_glu, "glu"),
+    (_moved, "flip roll sort index_select topk"),
+    (_fresh, """
+        zeros ones empty full arange rand randn randint randperm new_zeros new_ones new_empty new_full
+        eye linspace scalar_tensor _local_scalar_dense nonzero item one_hot nll_loss_forward
+        nll_loss2d_forward mse_loss smooth_l1_loss binary_cross_entropy
+    """),
+)  # fmt: skip
+"""Rules, and the operators that they stand for."""
+RULES: Mapping[str, Rule] = {name: rule for rule, names in _NAMES for name in names.split()}
+"""By operator; element-wise ones are known by their tag, and follow `pointwise`."""

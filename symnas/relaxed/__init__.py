@@ -1,7 +1,7 @@
 """All candidates at once: the mixed network, its costs, its training, its search.
 
-To read in this order: `plan` (which point is mixed how), `network` (the module), `mixing`, `step` and
-`folding` (what one step adds up), then the kinds of mixture: `sizes` and `size_discovery`, `depth`,
+To read in this order: `plan` (which point is mixed how), `options` and `network` (the module), `mixing`,
+`step` and `folding` (what one step adds up), then the kinds of points: `sizes` and `size_discovery`, `depth`,
 `forward_choices`, `partial_channels`; `costs` (expected costs), `check` (the law, at run time); `bilevel`,
 `epochs`, `perturbation`, `nonfinite`, `training` and `search` (how it is trained and a decision derived).
 
@@ -17,6 +17,7 @@ from symnas._lazy import lazy
 if TYPE_CHECKING:
     from symnas.relaxed.epochs import Epoch as Epoch
     from symnas.relaxed.network import Relaxed as Relaxed
+    from symnas.relaxed.options import RelaxedOptions as RelaxedOptions
     from symnas.relaxed.search import Derived as Derived
     from symnas.relaxed.search import RelaxedSearch as RelaxedSearch
     from symnas.relaxed.search import relax as relax
@@ -25,6 +26,7 @@ _HOMES = {
     "Derived": "search",
     "Epoch": "epochs",
     "Relaxed": "network",
+    "RelaxedOptions": "options",
     "RelaxedSearch": "search",
     "relax": "search",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "Derived",
     "Epoch",
     "Relaxed",
+    "RelaxedOptions",
     "RelaxedSearch",
     "relax",
 ]

@@ -65,8 +65,9 @@ def check(network: Checked, run: ConstructorRun, args: tuple[Any, ...], kwargs: 
     """Compare one-hot mixes with children, for decisions that between them take every candidate.
 
     Code that does more with a choice than calling it and adding up does so while it constructs, or when it
-    is called. The former sees a stand-in in the constructor, and is found by children that are constructed:
-    a few, which between them take every candidate once that is written at a choice among modules, and every
+    is called. The former sees a stand-in in the constructor, and is found by children that are constructed.
+    Where it was seen looking (`symnas.supernet.watching`), these take every candidate of every point; else a
+    few do, which between them take every candidate once that is written at a choice among modules, and every
     value of the other points. The latter is found without constructing any: the candidates themselves are put
     where their choices stand in the network, for every candidate of every point.
 
@@ -101,8 +102,8 @@ def _suspects(
     suspects = [*decisions[:1], *covering(network.space, bases=0, alike=texts)]
     plugs = _plugs(run)
     for each in decisions[1:]:
-        modules_alone = _among_modules(decisions[0], each, run)
-        if not modules_alone or not _as_candidates(network, plugs, each, args, kwargs):
+        told = not run.looked_at and _among_modules(decisions[0], each, run)
+        if not told or not _as_candidates(network, plugs, each, args, kwargs):
             suspects.append(each)
     return {each.key: each for each in suspects}.values()
 

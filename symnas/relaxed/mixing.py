@@ -145,10 +145,13 @@ def mixed(
         return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
     if all(value is None for value in outputs.values()):
         return None
-    raise BuildError(
+    raise _unaddable(place, place.labels[next(iter(outputs))], first)
+
+
+def _unaddable(place: Place, label: Label, value: object) -> BuildError:
+    return BuildError(
         f"{place.location}\nrelaxed candidates are added up, so they return tensors (or tuples, lists and "
-        f"mappings of them); candidate {place.labels[next(iter(outputs))]!r} of {place.address!r} returns a "
-        f"{type(first).__name__!r}"
+        f"mappings of them); candidate {label!r} of {place.address!r} returns a {type(value).__name__!r}"
     )
 
 

@@ -52,21 +52,21 @@ def explain_nonfinite(
             f"{rule}, and so it is along each of {TRIES} single paths: the weights have diverged. Lower lr, "
             "clip gradients (clip=5), or look for what is not finite in the data or the loss"
         )
-    guilty, first = [], ""
-    for point in points:
-        for index, label in enumerate(point.labels):
-            choice = {**base, **_reaching(points, point), point.address: _chosen(point, index)}
-            if not finite(choice):
-                guilty.append(f"{label!r} of {point.address!r}")
-                first = first or network.places[point.address].location
+    guilty = [
+        (point, label)
+        for point in points
+        for index, label in enumerate(point.labels)
+        if not finite({**base, **_reaching(points, point), point.address: _chosen(point, index)})
+    ]
     if not guilty:
         return (
             f"{rule}, though along single paths it is finite: what the candidates add up to has grown too "
             "large. Lower lr, or normalise what they give"
         )
-    shown = ", ".join(guilty[:6]) + (f" and {len(guilty) - 6} more" if len(guilty) > 6 else "")
+    shown = ", ".join(f"{label!r} of {point.address!r}" for point, label in guilty[:6])
+    shown += f" and {len(guilty) - 6} more" if len(guilty) > 6 else ""
     why = f"because of candidate {shown}: mend or leave out what is not finite there, or lower lr"
-    return f"{first}\n{rule}, {why}"
+    return f"{network.places[guilty[0][0].address].location}\n{rule}, {why}"
 
 
 def _chosen(point: RelaxedPoint, index: int) -> tuple[int, ...]:

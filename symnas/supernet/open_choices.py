@@ -23,7 +23,14 @@ from symnas.frontend import execution
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import Visit, set_value
 from symnas.frontend.sites import Site
-from symnas.supernet.superposition import ConstructorRun, SuperposedRun, kept_run, run_constructor, run_of
+from symnas.supernet.superposition import (
+    ConstructorRun,
+    SuperposedRun,
+    kept_run,
+    own_files,
+    run_constructor,
+    run_of,
+)
 from symnas.tree.choices import ManyOf
 
 if TYPE_CHECKING:
@@ -48,7 +55,7 @@ def openable(
     given = {} if values is None else values
     shut = set(closed)
     while True:
-        probe = _Probe(given, shut, subsets)
+        probe = _Probe(given, shut, subsets, own_files(program))
         try:
             module = run_constructor(program, probe, "meta")
         except Exception as error:
@@ -102,7 +109,7 @@ def _openable_for_real(
     program: ProgramView, values: Mapping[str, Value], closed: set[str], subsets: bool
 ) -> frozenset[str]:
     """Return the same of code that needs real tensors; its candidates are taken to be as they seem."""
-    probe = _Probe(values, closed, subsets)
+    probe = _Probe(values, closed, subsets, own_files(program))
     with torch.random.fork_rng(devices=[]):
         execution.guarded(program, values, lambda run: run_constructor(program, run, None), probe)
     return frozenset(probe.met - probe.unfit)
@@ -111,8 +118,10 @@ def _openable_for_real(
 class _Probe(SuperposedRun):
     """A run that finds out what can be opened by opening whatever may be."""
 
-    def __init__(self, values: Mapping[str, Value], closed: set[str], subsets: bool) -> None:
-        super().__init__(values, frozenset())
+    def __init__(
+        self, values: Mapping[str, Value], closed: set[str], subsets: bool, files: Collection[str]
+    ) -> None:
+        super().__init__(values, frozenset(), files)
         self.closed, self.subsets_too = closed, subsets
         self.met: set[str] = set()
         self.plain: set[str] = set()

@@ -39,6 +39,7 @@ from symnas.frontend.run import Frame, Visit
 from symnas.frontend.sites import CallSite, Site
 from symnas.supernet.mixed_module import MixedModule, Rule, ruled
 from symnas.supernet.parameter_keys import KeyedModule, KeyingRun, keyed_module_of
+from symnas.supernet.watching import WatchedModule
 from symnas.tree.point import identity
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class ConstructorRun(KeyedModule):
         sites: what is known about every point met, by address.
         places: the modules of the model by the place of their construction, spelled as keys are.
         under: of every point below an open choice, the nearest such choice and the code of its candidate.
+        looked_at: addresses of choices that code has looked at while it constructed
+            (`symnas.supernet.watching`).
     """
 
     values: Mapping[str, Value]
@@ -76,6 +79,7 @@ class ConstructorRun(KeyedModule):
     sites: Mapping[str, Site]
     places: Mapping[str, nn.Module]
     under: Mapping[str, tuple[str, int]]
+    looked_at: frozenset[str]
 
     @property
     def mixed(self) -> list[MixedModule]:
@@ -129,7 +133,7 @@ def superpose(
     Raises:
         BuildError: the user's code raised; or parameters were made outside the run.
     """
-    run = SuperposedRun(values, frozenset(opened))
+    run = SuperposedRun(values, frozenset(opened), own_files(program))
     return execution.guarded(
         program, values, lambda run: run_of(program, run, run_constructor(program, run, device), device), run
     )
@@ -179,6 +183,7 @@ def run_of(program: ProgramView, run: SuperposedRun, module: object, device: str
     Raises:
         BuildError: it is no module; or holds parameters that were made outside the run.
     """
+    looked_at = {choice.address for each in run.choices.values() for choice in each if choice.unwatched()}
     made = keyed_module_of(program, run, module)
     return ConstructorRun(
         made.module,
@@ -194,7 +199,13 @@ def run_of(program: ProgramView, run: SuperposedRun, module: object, device: str
         sites={address: visit.site for address, visit in run.visits.items()},
         places=run.modules_of(made.module),
         under=run.under,
+        looked_at=frozenset(looked_at),
     )
+
+
+def own_files(program: ProgramView) -> frozenset[str]:
+    """Return the names of the files that belong to a program."""
+    return frozenset(program.internals.whole_source_set.files)
 
 
 def run_constructor(program: ProgramView, run: SuperposedRun, device: str | None) -> object:
@@ -230,12 +241,13 @@ class SuperposedRun(KeyingRun):
     Args:
         values: of the others, by address; defaults where absent.
         opened: addresses of those.
+        files: the program's own.
     """
 
-    def __init__(self, values: Mapping[str, Value], opened: frozenset[str]) -> None:
+    def __init__(self, values: Mapping[str, Value], opened: frozenset[str], files: Collection[str]) -> None:
         super().__init__(values, strict=False)
-        self.opened = opened
-        self.choices: dict[str, list[MixedModule]] = {}
+        self.opened, self.files = opened, files
+        self.choices: dict[str, list[WatchedModule]] = {}
         self.subsets_met: dict[str, list[tuple[nn.Module, ...]]] = {}
         self.under: dict[str, tuple[str, int]] = {}
         self.makers: list[Maker] = []
@@ -334,7 +346,9 @@ class SuperposedRun(KeyingRun):
         candidates = [_module(visit, code, value) for code, value in values.items()]
         default = visit.prototype.code(visit.default)
         assert isinstance(default, int)
-        choice = MixedModule(visit.address, visit.labels, candidates, visit.site.origin, default)
+        choice = WatchedModule(
+            visit.address, visit.labels, candidates, visit.site.origin, default, self.files
+        )
         found = self.choices.setdefault(visit.address, [])
         self._modules[id(choice)] = f"{visit.address}:[{len(found)}]", choice
         found.append(choice)
