@@ -31,7 +31,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class _Place:
+class _Sibling:
     """A point among its siblings, with the branch it stands in and its address in segments."""
 
     point: Point
@@ -41,7 +41,7 @@ class _Place:
 
 def outline(roots: Iterable[Point]) -> list[Line]:
     """Return the lines of a space's roots."""
-    return _forest([_Place(point, None, segments(point.address)) for point in roots], None, (), {})
+    return _forest([_Sibling(point, None, segments(point.address)) for point in roots], None, (), {})
 
 
 def headline(points: int, reals: int, leaves: int) -> str:
@@ -67,13 +67,13 @@ def _count(number: int) -> str:
 
 
 def _forest(
-    places: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str]
+    places: list[_Sibling], parent: Point | None, shown: tuple[str, ...], names: dict[int, str]
 ) -> list[Line]:
     """Return the lines of siblings; `names` has the letters of the index positions already abstracted."""
-    groups: dict[object, list[_Place]] = {}
+    groups: dict[object, list[_Sibling]] = {}
     for place in places:
         free = _free(place, names)
-        groups.setdefault(_likeness(place, free, parent), []).append(place)
+        groups.setdefault(_shared_form(place, free, parent), []).append(place)
     blocks = [block for members in groups.values() for block in _blocks(members, _free(members[0], names))]
     blocks.sort(key=lambda block: places.index(block[0]))
     blanked = [_blanked(block[0], names) for block in blocks]
@@ -83,16 +83,16 @@ def _forest(
     ]
 
 
-def _blanked(place: _Place, names: dict[int, str]) -> str:
+def _blanked(place: _Sibling, names: dict[int, str]) -> str:
     free = _free(place, names)
     return join("[]" if i in free else part for i, part in enumerate(place.parts))
 
 
-def _free(place: _Place, names: dict[int, str]) -> list[int]:
+def _free(place: _Sibling, names: dict[int, str]) -> list[int]:
     return [i for i, part in enumerate(place.parts) if _INDEX.fullmatch(part) and i not in names]
 
 
-def _likeness(place: _Place, free: list[int], parent: Point | None) -> str:
+def _shared_form(place: _Sibling, free: list[int], parent: Point | None) -> str:
     """Return what two siblings share when they differ in indices only."""
     cut = free[-1] + 1 if free else 0
     head = place.parts[:cut]
@@ -104,7 +104,7 @@ def _likeness(place: _Place, free: list[int], parent: Point | None) -> str:
     return data + json.dumps([list(place.branch.when), place.branch.occurrence])
 
 
-def _turn(place: _Place, free: list[int], parent: Point) -> bool:
+def _turn(place: _Sibling, free: list[int], parent: Point) -> bool:
     """Tell whether the point belongs to one turn of a loop that its parent counts."""
     values = _numbers(parent)
     if values is None or place.branch is None:
@@ -147,7 +147,7 @@ def _renamed_address(address: str, head: tuple[str, ...], free: list[int]) -> st
     return join(parts)
 
 
-def _blocks(members: list[_Place], free: list[int]) -> list[list[_Place]]:
+def _blocks(members: list[_Sibling], free: list[int]) -> list[list[_Sibling]]:
     """Split siblings alike into blocks whose indices are all combinations of some runs."""
     if len(members) == 1 or not free:
         return [[member] for member in members]
@@ -156,9 +156,9 @@ def _blocks(members: list[_Place], free: list[int]) -> list[list[_Place]]:
     runs = all(axis[-1] - axis[0] + 1 == len(axis) for axis in axes)
     if runs and sorted(indices) == list(itertools.product(*axes)):
         return [members]
-    blocks: list[list[_Place]] = []
+    blocks: list[list[_Sibling]] = []
     split = next(k for k, axis in enumerate(axes) if len(axis) > 1)
-    runs_at: dict[int, list[_Place]] = {}
+    runs_at: dict[int, list[_Sibling]] = {}
     for member, index in zip(members, indices, strict=True):
         runs_at.setdefault(index[split], []).append(member)
     for part in runs_at.values():
@@ -170,7 +170,7 @@ def _blocks(members: list[_Place], free: list[int]) -> list[list[_Place]]:
 
 
 def _line(
-    block: list[_Place], parent: Point | None, shown: tuple[str, ...], names: dict[int, str], told: bool
+    block: list[_Sibling], parent: Point | None, shown: tuple[str, ...], names: dict[int, str], told: bool
 ) -> Line:
     """Return the line of points alike; `told` has the range of a turn's index written out."""
     first = block[0]
@@ -189,7 +189,7 @@ def _line(
         notes += _condition(first, parent)
     notes += [f"guarded by {', '.join(guard.addresses)}" for guard in first.point.guards]
     line = Line(_short(parts, shown), domain_text(first.point), notes)
-    places = [_Place(p, b, segments(p.address)) for b in first.point.branches for p in b.points]
+    places = [_Sibling(p, b, segments(p.address)) for b in first.point.branches for p in b.points]
     line.below = _forest(places, first.point, parts, letters)
     return line
 
@@ -205,7 +205,7 @@ def _short(parts: tuple[str, ...], above: tuple[str, ...]) -> str:
     return join(parts)
 
 
-def _condition(place: _Place, parent: Point) -> list[str]:
+def _condition(place: _Sibling, parent: Point) -> list[str]:
     """Return in words when a point exists, unless its address says so."""
     branch = place.branch
     if branch is None or isinstance(parent, Permutation | Tied):

@@ -25,11 +25,12 @@ from symnas.tree.choices import (
 from symnas.tree.layout import REAL, Layout
 from symnas.tree.subsets import INACTIVE
 
-Map = dict[int, int]
+Renumbering = dict[int, int]
+"""New codes by old ones; those that are gone are left out."""
 
 
 @dataclass
-class Editor:
+class Restriction:
     """Rebuilds a tree with smaller domains, carrying branches, guards and ties along.
 
     Args:
@@ -40,8 +41,8 @@ class Editor:
 
     layout: Layout
     domains: dict[str, Point] = field(default_factory=dict)
-    codes: dict[str, Map] = field(default_factory=dict)
-    ranks: dict[str, Map] = field(default_factory=dict)
+    codes: dict[str, Renumbering] = field(default_factory=dict)
+    ranks: dict[str, Renumbering] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
 
     def narrow(self, address: str, allowed: object) -> None:
@@ -135,8 +136,8 @@ class _Rows:
     allowed: frozenset[tuple[int, ...]]
 
 
-def _matching(values: Iterable[Value], smaller: Point) -> Map:
-    found: Map = {}
+def _matching(values: Iterable[Value], smaller: Point) -> Renumbering:
+    found: Renumbering = {}
     for code, value in enumerate(values):
         try:
             given = (value,) if isinstance(smaller, ManyOf | Permutation) else value
@@ -274,10 +275,10 @@ def _first(point: ManyOf, candidates: tuple[Any, ...], high: int) -> tuple[Any, 
 
 def restrict(layout: Layout, points: tuple[Point, ...], changes: Mapping[str, object]) -> tuple[Point, ...]:
     """Return the points with some domains made smaller."""
-    editor = Editor(layout)
+    restriction = Restriction(layout)
     for address, allowed in changes.items():
-        editor.narrow(address, allowed)
-    return editor.rebuild(points)
+        restriction.narrow(address, allowed)
+    return restriction.rebuild(points)
 
 
 def frozen(layout: Layout, values: Mapping[str, Value]) -> dict[str, object]:
