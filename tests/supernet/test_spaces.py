@@ -25,7 +25,7 @@ QUICK = ("mnist1d", "nas_bench_graph", "graph_network", "nested", "calls")
 @cache
 def shared(name: str) -> Supernet:
     known = small(name)
-    made = Program(known.target, known.args, known.kwargs, inputs=known.inputs)
+    made = Program(known.target, known.internals.args, known.internals.kwargs, inputs=known.inputs)
     made.space = known.space
     if name in JOINING:
         # Only the last node of a cell may read something else than the published one does.

@@ -337,10 +337,14 @@ def test_the_ridge_learns_pairs_and_numbers() -> None:
         pair = (batch.codes[:, 0] == batch.codes[:, 3]).astype(float)
         return pair - 0.3 * (np.log10(batch.reals[:, 0]) + 1.5) ** 2
 
-    rng = np.random.default_rng(1)
-    train, test = space.sample(120, rng), space.sample(200, rng)
-    found = RankRidge().fit(space, train, value(train)).predict(test)
-    assert np.corrcoef(found.mean, value(test))[0, 1] > 0.94
+    agreements = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        train, test = space.sample(120, rng), space.sample(200, rng)
+        found = RankRidge().fit(space, train, value(train)).predict(test)
+        agreements.append(np.corrcoef(found.mean, value(test))[0, 1])
+    assert np.mean(agreements) > 0.93
+    assert min(agreements) > 0.9
 
 
 def test_one_value_and_equal_values_are_enough_for_a_fit() -> None:
