@@ -1,13 +1,23 @@
 """Gradients of a relaxed search: of the logits, through the weights where that is wanted.
 
-The logits a are to minimise the validation loss of weights that minimise the training loss. DARTS replaces
-the inner minimum by the present weights (first order), or by one training step from them (second order):
+The logits a are to minimise the validation loss of weights that minimise the training loss:
+
+    min_a L_val(w*(a), a)    with    w*(a) = argmin_w L_train(w, a)
+
+DARTS (Liu et al. 2019, section 2.3) replaces the inner minimum by the present weights (first order, xi = 0),
+or by one training step from them (second order), where xi is the learning rate, mu momentum and lambda decay:
 
     w'(a) = w - xi (mu m + grad_w L_train(w, a) + lambda w)
     d L_val(w'(a), a) / da = grad_a L_val(w', a) - xi grad^2_{a,w} L_train(w, a) v,   v = grad_w' L_val(w', a)
 
-and the mixed second derivative times v by a central difference of step R = 0.01 / |v| along v. The weights
-are changed in place for that and put back exactly.
+The mixed second derivative is a matrix of logits by weights, and only its product with v is wanted. That is
+the change of grad_a L_train along v, by a central difference:
+
+    grad^2_{a,w} L_train(w, a) v  =  (grad_a L_train(w + R v, a) - grad_a L_train(w - R v, a)) / 2R  +  O(R^2)
+
+with R = 0.01 / |v|, so that the weights are moved by 0.01 whatever v is: less would be lost in rounding, more
+is no derivative. So a step takes one more backward pass in the weights and two in the logits, and no second
+derivatives. The weights are changed in place for that and put back exactly.
 """
 
 from __future__ import annotations
@@ -53,7 +63,7 @@ def second_order(
     here = [weight.detach().clone() for weight in weights]
     try:
         ahead = unrolled(_gradient(train(), weights), weights, optimizer)
-        _put(weights, ahead)
+        _put(weights, ahead)  # w', where both gradients of the validation loss are taken
         both = _gradient(valid(), [*logits, *weights])
         direct, towards = both[: len(logits)], both[len(logits) :]
         length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in towards]))
@@ -62,6 +72,7 @@ def second_order(
         radius = RADIUS / float(length)
         sides = []
         for sign in (radius, -radius):
+            # From w and not from w': the training loss is that of the weights before the step.
             _put(weights, [w + sign * v for w, v in zip(here, towards, strict=True)])
             with still(weights):
                 sides.append(_gradient(train(), logits))
@@ -113,6 +124,7 @@ def dominant_eigenvalue(
     vector = (start / start.norm()).to(flat)
     value = 0.0
     for _ in range(rounds):
+        # H v is the gradient of grad . v, without H ever being made.
         product = torch.autograd.grad(flat, parameters, vector, retain_graph=True, allow_unused=True)
         image = torch.cat([_or_zero(g, p).reshape(-1) for g, p in zip(product, parameters, strict=True)])
         value, length = float(image @ vector), float(image.norm())

@@ -3,6 +3,12 @@
 A parameter is in a child where the candidates around it are taken, and is as large as its sizes say; a
 multiply-add belongs to the parameter that it reads. Decisions at different points are drawn independently, so
 the mean is a product over points for each parameter, and a sum over parameters: exact, without drawing any.
+
+    E[params] = sum_w  E[numbers of w]  prod_(points around w)  sum_(candidates c that hold w) p_c
+    E[flops]  = the same with 2 * macs(w) / numbers(w) in front, as the work of w grows with its numbers
+
+E[numbers of w] is a product over its dimensions' masks (`symnas.relaxed.sizes`). An edge is there with
+probability keep * p_c / sum(p), a block of a depth with the probability of all values that have it.
 """
 
 from __future__ import annotations

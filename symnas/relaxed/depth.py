@@ -137,10 +137,11 @@ class Gate:
         x = self._inputs.pop()
         weights = self.step.mixes[self.address].weights
         factors = self.step.factors[self.address]
+        # Open all the way, and nobody asks for the gate's gradient: the chain is what the child has.
         if not weights.requires_grad and sum(factors[index] for index in self.deeper) == 1.0:
             return output
         gate = torch.stack([weights[index] for index in self.deeper]).sum()
-        return torch.lerp(x, output, gate.to(output.dtype))
+        return torch.lerp(x, output, gate.to(output.dtype))  # x + g (f(x) - x)
 
 
 def install(

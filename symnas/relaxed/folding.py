@@ -1,7 +1,8 @@
 """Work that candidates of one choice have in common, or that mixing can leave to them.
 
-- Where a candidate ends in batch normalisation, its weight is a factor of that layer's scale: nothing is
-  multiplied afterwards, and nothing kept for the weight's gradient, which is the scale's, summed.
+- Where a candidate ends in batch normalisation, its weight is a factor of that layer's scale and shift:
+  a (gamma (x - mean) / sd + beta) = (a gamma) (x - mean) / sd + a beta. Nothing is multiplied afterwards, and
+  nothing kept for the weight's gradient, <d / d(a gamma), gamma> + <d / d(a beta), beta>, sums over channels.
 - Candidates that begin with the same activation of the same tensor share it, and so do those of other choices
   that read that tensor.
 

@@ -123,6 +123,7 @@ class Probe(Run):
 
     def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Note whether they can be added up, and go on with the chosen one."""
+        # The code goes on with one of them, whichever: what comes after has to be met, and not to be right.
         set_value(visit, visit.value if visit.decided else visit.labels[0])
         fit = all(map(_addable, values.values())) or all(map(callable, values.values()))
         if visit.address in self.values or not fit:

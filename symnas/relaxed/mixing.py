@@ -1,8 +1,13 @@
 """Adds up the outputs of candidates, each times its weight, in one pass over memory each.
 
 Law: the result and all its gradients, of any order, are those of `sum(w * y for w, y in zip(weights, ys))`.
-What is saved is time and memory: no product is kept, nothing of weight zero is added, and candidates of
-weight zero are told of no gradient at all where theirs would be zero.
+With g the gradient of the loss in the sum, they are
+
+    d loss / d w_i = <g, y_i>,    d loss / d y_i = w_i g
+
+so outputs are needed again for the weights' gradient alone, and products w_i y_i for none. What is saved is
+time and memory: no product is kept, nothing of weight zero is added, and candidates of weight zero are told
+of no gradient at all where theirs would be zero.
 """
 
 from __future__ import annotations
@@ -55,7 +60,7 @@ class _WeightedSum(torch.autograd.Function):
         used = [(factor, y) for factor, y in zip(factors, outputs, strict=True) if factor != 0.0]
         if not used:
             return torch.zeros_like(outputs[0])
-        total = used[0][1] * used[0][0]
+        total = used[0][1] * used[0][0]  # a tensor of its own, to be added to in place
         for factor, output in used[1:]:
             total.add_(output, alpha=factor)
         return total
@@ -168,6 +173,7 @@ def _with_ghosts(mix: Mixture, total: Tensor) -> Tensor:
     """Add the weights of candidates that are not run, as zeros that carry gradient."""
     if not mix.ghosts or mix.active is None or len(mix.active) == len(mix.weights):
         return total
+    # Their outputs are not computed, and are ones as far as the gradient goes: d loss / d w_i = sum(g).
     absent = [index for index in range(len(mix.weights)) if index not in mix.active]
     ghost = torch.stack([mix.weights[index] for index in absent]).sum()
     return total + (ghost - ghost.detach()).to(total.dtype)

@@ -1,8 +1,12 @@
 """Partial channel connections: candidates see the first 1/k of the channels, the rest passes by them.
 
 Xu et al. (2020), https://arxiv.org/abs/1907.05737, mix only a part of the channels, so that a search takes
-about 1/k of the memory: the rest is passed on as it is (max-pooled where the candidates halve the
-resolution), and the channels are shuffled, so that another part comes first at the next choice.
+about 1/k of the memory (equation 1, with S a mask of 1/k of the channels):
+
+    f(x) = sum_o a_o o(S * x) + (1 - S) * x
+
+The rest is passed on as it is (max-pooled where the candidates halve the resolution), and the channels are
+shuffled, so that another part comes first at the next choice.
 
 Candidates are narrowed after they were constructed: every layer's channels are divided by k, and its weights
 are initialised anew by its class, which is what its constructor had done with k times fewer channels.
@@ -102,6 +106,7 @@ def through(x: Any, k: int, mix: Callable[[Tensor], Any], place: Place) -> Tenso
             f"of {place.address!r} make {tuple(mixed.shape[2:])} of {tuple(x.shape[2:])}"
         )
     joined = torch.cat([mixed, rest], dim=1)
+    # Channel g * part + i becomes i * k + g: each run of k channels has one of every part (ShuffleNet).
     groups = joined.reshape(len(joined), k, part, *joined.shape[2:])
     return groups.transpose(1, 2).reshape(joined.shape)
 

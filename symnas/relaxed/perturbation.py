@@ -2,7 +2,14 @@
 
 A large weight need not mean a good candidate (a skip connection's often is not). So candidates are compared
 by what the trained network loses without each, one point after the other, and the network trains on after
-every decision.
+every decision (Wang et al. 2021, algorithm 1):
+
+    for every point in random order, those of which one candidate is kept before edges:
+        score(i) = that of the network with candidate i left out, the weights of the others as they were
+        keep argmin_i score(i), which is missed most; of edges drop argmax_i score(i) until `keep` are left
+        train the network for some epochs
+
+Nothing is retrained to be scored, so a point of n candidates costs n passes over the logits' data.
 """
 
 from __future__ import annotations

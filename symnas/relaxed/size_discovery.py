@@ -2,6 +2,18 @@
 
 The model is made at the largest values, without computing, and again with each smaller value in turn. A point
 is a size if that changes sizes of weights and nothing else about them.
+
+Which positions a value has is told by aligning the models (`symnas.features.alignment`), in four rounds that
+each make as few models as they can:
+
+1. Every point at its smallest, alone: which dimensions of which parameters depend on it (`_touching`).
+2. Every point at its other values. Points that no dimension has in common vary in one model (`_Look`).
+3. Pairs of points that one dimension depends on, both small. Side by side, as in a concatenation, what is
+   there is there in both models alone; as factors (heads times width) it is not, and they are one group.
+4. Groups at all combinations of their values, as each has positions of its own.
+
+A mask of a parameter is then, for each group, a table of zeros and ones over the values of its points and
+the positions along the dimensions that they decide (`symnas.relaxed.sizes.Mask`).
 """
 
 from __future__ import annotations
@@ -80,6 +92,8 @@ class _Look:
 
     def joins(self, other: _Look, touched: Mapping[str, set[tuple[str, int]]], largest: Changes) -> bool:
         """Whether one model serves both."""
+        # Two values of one point are two models. A value below the largest must not change what is looked at
+        # on the other side; at its largest it is there anyway.
         for mine, theirs in ((self, other), (other, self)):
             for item in mine.values.items():
                 address, value = item
@@ -312,6 +326,7 @@ class _Finder:
         }
         self._look(touching, [_Look(dict(values), places[pair]) for pair, values in small.items()])
         shared = self._shared()
+        # Groups grow by pairs: what is entangled with either of two is entangled with both.
         for pair, values in small.items():
             if self._entangled(shared, values, places[pair]):
                 joined = [group for group in groups if group & {*pair}]
@@ -325,6 +340,7 @@ class _Finder:
         if both is None:
             return True
         for key, dim in places:
+            # Side by side, positions that both have are those that each has alone.
             apart = [self._there(shared, key, dim, self.models[((a, v),)]) for a, v in small.items()]
             if not np.array_equal(np.logical_and.reduce(apart), self._there(shared, key, dim, both)):
                 return True
@@ -375,7 +391,7 @@ class _Finder:
             values = {a: self.values[a][code] for a, code in zip(points, codes, strict=True)}
             changes = self._changes(values)
             made = self.models[changes] if changes else self.base
-            part = torch.ones(())
+            part = torch.ones(())  # an outer product of what is there along each dimension
             for dim in own:
                 there = torch.from_numpy(self._there(shared, key, dim, made)).float()
                 part = part * there.reshape([-1 if place == dim else 1 for place in range(len(shape))])

@@ -10,6 +10,11 @@ A feature is weighted where it is read, that is where a parameter is summed over
 normalisation in front of the reader undoes the weight. A kernel is weighted around its middle (Stamoulis et
 al. 2019, Single-Path NAS).
 
+With widths {2, 4} of weights p and q a reader's columns are multiplied by (p + q, p + q, q, q), which is the
+mask of tables (1, 1, 0, 0) and (1, 1, 1, 1) applied to (p, q): `tensordot` over candidates. Where two points
+decide a dimension together, as heads and their width do, the table has an axis for each, (candidates of one,
+candidates of the other, positions), and the weight of a position is sum_ij p_i q_j table[i, j].
+
 Law: where every point has all its weight on one value, the model computes what the child computes. A model
 that is read otherwise (statistics across features, an output of a chosen width) breaks it; who relies on the
 law compares outputs.
@@ -57,7 +62,9 @@ class Mask:
             weights: (candidates,) of each point.
         """
         found = self.like(weights[self.points[0]])
-        for address in self.points:
+        for (
+            address
+        ) in self.points:  # (candidates of this and later points, positions) -> (of later, positions)
             found = torch.tensordot(weights[address], found, 1)
         return found
 

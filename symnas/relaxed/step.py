@@ -63,7 +63,7 @@ class Step:
     def _set(
         self, mixes: Mapping[str, Mixture] | None, factors: Mapping[str, list[float]], used: Sequence[Used]
     ) -> Iterator[None]:
-        before = self.mixes, self.factors, self.used
+        before = self.mixes, self.factors, self.used  # a step may be entered again inside the backward pass
         self.mixes, self.factors, self.used = mixes, factors, used
         own: list[Any] = [module._parameters[name] for module, name, _ in used]
         for module, name, tensor in used:
@@ -117,6 +117,7 @@ class Step:
         if self.mixes is None:
             return choice.candidates[choice.active](*args, **kwargs)
         if self.again and torch.is_grad_enabled():
+            # The backward pass comes when the step is over: what it is to be computed with is kept.
             mixes, factors, used = self.mixes, self.factors, self.used
 
             def compute(*args: Any) -> Any:
@@ -153,6 +154,8 @@ class Step:
         with self.activations.reading(args[0] if args else None):
             for index in active:
                 candidate, norm = choice.candidates[index], choice.tails[index]
+                # Of weight zero, candidates are told of no gradient at all (`mixing`); and what a candidate ends
+                # in now may be another layer than when the network was made.
                 if factors[index] == 0.0 or norm is None or tail(candidate) is not norm:
                     outputs[index] = candidate(*args, **kwargs)
                     continue

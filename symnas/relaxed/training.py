@@ -141,6 +141,7 @@ class RelaxedTraining:
         how, held = self.algorithm, self._endless()
         sums, counts = [0.0, 0.0], [0, 0]
         for number, example in enumerate(_examples(self.batches, self.order, self.device)):
+            # DARTS moves the logits on held-out examples first, then the weights; others the other way round.
             turn = moving and (number + 1) % how.every == 0
             if turn and not how.weights_first:
                 self._add(sums, counts, 1, self._move_logits(example, next(held)))
@@ -172,6 +173,7 @@ class RelaxedTraining:
         numbers: list[float] = []
         mixes: dict[str, Mixture] = {}
 
+        # Both losses of a second-order step, and all evaluations of one, draw the same noise.
         def valid() -> Tensor:
             self.draws.set_state(drawn)
             logits = self._present()

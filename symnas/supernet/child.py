@@ -73,6 +73,7 @@ class BoundChild(ChildLayout):
         if self.real:
             return
         shared = {path for part in self.slices.values() for path in part.paths}
+        # On `meta` a table of positions, say, has no values: then the child is constructed once more.
         if unreal(self.child, shared):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)

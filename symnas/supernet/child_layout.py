@@ -233,6 +233,7 @@ def _traced(program: ProgramView, model: nn.Module, axes: Known, training: bool)
 def _layout(decision: Decision, made: KeyedModule, axes: Known, trace: Trace) -> ChildLayout:
     """Make a slice of every parameter, and of every buffer that is a statistic or that the call wrote to."""
     module = made.module
+    # By identity: a tied parameter stands under several paths, and is one slice with all of them.
     parameters = {path: id(tensor) for path, tensor in module.named_parameters(remove_duplicate=False)}
     buffers = {path: id(tensor) for path, tensor in module.named_buffers(remove_duplicate=False)}
     kept = _statistics(module) | {path for path, own in buffers.items() if own in trace.changed}
@@ -258,6 +259,7 @@ def _layout(decision: Decision, made: KeyedModule, axes: Known, trace: Trace) ->
 
 
 def _row(axis: Axis) -> Row:
+    """Return a dimension as segments; sizes keep the identity of their axes, to be found in other tensors."""
     return tuple(
         Segment(
             tuple(part.size for part in axes),

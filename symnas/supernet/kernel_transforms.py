@@ -2,7 +2,13 @@
 
 The weights of a small kernel need not be the middle of those of a large one: a matrix for each layer and size
 stands between them, the same for all channels, the identity at first. Sizes form chains: a kernel is the
-middle of the smallest larger one, as that has been transformed itself, times the matrix.
+middle of the smallest larger one, as that has been transformed itself, times the matrix:
+
+    W_5 = reshape(M_(7>5) vec(crop(W_7, 5))),    W_3 = reshape(M_(5>3) vec(crop(W_5, 3)))
+
+with W_k of shape (out, in, k, k), crop taking the middle k x k, vec making k^2 numbers of them, and M of
+shape (k^2, k^2). A layer has 25^2 + 9^2 = 706 further weights for that, whatever its channels. With M the
+identity the kernels are the cropped ones, so a supernet starts where one without transforms does.
 
 Source: Cai et al. 2020, "Once-for-All: Train One Network and Specialize it for Efficient Deployment" (section
 3.3), there for 7 -> 5 -> 3 and square kernels.
@@ -97,6 +103,7 @@ class Kernels:
         """Return the kernel that another one is made of, and make the matrix if there is none."""
         known = self._above.setdefault(key, {})
         if shape not in known and shape != largest:
+            # The smallest that holds it, for the chain to have as many links as there are sizes in between.
             larger = [each for each in {*known, largest} if each != shape and _inside(shape, each)]
             self._make(tensors, key, shape, min(larger, key=lambda each: (math.prod(each), each)))
         return known.get(shape, largest)
@@ -125,6 +132,7 @@ def transformed(
             value = value.narrow(dim, (value.shape[dim] - size) // 2, size)
         matrix = matrices[name]
         assert matrix is not None
+        # (out, in, k, k) -> (out, in, k^2), times M transposed, and back: one matrix for all channels.
         value = nn.functional.linear(value.flatten(-len(shape)), matrix).reshape(value.shape)
     return value
 

@@ -4,6 +4,16 @@ A child that uses a part of a shared tensor is bound to a leaf of its own, a vie
 pass fills gradients as large as the child. A step then shows the optimiser those leaves, with views of its
 own full-size state; whatever it computes is what it would compute for the child alone.
 
+Why not the whole tensors, with gradients of zero where a child has nothing? Because a step is more than its
+gradient. SGD with momentum mu and weight decay lambda does, at every position,
+
+    m <- mu m + g + lambda w,        w <- w - eta m
+
+and with g = 0 a weight that no child used still moves by -eta (mu m + lambda w): along the momentum of steps
+long ago, and towards zero. Under single-path training one candidate of n is idle in n - 1 of n steps, and
+would be decayed n times for every step that it learns from. Adam divides by a running mean of g^2, which idle
+steps shrink, and its next step there is too large. The standalone child has none of this.
+
 Laws: a step equals that of the standalone child that starts from the same state; what no called child uses
 keeps its value and its state, bit for bit.
 """
@@ -149,6 +159,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         pieces = {
             parameter: self._piece(parameter, tensor, index) for parameter, tensor, index in self._graded()
         }
+        # The groups with their hyperparameters, each holding what is in use of its parameters.
         shown, groups = [], []
         for group in self.param_groups:
             mine = [(parameter, pieces[parameter]) for parameter in group["params"] if parameter in pieces]
@@ -157,6 +168,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         states = {piece.tensor: self._shown(parameter, piece) for parameter, piece, _ in shown}
         twin = self._twin(groups, states)
         twin.step()
+        # Views have been updated in place; what was gathered by a mask, or is new state, is put back.
         for parameter, piece, group in shown:
             self._keep(parameter, piece, twin.state[piece.tensor], group)
             piece.write(parameter.data, piece.tensor.data)
@@ -252,6 +264,7 @@ class SliceOptimizer(torch.optim.Optimizer):
 
     def _twin(self, groups: list[dict[str, Any]], states: dict[torch.Tensor, Any]) -> torch.optim.Optimizer:
         """Return the optimiser with other parameters and state."""
+        # Not constructed: a constructor would want parameters, and hooks or compiled steps are to stay.
         made = object.__new__(type(self._inner))
         vars(made).update(vars(self._inner))
         made.param_groups, made.state = groups, defaultdict(dict, states)
@@ -271,6 +284,7 @@ class SliceOptimizer(torch.optim.Optimizer):
                 full[name] = value
                 continue
             if name not in full:
+                # Where nobody has stepped yet, state is as an optimiser begins: zero for most, not for all.
                 first = self._first(parameter, group) if first is None else first
                 full[name] = torch.zeros_like(parameter, dtype=value.dtype) + first.get(name, 0)
             piece.write(full[name], value)

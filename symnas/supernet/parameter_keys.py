@@ -72,6 +72,7 @@ class KeyingRun(Run):
     def frame(self, function: Function, owner: object) -> Frame:
         """Open the record of an invocation, below the call that led to it."""
         frame = super().frame(function, owner)
+        # `map(block, widths)` enters `block` from code that is not instrumented, and is one call itself.
         again = self._call.entered.get(function, 0)
         self._call.entered[function] = again + 1
         place = f"{self._call.place}{{{function.path}}}" if function.name == "<lambda>" else self._call.place

@@ -135,6 +135,8 @@ class SharedTensors(nn.Module):
         """Return tensors of the shared shapes with the values that constructors give to them."""
         values: dict[str, torch.Tensor] = {}
         filled: dict[str, torch.Tensor] = {}
+        # Child by child, each filling the positions that none before it has, until nothing is missing: the
+        # first are the largest, so most are not constructed. What is left over belongs to no child alone.
         for number, made in enumerate(children):
             mine = {key: part for key, part in made.slices.items() if key in keys}
             if all(key in filled and bool(filled[key].all()) for key in mine):
@@ -169,6 +171,7 @@ class SharedTensors(nn.Module):
                 self.add(name, value, part.trained)
             return
         tensor = self.tensor(name)
+        # Positions of children known so far keep their values, those that are new the constructors'.
         grown = extend(tensor.detach(), value, moves)
         if part.buffer:
             self._buffers[name] = grown

@@ -276,7 +276,7 @@ class SuperposedRun(KeyingRun):
             visit.value, visit.code = visit.labels[0], 0
 
     def left(self, visit: Visit, result: object) -> object:
-        """Note the candidates of a choice of several."""
+        """Note the candidates of a choice of several, all of which the code has been given."""
         if visit.kind == "manyof" and self.opens(visit):
             pairs = enumerate(result)  # type: ignore[arg-type,var-annotated]
             modules = tuple(_module(visit, code, value) for code, value in pairs)
@@ -314,6 +314,7 @@ class SuperposedRun(KeyingRun):
         """Return what the candidates of a choice make, each called with the same arguments."""
         maker.called = True
         made = {}
+        # One after the other in the same place, so that what each makes has the keys it has in its child.
         for code, candidate in maker.candidates.items():
             self._making.append((maker.visit.address, code, len(self.trace)))
             try:
@@ -357,6 +358,8 @@ class SuperposedRun(KeyingRun):
     def _above(self, visit: Visit) -> tuple[str, int] | None:
         """Return the open choice that a visit stands below, and the code of its candidate."""
         above = next((each for each in _around(visit) if self.opens(each)), None)
+        # A candidate of a choice among classes is entered by a call, not by a branch of an expression. The
+        # inner of the two counts: the call, if the visit of the expression came before it.
         making = self._making[-1] if self._making else None
         if making is not None and (above is None or self.trace.index(above) < making[2]):
             return making[:2]

@@ -222,6 +222,7 @@ class SwitchedModels:
             return None
         fixed = () if self._everything else _fixed(decision, opened)
         if fixed not in self._made:
+            # A model holds all candidates: it is made for values that come up again, not for every draw.
             count = self._asked[fixed] = self._asked.get(fixed, 0) + 1
             if fixed and count < WORTH:
                 return None
@@ -266,6 +267,7 @@ def _switched_model(
         if slices is None or not made.serves(closed):
             return None
         compared = [known.decision for known in net.built() if _fixed(known.decision, opened) == fixed]
+        # Children that are there already cost nothing; where there are none, a few tell as much.
         compared = compared[:COMPARED] or telling_children(net.program, made, decision)
         if unreal(made.module, {path for part in slices.values() for path in part.paths}):
             with torch.random.fork_rng(devices=[]):
