@@ -61,6 +61,8 @@ class Segment:
         """Return the same positions with some axes read as finer ones."""
         if not any(axis in finer for axis in self.axes):
             return self
+        # An axis of `outer * inner` positions becomes two. Where the size in front is that of its heads,
+        # their number joins `outer`: (heads 2, width 6) with the width read as (2, 3) is (4, 3).
         shape, axes = list[int](), list[int]()
         for size, axis in zip(self.shape, self.axes, strict=True):
             if axis not in finer:
@@ -72,7 +74,7 @@ class Segment:
                 outer *= shape.pop()
                 axes.pop()
             shape += [outer, inner]
-            axes += [-axis, axis]
+            axes += [-axis, axis]  # the outer one is new, and the same for all that have this axis
         return Segment(tuple(shape), self.labels, self.centred, tuple(axes))
 
 
@@ -113,6 +115,7 @@ class Slot:
         self.centred |= segment.centred
         self.seen.add(segment.shape)
         most = max(map(len, self.seen))
+        # Size by size the largest of the shapes that know most of the order.
         self.finest = tuple(map(max, zip(*(shape for shape in self.seen if len(shape) == most), strict=True)))
 
     def gaps(self, shape: tuple[int, ...]) -> tuple[int | None, ...]:
@@ -150,6 +153,7 @@ class Slot:
         for place in sorted(self.merges, reverse=True):
             if place >= len(sizes):
                 continue
+            # (outer, inner) is read anew as (finest, whole / finest), or as one size if that does not divide.
             whole = math.prod(sizes[place : place + 2])
             outer = self.merges[place]
             if whole % outer:
@@ -231,12 +235,13 @@ class SharedDimension:
 
     def index(self, row: Row) -> Index:
         """Return where the positions of a child's dimension stand."""
-        offsets = np.cumsum([0, *(slot.size for slot in self.slots)])
+        offsets = np.cumsum([0, *(slot.size for slot in self.slots)])  # where each slot begins
         parts = [
             offsets[place] + self.slots[place].positions(segment)
             for place, segment in zip(self.places(row) or (), row, strict=True)
         ]
         found = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        # A slice is a view, and costs nothing at every call of a child; positions are gathered.
         start, count = (int(found[0]), len(found)) if len(found) else (0, 0)
         if count and np.array_equal(found, np.arange(start, start + count)):
             return slice(start, start + count)
@@ -252,6 +257,7 @@ def align(row: Sequence[set[str]], slots: Sequence[set[str]]) -> list[int]:
     """
     if len(row) == len(slots):
         return list(range(len(row)))
+    # By segment: by the slot of the last one, the score and the slots of all. Before the first, none.
     best: list[dict[int, tuple[int, tuple[int, ...]]]] = [{-1: (0, ())}]
     for labels in row:
         reached: dict[int, tuple[int, tuple[int, ...]]] = {}
@@ -259,6 +265,7 @@ def align(row: Sequence[set[str]], slots: Sequence[set[str]]) -> list[int]:
             for place in range(last + 1, len(slots)):
                 found = (score + bool(labels & slots[place]), (*places, place))
                 known = reached.get(place)
+                # A higher score, or as high a one further to the left.
                 if known is None or (-found[0], found[1]) < (-known[0], known[1]):
                     reached[place] = found
         best.append(reached)
@@ -329,6 +336,7 @@ class SharedLayout:
             if finest is None or after is None:
                 continue
             outer, inner = 1 if before is None else segment.shape[before], segment.shape[after]
+            # Its heads are each `finest / outer` of the finest ones, if those divide it at all.
             if finest % outer == 0 and outer * inner % finest == 0:
                 heads = None if before is None else segment.axes[before]
                 yield segment.axes[after], (heads, finest // outer, outer * inner // finest)
@@ -380,6 +388,7 @@ class _Orders:
         # The longest rows first, so that there are slots for those with fewer segments to choose among.
         for _, _, key, dim, row in sorted(rows, key=lambda item: item[:2]):
             self.tensors[key][dim].learn(row)
+        # Pairs that have the same two axes in one child are the same two numbers in all (by union-find).
         first: dict[tuple[int, int, int], SizePair] = {}
         for _, number, key, dim, row in rows:
             for slot, segment in self.placed(key, dim, row):
@@ -437,6 +446,7 @@ class _Orders:
             # The box of all is max(outer) * max(inner); no child has more than max(outer * inner).
             most = max(outer * inner for outer, inner in seen)
             if max(outer for outer, _ in seen) * max(inner for _, inner in seen) > most:
+                # The coarsest reading of all as parts of one: heads 2 and 4 are 4, heads 2 and 3 are 6.
                 finest = math.lcm(*(outer for outer, _ in seen))
                 yield node, finest if all(outer * inner % finest == 0 for outer, inner in seen) else 1
 

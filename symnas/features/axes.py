@@ -104,6 +104,7 @@ Axes = tuple[Axis, ...]
 
 def product(axes: Iterable[Axis]) -> Axis:
     """Return the axis that runs over several ones, the last one fastest."""
+    # Flat and without ones, so that a product has one spelling: (a x b) x 1 x c is a x b x c.
     parts: list[Axis] = []
     for axis in (axis.find() for axis in axes):
         if axis.kind == "product":
@@ -119,6 +120,7 @@ def product(axes: Iterable[Axis]) -> Axis:
 
 def concatenation(axes: Iterable[Axis]) -> Axis:
     """Return the axis that runs along several ones, one after another."""
+    # Flat and without empty parts, as products are.
     parts: list[Axis] = []
     for axis in (axis.find() for axis in axes):
         if axis.kind == "sum":
@@ -158,6 +160,7 @@ def _stacked(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
     """Read axes that follow one another as turns of a single one."""
     turns, inner = sizes[0], math.prod(sizes[1:])
     pieces = cut(axis, [inner] * turns)
+    # `all` over a list: every pair is unified, also behind one that does not fit.
     if pieces is None or not all([unify(pieces[0], piece) for piece in pieces[1:]]):  # noqa: C419
         return None
     rest = split(pieces[0], sizes[1:])
@@ -173,7 +176,7 @@ def _regroup(parts: Sequence[Axis], sizes: Sequence[int]) -> list[Axis] | None:
     """
     found: list[Axis] = []
     have, want = list(parts), list(sizes)
-    while want:
+    while want:  # the products of what is left of both are equal, so `have` does not run out first
         if have[0].find().size == want[0]:
             found.append(have.pop(0))
             want.pop(0)
@@ -237,7 +240,7 @@ def _cut_outer(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
     """Return the pieces of a product, which are whole turns of its outermost factor."""
     inner = product(axis.parts[1:])
     if any(size % inner.size for size in sizes):
-        return None
+        return None  # a piece would end inside a turn
     outer = cut(axis.parts[0], [size // inner.size for size in sizes])
     return None if outer is None else [product([part, inner]) for part in outer]
 
@@ -245,7 +248,7 @@ def _cut_outer(axis: Axis, sizes: Sequence[int]) -> list[Axis] | None:
 def _cut_sum(parts: Sequence[Axis], sizes: Sequence[int]) -> list[Axis] | None:
     """Return the pieces of a sum: its parts are cut where pieces end, and put together to pieces again."""
     ends = list(itertools.accumulate(sizes))
-    fine: list[Axis] = []
+    fine: list[Axis] = []  # of (4 + 6) in pieces of 2, 5 and 3: 2, 2, 3, 3
     start = 0
     for part in (part.find() for part in parts):
         stop = start + part.size
@@ -287,6 +290,7 @@ def unify(first: Axis, second: Axis) -> bool:
     # At least one is a sum, b: the other one is cut where its parts end.
     pieces = cut(a, [part.find().size for part in b.parts])
     agreed = pieces is not None and _unify_all(pieces, b.parts)
+    # Of the same kind they are one from now on. Unifying the parts may have linked either of them already.
     if agreed and a.kind == b.kind and a.find() is a and b.find() is b:
         a.link(b)
     return agreed
@@ -328,9 +332,10 @@ def ordered(axis: Axis) -> Ordered:
     found: Ordered = [(frozenset(), ())]
     for part in axis.parts:
         inner = ordered(part)
-        if len(inner) == 1:
+        if len(inner) == 1:  # no sum in it: every segment so far has one more factor
             found = [(labels | inner[0][0], (*axes, *inner[0][1])) for labels, axes in found]
             continue
+        # A sum: it follows itself as often as there are positions of the factors in front of it.
         turns = sum(math.prod(each.size for each in axes) for _, axes in found)
         if turns * len(inner) > MOST_EXPANDED:
             return [(axis.known, (axis,))]

@@ -37,6 +37,7 @@ def _keep(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> li
 def _resized(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     """Pooling, padding, upsampling: what changes its size is another axis from the same origin."""
     axes = table.of(_first(given))
+    # (batch, channels, h, w) -> (batch, channels, h', w'): what keeps its size is taken to be what it was.
     return [
         [
             axis if axis.find().size == size else Axis(size, axis.known)
@@ -101,6 +102,7 @@ def _squeezed(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -
 
 
 def _expand(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    # (c, 1) expanded to (batch, c, n): new dimensions come in front, and those of size one are repeated.
     source, target = given["self"], outputs[0]
     axes = table.of(source)
     extra = target.ndim - source.ndim
@@ -139,6 +141,7 @@ def _pieces(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> 
 def _slice(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
     source, output, dim = given["self"], outputs[0], given.get("dim", 0)
     axes = table.of(source)
+    # x[start:start + size] cuts its axis in up to three, and is the middle piece; with steps no piece is it.
     whole, size = source.shape[dim], output.shape[dim]
     start = given.get("start") or 0
     start = max(0, start + whole) if start < 0 else min(start, whole)
@@ -152,6 +155,7 @@ def _cat(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> lis
     tensors = [tensor for tensor in given["tensors"] if tensor.ndim == outputs[0].ndim]
     dim = given.get("dim", 0) % outputs[0].ndim
     rows = [table.of(tensor) for tensor in tensors]
+    # Along all dimensions but one they are alike; along that one they follow each other.
     for row in rows[1:]:
         for place in range(outputs[0].ndim):
             if place != dim:
@@ -187,6 +191,7 @@ def _matmul(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> 
 
 
 def _linear(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    # (…, in) times (out, in) transposed, plus (out,).
     axes, weight = table.of(given["input"]), table.of(given["weight"])
     table.same(axes[-1], weight[1], "linear")
     if given.get("bias") is not None:
@@ -254,6 +259,7 @@ def _read_in_groups(table: AxisTable, inputs: Axis, read: Axis, made: Axis, grou
 
 
 def _per_channel(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
+    # Input (batch, channels, …), everything else (channels,).
     axes = table.of(given["input"])
     for name in ("weight", "bias", "running_mean", "running_var"):
         if given.get(name) is not None:
@@ -262,7 +268,7 @@ def _per_channel(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]
 
 
 def _layer_norm(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[Axes]:
-    axes = table.of(given["input"])
+    axes = table.of(given["input"])  # (…, *normalised), with scale and shift of the normalised dimensions
     for name in ("weight", "bias"):
         if given.get(name) is not None:
             own = table.of(given[name])
@@ -341,6 +347,7 @@ def pointwise(table: AxisTable, name: str, tensors: Sequence[torch.Tensor], outp
 
 def attention(table: AxisTable, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> list[Axis]:
     """Return the axes of what fused attention makes."""
+    # (…, L, E), (…, S, E) and (…, S, F) -> (…, L, F): E and S are summed over.
     q, k, v = table.of(query), table.of(key), table.of(value)
     for one, other in zip((*q[:-2], q[-1]), (*k[:-2], k[-1]), strict=True):
         table.same(one, other, "attention")
@@ -350,12 +357,14 @@ def attention(table: AxisTable, query: torch.Tensor, key: torch.Tensor, value: t
 
 
 def _repeat(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    # Repeated n times, an axis is n turns of itself.
     repeats, axes = given["repeats"], table.of(given["self"])
     padded = [Axis(1)] * (len(repeats) - len(axes)) + list(axes)
     return [[product([Axis(times), axis]) for times, axis in zip(repeats, padded, strict=True)]]
 
 
 def _pixel_shuffle(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    # (…, c r^2, h, w) -> (…, c, h r, w r): channels are c x r x r, and the r go into the image.
     axes, shape = table.of(given["self"]), outputs[0].shape
     inner = split(axes[-3], [shape[-3], given["upscale_factor"] ** 2])
     channels = inner[0] if inner is not None else Axis(shape[-3])
@@ -363,6 +372,7 @@ def _pixel_shuffle(table: AxisTable, given: Bound, outputs: Sequence[torch.Tenso
 
 
 def _glu(table: AxisTable, given: Bound, outputs: Sequence[torch.Tensor]) -> list[list[Axis]]:
+    # a * sigmoid(b) of the halves (a, b): two pieces of one size are two turns of one axis.
     axes, dim = table.of(given["self"]), given.get("dim", -1)
     half = outputs[0].shape[dim]
     made = cut(axes[dim], [half, half])

@@ -154,8 +154,8 @@ class Step:
         with self.activations.reading(args[0] if args else None):
             for index in active:
                 candidate, norm = choice.candidates[index], choice.tails[index]
-                # Of weight zero, candidates are told of no gradient at all (`mixing`); and what a candidate ends
-                # in now may be another layer than when the network was made.
+                # Of weight zero, candidates are told of no gradient at all (`mixing`); and what one ends in
+                # now may be another layer than when the network was made.
                 if factors[index] == 0.0 or norm is None or tail(candidate) is not norm:
                     outputs[index] = candidate(*args, **kwargs)
                     continue
