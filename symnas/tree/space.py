@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from symnas._typing import Codes, Mask, Reals, Value
 from symnas.errors import DecisionError, SpaceError
-from symnas.tree import address_patterns, restriction, sampling, serialization
+from symnas.tree import restriction, sampling, serialization
 from symnas.tree.compiled import Compiled
 from symnas.tree.counting import Counter
 from symnas.tree.encoding import Encoded, View
@@ -621,7 +621,7 @@ class Space:
 
     def select(self, pattern: str) -> tuple[str, ...]:
         """Return the addresses that a pattern matches: `*` within a segment, `**` over any number of them."""
-        return address_patterns.matching(pattern, self.compiled.layout.index)
+        return serialization.matching(pattern, self.compiled.layout.index)
 
     def restrict(self, changes: Mapping[str, object]) -> Space:
         """Return the space in which points have only some of their values; what cannot exist then is dropped.
