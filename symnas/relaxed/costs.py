@@ -76,6 +76,7 @@ class Costs:
         """
         shares = {address: self._share(address, own) for address, own in probabilities.items()}
         total = next(iter(probabilities.values())).new_zeros(())
+        # Work of a parameter is proportional to its numbers: every weight is read as often as every other.
         for path, shape in self._shapes.items():
             scale = 1.0 if metric == "params" else 2.0 * self._work[path] / math.prod(shape)
             if scale:
@@ -92,6 +93,7 @@ class Costs:
 
     def _around(self, model: nn.Module, path: str) -> Taken:
         """Return the candidates that a parameter stands in."""
+        # Every module on the way down from the model may be a candidate, or a block of a depth.
         found: set[tuple[str, tuple[int, ...]]] = set()
         module = model
         for name in path.split(".")[:-1]:
@@ -140,7 +142,7 @@ class _Within(Contractions):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and note whose it is."""
-        before = self.macs[""]
+        before = self.macs[""]  # what reads no parameter stands under the empty text
         result = super().__torch_dispatch__(func, types, args, kwargs)
         if self.macs[""] > before:
             self.rest[self._stack[-1]] += self.macs[""] - before
@@ -163,6 +165,7 @@ def _candidates(
     for address, depth in depths.items():
         order = [points[address].labels.index(value) for value in depth.values]
         for turn, added in enumerate(depth.added):
+            # A block is there with the value that adds it and with all deeper ones.
             for place in added & made.places.keys():
                 found.setdefault(id(made.places[place]), set()).add((address, tuple(order[turn + 1 :])))
     for number, taken in found.items():

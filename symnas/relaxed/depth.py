@@ -91,10 +91,12 @@ def _depth(program: ProgramView, point: Point, base: ConstructorRun) -> Depth | 
             return None
         if made[value].places.keys() == base.places.keys():
             return None
+    # By how many modules there are: the values need be in no order, nor be numbers.
     order = sorted(options, key=lambda value: len(made[value].places))
     added = []
     for fewer, more in pairwise(order):
         small, large = _shapes(made[fewer]), _shapes(made[more])
+        # Each has all modules of the one before, at the same places, with weights of the same shapes.
         if not made[fewer].places.keys() < made[more].places.keys():
             return None
         if any(large.get(key) != shape for key, shape in small.items()):
@@ -167,6 +169,7 @@ def install(
     for depth in depths:
         order = [list(labels[depth.address]).index(value) for value in depth.values]
         for turn, added in enumerate(depth.added):
+            # A block is one module of the chain, whatever is in it.
             modules = _topmost([made.places[place] for place in sorted(added) if place in made.places])
             chains.append((Gate(step, depth.address, tuple(order[turn + 1 :])), modules))
     calls = _calls(made.module, {id(m): m for _, modules in chains for m in modules}.values(), inputs)

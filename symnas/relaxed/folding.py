@@ -64,7 +64,7 @@ def tail(candidate: nn.Module) -> nn.Module | None:
 def times(norm: nn.Module, weight: Tensor) -> Iterator[None]:
     """Let a batch normalisation multiply its output by a weight, for the length of a `with`."""
     scale, shift = norm._parameters["weight"], norm._parameters["bias"]
-    if scale is None:
+    if scale is None:  # affine=False: the scale is one, and the shift zero
         like = cast(Tensor, norm._buffers["running_mean"])
         put(norm, "weight", weight.to(like.dtype).expand(like.shape))
     else:
@@ -100,11 +100,12 @@ class Activations:
 
     def of(self, layer: nn.Module, kind: str, x: Tensor) -> Tensor:
         """Return a layer's output, computed now or before."""
+        # Only of the very tensor that the innermost choice was called with: others read that one, too.
         if not self.inputs or x is not self.inputs[-1] or not torch.is_grad_enabled():
             return type(layer).forward(layer, x)  # type: ignore[no-any-return]
         found = self.known.get((kind, id(x)))
         if found is not None:
-            given, version, known, own = found
+            given, version, known, own = found  # versions tell whether either was changed since
             if given is x and x._version == version and known._version == own:
                 return known
         result: Tensor = type(layer).forward(layer, x)

@@ -209,6 +209,7 @@ class Relaxed(nn.Module):
 
     def _used(self, mixes: Mapping[str, Mixture]) -> list[Used]:
         """Return what modules compute with where sizes are mixed."""
+        # A parameter that several modules share is masked once.
         mixed = self.sizes.interpolated if self.interpolate else self.sizes.effective
         made: dict[str, Tensor] = {}
         found = []
@@ -239,6 +240,7 @@ class Relaxed(nn.Module):
         decision = self.decision(decision)
         mixes = {}
         for point, logit in zip(self.points, self._logits, strict=True):
+            # (candidates,) all even where the decision has no such point: nothing that it has depends on it.
             weights = torch.full_like(logit.detach(), 1.0 / len(point.labels))
             active: tuple[int, ...] | None = None
             if point.address in decision:

@@ -90,7 +90,7 @@ def through(x: Any, k: int, mix: Callable[[Tensor], Any], place: Place) -> Tenso
             f"divides, and {place.address!r} is called with {given}; search with partial=1, or freeze this "
             "choice"
         )
-    part = x.shape[1] // k
+    part = x.shape[1] // k  # (batch, channels / k, …) is mixed, (batch, channels - channels / k, …) passes
     mixed, rest = mix(x[:, :part]), x[:, part:]
     if not isinstance(mixed, Tensor) or mixed.ndim != x.ndim or mixed.shape[1] != part:
         raise ProgramError(
@@ -133,6 +133,7 @@ def _narrow(module: nn.Module, k: int) -> str:
     for name, number in before.items():
         setattr(module, name, number // k)
     if isinstance(module, nn.modules.conv._ConvNd):
+        # A depthwise layer stays one; groups of several channels stay as many, of fewer channels.
         if module.groups == before["in_channels"]:
             module.groups //= k
         if module.in_channels % module.groups or module.out_channels % module.groups:

@@ -41,6 +41,7 @@ def select(training: RelaxedTraining, seed: int, saved: Callable[[], None]) -> N
     """
     how, order = training.algorithm, _order(training, seed)
     if not training.decided and not training.tuned and not training.ruled_out:
+        # The first time: a search that is gone on with has its optimiser from the file.
         training.reset_weights()
         training.tuning_from = training.epoch
     begin, total = training.tuning_from, max(1, how.tune * len(order))
@@ -52,7 +53,7 @@ def select(training: RelaxedTraining, seed: int, saved: Callable[[], None]) -> N
     training.rate = rate
     while training.decided < len(order):
         point = order[training.decided]
-        if _reachable(training, point):
+        if _reachable(training, point):  # points below what was ruled out are in no decision any more
             if point.address not in training.ruled_out:
                 training.ruled_out[point.address] = _worst(training, point)
                 saved()
@@ -114,7 +115,7 @@ def _without(training: RelaxedTraining, point: RelaxedPoint, gone: tuple[int, ..
     mixes = training.mean_mixes()
     whole = mixes[point.address]
     weights = whole.weights.clone()
-    weights[list(gone)] = 0.0
+    weights[list(gone)] = 0.0  # not scaled up again: what is missed is missed
     before = range(len(weights)) if whole.active is None else whole.active
     mixes[point.address] = Mixture(weights, tuple(index for index in before if index not in gone))
     score = training.score(mixes)

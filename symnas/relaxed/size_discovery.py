@@ -123,12 +123,12 @@ class _Finder:
     def found(self) -> Sizes:
         """Return what was found."""
         self._start()
-        for address, values in self.values.items():
+        for address, values in self.values.items():  # the first round
             self._vary({address: min(values)})
         self._drop_unlike()
         flagged = self._read_dims()
         touching = self._touching()
-        self._look(
+        self._look(  # the second; the rest is in the functions named for it
             touching,
             [_Look({a: v}, set()) for a, values in self.values.items() for v in sorted(values)[1:-1]],
         )
@@ -143,6 +143,7 @@ class _Finder:
             mine = [group for group in groups if any(group & points for points in dims.values())]
             every = tuple(self._mask(shared, key, group, dims) for group in mine)
             held[key] = every
+            # Along the other dimensions features are made, and weighted where they are read.
             narrowed = {dim: points for dim, points in dims.items() if (key, dim) in flagged}
             some = [group for group in mine if any(group & points for points in narrowed.values())]
             if some:
@@ -183,6 +184,7 @@ class _Finder:
         try:
             self.base = self._model({})
         except Exception:
+            # Each point alone at its largest, the others at their defaults: those that fail are no sizes.
             for address, largest in [*self.largest.items()]:
                 self.largest = {address: largest}
                 try:
@@ -220,6 +222,7 @@ class _Finder:
                 for address in points & touched.keys():
                     touched[address].add((key, dim))
         largest = tuple(self.largest.items())
+        # Greedily, each into the first model that it can join.
         models: list[tuple[_Look, list[_Look]]] = []
         for look in looks:
             look.places = look.places or set().union(*(touched[address] for address in look.values))
@@ -239,6 +242,7 @@ class _Finder:
             made = self.models[changes] if changes in self.models else self._model(dict(changes))
         except Exception:  # one of them is the reason, and is found by itself
             made = None
+        # The model stands for each of its looks: elsewhere it differs, where nobody looks in their name.
         if made is not None and made.slices.keys() == self.base.slices.keys():
             self.models |= {own: made for look in served if (own := self._changes(look.values))}
             return
@@ -296,7 +300,7 @@ class _Finder:
             if not part.buffer
         }
         args, kwargs = self.program.internals.example("meta")
-        tracer = Contractions(parameters)
+        tracer = Contractions(parameters)  # with all candidates called, so that every parameter is read
         with torch.no_grad(), looking(self.run, added_up), tracer:
             model.train()(*args, **kwargs)
         centred = {

@@ -61,10 +61,10 @@ class Mask:
         Args:
             weights: (candidates,) of each point.
         """
+        # (candidates of this point, of later ones, *positions) times (candidates of this point,), point by
+        # point, until (*positions) are left.
         found = self.like(weights[self.points[0]])
-        for (
-            address
-        ) in self.points:  # (candidates of this and later points, positions) -> (of later, positions)
+        for address in self.points:
             found = torch.tensordot(weights[address], found, 1)
         return found
 
@@ -96,6 +96,7 @@ class Sizes:
             mixes: of all points.
         """
         weights = {address: mix.weights for address, mix in mixes.items()}
+        # Masks of different groups are of different dimensions, and broadcast over the others.
         for mask in self.read.get(key, ()):
             tensor = tensor * mask.factor(weights).to(tensor.dtype)
         return tensor
@@ -114,6 +115,7 @@ class Sizes:
         """
         weights = {address: mix.weights for address, mix in mixes.items()}
         for mask in self.read.get(key, ()):
+            # The table is (candidates of each point, *sizes): behind the points come the tensor's dimensions.
             dims = [dim for dim in range(tensor.ndim) if mask.table.shape[len(mask.points) + dim] > 1]
             if len(mask.points) == 1 and len(dims) == 1 and not self._kernel(mask):
                 tensor = _stretched(tensor, dims[0], mask, mixes[mask.points[0]])
@@ -123,7 +125,7 @@ class Sizes:
 
     def _kernel(self, mask: Mask) -> bool:
         """Whether a mask is around the middle of a dimension."""
-        flat = mask.table.flatten(1)
+        flat = mask.table.flatten(1)  # some value lacks the first position, so it is no leading slice
         return bool((flat[:, 0] == 0).any())
 
     def strengths(self, address: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -143,7 +145,7 @@ class Sizes:
                 if mask.points == (address,):
                     tensor, table = tensors[key], mask.like(tensors[key])
                     before = torch.zeros_like(table[0])
-                    for code in order:
+                    for code in order:  # from the smallest on; what the last one had is taken away
                         ring, before = table[code] - before, table[code]
                         squares[code] = squares[code].to(tensor.device) + (tensor * ring).square().sum()
         return torch.stack(squares)
@@ -163,6 +165,7 @@ class Sizes:
                 labels = self.points[address].labels
                 codes.append(labels.index(values.get(address, self.largest[address])))
             there = there * mask.table[tuple(codes)]
+        # What is left is a box: along each dimension, the positions that are there with any of the others.
         for dim, size in enumerate(there.shape):
             if size > 1:
                 kept = there.movedim(dim, 0).reshape(size, -1).any(1).nonzero().flatten()
@@ -183,6 +186,7 @@ class Sizes:
             total = factor if total is None else total * factor
         if total is None:
             return float(math.prod(shape))
+        # Dimensions that no mask is of have size one in `total`: each position stands for as many.
         return total.sum() * (math.prod(shape) / total.numel())
 
 
@@ -196,6 +200,8 @@ def _stretched(tensor: torch.Tensor, dim: int, mask: Mask, mix: Mixture) -> torc
     active = range(len(there)) if mix.active is None else mix.active
     widest = max(active, key=lambda code: int(there[code].sum()))
     target = there[widest].nonzero().flatten()
+    # (features of the widest, features of a candidate): y = sum_c w_c P_c x_c, and W y = (W sum_c w_c P_c) x,
+    # as the features of candidates are those of the widest one that they begin with.
     total = torch.zeros(there.shape[1], there.shape[1], dtype=tensor.dtype, device=tensor.device)
     for code in active:
         source = there[code].nonzero().flatten()

@@ -65,6 +65,7 @@ class Step:
     ) -> Iterator[None]:
         before = self.mixes, self.factors, self.used  # a step may be entered again inside the backward pass
         self.mixes, self.factors, self.used = mixes, factors, used
+        # Modules compute with masked parameters for the length of the call, and get their own back then.
         own: list[Any] = [module._parameters[name] for module, name, _ in used]
         for module, name, tensor in used:
             put(module, name, tensor)
@@ -86,6 +87,7 @@ class Step:
             points: of the network; candidates that say of themselves that they pass nothing on are watched.
             call: calls the network on example inputs.
         """
+        # What candidates say of themselves is believed where a call agrees, in all places of a point.
         hooks = []
         said = {point.address: point.zero for point in points}
         zeros: dict[tuple[int, int], bool] = {}
@@ -224,6 +226,7 @@ class _StatisticsKept:
             for each in self.module.modules()
             if isinstance(each, nn.modules.batchnorm._NormBase) and each.track_running_stats and each.training
         ]
+        # With momentum 0, running <- (1 - 0) running + 0 batch: the layer computes the same, and keeps it.
         self.before.append([(each, each.momentum, each.num_batches_tracked) for each in tracking])
         for each in tracking:
             each.momentum, each.num_batches_tracked = 0.0, None

@@ -152,6 +152,7 @@ def layout_alone(program: ProgramView, decision: Decision, seed: int) -> tuple[n
     made = keyed_child(program, decision, "meta")
     if program.inputs is None:
         return made.module, _layout(decision, made, _axes(made), Trace(()))
+    # Evaluation is second: batch statistics of one example do not exist, and dropout hides nothing there.
     failure: Exception | None = None
     for device, training in ATTEMPTS:
         try:
@@ -221,6 +222,7 @@ def _traced(program: ProgramView, model: nn.Module, axes: Known, training: bool)
         next((str(tensor.device) for tensor in model.parameters()), None)
     )
     trace = Trace(axes.values())
+    # Inputs are labelled by their places, which are the same for all children: so are features from them.
     for number, given in enumerate([*args, *kwargs.values()]):
         if isinstance(given, torch.Tensor):
             trace.put(given, [Axis(size, {f"input {number}:{dim}"}) for dim, size in enumerate(given.shape)])
@@ -275,6 +277,7 @@ def _statistics(child: nn.Module) -> set[str]:
     """Return the running statistics of normalisation layers: buffers that a forward pass updates."""
     found = set()
     for path, module in child.named_modules(remove_duplicate=False):
+        # Those of a layer in evaluation are not written to by the call, and are statistics nevertheless.
         if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
             for name in ("running_mean", "running_var", "num_batches_tracked"):
                 if module._buffers.get(name) is not None:

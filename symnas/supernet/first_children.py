@@ -54,6 +54,7 @@ def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildL
     decisions = list(covering(program.space))
     found: dict[str, ChildLayout] = {}
     for run, served in _models(program, decisions, seed, alone):
+        # What cannot be called with its candidates plugged in is left to be constructed alone.
         with _switching(run) as model:
             for each in served:
                 layout = model.layout(program, each, seed)

@@ -68,6 +68,7 @@ class Kernels:
             if count:
                 rows = [child[key][-count:] for child in children if key in child]
                 shapes = {tuple(sum(segment.size for segment in row) for row in own) for own in rows}
+                # From large to small, so that what each is made of is known when its turn comes.
                 for shape in sorted(shapes, key=lambda shape: (-math.prod(shape), shape)):
                     self._matrix(tensors, key, shape, shared.shape(key)[-count:])
 
@@ -139,7 +140,7 @@ def transformed(
 
 def spatial(shared: SharedLayout, key: str) -> int:
     """Return how many last dimensions of a shared tensor are those of a kernel."""
-    rows = reversed(shared.tensors[key])
+    rows = reversed(shared.tensors[key])  # (out, in, *kernel): from the last dimension on, while centred
     return sum(1 for _ in itertools.takewhile(lambda row: len(row.slots) == 1 and row.slots[0].centred, rows))
 
 

@@ -59,6 +59,7 @@ def openable(
         try:
             module = run_constructor(program, probe, "meta")
         except Exception as error:
+            # The innermost open choice of which a candidate was being evaluated is the one that cannot be.
             visit = next((found for found in probe.evaluating(error) if found.address not in shut), None)
             if visit is None:
                 return _openable_for_real(program, given, set(closed), subsets)
@@ -147,7 +148,7 @@ class _Probe(SuperposedRun):
     def choice(self, visit: Visit, values: Mapping[int, object]) -> object:
         if all(isinstance(value, nn.Module) for value in values.values()):
             return super().choice(visit, values)
-        self.plain.add(visit.address)
+        self.plain.add(visit.address)  # a width, say: the run goes on with the value it would have closed
         return values[self._chosen(visit)]
 
     def _chosen(self, visit: Visit) -> int:
@@ -170,6 +171,7 @@ class _Probe(SuperposedRun):
 
     def evaluating(self, error: BaseException) -> Iterator[Visit]:
         """Yield the open choices of which a candidate was being evaluated when an error was raised."""
+        # The frames of instrumented code hold their records of open visits in a variable of a known name.
         trace, found = error.__traceback__, list[Visit]()
         while trace is not None:
             record = trace.tb_frame.f_locals.get(FRAME)

@@ -64,12 +64,13 @@ class _Piece:
 
     def read(self, full: torch.Tensor) -> torch.Tensor:
         """Return the piece's part of a full-size tensor, as a view where there is one."""
+        # (numbers in use,) by a mask, and of the child's shape by an index.
         return full[self.mask] if self.mask is not None else narrow(full, self.index)
 
     def write(self, full: torch.Tensor, value: torch.Tensor) -> None:
         """Put values into the piece's part of a full-size tensor, where they are not there already."""
         if value.untyped_storage().data_ptr() == full.untyped_storage().data_ptr():
-            return
+            return  # a view, which the optimiser has updated in place
         if self.mask is not None:
             full[self.mask] = value
         elif self.index:
@@ -196,6 +197,7 @@ class SliceOptimizer(torch.optim.Optimizer):
 
     def _graded(self) -> list[tuple[nn.Parameter, torch.Tensor, tuple[Index, ...]]]:
         """Return the parameters in use, each with what holds its gradient, and where that stands."""
+        # A parameter that some child has whole gets its gradient itself; slices of it have theirs in leaves.
         found: dict[nn.Parameter, list[tuple[torch.Tensor, tuple[Index, ...]]]] = {}
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -214,6 +216,7 @@ class SliceOptimizer(torch.optim.Optimizer):
 
     def _merge(self, parameter: nn.Parameter, sources: list[tuple[torch.Tensor, tuple[Index, ...]]]) -> None:
         """Add the gradients of several children up in the parameter, and note where there are any."""
+        # The mask tells a gradient of zero from none: only where some child has run there is a step.
         total = parameter.grad
         mask = self._masks.get(parameter)
         if mask is None:
@@ -232,6 +235,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         mask = self._masks.get(parameter)
         if mask is None or bool(mask.all()):
             return _Piece(tensor, index)
+        # Several slices that do not fill the tensor are no box: their positions are gathered in a row.
         some = nn.Parameter(parameter[mask])
         some.grad = None if parameter.grad is None else parameter.grad[mask]
         return _Piece(some, mask=mask)
@@ -252,7 +256,7 @@ class SliceOptimizer(torch.optim.Optimizer):
         if not isinstance(value, torch.Tensor):
             return False
         if value.shape == tensor.shape:
-            return True
+            return True  # a moment
         if value.numel() > 1:
             kind = type(self._inner).__name__
             raise BuildError(

@@ -52,6 +52,8 @@ class Plugs:
 
     def _wire(self, modules: Iterable[nn.Module]) -> None:
         """Note where each choice stands, and of which others it is a candidate."""
+        # A choice that is a candidate stands in the list of candidates of the outer one, which is no place of
+        # the tree: where the outer one stands, what the inner one comes to will stand.
         lists = {id(choice.candidates): choice for choice in self.candidates}
         for module in modules:
             for name, child in module._modules.items():
@@ -65,7 +67,7 @@ class Plugs:
         """Put the active candidate of a choice where it stands, and where choices stand that it is in."""
         for outer in self._outer[choice]:
             self._plug(outer)
-        chosen: nn.Module = choice
+        chosen: nn.Module = choice  # down through candidates that are choices, to one that is none
         while isinstance(chosen, MixedModule) and chosen in self.candidates:
             chosen = self.candidates[chosen][chosen.active]
         for modules, name in self._sockets[choice]:

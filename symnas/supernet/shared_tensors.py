@@ -84,6 +84,8 @@ class SharedTensors(nn.Module):
 
     def _lay_out(self, children: list[Tensors]) -> tuple[set[str], Callable[[str], list[Move]]]:
         """Choose shapes that hold some children; return the keys that change and how positions move."""
+        # Layouts are never patched: all children that are remembered are aligned anew, and where their
+        # positions were and are now says how what the tensors hold is to be moved.
         before, old = self._shared, self._rows
         self._rows, self._shared = children, SharedLayout()
         self._shared.learn(children)
@@ -110,6 +112,8 @@ class SharedTensors(nn.Module):
         return self._reached
 
     def _mark(self, rows: Tensors) -> bool:
+        # A mask per tensor of the positions that some remembered child has. A child all of whose positions
+        # are marked need not be remembered, so there are few.
         news = False
         for key, own in rows.items():
             mask = self._reached.get(key)
@@ -145,6 +149,7 @@ class SharedTensors(nn.Module):
                 torch.manual_seed(self.seed + number)
                 child = self.program.build(made.decision)
             rows = self._shared.refined(made.rows)
+            # What an earlier child has filled stays: `fresh` has its values there, this child's elsewhere.
             for tensor, part in made.tensors(child):
                 if part.key not in mine:
                     continue
@@ -249,6 +254,7 @@ class SharedTensors(nn.Module):
         self, given: Mapping[str, Any], prefix: str, extra: Mapping[str, Any]
     ) -> dict[str, torch.Tensor]:
         """Grow until the children of a state fit in, and return its tensors as they stand then."""
+        # Both sets of children, this supernet's and the saved one's, are laid out together first.
         saved, known = Saved.read(extra), self.known
         same_program(self.program.fingerprint, self.program.name, extra["program"], known, saved)
         for key, part in saved.parts.items():

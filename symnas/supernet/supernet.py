@@ -92,6 +92,7 @@ class Supernet(SharedTensors):
         made = self._bound(self._active if decision is None else self.program.decision(decision))
         if self._slices is not None and torch.is_grad_enabled():
             self._slices.called(made)
+        # What is a view, or whole, is in its place since the child was bound; the rest is put there now.
         for part in made.used(made.moving):
             value = narrow(self.tensor(part.name), part.index)
             if part.leaf is not None:
@@ -104,7 +105,7 @@ class Supernet(SharedTensors):
             yield made.child
         finally:
             made.entered -= 1
-        for part in made.used(made.copied):
+        for part in made.used(made.copied):  # the call has updated a copy
             write(self.tensor(part.name), part.index, made.buffer(part))
 
     def activate(self, decision: Decision | Mapping[str, Value] | None = None) -> None:
@@ -287,6 +288,9 @@ class Supernet(SharedTensors):
                 made.owned.append(part)
                 continue
             self._chain(part)
+            # Whole parameters are the shared ones themselves, statistics a view: both for good. Slices of
+            # parameters are taken at every call, as autograd is to see how, or are leaves with gradients of
+            # their own where an optimiser steps on slices.
             whole = tuple(tensor.shape) == part.shape and part.sliced
             if whole or (part.buffer and part.sliced):
                 place(made, part, tensor if whole else narrow(tensor, part.index))

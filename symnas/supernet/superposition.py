@@ -95,6 +95,7 @@ class ConstructorRun(KeyedModule):
 
     def serves(self, decision: Mapping[str, Value]) -> bool:
         """Whether the child of a decision is in it: all that the child has was met, under the same values."""
+        # Open choices hold every candidate, so only what is closed has to agree.
         return all(
             address in self.sites
             and (address not in self.closed or identity(self.closed[address]) == identity(value))
@@ -109,6 +110,7 @@ class ConstructorRun(KeyedModule):
         """
         if any((address in opened) != (address in self.opened) for address in self.sites):
             return False
+        # What neither gives a value took its default in both. A value that is the default counts as given.
         return all(
             identity(values[address]) == identity(value) if address in values else address not in self.values
             for address, value in self.closed.items()
@@ -183,6 +185,7 @@ def run_of(program: ProgramView, run: SuperposedRun, module: object, device: str
     Raises:
         BuildError: it is no module; or holds parameters that were made outside the run.
     """
+    # From here on the choices are modules like any other, to be called, copied and compiled.
     looked_at = {choice.address for each in run.choices.values() for choice in each if choice.unwatched()}
     made = keyed_module_of(program, run, module)
     return ConstructorRun(
@@ -213,6 +216,7 @@ def run_constructor(program: ProgramView, run: SuperposedRun, device: str | None
     source_set = program.internals.whole_source_set
     place = nullcontext() if device is None else torch.device(device)
     with execution.running(source_set, run, all_evaluated), place:
+        # Class bodies and module statements that hold choices are executed anew by every run.
         target = (
             execution.fresh_target(source_set, all_evaluated) if source_set.definitions else program.target
         )
@@ -271,6 +275,7 @@ class SuperposedRun(KeyingRun):
         if not self.opens(visit):
             super()._decide(visit)
         elif visit.kind == "manyof":
+            # The code is given all of them, in one list: `2 of {a, b, c}` is [a, b, c] here.
             visit.value, visit.code = visit.labels, tuple(range(len(visit.labels)))
         else:
             visit.value, visit.code = visit.labels[0], 0
@@ -296,12 +301,13 @@ class SuperposedRun(KeyingRun):
         """Make a call, of every candidate where it is a choice that is called."""
         if not isinstance(function, Maker):
             return super().call(frame, call, function, args, kwargs)
+        # `block(width)` with `block` open calls every candidate here, and is one choice among modules.
         above = super().call
         return self.make(function, lambda candidate: above(frame, call, candidate, args, kwargs))
 
     def modules_of(self, model: nn.Module) -> dict[str, nn.Module]:
         """Return a model's modules by the place of their construction."""
-        kept = {id(module) for module in model.modules()}
+        kept = {id(module) for module in model.modules()}  # others were made and thrown away
         return {place: module for place, module in self._modules.values() if id(module) in kept}
 
     def _note(self, place: str, result: object) -> None:

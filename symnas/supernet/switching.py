@@ -113,6 +113,7 @@ class SwitchedModel(BoundChild):
 
     def active(self) -> Iterator[SharedSlice]:
         """Yield the slices of the candidates in the tree, each once."""
+        # Down from the model through the active candidates; what is shared by two is yielded once.
         stack, seen = [self._root], set[str]()
         while stack:
             branch = stack.pop()
@@ -131,7 +132,7 @@ class SwitchedModel(BoundChild):
 
     def train(self, mode: bool) -> None:
         """Set the mode of all candidates, so that it need not be set at every switch."""
-        if self.child.training != mode:
+        if self.child.training != mode:  # candidates that are not in the tree now will be, later
             for candidate in itertools.chain.from_iterable(self.plugs.candidates.values()):
                 candidate.train(mode)
             self.child.train(mode)
@@ -164,6 +165,7 @@ class SwitchedModel(BoundChild):
             reached: by key, which positions belong to a child that the layout was made for.
         """
         for key, part in self.slices.items():
+            # A model has no trace: what is no whole tensor has to be told by its sizes, as a leading slice.
             whole = shared.shape(key) == part.shape
             if whole:
                 part.index = tuple(slice(0, size) for size in part.shape)
