@@ -2,8 +2,8 @@
 
 `random`, `grid` and `auto` stand alone; the others in groups: `evolutionary`, `multi_fidelity`,
 `tree_search`, `bayesian` with `surrogates`, `policy_gradient`, `relaxed`, and `adapters` of other
-libraries. `common` holds what they share. Names and options are looked up by the registry of
-`symnas.contracts`.
+libraries. `common` holds what they share, `sequencing` decisions as sequences of small choices. Names and
+options are looked up by the registry of `symnas.contracts`.
 
 Laws, in `tests/algorithms` and `symnas.testing`: the same seed gives the same proposals, in another process
 too; a log replays; proposals belong to the space.
