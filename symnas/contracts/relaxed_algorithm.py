@@ -10,6 +10,7 @@ functions of what they are given, so that a search goes on where it was killed.
 from __future__ import annotations
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -169,6 +170,14 @@ class RelaxedAlgorithm(Algorithm):
                 f"freeze is a tuple of pairs, (('address', value), …); got {self.freeze!r}: for one point "
                 "write (('address', value),)"
             )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Understand for one release what `keeps_zero` was called."""
+        super().__init_subclass__(**kwargs)
+        if "keeps_idle" in vars(cls):
+            told = f"{cls.__name__}.keeps_idle is called keeps_zero now, and goes with the next release"
+            warnings.warn(told, DeprecationWarning, stacklevel=2)
+            cls.keeps_zero = cls.__dict__["keeps_idle"]
 
     # ------------------------------------------------------------ what a search asks
 

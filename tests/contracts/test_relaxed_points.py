@@ -126,3 +126,9 @@ def test_names_of_before_are_understood_and_warned_of() -> None:
         assert symnas.contracts.Mix is symnas.contracts.Mixture
     with pytest.warns(DeprecationWarning, match="idle is called zero now"):
         assert RelaxedPoint("op", ("conv", "none"), zero=(1,)).idle == (1,)
+    with pytest.warns(DeprecationWarning, match="keeps_idle is called keeps_zero now"):
+
+        class Keeping(symnas.contracts.RelaxedAlgorithm):
+            keeps_idle = True
+
+    assert Keeping.keeps_zero
