@@ -257,7 +257,7 @@ class SharedTensors(nn.Module):
         # Both sets of children, this supernet's and the saved one's, are laid out together first.
         saved, known = Saved.read(extra), self.known
         same_program(self.program.fingerprint, self.program.name, extra["program"], known, saved)
-        for key, part in saved.parts.items():
+        for key, part in saved.slices.items():
             self._asked.setdefault(key, (part, "what was loaded"))
         children = saved.joined(self._rows)
         if children != self._rows:

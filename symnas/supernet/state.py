@@ -20,12 +20,12 @@ from symnas.supernet.child_layout import SharedSlice
 from symnas.supernet.tensors import Move, extend
 
 
-def described(children: Sequence[Tensors], parts: Mapping[str, SharedSlice]) -> dict[str, Any]:
+def described(children: Sequence[Tensors], slices: Mapping[str, SharedSlice]) -> dict[str, Any]:
     """Return the dimensions of children's tensors, and what is known of each tensor, in lists and numbers.
 
     Args:
         children: their rows.
-        parts: a part of each shared tensor, by key.
+        slices: one of each shared tensor, by key.
     """
     numbers: dict[Any, int] = {}
     found = []
@@ -35,7 +35,7 @@ def described(children: Sequence[Tensors], parts: Mapping[str, SharedSlice]) -> 
         found.append(
             {key: [numbers.setdefault(row, len(numbers)) for row in own] for key, own in rows.items()}
         )
-    kinds = {key: [str(part.dtype), part.trained, part.buffer] for key, part in parts.items()}
+    kinds = {key: [str(part.dtype), part.trained, part.buffer] for key, part in slices.items()}
     return {"rows": [*numbers], "children": found, "tensors": kinds}
 
 
@@ -57,11 +57,11 @@ class Saved:
 
     Args:
         children: rows of the children.
-        parts: what is known of each tensor, by key.
+        slices: what is known of each tensor, by key.
     """
 
     children: list[Tensors]
-    parts: dict[str, SharedSlice]
+    slices: dict[str, SharedSlice]
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Saved:
@@ -75,13 +75,13 @@ class Saved:
         for child in children:
             for key, own in child.items():
                 first.setdefault(key, own)
-        parts = {
+        slices = {
             key: SharedSlice(
                 key, [], tuple(first[key]), getattr(torch, dtype.removeprefix("torch.")), trained, buffer
             )
             for key, (dtype, trained, buffer) in data["tensors"].items()
         }
-        return cls(children, parts)
+        return cls(children, slices)
 
     @functools.cached_property
     def layout(self) -> SharedLayout:
@@ -144,7 +144,7 @@ def same_program(mine: str, name: str, theirs: str, known: Mapping[str, SharedSl
             "(or before its code or arguments were changed): if the weights still mean the same, load them "
             "with strict=False"
         )
-    for key, part in saved.parts.items():
+    for key, part in saved.slices.items():
         own = known.get(key)
         if own is not None and (len(own.rows), own.buffer) != (len(part.rows), part.buffer):
             raise BuildError(
