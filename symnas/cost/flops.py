@@ -20,29 +20,32 @@ Formula = Callable[..., int]
 _aten = torch.ops.aten
 
 
-def _dot(a: Tensor, *_: Any) -> int:
+# Of each operator the shapes of its operands, and what is multiplied and added how often.
+
+
+def _dot(a: Tensor, *_: Any) -> int:  # (n,) (n,)
     return 2 * a.numel()
 
 
-def _matrix_vector(matrix: Tensor, *_: Any) -> int:
+def _matrix_vector(matrix: Tensor, *_: Any) -> int:  # (m, n) (n,)
     return 2 * matrix.numel()
 
 
-def _added_matrix_vector(_: Tensor, matrix: Tensor, *__: Any) -> int:
+def _added_matrix_vector(_: Tensor, matrix: Tensor, *__: Any) -> int:  # (m,) + (m, n) (n,)
     return 2 * matrix.numel()
 
 
-def _linear(x: Tensor, weight: Tensor, *_: Any) -> int:
+def _linear(x: Tensor, weight: Tensor, *_: Any) -> int:  # (…, in) (out, in) transposed
     return 2 * x.numel() * weight.shape[0]
 
 
-def _added_matrix_product(_: Tensor, a: Tensor, b: Tensor, *__: Any) -> int:
+def _added_matrix_product(_: Tensor, a: Tensor, b: Tensor, *__: Any) -> int:  # (m, p) + (…, m, n) (…, n, p)
     return 2 * a.numel() * b.shape[-1]
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> int:
     """Count both products of attention: (… L E)(… E S) and (… L S)(… S V), with every head of `query`."""
-    rows = math.prod(query.shape[:-1])
+    rows = math.prod(query.shape[:-1])  # batch, heads and L; each meets S keys, of E and of V numbers
     return 2 * rows * key.shape[-2] * (query.shape[-1] + value.shape[-1])
 
 

@@ -120,6 +120,7 @@ class _Meter:
             size = storage.nbytes()
         except (RuntimeError, NotImplementedError):  # sparse and opaque tensors have no storage
             return
+        # By storage, not by tensor: a view takes nothing of its own.
         key = storage._cdata
         if key in self.known:
             return
@@ -129,6 +130,7 @@ class _Meter:
             self.alive -= counted
             self.known.pop(key, None)
 
+        # The reference calls back when the last tensor of the storage has died.
         self.known[key] = weakref.ref(storage, release)
         if counted:
             self.alive += counted
@@ -136,6 +138,7 @@ class _Meter:
                 tally.memory = max(tally.memory, self.alive)
 
     def add_flops(self, flops: int) -> None:
+        # Once per module, also where a module has called itself.
         for tally in {id(tally): tally for tally in self.stack}.values():
             tally.flops += flops
 

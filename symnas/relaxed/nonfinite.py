@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 TRIES = 32
 """How many random decisions are tried for one with a finite loss, from which single candidates are judged."""
 
+DIVERGED = (
+    f"and so it is along each of {TRIES} single paths: the weights have diverged. Lower lr, clip gradients "
+    "(clip=5), or look for what is not finite in the data or the loss"
+)
+GROWN = (
+    "though along single paths it is finite: what the candidates add up to has grown too large. Lower lr, or "
+    "normalise what they give"
+)
+
 SinglePath = Mapping[str, tuple[int, ...]]
+"""Indices of the candidates that are taken, by address: one, or as many as edges keep."""
 
 
 def explain_nonfinite(
@@ -29,6 +39,9 @@ def explain_nonfinite(
 ) -> str:
     """Return a message that names the candidates without which a loss would be finite, and the first's line.
 
+    A sum with one term that is not finite is not finite itself, so candidates are judged one by one: along a
+    single path on which the loss is finite, each is put in the place of the one that stands there.
+
     Args:
         network: as it was when the loss was computed.
         inputs: of the batch.
@@ -39,34 +52,30 @@ def explain_nonfinite(
     """
     points = network.points
 
-    def finite(choice: SinglePath) -> bool:
+    def finite(path: SinglePath) -> bool:
         with torch.no_grad():
-            return bool(
-                torch.isfinite(torch.as_tensor(loss(network(*inputs, mixes=_only(network, choice)), targets)))
-            )
+            found = loss(network(*inputs, mixes=_only(network, path)), targets)
+        return bool(torch.isfinite(torch.as_tensor(found)))
 
     rule = f"a relaxed search goes on while its loss is a finite number; in epoch {epoch} it is {number}"
-    base = next((choice for choice in _decisions(points) if finite(choice)), None)
+    base = next((path for path in _decisions(points) if finite(path)), None)
     if base is None:
-        return (
-            f"{rule}, and so it is along each of {TRIES} single paths: the weights have diverged. Lower lr, "
-            "clip gradients (clip=5), or look for what is not finite in the data or the loss"
-        )
-    guilty = [
+        return f"{rule}, {DIVERGED}"
+    reasons = [
         (point, label)
         for point in points
         for index, label in enumerate(point.labels)
         if not finite({**base, **_reaching(points, point), point.address: _chosen(point, index)})
     ]
-    if not guilty:
-        return (
-            f"{rule}, though along single paths it is finite: what the candidates add up to has grown too "
-            "large. Lower lr, or normalise what they give"
-        )
-    shown = ", ".join(f"{label!r} of {point.address!r}" for point, label in guilty[:6])
-    shown += f" and {len(guilty) - 6} more" if len(guilty) > 6 else ""
-    why = f"because of candidate {shown}: mend or leave out what is not finite there, or lower lr"
-    return f"{network.places[guilty[0][0].address].location}\n{rule}, {why}"
+    if not reasons:
+        return f"{rule}, {GROWN}"
+    return f"{network.places[reasons[0][0].address].location}\n{rule}, {_because(reasons)}"
+
+
+def _because(reasons: Sequence[tuple[RelaxedPoint, object]]) -> str:
+    shown = ", ".join(f"{label!r} of {point.address!r}" for point, label in reasons[:6])
+    shown += f" and {len(reasons) - 6} more" if len(reasons) > 6 else ""
+    return f"because of candidate {shown}: mend or leave out what is not finite there, or lower lr"
 
 
 def _chosen(point: RelaxedPoint, index: int) -> tuple[int, ...]:
@@ -85,6 +94,7 @@ def _reaching(points: Sequence[RelaxedPoint], point: RelaxedPoint) -> dict[str, 
 
 
 def _decisions(points: Sequence[RelaxedPoint]) -> list[SinglePath]:
+    """Draw single paths, the same in every process."""
     generator = torch.Generator().manual_seed(0)
     drawn: list[SinglePath] = []
     for _ in range(TRIES):
