@@ -59,16 +59,16 @@ def second_order(
         weights: leaves that the optimiser moves.
         optimizer: SGD, whose learning rate, momentum and weight decay the step has; it is not changed.
     """
-    rate = float(optimizer.param_groups[0]["lr"])
+    rate = float(optimizer.param_groups[0]["lr"])  # xi
     here = [weight.detach().clone() for weight in weights]
     try:
         ahead = unrolled(_gradient(train(), weights), weights, optimizer)
         _put(weights, ahead)  # w', where both gradients of the validation loss are taken
         both = _gradient(valid(), [*logits, *weights])
-        direct, towards = both[: len(logits)], both[len(logits) :]
+        direct, towards = both[: len(logits)], both[len(logits) :]  # grad_a L_val(w', a), and v
         length = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in towards]))
         if float(length) == 0.0:
-            return direct
+            return direct  # no weight matters to the validation loss, so neither does how logits move them
         radius = RADIUS / float(length)
         sides = []
         for sign in (radius, -radius):
@@ -78,7 +78,7 @@ def second_order(
                 sides.append(_gradient(train(), logits))
     finally:
         _put(weights, here)
-    scale = rate / (2 * radius)
+    scale = rate / (2 * radius)  # xi, and the two radii of the central difference
     return [d - scale * (up - down) for d, up, down in zip(direct, *sides, strict=True)]
 
 

@@ -74,6 +74,7 @@ class Costs:
             probabilities: (candidates,) of every point; of edges, anything in proportion to how often each
                 is kept.
         """
+        # (candidates,) each: at points of which one is taken they add up to 1, at edges to `keep`.
         shares = {address: self._share(address, own) for address, own in probabilities.items()}
         total = next(iter(probabilities.values())).new_zeros(())
         # Work of a parameter is proportional to its numbers: every weight is read as often as every other.
@@ -105,6 +106,8 @@ class Costs:
         self, program: ProgramView, made: ConstructorRun, parameters: Mapping[str, torch.Tensor]
     ) -> tuple[Counter[str], Counter[Taken]]:
         """Return the multiply-adds of each parameter, and of what reads none by the candidates around it."""
+        # One call of all candidates, on `meta`. Work that reads no parameter, such as q times k, is booked by
+        # the candidates that are being called then.
         counter = _Within(parameters)
         handles: list[Any] = []
         for module in made.module.modules():
@@ -163,7 +166,7 @@ def _candidates(
             for index, module in enumerate(modules):
                 found.setdefault(id(module), set()).add((address, (index,)))
     for address, depth in depths.items():
-        order = [points[address].labels.index(value) for value in depth.values]
+        order = [points[address].labels.index(value) for value in depth.values]  # shallowest first
         for turn, added in enumerate(depth.added):
             # A block is there with the value that adds it and with all deeper ones.
             for place in added & made.places.keys():

@@ -40,7 +40,7 @@ def tails(candidates: Sequence[nn.Module]) -> list[nn.Module | None]:
     Args:
         candidates: of a choice. A layer that one of them calls twice would multiply twice.
     """
-    found = [tail(candidate) for candidate in candidates]
+    found = [tail(candidate) for candidate in candidates]  # one batch normalisation each, or None
     return [
         norm if norm is not None and _paths(candidate)[id(norm)] == 1 else None
         for candidate, norm in zip(candidates, found, strict=True)
@@ -51,7 +51,7 @@ def tail(candidate: nn.Module) -> nn.Module | None:
     """Return the batch normalisation that a candidate ends in, as it stands now, or None."""
     if _has_any_global_hook():  # type: ignore[no-untyped-call]
         return None
-    while _plain(candidate):
+    while _plain(candidate):  # the last layer of the last layer …, as it stands at this call
         candidate = next(reversed(candidate._modules.values()))  # type: ignore[assignment]
     own = candidate._parameters
     batch_norm = type(candidate).forward is nn.modules.batchnorm._BatchNorm.forward
@@ -131,6 +131,7 @@ def share(candidates: Sequence[nn.Module], activations: Activations) -> None:
         candidates: of a choice.
         activations: of the network.
     """
+    # A layer that stands at several places has several inputs, and is left alone.
     paths = sum(map(_paths, candidates), Counter[int]())
     for candidate in candidates:
         first, *after = _layers(candidate)

@@ -61,6 +61,8 @@ class Call(Run):
         if not all(map(callable, values.values())):
             return mixed(place, mix, factors, values)
 
+        # Modules and functions are added up where the code calls what it has been given for them.
+
         def call(*args: Any, **kwargs: Any) -> Any:
             results = {code: each(*args, **kwargs) for code, each in values.items()}  # type: ignore[operator]
             return mixed(place, mix, factors, results)
@@ -74,6 +76,7 @@ def calling(program: ProgramView, model: nn.Module, run: Run) -> Iterator[None]:
     if RUN.get() is not None:
         yield
         return
+    # Points in `forward` have the path of their module in a child, so a candidate has that of its choice.
     for module, path, _ in _walk(model, "", None, {}):
         run.paths.setdefault(id(module), path)
     with execution.running(program.internals.source_set, run, all_evaluated):

@@ -251,6 +251,7 @@ class Relaxed(nn.Module):
                     0, torch.tensor(active, device=weights.device), 1.0
                 )
             run = (0,) if active is None else active
+            # Of sizes, what is active says how far features are stretched; of others, what is run.
             told = point.kind == RelaxedKind.SIZE or (sparse and point.kind == RelaxedKind.ONE)
             mixes[point.address] = Mixture(weights, run if told else None)
         return mixes

@@ -123,6 +123,7 @@ def _narrow(module: nn.Module, k: int) -> str:
     own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
     if not own and not isinstance(module, tuple(_NUMBERS)):
         return ""
+    # What has parameters and is none of these could mean anything by its sizes.
     names = next((names for kind, names in _NUMBERS.items() if isinstance(module, kind)), ())
     if not names:
         return f"holds a {type(module).__name__}, whose channels are not known"
@@ -168,7 +169,7 @@ def _renew(module: Any) -> None:
         for held in (module._parameters, module._buffers):
             tensor = held.get(name)
             if tensor is not None:
-                fresh = tensor.new_empty(shape)
+                fresh = tensor.new_empty(shape)  # filled by the layer's own `reset_parameters` below
                 held[name] = (
                     nn.Parameter(fresh, tensor.requires_grad) if held is module._parameters else fresh
                 )

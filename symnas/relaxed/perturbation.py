@@ -103,6 +103,7 @@ def _worst(training: RelaxedTraining, point: RelaxedPoint) -> tuple[int, ...]:
         scores = {index: _without(training, point, (index,)) for index in everything if index not in zero}
         kept = min(scores, key=lambda index: (scores[index], index))
         return tuple(index for index in everything if index != kept)
+    # One after the other, as what is missed depends on what is left.
     gone: tuple[int, ...] = ()
     while len(point.labels) - len(gone) > point.keep:
         scores = {i: _without(training, point, (*gone, i)) for i in everything if i not in gone}
@@ -118,5 +119,5 @@ def _without(training: RelaxedTraining, point: RelaxedPoint, gone: tuple[int, ..
     weights[list(gone)] = 0.0  # not scaled up again: what is missed is missed
     before = range(len(weights)) if whole.active is None else whole.active
     mixes[point.address] = Mixture(weights, tuple(index for index in before if index not in gone))
-    score = training.score(mixes)
+    score = training.score(mixes)  # a network that is not finite is worth less than any
     return score if math.isfinite(score) else -math.inf

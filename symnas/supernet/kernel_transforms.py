@@ -83,6 +83,7 @@ class Kernels:
         count = spatial(shared, part.key)
         if not count:
             return ()
+        # From the child's kernel up to the largest, then turned round: a chain is read from the large end.
         shape, largest = part.shape[-count:], shared.shape(part.key)[-count:]
         found: list[tuple[Shape, str]] = []
         while shape != largest:
@@ -114,7 +115,7 @@ class Kernels:
         if tensors.has(name):
             return
         self._above.setdefault(key, {})[shape] = above
-        like = tensors.tensor(tensors.known[key].name)
+        like = tensors.tensor(tensors.known[key].name)  # (k^2, k^2), on its device and of its type
         tensors.add(name, torch.eye(math.prod(shape), dtype=like.dtype, device=like.device))
 
 

@@ -290,6 +290,7 @@ class SuperposedRun(KeyingRun):
 
     def together(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates, or what will make one of what they make."""
+        # Classes and functions are no candidates yet: what they make will be, when and where they are called.
         if _makers(values.values()):
             self.makers.append(Maker(self, visit, values))
             return self.makers[-1]
@@ -351,11 +352,12 @@ class SuperposedRun(KeyingRun):
     def choice(self, visit: Visit, values: Mapping[int, object]) -> object:
         """Return a module that holds all candidates."""
         candidates = [_module(visit, code, value) for code, value in values.items()]
-        default = visit.prototype.code(visit.default)
+        default = visit.prototype.code(visit.default)  # active until somebody switches
         assert isinstance(default, int)
         choice = WatchedModule(
             visit.address, visit.labels, candidates, visit.site.origin, default, self.files
         )
+        # One decision at several places (`shared`, or a class that is called twice) is several choices.
         found = self.choices.setdefault(visit.address, [])
         self._modules[id(choice)] = f"{visit.address}:[{len(found)}]", choice
         found.append(choice)
