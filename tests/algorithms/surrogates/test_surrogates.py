@@ -161,8 +161,7 @@ def test_gains_are_how_far_one_evaluation_moves_what_is_expected(noise: float) -
     theta[-1] = math.log(noise)
     model = recipe.posterior(space, batch, values, theta)
     best = int(model.fitted.argmax())
-    asked = space.sample(12, np.random.default_rng(3))
-    asked = asked[~np.isin(asked.keys(), batch.keys())]
+    asked = space.sample(8, np.random.default_rng(3))
     got = model.gains(asked, best)
     assert np.array_equal(got.mean, model.predict(asked).mean)
     for row in range(len(asked)):
