@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from symnas.algorithms.relaxed.temperature import check_falling, falling
 from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
-from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
     import torch
@@ -35,11 +35,7 @@ class GDAS(RelaxedAlgorithm):
     def __post_init__(self) -> None:
         """Refuse temperatures that do not fall."""
         super().__post_init__()
-        if self.tau_min > self.tau_max:
-            raise AlgorithmError(
-                f"the temperature falls from tau_max to tau_min, above 0; got {self.tau_max!r} and "
-                f"{self.tau_min!r}"
-            )
+        check_falling(self.tau_max, self.tau_min)
 
     def mix(
         self,
@@ -50,7 +46,7 @@ class GDAS(RelaxedAlgorithm):
         step: Updated,  # noqa: ARG002
     ) -> Mixture:
         """Draw one candidate, with the gradient of the softmax."""
-        tau = self.tau_max - (self.tau_max - self.tau_min) * progress
+        tau = falling(self.tau_max, self.tau_min, progress)
         noise = logits.detach().new_empty(len(logits), device="cpu").exponential_(generator=generator)
         soft = ((logits.log_softmax(-1) - noise.log().to(logits.device)) / tau).softmax(-1)
         drawn = int(soft.argmax())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from symnas.algorithms.relaxed.temperature import check_falling, falling
 from symnas.contracts.hyperparameters import POSITIVE, hyperparameter, whole, with_hyperparameters
 from symnas.contracts.relaxed_algorithm import RelaxedAlgorithm, Updated
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
-from symnas.errors import AlgorithmError
 
 if TYPE_CHECKING:
     import torch
@@ -42,11 +42,7 @@ class TAS(RelaxedAlgorithm):
     def __post_init__(self) -> None:
         """Refuse temperatures that do not fall."""
         super().__post_init__()
-        if self.tau_min > self.tau_max:
-            raise AlgorithmError(
-                f"the temperature falls from tau_max to tau_min, above 0; got {self.tau_max!r} and "
-                f"{self.tau_min!r}"
-            )
+        check_falling(self.tau_max, self.tau_min)
 
     @property
     def network_options(self) -> dict[str, Any]:
@@ -62,7 +58,7 @@ class TAS(RelaxedAlgorithm):
         step: Updated,  # noqa: ARG002
     ) -> Mixture:
         """Draw candidates, and weigh them against each other."""
-        tau = self.tau_max - (self.tau_max - self.tau_min) * progress
+        tau = falling(self.tau_max, self.tau_min, progress)
         chances = logits.detach().softmax(-1).cpu()
         count = min(self.drawn, int((chances > 0).sum()))
         drawn = chances.multinomial(count, generator=generator).to(logits.device)

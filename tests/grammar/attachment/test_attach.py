@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+from tour import TOUR
 
 from symnas.grammar import Annotation, ParsedModule, parse_module
 
@@ -22,27 +23,6 @@ def code_of(source: str) -> str:
 def pieces(parsed: ParsedModule) -> list[str]:
     assert parsed.errors == ()
     return [ast.unparse(found.node) for found in parsed.annotations]
-
-
-TOUR = """
-from torch import nn
-
-class ConvNet(nn.Module):
-    def __init__(self, classes=10):
-        super().__init__()
-        width = 32                                  # search: {16, 32, 64}
-        layers, channels = [], 1
-        for stage in range(2):                      # search: 1..3
-            for block in range(1):                  # search: 1..3
-                k = 3                               # search: {1, 3, 5, 7}
-                layers += [nn.Conv2d(channels, width, k, padding=k // 2), nn.BatchNorm2d(width)]
-                layers += [nn.ReLU()]               # search: {nn.ReLU(), nn.GELU(), nn.SiLU()}
-                channels = width
-            if True:                                # search: {True, False} as pool
-                layers += [nn.MaxPool2d(2)]
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(width, classes))   # search: 0.0..0.5
-"""
 
 
 def test_the_tour() -> None:
