@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from symnas.contracts.algorithm import Prediction
     from symnas.tree.space import Space
 
+# Values from which on the order of points is measured: with fewer, hardly a candidate has been seen twice.
 MEASURED_FROM = 8
+# A decision as plain numbers: its codes (columns,) and its real values (reals,).
 Row = tuple[list[int], list[float]]
 
 
@@ -116,9 +118,12 @@ class MCTS(Algorithm):
     def setup(self, space: Space) -> None:
         """Start from nothing on `space`."""
         self._space = space
+        # Every decision ever handed out, by key: what is not proposed again.
         self._records: dict[bytes, Record] = {}
+        # Trials that ended, in order, and their values, NaN for none: parallel, (trials,) each.
         self._ended: list[Record] = []
         self._values: list[float] = []
+        # (-value, place in `_ended`) of the best PARENTS trials, the best first.
         self._best: list[tuple[float, int]] = []
         self._known = 0
         self._rollouts = Rollouts(space, RankRidge, self.samples, self.start, self.optimism)
@@ -145,8 +150,10 @@ class MCTS(Algorithm):
             if record is None:
                 record = self._records[key] = Record(codes[row], reals[row])
                 self._rollouts.close(key)
+            # What the record counted so far goes along its path; what this outcome adds follows below.
             path = self._tree.insert(record)
             if outcome.status is Status.RUNNING:
+                # Virtual loss: a visit without reward as long as the trial runs, so that others go elsewhere.
                 record.running += 1
                 for node in path:
                     node.running += 1
@@ -162,6 +169,8 @@ class MCTS(Algorithm):
             self._known += 1
         self._ended.append(record)
         self._values.append(value)
+        # Back-up, from the root to the leaf: N <- N + 1, W <- W + r; the mean W / N is `Uct.mean`. A result
+        # from elsewhere never ran here, and takes back no virtual loss.
         reward, ran = self._reward(value), min(record.running, 1)
         record.running -= ran
         record.visits += 1
@@ -172,10 +181,14 @@ class MCTS(Algorithm):
             node.total += reward
         if self._shared is not None:
             self._shared.add(self._paths.path(record.codes, record.reals), reward)
+        # x & (x - 1) is 0 for powers of two only. W cannot be rescaled when the floor or the range moves, for
+        # rewards below the floor were cut off: it is counted again, at 1, 2, 4, … values, so that all
+        # rebuilds together cost about twice the last.
         if value == value and self._known & (self._known - 1) == 0:
             self._rebuild()
 
     def _reward(self, value: float) -> float:
+        # r = max(v - q, 0) / (best - q), q being the quantile `floor`; NaN, unlike itself, gets nothing.
         return max(value - self._low, 0.0) / self._scale if value == value else 0.0
 
     def _rebuild(self) -> None:
@@ -185,11 +198,14 @@ class MCTS(Algorithm):
         if len(known):
             self._low = float(np.quantile(known, self.floor))
             self._scale = float(known.max()) - self._low or 1.0
+        # Measured on values cut off at the floor, as rewards are: first comes the point that tells the best
+        # from the good, not the one that tells failures from all else.
         importance = None
         if self.order == "measured" and self._known >= MEASURED_FROM:
             importance = influence(*self._results(self._low)).tolist()
         self._paths = Paths(self._space, self.bisect, importance)
         self._tree = SearchTree(self._paths)
+        # Shared means go by the place of a point in the order: another order, other means.
         self._shared = Shared() if self.transpositions else None
         for record in self._records.values():
             record.visits, record.total = 0, 0.0
@@ -215,7 +231,10 @@ class MCTS(Algorithm):
         tree = self._tree
         found: list[Record] = []
         pool = self._pool()
+        # Rows of the pool that are not handed out, (left,); the pool is sorted, so the best promise is first.
         left = None if pool is None else np.flatnonzero(pool.open)
+        # The proposals of this call see each other as trials under way; then all of it is taken back. The
+        # tree stays a function of what was observed, which is what a study replays.
         with tree.tentatively():
             while len(found) < n and not (tree.root is not None and tree.root.exhausted):
                 if pool is not None and left is not None and not len(left):
@@ -248,6 +267,7 @@ class MCTS(Algorithm):
     def _descend(self, rng: np.random.Generator) -> Row:
         """Return a new decision: down the tree by bounds, one new action, the rest by the prior."""
         layout = self._space.compiled.layout
+        # The row to fill, (columns,) and (reals,); what stays empty is drawn by `complete`.
         codes, reals = [INACTIVE] * layout.columns, [math.nan] * layout.reals
         node = self._tree.root
         while node is not None:
@@ -255,6 +275,8 @@ class MCTS(Algorithm):
             point = self._paths.points[node.place]
             action, child = self._uct.choose(node, point, rng, self._shared)
             state = point.after(node.state, action)
+            # Expansion: an action without a child ends the descent. What is left of its point (the rest of a
+            # range, of a selection) is drawn by the prior here, later points by `complete`.
             if point.decided(state) or child is None:
                 point.finish(state, codes, reals, rng)
             node = child
@@ -265,6 +287,7 @@ class MCTS(Algorithm):
 
     def _promising(self, pool: Pool, left: NDArray[np.intp]) -> int:
         """Return the roll-out that the tree and the surrogate agree on, of those left."""
+        # (pool rows,) on the scale of rewards, but not cut off at 0: bad roll-outs keep their order, too.
         rewards = ((pool.promises - self._low) / self._scale).tolist()
         some: list[int] = left.tolist()
         node = self._tree.root
@@ -275,8 +298,10 @@ class MCTS(Algorithm):
             by_action: dict[Action, list[int]] = {}
             for row in some:
                 by_action.setdefault(point.taken(state, pool.codes[row], pool.reals[row]), []).append(row)
+            # The first row of an action is its best one, and actions come in the order of these: falling.
             promises = {action: rewards[rows[0]] for action, rows in by_action.items()}
             action, node = self._uct.choose_among(node, promises, self._shared)
+            # Below a new action the tree knows nothing (`node` is None), and its best roll-out is taken.
             some = by_action[action]
         return some[0]
 
@@ -307,6 +332,7 @@ class MCTS(Algorithm):
     def _decided(self, record: Record) -> list[int]:
         """Return the numbers of the points that the tree decides on a decision's path."""
         numbers = []
+        # The last node of a path is a leaf: it decides nothing, but keeps the record.
         for node in self._tree.insert(record)[:-1]:
             point = self._paths.points[node.place]
             action = point.taken(node.state, record.codes, record.reals)

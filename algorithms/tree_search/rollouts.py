@@ -18,14 +18,20 @@ if TYPE_CHECKING:
     from symnas.contracts.algorithm import Prediction
     from symnas.tree.space import Space
 
+# A model is fitted anew whenever results have grown by 1 / GROWTH,
+# to KEPT of them at most, since a fit takes the cube of its rows.
 GROWTH = 16
 KEPT = 192
 # From so many results on a model is fitted to half as many.
 MANY = 512
+# Half of the roll-outs stem from the best PARENTS decisions, with REDRAWN points drawn again on average.
 PARENTS = 10
 REDRAWN = 1.5
+# Results after which there are new roll-outs though the model is
+# the same, and how many times `samples` of them are drawn at most.
 RENEWED = 64
 LARGEST = 3
+# The share of real values that are moved; steps are 2^-u of the range, u uniform from 1 to FINEST.
 MOVED, FINEST = 0.5, 8.0
 
 
@@ -69,6 +75,8 @@ def thinned(values: Floats) -> NDArray[np.intp]:
     kept = KEPT if len(values) < MANY else KEPT // 2
     if len(values) <= kept:
         return np.arange(len(values))
+    # (results,) the best first. Of the rest every ceil(rest / half)-th, spread over ranks rather than over
+    # time: the model is to know the bad as well, but needs few of them for it.
     order = np.argsort(-values, kind="stable")
     half = kept // 2
     rest = order[half:]
@@ -131,6 +139,8 @@ class Rollouts:
             records: the decisions.
             values: their values; NaN where there is none, which counts as the worst.
         """
+        # Only what was known at the time of the fit: the model is a function of the number of results, no
+        # matter when or how often it is asked for.
         at = refits(self.start, len(values))
         if self._fitted is None or self._fitted[0] != at:
             known = np.array(values[:at])
@@ -161,11 +171,15 @@ class Rollouts:
         """
         at = refits(self.start, len(values))
         at += (len(values) - at) // RENEWED * RENEWED
+        # What the roll-outs depend on: how many results, rounded down, and which decision is the best.
         stage = at, best[0]
         if self._pool is None or self._pool[0] != stage:
             seen = rows(self.space, [records[at - 1], records[best[0]]])
+            # Not the search's generator: a study that is resumed,
+            # or asks in other portions, sees the same ones.
             rng = np.random.default_rng([at, *np.frombuffer(seen.rows, np.uint8)])
             model = self.model(records, values)
+            # The longer roll-outs serve, which grows with `at`, the more of them there are to choose among.
             count = self.samples * min(max(at // GROWTH, 1), LARGEST)
             self._pool = stage, self.drawn(model, count, [records[place] for place in best], known, rng)
         return self._pool[1]
@@ -186,6 +200,7 @@ class Rollouts:
         """Return up to `count` new roll-outs with the promises of a model."""
         drawn = self.draw(count, best, rng).unique()
         expected = model.predict(drawn)
+        # An upper confidence bound, mean + optimism · std (Srinivas and others 2010, arXiv:0912.3995).
         promises = expected.mean + self.optimism * expected.std
         order = np.argsort(-promises, kind="stable")
         return Pool(drawn[order], promises[order], known)
@@ -203,7 +218,9 @@ class Rollouts:
         count = size // 2 if best else 0
         if count:
             parents = rows(self.space, best)
+            # With u uniform, u² is below ¼ half of the time: half of the children stem from the best quarter.
             chosen = (rng.random(count) ** 2 * len(best)).astype(np.intp)
+            # (points, count), taken to columns by the point that owns each; what is not kept stays empty.
             keep = rng.random((len(layout.entries), count)) < self._kept
             owners, real_owners = self.space.compiled.layout.owners
             np.copyto(codes[:, :count], parents.codes[chosen].T, where=keep[owners])
@@ -218,6 +235,7 @@ class Rollouts:
             return
         unit = reals[sampler.real]
         unit[sampler.logs] = np.log(unit[sampler.logs])
+        # (real points, count), 0 to 1 on each range's scale; NaN, where there is nothing to move, stays NaN.
         unit = (unit - sampler.low) / sampler.span
         steps = rng.standard_normal(unit.shape) * 0.5 ** rng.uniform(1.0, FINEST, unit.shape)
         moved = sampler.draw_reals(np.clip(unit + steps, 0.0, 1.0))

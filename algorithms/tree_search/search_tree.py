@@ -28,6 +28,7 @@ class Record:
     def __init__(self, codes: Sequence[int], reals: Sequence[float]) -> None:
         self.codes = codes
         self.reals = reals
+        # Outcomes that are awaited, that came, and the sum of their rewards.
         self.running = 0
         self.visits = 0
         self.total = 0.0
@@ -57,7 +58,8 @@ class Node:
         self.place = place
         self.state = state
         self.children: dict[Action, Node] = {}
-        # The only decision that came through, while it is the only one.
+        # The only decision that came through, while it is the only one: there are no children then, and
+        # visits, trials under way and rewards are the record's.
         self.record: Record | None = None
         self.visits = 0
         self.running = 0
@@ -98,6 +100,8 @@ class SearchTree:
             child = node.children.get(action)
             if child is None:
                 path.append(self._grow(node, action, record))
+                # The new leaf has taken over the record's counts; the nodes above it add them here, once. A
+                # record that was found on its way down has been counted along it already.
                 for above in path[:-1]:
                     above.visits += record.visits
                     above.running += record.running
@@ -114,9 +118,11 @@ class SearchTree:
         if record is None or node.place < 0:
             return
         action = self._taken(node, record)
+        # All that came through the leaf was this decision, so that the child counts what the node does.
         child = node.children[action] = self._reached(node, action, record)
         self._adopt(child, record)
         node.record = None
+        # A child behind the last point is exhausted at once. The node is not: it has an alternative left.
         node.closed = int(child.exhausted)
 
     @contextmanager
@@ -126,6 +132,7 @@ class SearchTree:
         try:
             yield
         finally:
+            # The latest first, so that each finds the tree as it left it.
             for take_back in reversed(self._undo):
                 take_back()
             self._undo = None
@@ -135,6 +142,7 @@ class SearchTree:
         assert self._undo is not None
         if self.root is None:
             self._undo.append(lambda: setattr(self, "root", None))
+        # Before the insertion, which counts along the path what the record holds by then.
         record.running += 1
         for node in self.insert(record)[:-1]:
             self._undo.append(lambda node=node: setattr(node, "running", node.running - 1))  # type: ignore[misc]
@@ -177,6 +185,7 @@ class SearchTree:
                 return
             above.closed += 1
             point = self.paths.points[above.place]
+            # A real range has no list of actions (`options` is 0), and never ends.
             done = point.options > 0 and above.closed == len(point.actions(above.state)[0])
             if self._undo is not None:
                 self._undo.append(lambda node=above, done=done: _reopen(node, done))  # type: ignore[misc]

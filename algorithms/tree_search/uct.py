@@ -11,6 +11,7 @@ import numpy as np
 from symnas.algorithms.sequencing.points import Action, PointSequence, RealSequence, draw
 from symnas.algorithms.tree_search.search_tree import Node
 
+# Attempts at a real value that has no child yet; a range may hold hardly more floats than were tried.
 TRIES = 16
 
 
@@ -23,6 +24,7 @@ class Shared:
     """
 
     def __init__(self) -> None:
+        # (place, state, action) -> [visits, sum of rewards].
         self._known: dict[Hashable, list[float]] = {}
 
     def add(self, steps: Iterable[Hashable], reward: float) -> None:
@@ -50,7 +52,7 @@ class Uct:
         widening: factor of progressive widening, of roll-outs at random: a node over a real range with N
             visits has at most ceil(widening * N ** power) children, unless all are exhausted.
         power: its exponent.
-        equivalence: visits at which a node's own mean and the shared one weigh alike (over 3).
+        equivalence: visits k at which a node's own mean and the shared one weigh alike.
         trust: weight of what a surrogate promises against a node's mean.
     """
 
@@ -67,22 +69,30 @@ class Uct:
 
     def bound(self, mean: float, above: float, visits: float) -> float:
         """Return the upper confidence bound of a child."""
+        # Kocsis and Szepesvári's c(t, s) = 2 C_p sqrt(ln t / s) at C_p = 1/√2,
+        # which suits rewards in [0, 1], times `exploration`. Trials under way may
+        # count for less than a visit, whose logarithm would be negative.
         return mean + self.exploration * math.sqrt(2.0 * math.log(max(above, 1.0)) / visits)
 
     def mean(self, node: Node, action: Action, child: Node, visits: float, shared: Shared | None) -> float:
         """Return a child's mean reward, mixed with what its action got elsewhere."""
+        # `visits` includes those under way, which have no reward: a virtual loss lowers the mean, too.
         mean = child.total / visits
         if shared is None:
             return mean
         seen = shared.get((node.place, node.state, action))
         if seen is None:
             return mean
-        # Gelly and Silver's weight of the shared mean: 1 before any visit, ½ at `equivalence` visits.
+        # Gelly and Silver's weight of the shared mean, β = sqrt(k / (3 n + k)):
+        # 1 before any visit, ½ at n = k. Their mean is over what came through
+        # the node, this one over all nodes in which the action was open.
         beta = math.sqrt(self.equivalence / (3.0 * visits + self.equivalence))
         return (1.0 - beta) * mean + beta * seen[1] / seen[0]
 
     def admits(self, node: Node) -> bool:
         """Tell whether progressive widening allows a node over a real range another child."""
+        # Couëtoux and others 2011: a child more where ceil(k N^a) has grown past their number. Without it
+        # every visit would try a new value, and none would ever be visited twice.
         limit = math.ceil(self.widening * max(self.visits(node), 1.0) ** self.power)
         return len(node.children) < limit or all(child.exhausted for child in node.children.values())
 
@@ -102,6 +112,7 @@ class Uct:
             new: list[tuple[Action, float]] = []
         else:
             new = self._new(node, point)
+        # UCB1 plays every arm once before any twice: the bound of n = 0 is infinite.
         if new and shared is None:
             return draw([action for action, _ in new], [weight for _, weight in new], rng), None
         above = self.visits(node)
@@ -137,6 +148,8 @@ class Uct:
         shared: Shared,
         rng: np.random.Generator,
     ) -> tuple[float, Action]:
+        # The mean elsewhere, drawn towards this node's own by one visit's worth of it: a single lucky reward
+        # under another prefix should not decide.
         usual = node.total / max(above, 1.0)
         bounds = []
         for action, _ in new:
@@ -161,6 +174,9 @@ class Uct:
                 falling.
             shared: statistics of actions over all nodes.
         """
+        # The mean in the bound is trust · promise + (1 - trust) · mean reward: with a
+        # trust of 1, visits count in the exploring term only. No prior enters, for the
+        # roll-outs were drawn by it. A new action has a promise only.
         above = self.visits(node)
         best: tuple[float, Action, Node | None] = -math.inf, None, None
         for action, child in node.children.items():
@@ -179,6 +195,7 @@ class Uct:
 
 
 def _fresh_value(node: Node, point: RealSequence, rng: np.random.Generator) -> Action:
+    # A value that has a child leads down to that child, not to a new decision.
     value = point.draw(rng)
     for _ in range(TRIES):
         if value not in node.children:
