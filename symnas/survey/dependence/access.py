@@ -33,9 +33,11 @@ def read_attribute(at: Activation, owner: Pair, name: str) -> Pair:
     if type(obj) is types.ModuleType:
         return getattr(obj, name), labels | state.global_labels.get(GlobalName(obj.__name__, name), 0)
     value, extra = at.natively(lambda: getattr(obj, name), labels)
+    # No point has been met yet, so nothing has labels.
     if not state.heap.everything:
         return value, labels
     record = state.heap.get(obj)
+    # labels = the reference's | what rewritten code gave on the way | the name's | those not told apart
     found = labels | extra
     if record is not None:
         found |= record.rest | record.attributes.get(name, 0)
@@ -46,6 +48,8 @@ def read_attribute(at: Activation, owner: Pair, name: str) -> Pair:
         if held is not None:
             found |= held.attributes.get(name, 0) | held.rest
     known = record is not None and name in record.attributes
+    # What is none of these was computed from the object in a way that was not seen (a property of native
+    # code, `__getattr__`): it may depend on everything inside.
     computed = not (
         known or isinstance(value, _METHODS) or is_atom(obj) or _stored(obj, name) or _in_class(kind, name)
     )
@@ -67,6 +71,7 @@ def read_item(at: Activation, owner: Pair, index: Pair) -> Pair:
     labels |= index_labels
     # Inside a `try`, whether there is such an item decides what is reached.
     at.state.seen |= labels | (heap.deep(obj) if at.state.attempts else 0)
+    # `list[int]` on a class, `"abc"[0]` on a string: nothing inside has labels of its own.
     if isinstance(obj, type) or (is_atom(obj) and is_atom(key)):
         return obj[key], labels
     record = heap.get(obj)
@@ -84,6 +89,7 @@ def read_item(at: Activation, owner: Pair, index: Pair) -> Pair:
         value = obj[key]
         if record is None:
             return value, labels
+        # A chosen key may have hit any item.
         if index_labels:
             return value, labels | record.every()
         return value, labels | record.item(key)
@@ -94,11 +100,13 @@ def read_item(at: Activation, owner: Pair, index: Pair) -> Pair:
 
 def _sliced(at: Activation, value: Any, source: Record, places: range) -> Any:
     """Give a slice's items the labels that they had."""
+    # `a[:]` of a tuple is the same tuple, and there is only one empty tuple.
     if value is source.obj or (isinstance(value, tuple) and not value):
         return value
     record = at.state.heap.record(value, at.key(at.site))
     record.shape |= source.shape
     record.rest |= source.rest
+    # Item `places[new]` of the old sequence is item `new` of the slice.
     record.items.update({new: source.items[old] for new, old in enumerate(places) if old in source.items})
     return value
 
@@ -111,6 +119,8 @@ class Stepper:
         self.value, self.own = pair
         self.position = -1
         total = self.own
+        # Going through these calls no code of the user's. Anything else may, under the labels of all inside
+        # of it.
         if not (is_sequence(self.value) or isinstance(self.value, (dict, set, range, *_VIEWS))):
             total |= at.state.heap.deep(self.value)
         self.iterator, self.extra = at.natively(lambda: iter(self.value), total)
@@ -123,6 +133,8 @@ class Stepper:
         if not self.at.state.heap.everything:
             return (value, 0), 0
         item, shape = peek(self.at.state.heap, self.value, self.position, value)
+        # A tracked generator's record is exact about each item (`last`). Of other iterators all is known that
+        # rewritten code, which they called, gave back to them.
         if not isinstance(self.value, types.GeneratorType):
             item, shape = item | extra, shape | extra
         total = self.own | self.extra
@@ -164,6 +176,7 @@ def _through(
     """Look through an iterator or a view; an item that is a tuple gets its labels inside."""
     if isinstance(source, (enumerate, zip)):
         parts = value if isinstance(value, tuple) else ()
+        # enumerate(a)[t] = (t, a[t])            zip(a, b)[t] = (a[t], b[t])
         inner = list(parts[1:]) if isinstance(source, enumerate) else list(parts)
         found = [
             peek(heap, item, position, inner[place] if place < len(inner) else None)
@@ -178,6 +191,7 @@ def _through(
                 if isinstance(source, enumerate)
                 else [i for i, _ in found]
             )
+            # The record keeps the tuple alive; `zip` would otherwise use the same one for every item.
             heap.record(value).items.update(enumerate(labels_of))
         return rest, shape
     mapping = under[0]
@@ -186,12 +200,14 @@ def _through(
         shape = 0 if record is None else record.shape | record.rest
         if isinstance(source, _VIEWS[0]) or record is None or value is None:
             return shape, shape
+        # Insertion order is the order of all three views.
         key = list(mapping)[position]
         if isinstance(source, _VIEWS[1]):
             return record.item(key), shape
         heap.record(value).items.update({0: shape, 1: record.item(key)})
         return shape, shape
     if type(source).__name__ in ("list_reverseiterator", "reversed") and is_sequence(mapping):
+        # reversed(a)[t] = a[len(a) - 1 - t], which another length would move
         item, shape = peek(heap, mapping, len(mapping) - 1 - position, value)
         return item | shape, shape
     total = heap.deep(source) | heap.deep(mapping)

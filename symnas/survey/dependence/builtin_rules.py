@@ -31,11 +31,14 @@ def call_method(
         if name == "append":
             return _append(at, receiver, callee, labels, pairs, 0, True)
         if name == "extend":
+            # Other methods that change a list (`insert`, `sort`) move items about; they are native calls.
             items = gather(at, pairs[0])
             return _append(at, receiver, callee, labels, items.pairs, items.labels, False)
     if type(receiver) is dict:
         if name in ("items", "keys", "values"):
             value = callee()
+            # A view has no labels of its own: what is read through it later is looked up in the dictionary
+            # then.
             at.state.heap.record(value).source = (receiver,)
             return value, labels
         if name in ("get", "setdefault", "pop") and pairs and is_atom(pairs[0][0]):
@@ -55,6 +58,8 @@ def _append(
     start = len(receiver)
     result = callee(items[0][0]) if single else callee([value for value, _ in items])
     for offset, (_, own) in enumerate(items):
+        # Where an earlier `append` was conditional, `shape` has its condition, and this item may stand
+        # elsewhere.
         total = own | record.shape | shape
         if total:
             record.items[start + offset] = total
@@ -71,6 +76,7 @@ def _look_up(at: Activation, receiver: Any, callee: Any, labels: int, pairs: lis
     key, key_labels = pairs[0]
     before = record.every() if key_labels else record.item(key) | record.shape
     name = callee.__name__
+    # Labels are taken before the call: `pop` removes what they belong to.
     value = callee(*(value for value, _ in pairs))
     total = labels | key_labels | before
     for _, own in pairs[1:]:
@@ -99,6 +105,7 @@ def _identity(function: Callable[..., Any]) -> Rule:
     def run(_: Activation, labels: int, pairs: list[Pair], named: Named) -> Pair | None:
         if named or (function is type and len(pairs) != 1):
             return None
+        # Only the references count: none of these functions looks inside its arguments.
         for _value, own in pairs:
             labels |= own
         return function(*(value for value, _own in pairs)), labels
@@ -109,6 +116,8 @@ def _identity(function: Callable[..., Any]) -> Rule:
 def _range(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
     """Make a range: its length depends on all three numbers, its items on start and step alone."""
     value = range(*(value for value, _ in pairs))
+    # range(stop), range(start, stop[, step]): item t is start + t * step, and there are
+    # ceil((stop - start) / step) of them
     stop = pairs[0] if len(pairs) == 1 else pairs[1]
     others = [pair for pair in pairs if pair is not stop]
     total = labels
@@ -144,6 +153,7 @@ def _over(function: Callable[..., Any]) -> Rule:
     """Make an iterator over others: what it gives is looked up in those (`access.peek`)."""
 
     def run(at: Activation, labels: int, pairs: list[Pair], named: Named) -> Pair | None:
+        # Of any other iterator it is not known what it goes through; that is a native call.
         known = (types.GeneratorType, enumerate, zip)
         if any(hasattr(type(value), "__next__") and not isinstance(value, known) for value, _ in pairs):
             return None
@@ -163,6 +173,7 @@ def _getattr(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair |
     (obj, own), (name, name_labels) = pairs[0], pairs[1]
     if len(pairs) == 3 and not hasattr(obj, name):
         held = at.state.heap.get(obj)
+        # That there is no such attribute may depend on who would have assigned it.
         found = held.attributes.get(name, 0) | held.rest if held else 0
         return pairs[2][0], pairs[2][1] | own | name_labels | found | labels
     value, found = read_attribute(at, (obj, own), name)

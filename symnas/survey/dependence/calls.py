@@ -67,21 +67,27 @@ def call(
     named = _named(at, keywords)
     callee, labels = function
     state = at.state
+    # By the function behind a bound method, since every access to a method makes a new object.
     handler = state.intrinsics.get(id(getattr(callee, "__func__", callee)))
     if handler is not None:
         return handler(at, site, function, pairs, named)
     saved = at.pc
     for _, own in pairs:
         state.seen |= own
+    # Inside a `try` it matters that the call may raise, because of anything that it can reach.
     if state.attempts:
         state.seen |= _all(at, labels, pairs, named) | state.heap.deep(getattr(callee, "__self__", None))
     if labels and not _builtin_method(callee):
         # Which function it is was chosen, so all that happens inside happens under that condition.
+        # x & (x - 1) clears the lowest bit, so it is 0 where there is at most one label.
+        # A condition on one point has no more rows than that has codes. One on several is worth its joint
+        # values only where the call may lead to points.
         single = not labels & (labels - 1)
         reaches = single or _reaches(at, callee)
         at.push(("callee", site, at.path), labels, _called(at, callee), site, 0, reaches=reaches)
     value, found = _dispatch(at, callee, labels, pairs, named, shape)
     if at.pc is not saved:
+        # Whatever it returns depends on which function it was.
         found |= at.drop(saved, 0)
     return (value, found) if result is _KEPT else (result, labels)
 
@@ -107,6 +113,7 @@ def _named(at: Activation, keywords: Sequence[tuple[str | None, Pair]]) -> Named
             continue
         record = at.state.heap.get(value)
         for key in value:
+            # `**value`: which names are given depends on the shape of the dictionary.
             inner = 0 if record is None else record.item(key) | record.shape
             named[key] = (value[key], labels | inner)
     return named
@@ -141,6 +148,7 @@ def _called(at: Activation, callee: Any) -> Hashable:
 
 
 def _dispatch(at: Activation, callee: Any, labels: int, pairs: list[Pair], named: Named, shape: int) -> Pair:
+    # A callee may be any object, with a `__hash__` of its own or none.
     try:
         rule = RULES.get(callee)
     except TypeError:  # not hashable
@@ -184,11 +192,13 @@ def _entered(at: Activation, callee: Any, labels: int) -> tuple[Any, tuple[int, 
         code = getattr(inner, "__code__", None)
         return (code, (labels,), inner) if code in codes else None
     if isinstance(callee, type):
+        # `self` is the first parameter and no argument of the call; it has the labels of what is called.
         for name in ("__init__", "__new__"):
             inner = getattr(callee, name)
             if getattr(inner, "__code__", None) in codes:
                 return inner.__code__, (labels,), inner
         return None
+    # A module's `__call__` is torch's, and native; what it ends in is `forward`.
     for name in ("forward", "__call__"):
         inner = getattr(type(callee), name, None)
         if getattr(inner, "__code__", None) in codes:
@@ -208,6 +218,7 @@ def _direct(
     """
     state = at.state
     plain = isinstance(callee, (types.FunctionType, types.MethodType))
+    # Between a constructor or a module's call and the function that is entered lies native code.
     around = 0 if plain else _all(at, labels, pairs, named)
     tag = _called(at, callee) if labels else None
     made = Call(
@@ -225,6 +236,8 @@ def _direct(
 
     value, collected = at.natively(run, around)
     returned, state.returned = state.returned, None
+    # What rewritten code gave back to native code on the way may be anywhere in the new object. The reference
+    # itself depends only on which class it was.
     if isinstance(callee, type):
         if not is_atom(value):
             record = state.heap.record(value, at.key(at.site))
@@ -232,6 +245,8 @@ def _direct(
         return value, labels
     if returned is not None and returned[0] is made:
         return value, returned[1] | collected
+    # The function that was announced is not what returned last (a hook ran behind it, or another function in
+    # its place), so nothing exact is known of the result.
     return value, collected | around | _all(at, labels, pairs, named)
 
 
@@ -249,6 +264,7 @@ def _native(at: Activation, callee: Any, labels: int, pairs: list[Pair], named: 
     total = _all(at, labels | shape, pairs, named)
     receiver = getattr(callee, "__self__", None)
     if receiver is None and not isinstance(callee, (type, types.FunctionType, types.BuiltinFunctionType)):
+        # An object with a `__call__` of its own is its own receiver.
         receiver = callee
     if receiver is not None and not isinstance(receiver, types.ModuleType):
         total |= state.heap.deep(receiver)
@@ -258,9 +274,11 @@ def _native(at: Activation, callee: Any, labels: int, pairs: list[Pair], named: 
     total |= collected
     _mutations(at, callee, receiver, total, pairs, named)
     if isinstance(callee, type) and not is_atom(value):
+        # `nn.Sequential`, `nn.ModuleList`: kept item by item, like lists.
         if is_sequence(value) and type(value).__module__.startswith("torch"):
             _fill_modules(at, value, pairs, shape)
         else:
+            # labels go inside the new object, `total`, not to the reference, which depends on the class alone
             state.heap.record(value, at.key(at.site)).rest |= total
         return value, labels
     if not is_atom(value) and state.heap.get(value) is None:
@@ -272,6 +290,7 @@ def _fill_modules(at: Activation, value: Any, pairs: list[Pair], shape: int) -> 
     """Label the modules of a new `nn.Sequential(a, b)`, or of a module list that was given an iterable."""
     record = at.state.heap.record(value, at.key(at.site))
     record.shape |= shape
+    # nn.Sequential(a, b) has its arguments for items, nn.ModuleList([a, b]) those of its only argument
     if len(pairs) != 1 or _is_sequential(value):
         for position, (_, own) in enumerate(pairs):
             record.items[position] = own
@@ -293,11 +312,13 @@ def _mutations(
     if receiver is not None and receiver is not callee and not is_atom(receiver):
         name = getattr(callee, "__name__", "")
         torch = type(receiver).__module__.split(".")[0] == "torch" or root == "torch"
+        # Most of torch computes; what changes its receiver is known by its name.
         if name not in _READING and (not torch or name.startswith(_TORCH_MUTATORS)) and name != "__init__":
             change(at, receiver, REST, total)
     for value, _ in [*pairs, *named.values()]:
         if is_atom(value) or isinstance(value, (tuple, range, frozenset)):
             continue
+        # An iterator that native code has moved on: `access.peek` no longer trusts positions in it.
         if hasattr(type(value), "__next__"):
             change(at, value, REST, total)
             at.state.heap.record(value).attributes["#used"] = 0

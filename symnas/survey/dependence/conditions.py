@@ -36,6 +36,8 @@ class Paths:
 
     def child(self, *step: Hashable) -> Path:
         """Return the number of a step from a path."""
+        # A step begins with its parent's number, so that equal numbers mean equal paths back to the root,
+        # which is 0 and itself no step.
         found = self._numbers.get(step)
         if found is None:
             found = self._numbers[step] = len(self._numbers) + 1
@@ -94,6 +96,7 @@ class Condition:
     def under(self, parent: Condition | None) -> Condition:
         """Return the same condition inside other ones; what was changed under it stays one account."""
         moved = Condition(parent, self.key, self.labels, self.outcome, self.kinds, self.effect_key)
+        # Shared, not copied: what the new one gathers from here on is settled with what the old one gathered.
         moved.effects = self.effects
         return moved
 

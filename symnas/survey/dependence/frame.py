@@ -139,6 +139,14 @@ class Frame:
         self.at.caller = caller
         self.module = module
         self.call_made = call
+        # Between two operations:
+        # `args`         labels of the parameters, in the order of `parameter_names`
+        # `stack`        what nests: collectors, open branches of expressions, class bodies that have ended
+        # `holding`      middle operands of comparison chains
+        # `noted`        labels of defaults whose function does not exist yet
+        # `kept_labels`  of the value that is just being assigned
+        # `classes`      labels of the names of the class bodies being run, innermost last
+        # `generated`    the record of the generator whose body this is
         self.args: list[int] = []
         self.result = 0
         self.has_result = False
@@ -162,6 +170,7 @@ class Frame:
 
     def c(self, name: str, value: Any) -> Pair:
         """Read a name inside a class body."""
+        # What the body has not bound so far is looked up in the module, as Python does.
         held = self.classes[-1] if self.classes else {}
         return (value, held[name]) if name in held else self.g(name, value)
 
@@ -176,6 +185,8 @@ class Frame:
 
     def gset(self, name: str, labels: int) -> int:
         """Note the labels of a global name."""
+        # With the conditions of the callers, too: where their branches end, the text does not name this
+        # global.
         stores.set_global(self.at, GlobalName(self.module, name), labels | self.at.around())
         return labels
 
@@ -202,6 +213,7 @@ class Frame:
 
     def v(self, pair: Pair) -> Any:
         """Return the value; its labels are collected."""
+        # The expression around may look inside the value (`f"{model}"`), so all that is inside counts.
         labels = pair[1] if is_atom(pair[0]) else pair[1] | self.state.heap.deep(pair[0])
         self.state.collected |= labels
         self.state.seen |= labels
@@ -219,6 +231,7 @@ class Frame:
 
     def visible(self, value: Any) -> Pair:
         """Hide the tracker's own names from `locals()` and the like."""
+        # Every variable at once: everything that is known.
         if isinstance(value, dict):
             return {
                 k: v for k, v in value.items() if not str(k).startswith("_tk")
@@ -307,6 +320,7 @@ class Frame:
     def unpack(self, pair: Pair, count: int, star: int) -> list[Pair]:
         """Take an iterable apart for assignment to `count` targets, of which number `star` takes the rest."""
         items = list(access.gather(self.at, pair).pairs)
+        # The errors are Python's own, as its bytecode is not there to raise them.
         if star < 0:
             if len(items) != count:
                 side = "too many" if len(items) > count else "not enough"
@@ -369,6 +383,7 @@ class Frame:
 
     def lam(self, count: int, function: Any) -> Pair:
         """Attach the labels of the last `count` defaults to a new function."""
+        # Defaults are evaluated before the function exists, those of functions inside them first: a stack.
         start = len(self.noted) - count
         labels = tuple(self.noted[start:])
         del self.noted[start:]
@@ -386,6 +401,7 @@ class Frame:
 
     def ret(self, pair: Pair) -> Any:
         """Return from the function."""
+        # A function may pass several `return`s (in `try` and `finally`): any may be the one that counts.
         self.result |= pair[1] | self.at.since_base()
         self.has_result = True
         return pair[0]
@@ -396,9 +412,11 @@ class Frame:
         if not self.has_result:
             self.result |= at.since_base()  # None, because nothing was returned
         state.seen |= self.result
+        # A `return` inside of `try` left them open.
         while state.attempts and state.attempts[-1].at is at:
             state.attempts[-1].close()
         at.drop(at.base, 0)
+        # who gets the labels: the generator's record, the tracked call, or the native code that called
         if self.generated is not None:
             self.generated.shape |= self.result
             state.collected |= self.result
@@ -430,12 +448,14 @@ class Frame:
         self.generated = self.state.heap.record(made)
         self.state.alive.append(made)
         self.state.top = self.at.caller or self.state.top
+        # The generator object itself depends on nothing; its items do.
         if self.call_made is not None:
             self.state.returned = (self.call_made, 0)
         return made
 
     def started(self) -> None:
         """A generator's body begins."""
+        # Whoever asks for an item is the caller until the next `yield`, and may be someone else each time.
         self.at.caller, self.state.top = self.state.top, self.at
 
     def yielding(self, pair: Pair) -> Any:
@@ -447,6 +467,8 @@ class Frame:
 
     def _handed_out(self, pair: Pair) -> int:
         """Note that an item is there, and what it depends on; return the latter."""
+        # That there is an item depends on the conditions around the `yield`; which one, on its own labels as
+        # well.
         conditions = self.at.since_base()
         labels = pair[1] | conditions
         if self.generated is not None:
@@ -462,6 +484,7 @@ class Frame:
     def resumed(self, value: Any) -> Pair:
         """Go on after a yield."""
         self.at.caller, self.state.top = self.state.top, self.at
+        # What comes in by `send` was given to native code.
         return value, self.state.native
 
     # -- branches ------------------------------------------------------------------------------
@@ -471,6 +494,7 @@ class Frame:
         at = self.at
         at.site = site
         result, labels = at.truth(pair)
+        # Without labels the branch goes the same way in every run: no condition.
         if labels:
             at.push((site, at.path), labels, result, site, kinds)
         return result
@@ -481,6 +505,7 @@ class Frame:
 
     def etest(self, site: int, pair: Pair) -> bool:
         """Decide a condition inside an expression."""
+        # `elast` takes the pair, `ejoin` the place to come back to.
         self.stack.append((self.at.pc, pair))
         return self.test(site, pair, 0)
 
@@ -550,6 +575,7 @@ class Frame:
         shape = self._gathered(saved)
         result, labels = self.mapping(site, tuple(pairs))
         record = self.state.heap.record(result)
+        # Equal keys become one item, so under other conditions any item may be another.
         record.shape |= shape
         record.rest |= shape
         return result, labels
@@ -564,6 +590,7 @@ class Frame:
     def genx(self, site: int, first: Pair, made: Callable[[Frame, Pair], Any]) -> Pair:
         """Make a generator expression, with a frame of its own."""
         at, state = self.at, self.state
+        # Its conditions begin with those around it now, since its body may run anywhere later.
         frame = Frame(state, state.paths.child(at.path, site, "generator"), at.pc, self.module, at)
         if isinstance(first[0], types.GeneratorType):
             state.alive.append(first[0])
@@ -608,6 +635,7 @@ class Frame:
 
     def managed(self, attempt: Attempt, value: Any) -> Pair:
         """Return what a context hands out."""
+        # While exceptions are watched for, what `__enter__` computed is in `seen`.
         inside = self.state.heap.deep(attempt.manager) | (self.state.seen if attempt.open else 0)
         return value, attempt.labels | inside
 
@@ -623,6 +651,7 @@ class Frame:
         """Decide a case's guard."""
         del position
         result, labels = self.at.truth(pair)
+        # A guard that failed is among the reasons why a later case is entered.
         subject.labels |= labels
         return result
 

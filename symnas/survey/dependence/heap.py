@@ -15,12 +15,15 @@ SHAPE, REST = "shape", "rest"
 Field = Any
 """`SHAPE`, `REST`, or a pair: `a` and an attribute, `i` and an index or key."""
 
+# Functions are atoms since what they close over has labels of its own, in shadow variables that they close
+# over as well; a module's names are global names (`TrackerState.global_labels`).
 ATOMS: tuple[type, ...] = (
     int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), slice,
     types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, property,
 )  # fmt: skip
 _ATOMS = frozenset(ATOMS)
 _CONTAINER_MODULE = "torch.nn.modules.container"
+# In objects, for one look into what can be reached.
 DEEP_LIMIT = 20_000
 
 
@@ -48,6 +51,10 @@ class Record:
     def __init__(self, obj: object, key: Hashable) -> None:
         self.obj = obj
         self.key = key
+        # Labels by field. What is not told apart (`rest`) counts for every item; `shape` is the number and
+        # order of items; `last` what a generator's latest item depends on. `outcome` names the candidate of
+        # the current turn where a chosen subset is gone through, and `source` is what an iterator or a view
+        # looks at.
         self.attributes: dict[str, int] = {}
         self.items: dict[Hashable, int] = {}
         self.shape = 0
@@ -85,6 +92,8 @@ class Heap:
     """All records of one run."""
 
     def __init__(self) -> None:
+        # By identity in this run, and by a key that is the same in every run (place and path where it was
+        # made). `everything` has all labels that came up in this run.
         self.records: dict[int, Record] = {}
         self.by_key: dict[Hashable, Record] = {}
         self.everything = 0
@@ -114,6 +123,7 @@ class Heap:
         # Most of the time of a survey is spent here: native code is given whole models again and again.
         if type(value) in _ATOMS or not self.everything:
             return 0
+        # Without recursion, whose limit a deeply nested model would meet.
         total, seen, stack = 0, set(), [value]
         while stack:
             item = stack.pop()
@@ -140,6 +150,7 @@ def _children(value: Any) -> Iterator[object]:
         yield from value.values()
     elif isinstance(value, types.MethodType):
         yield value.__self__
+    # A generator's record says what it hands out, a class's is read attribute by attribute.
     elif isinstance(value, (types.GeneratorType, type)):
         return
     inside = getattr(value, "__dict__", None)

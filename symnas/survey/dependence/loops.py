@@ -58,12 +58,15 @@ class Loop:
         self._pass(BREAK | RETURN)
         self.total |= self.dropped
         self.turns += 1
+        # What is made in a turn has a key of that turn, so that objects of two turns have effects of their
+        # own.
         at.path = at.state.paths.child(self.path, self.site, "turn", self.turns)
 
     def _pass(self, kinds: int) -> int:
         """Leave the conditions since the loop began, but those with such exits; return the labels so far."""
         met = list(outwards(self.at.pc, self.base))
         over = [condition for condition in met if not condition.kinds & kinds]
+        # They are settled at the end only, when it is known what all turns depend on.
         self.passed += over
         for condition in over:
             self.dropped |= condition.labels
@@ -84,6 +87,8 @@ class Loop:
         try:
             pair, labels = self.stepper.step()
         except StopIteration:
+            # That no turn follows is an outcome of the turn's condition, under which the `else` of the loop
+            # runs.
             self._turn(self.stepper.labels(), False)
             if self.ends:
                 self.end()
@@ -99,6 +104,7 @@ class Loop:
             # candidate.
             named = (outcome, record.outcome()) if outcome and record and record.outcome else outcome
             key = ("turn", self.site, at.path)
+            # One account of effects for all turns: a later turn may change what an earlier one left alone.
             at.push(key, labels, named, self.site, 0, self.effect_key, self.last, self.reaches)
             self.last = at.pc
 
@@ -121,6 +127,7 @@ class Loop:
         self._close_attempts()
         self.total |= self._pass(RETURN)
         at.path = self.path
+        # With the labels of all turns, not of the condition's own: see the class.
         for condition in self.passed:
             at.state.settle(condition, self.total)
         if self.ends:
@@ -166,6 +173,7 @@ class Attempt:
             return
         self.open = False
         state = self.at.state
+        # Inner statements that an exception has left never closed themselves.
         while state.attempts and state.attempts[-1] is not self:
             inner = state.attempts.pop()
             inner.open = False
@@ -173,6 +181,7 @@ class Attempt:
         if state.attempts:
             state.attempts.pop()
         self.labels |= state.seen
+        # What was computed in this `try` was computed in the one around it as well.
         state.seen |= self.saved
         state.top = self.at
 
@@ -194,6 +203,7 @@ class Attempt:
         if self.labels or at.pc is not self.marker:
             self.labels |= at.drop(self.marker, RETURN | BREAK | CONTINUE)
         at.path = self.path
+        # What was changed inside may have been left unchanged by an exception that came first.
         at.state.settle(self.marker, self.labels)
         # Take the marker out of the conditions, which may go on after an early exit.
         at.restack(self.base, list(outwards(at.pc, self.marker)))

@@ -37,6 +37,7 @@ def binary(at: Activation, site: int, name: str, left: Pair, right: Pair) -> Pai
     """Apply a binary operator, named like its node in the syntax tree."""
     (a, la), (b, lb) = left, right
     if is_atom(a) and is_atom(b):
+        # Even numbers may raise (`1 / 0`), which a `try` around has to know.
         at.state.seen |= la | lb
         return _BINARY[name](a, b), la | lb
     if name == "Add" and isinstance(a, (list, tuple)) and type(a) is type(b):
@@ -55,6 +56,7 @@ def _concatenated(at: Activation, site: int, result: Any, a: Any, b: Any) -> Any
         return result  # `() + b` is b
     first, second = heap.get(a), heap.get(b)
     if first is None and second is None:
+        # Without labels so far, but with a key: what is changed in it later is known again in other runs.
         if result:
             heap.record(result, at.key(site))
         return result
@@ -94,6 +96,7 @@ def compare(at: Activation, name: str, left: Pair, right: Pair) -> Pair:
 def augmented(at: Activation, site: int, name: str, left: Pair, right: Pair) -> Pair:
     """Apply an augmented assignment's operator, in place where the object does."""
     (a, la), (b, lb) = left, right
+    # `a += b` of lists is `a.extend(b)`, for which there is a rule that keeps items apart.
     if name == "Add" and isinstance(a, list):
         return call(at, site, (a.extend, la), ((b, lb),), (), result=a)
     if is_atom(a) and is_atom(b):

@@ -58,6 +58,7 @@ def instrument(
     rewriter = Pass(may_reach, first, describe, reserved)
     body = list(tree.body)
     head: list[ast.stmt] = []
+    # Docstrings and `from __future__` must stay first.
     while body and (
         _is_docstring(body[0]) or (isinstance(body[0], ast.ImportFrom) and body[0].module == "__future__")
     ):
@@ -121,6 +122,8 @@ class Pass(Expressions):
         """Rewrite statements in order."""
         result: list[ast.stmt] = []
         for node in nodes:
+            # A statement without a method (`pass`, `import`, `break`, `global`) holds no expression to
+            # follow.
             method = getattr(self, f"s_{type(node).__name__.lower()}", None)
             written: list[ast.stmt] = [node] if method is None else method(node)
             result += [ast.copy_location(statement, node) for statement in written]
@@ -139,6 +142,7 @@ class Pass(Expressions):
         if isinstance(target, ast.Starred):
             return self.assign(target.value, pair)
         assert isinstance(target, (ast.Tuple, ast.List))
+        # a, *b = c    _tk_1, _tk_2 = _tk_f.unpack(c, 2, 1); a = _tk_1; b = _tk_2       (each a pair)
         names = [self.temporary() for _ in target.elts]
         star = next((i for i, e in enumerate(target.elts) if isinstance(e, ast.Starred)), -1)
         parts = op("unpack", pair, len(names), star)
@@ -153,6 +157,8 @@ class Pass(Expressions):
         where = self.scope.resolve(name)
         if where == "local":
             return [ast.Assign([ast.Tuple([store(name), store(SHADOW + name)], ast.Store())], pair)]
+        # Names of modules and class bodies are assigned by other code as well, so their labels are kept by
+        # name.
         kept = ast.Assign([store(name)], op("keep", pair))
         return [kept, _do(op("cset" if where == "class" else "gset", name, op("kept")))]
 
@@ -188,6 +194,7 @@ class Pass(Expressions):
         value = self.expr(node.value)
         if len(node.targets) == 1:
             return self.assign(node.targets[0], value)
+        # The value is evaluated once, and the pair assigned to each target in turn.
         name = self.temporary()
         result: list[ast.stmt] = [ast.Assign([store(name)], value)]
         for target in node.targets:
@@ -207,6 +214,7 @@ class Pass(Expressions):
         if isinstance(target, ast.Name):
             current = self.expr(ast.copy_location(ast.Name(target.id, ast.Load()), target))
             return self.assign(target, op("aug", place, operator, current, self.expr(node.value)))
+        # Object and index are evaluated once, so reading, computing and storing are one operation.
         owner = self.expr(target.value)
         if isinstance(target, ast.Attribute):
             name = self.attribute_name(target.attr)
@@ -236,6 +244,7 @@ class Pass(Expressions):
         return result
 
     def s_nonlocal(self, node: ast.Nonlocal) -> list[ast.stmt]:
+        # The labels live where the variable lives.
         shadows = [SHADOW + name for name in node.names if self.scope.resolve(name) == "local"]
         return [ast.Nonlocal([*node.names, *shadows])]
 
@@ -253,6 +262,7 @@ class Pass(Expressions):
         ]
 
     def _rejoin(self, saved: str, nodes: Iterable[ast.AST]) -> list[ast.stmt]:
+        # Most branches have no labels and leave the conditions as they were: nothing is joined then.
         changed = ast.Compare(innermost(), [ast.IsNot()], [load(saved)])
         labels = self.temporary()
         joined = ast.Assign([store(labels)], op("join", load(saved)))
@@ -270,7 +280,9 @@ class Pass(Expressions):
             ]
             guard = op("mguard", load(subject), position, self.expr(case.guard)) if case.guard else None
             chosen = _do(op("chosen", load(subject), position, kinds))
+            # A pattern is matched natively; what it captures has the labels of the whole subject.
             cases.append(ast.match_case(case.pattern, guard, [chosen, *names, *self.block(case.body)]))
+        # That no case fits is an outcome as well.
         if not any(_catches_all(case) for case in node.cases):
             cases.append(ast.match_case(ast.MatchAs(), None, [_do(op("chosen", load(subject), -1, kinds))]))
         return [
@@ -283,9 +295,17 @@ class Pass(Expressions):
     # -- loops ---------------------------------------------------------------------------------
 
     def s_for(self, node: ast.For) -> list[ast.stmt]:
+        # _tk_1 = _tk_f.loop(place, iterable)
+        # for _tk_2 in _tk_1:
+        #     if _tk_1.dropped: _tk_x_x |= _tk_1.dropped         for all that the loop assigns
+        #     target = _tk_2; body
+        # else: _tk_f.loop_else(_tk_1); orelse
+        # _tk_3 = _tk_f.loop_end(_tk_1)
+        # if _tk_3: _tk_x_x |= _tk_3
         loop, pair = self.temporary(), self.temporary()
         inside: list[ast.AST] = [node.target, *node.body, *node.orelse]
         kinds = exits(node.body)
+        # `break` and `continue` decide about this loop only, `return` (1) about all that follows.
         place = self.place(node, inside, may=self.rest_reaches if kinds & 1 else None)
         begin = ast.Assign([store(loop)], op("loop", place, self.expr(node.iter)))
         body = [*self._again(loop, inside), *self.assign(node.target, load(pair)), *self.block(node.body)]
@@ -320,6 +340,12 @@ class Pass(Expressions):
     # -- exceptions and contexts ---------------------------------------------------------------
 
     def s_try(self, node: ast.Try) -> list[ast.stmt]:
+        # _tk_1 = _tk_f.attempt(place)
+        # try: body
+        # except E as e: _tk_f.caught(_tk_1, 0, kinds); _tk_x_e = _tk_1.labels; handler
+        # else: _tk_f.passed(_tk_1, kinds); orelse
+        # finally: _tk_f.finally_(_tk_1); finalbody
+        # _tk_2 = _tk_f.try_end(_tk_1); _tk_x_x |= _tk_2        for all that is assigned, except in `finally`
         attempt, labels = self.temporary(), self.temporary()
         everything: list[ast.AST] = [*node.body, *node.handlers, *node.orelse]
         kinds = exits(everything)
@@ -334,6 +360,7 @@ class Pass(Expressions):
             handlers.append(ast.copy_location(ast.ExceptHandler(kind, handler.name, body), handler))
         passed = [_do(op("passed", load(attempt), kinds)), *self.block(node.orelse)]
         final = [_do(op("finally_", load(attempt))), *self.block(node.finalbody)] if node.finalbody else []
+        # Python allows `else` only behind handlers.
         made = type(node)(self.block(node.body), handlers, passed if handlers else [], final)
         return [
             ast.Assign([store(attempt)], op("attempt", place)),
@@ -352,6 +379,10 @@ class Pass(Expressions):
     def _with(self, node: ast.With, items: list[ast.withitem]) -> list[ast.stmt]:
         if not items:
             return self.block(node.body)
+        # `with a as b, c as d` is `with a as b: with c as d`, from the outside in; one of them is written
+        # _tk_1 = _tk_f.attempt(place)
+        # with _tk_f.manager(_tk_1, a) as _tk_2: b = _tk_f.managed(_tk_1, _tk_2); body
+        # _tk_3 = _tk_f.try_end(_tk_1); _tk_x_x |= _tk_3
         item, attempt, value, labels = items[0], self.temporary(), self.temporary(), self.temporary()
         place = self.place(node, node.body)
         manager = op("manager", load(attempt), self.expr(item.context_expr))
@@ -370,6 +401,7 @@ class Pass(Expressions):
     # -- definitions ---------------------------------------------------------------------------
 
     def s_functiondef(self, node: ast.FunctionDef) -> list[ast.stmt]:
+        # Decorators and defaults belong to the scope outside, parameters and body to the function's.
         decorators = [op("v", self.expr(item)) for item in node.decorator_list]
         arguments, count = self.defaults(node.args)
         outer, self.scope = self.scope, self._body_scope(node)
@@ -378,16 +410,20 @@ class Pass(Expressions):
             ast.Assign([store(name)], value)
             for name, value in self._entry(node.name, node.args, self.place(node, node.body))
         ]
+        # A local variable's labels exist before the variable does: a join may come before the first
+        # assignment.
         plain = sorted(
             self.scope.bound - set(parameter_names(node.args)) - self.scope.globals - self.scope.nonlocals
         )
         entry += [ast.Assign([store(SHADOW + name)], constant(0)) for name in plain]
         head = node.body[:1] if _is_docstring(node.body[0]) else []
         body = self.block(node.body[len(head) :])
+        # However the function is left, its frame is closed.
         guarded = ast.Try(body, [], [], [_do(op("exit"))])
         written = self._generator(node, entry, guarded) if is_generator(node) else [*entry, guarded]
         self.scope, self.rest_reaches = outer, reaches
         written = [ast.copy_location(statement, node) for statement in written]
+        # Innermost, so that it gets the function itself.
         decorators.append(op("defined", count))
         made = type(node)(**{**dict(ast.iter_fields(node)), "args": arguments, "body": [*head, *written],
                              "decorator_list": decorators})  # fmt: skip
@@ -428,6 +464,7 @@ class Pass(Expressions):
         head = node.body[:1] if _is_docstring(node.body[0]) else []
         body = [*head, _do(op("class_begin")), *self.block(node.body[len(head) :]), _do(op("class_body_end"))]
         self.scope = outer
+        # Innermost, like `defined`: it is called with the new class.
         decorators.append(ast.Attribute(load(FRAME), "class_end", ast.Load()))
         changed = {"bases": bases, "keywords": keywords, "body": body, "decorator_list": decorators}
         made = type(node)(**{**dict(ast.iter_fields(node)), **changed})

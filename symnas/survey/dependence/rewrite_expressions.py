@@ -13,7 +13,10 @@ from typing import Any
 from symnas.survey.dependence.conditions import Place
 from symnas.survey.dependence.scopes import Scope, bound_names
 
+# The frame of the running function, the prefix of variables that hold labels, the tracker. Names that begin
+# with `_tk` are the pass's own.
 FRAME, SHADOW, RUNTIME = "_tk_f", "_tk_x_", "_tk"
+# What these return depends on the frame of the caller, so they are called directly.
 _RAW_CALLS = frozenset({"super", "locals", "globals", "vars", "dir", "eval", "exec"})
 
 
@@ -79,6 +82,7 @@ class Expressions:
         """Number a place and note whether the code that depends on it matters."""
         dependent = list(dependent)
         reached = self.may_reach(dependent) if may is None else may
+        # Places that no point depends on are numbered as well: their numbers are part of paths.
         number = self.first + len(self.places)
         text = self.describe(node) if reached else ""
         self.places.append(Place(number, getattr(node, "lineno", 0), text, reached, _effects(dependent)))
@@ -135,6 +139,7 @@ class Expressions:
     def x_namedexpr(self, node: ast.NamedExpr) -> ast.expr:
         name = node.target.id
         value = ast.NamedExpr(store(name), op("keep", self.expr(node.value)))  # type: ignore[arg-type]
+        # The pair is written in place: the value first, which puts its labels aside, then the labels.
         where = self.scope.resolve(name)
         if where == "local":
             return pack([value, ast.NamedExpr(store(SHADOW + name), op("kept"))])  # type: ignore[arg-type]
@@ -165,6 +170,7 @@ class Expressions:
 
     def x_boolop(self, node: ast.BoolOp) -> ast.expr:
         # `a and b` is `b if a else a`, with `a` evaluated once: `elast` takes it from where `etest` put it.
+        # From the right: `a and b and c` is `b and c if a else a`.
         result = self.expr(node.values[-1])
         for position in range(len(node.values) - 2, -1, -1):
             place = self.place(node, node.values[position + 1 :])
@@ -182,6 +188,7 @@ class Expressions:
 
     def attribute_name(self, name: str) -> str:
         """Mangle a private name as the compiler would."""
+        # The compiler mangles names in the text, and these become strings.
         owner = self.scope.owner.lstrip("_")
         private = name.startswith("__") and not name.endswith("__")
         return f"_{owner}{name}" if private and owner else name
@@ -244,11 +251,14 @@ class Expressions:
         return op("call", place, self.expr(node.func), self.items(node.args), keywords)
 
     def _keywords(self, node: ast.Call) -> ast.expr:
+        # A name that is None stands for `**value`.
         return pack(pack([constant(keyword.arg), self.expr(keyword.value)]) for keyword in node.keywords)
 
     def x_lambda(self, node: ast.Lambda) -> ast.expr:
         outer, self.scope = self.scope, self._function_scope(node.args, [node.body])
         entry = self._entry("<lambda>", node.args, self.place(node, [node.body]))
+        # A lambda has no statements; walruses in the arguments of `leave` open the frame and take the labels,
+        # in order, and the last argument is the lambda's value.
         steps = [ast.NamedExpr(store(name), value) for name, value in entry]  # type: ignore[arg-type]
         steps += [
             ast.NamedExpr(store(SHADOW + name), constant(0))  # type: ignore[arg-type]
@@ -320,6 +330,8 @@ class Expressions:
         first = self.expr(node.generators[0].iter)
         outer = self.scope
         clauses = self._clauses(node.generators, first, [*parts])
+        # Sets and dictionaries as well become lists of pairs first; `setc` and `dictc` make of them what was
+        # asked.
         element = self.expr(parts[0]) if len(parts) == 1 else pack([self.expr(part) for part in parts])
         self.scope = outer
         return op(kind, place, op("save"), made(element, clauses))
@@ -334,9 +346,12 @@ class Expressions:
             iterable = first if position == 0 else self.expr(clause.iter)
             later: list[ast.AST] = [*clause.ifs, *generators[position + 1 :], *parts]
             place = self.place(clause, later)
+            # for p, (q, r) in b:
+            # for _tk_1 in each(b) for p, _tk_2 in (unpack(_tk_1),) for q, r in (unpack(_tk_2),)
             target, more = self.target_clauses(clause.target)
             clauses.append(ast.comprehension(target, op("each", place, iterable), [], 0))
             clauses.extend(more)
+            # Filters follow the clauses that take the target apart, since they read its names.
             clauses[-1].ifs = [op("filt", self.place(test, later), self.expr(test)) for test in clause.ifs]
         return clauses
 
@@ -360,6 +375,7 @@ class Expressions:
         clauses = self._clauses(node.generators, load("_tk_first"), [node.elt])
         body = ast.GeneratorExp(op("y", self.expr(node.elt)), clauses)
         self.scope = outer
+        # Its body runs whenever it is asked, under a frame of its own; the first iterable is evaluated now.
         names = [ast.arg(FRAME), ast.arg("_tk_first")]
         made = ast.Lambda(ast.arguments([], names, None, [], [], None, []), body)
         return op("genx", place, first, made)
@@ -400,6 +416,7 @@ def _targets(generators: list[ast.comprehension]) -> set[str]:
 
 
 def _effects(nodes: list[ast.AST]) -> bool:
+    # Coarse: any call may change anything.
     for top in nodes:
         for node in ast.walk(top):
             if isinstance(node, (ast.Call, ast.Yield, ast.Await, ast.Delete, ast.Global, ast.Nonlocal)):

@@ -10,6 +10,7 @@ from typing import Literal
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
+# Early exits as bits, so that those of a block are one number; `Condition.kinds` holds them at run time.
 RETURN, BREAK, CONTINUE = 1, 2, 4
 
 
@@ -29,6 +30,7 @@ class Scope:
     def resolve(self, name: str) -> Literal["local", "class", "global"]:
         """Say where a name read here is kept."""
         scope: Scope | None = self
+        # Whether only comprehensions lie between the scope that asks and this one.
         inner = True
         while scope is not None:
             if name in scope.globals:
@@ -41,6 +43,8 @@ class Scope:
                     return "class"
             inner = inner and scope.kind == "comprehension"
             scope = scope.parent
+        # Nobody around binds it: it is the module's or built in, and both are looked up by name when code
+        # runs.
         return "global"
 
     @property
@@ -62,6 +66,7 @@ def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
             names.add(node.id)
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             names.add(node.name)
+        # `import a.b` binds `a`.
         elif isinstance(node, ast.alias):
             names.add((node.asname or node.name).split(".")[0])
         elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
@@ -78,6 +83,7 @@ def declared(nodes: Iterable[ast.AST], kind: type[ast.Global] | type[ast.Nonloca
 
 def rebound_inside(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names that functions written in a block declare `nonlocal`, at any depth."""
+    # They are called at any time, so what they assign may change behind the block's back; see `Pass.join`.
     return {
         name
         for top in nodes
@@ -100,6 +106,7 @@ def exits(nodes: Iterable[ast.AST]) -> int:
         elif isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
             # `break` and `continue` of an inner loop stay there; those in its `else` belong to the outer one.
             found |= (exits(node.body) & RETURN) | exits(node.orelse)
+        # Handlers and cases are no statements but hold some. What a function or class inside does is its own.
         elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)) and not isinstance(
             node, (*FUNCTIONS, ast.ClassDef)
         ):
@@ -117,6 +124,8 @@ def _own(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Walk without entering functions, classes and lambdas; comprehensions yield only walruses."""
     for node in nodes:
         yield node
+        # Decorators, defaults and bases are evaluated where the definition stands; the body is a scope of its
+        # own.
         if isinstance(node, FUNCTIONS):
             yield from _own([*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)])
         elif isinstance(node, ast.ClassDef):

@@ -130,6 +130,8 @@ class TrackerState:
     def __init__(self) -> None:
         self.intrinsics: dict[int, Handler] = {}
         self.operations: Callable[..., Pair] = lambda *_: (None, 0)
+        # All up to `begin` outlives a run: numbers of paths and keys of effects mean the same in the next
+        # one.
         self.places: dict[int, Place] = {}
         self.paths = Paths()
         self.known_effects: dict[Hashable, set[tuple[Hashable, Any]]] = {}
@@ -167,7 +169,11 @@ class TrackerState:
         Inside a `try`, everything computed so far may have raised: that it did not is a condition of its own,
         known by the place that was reached.
         """
+        # Conditions without labels are markers of `loops.Attempt` and decide nothing.
         found = [condition for condition in outwards(self.top.pc) if condition.labels][::-1]
+        # `seen` is what was computed since the innermost `try` began, `saved` what had been computed in the
+        # one around it before: so an outer `try` gets the labels of all that ran in it, the inner ones
+        # included.
         labels = self.seen
         for attempt in reversed(self.attempts):
             if labels:
@@ -200,6 +206,7 @@ class TrackerState:
 
     def touch(self, record: Changed, field: Any, condition: Condition | None) -> None:
         """Note that code under these conditions changed a field of an object."""
+        # Every condition around had to hold for the change to happen, not only the innermost.
         while condition is not None:
             if condition.effects is None:
                 condition.effects = {}
@@ -215,8 +222,10 @@ class TrackerState:
         """
         known = self.known_effects.get(condition.effect_key)
         if condition.effects:
+            # This run: the field may hold something else where the condition comes out otherwise.
             for (_, field), record in condition.effects.items():
                 record.add(field, labels)
+                # Other runs: only objects that are made at the same place on the same path are known again.
                 if record.key is not None:
                     if known is None:
                         known = self.known_effects[condition.effect_key] = set()
@@ -224,6 +233,7 @@ class TrackerState:
                         known.add((record.key, field))
                         self.grown.add(condition.effect_key)
         if known:
+            # Absence: the branch that other runs took, and this one did not, would have changed these.
             for key, field in known:
                 if isinstance(key, GlobalName):
                     self.global_labels[key] = self.global_labels.get(key, 0) | labels
@@ -273,6 +283,9 @@ class Activation:
     ) -> None:
         """Go under a condition; `after` is one that must have held for it to be met at all."""
         self.state.seen |= labels
+        # `after` stands in the record alone. In the chain of conditions it would pile up, one turn on
+        # another, in a loop of many turns; the record has it so that the survey can find what must hold for
+        # this one to be met.
         around = self.pc
         if after is not None:
             around = Condition(around, after.key, after.labels, after.outcome, 0, after.effect_key)
@@ -287,6 +300,7 @@ class Activation:
         """
         met = list(outwards(self.pc, until))
         self.pc, total = until, 0
+        # Outermost first, so that each of those that stay is linked to the one around it.
         for condition in reversed(met):
             if condition.kinds & keep:
                 self.pc = condition.under(self.pc)
@@ -322,10 +336,13 @@ class Activation:
         if is_atom(value):
             return bool(value), labels
         result, extra = self.natively(lambda: bool(value), labels)
+        # Native containers are true unless they are empty: how many items there are decides, not what they
+        # are.
         if is_sequence(value) or isinstance(value, (dict, set)):
             return result, labels | extra | self.state.heap.shape(value)
         kind = type(value)
         if hasattr(kind, "__bool__") or hasattr(kind, "__len__"):
+            # An object without these methods is always true, so only which object it is matters.
             labels |= self.state.heap.deep(value)
         return result, labels | extra
 
@@ -340,6 +357,7 @@ class Activation:
         """
         state = self.state
         saved = state.collected, state.native, state.native_entries, state.top, state.pending
+        # A call made by native code is none that the tracker has announced, so nothing is pending in it.
         state.collected, state.native, state.native_entries, state.pending = 0, labels, 0, None
         state.top = self
         state.seen |= labels

@@ -71,6 +71,7 @@ def set_item(at: Activation, owner: Pair, index: Pair, pair: Pair) -> None:
     _, extra = at.natively(lambda: operator.setitem(obj, key, pair[0]), labels | pair[1] | index_labels)
     total = labels | pair[1] | extra
     record = at.state.heap.record(obj)
+    # A slice, or a key that may be another object in the next run: nothing is told apart.
     if not isinstance(key, (int, str, bool, float, type(None))):
         change(at, obj, REST, total | index_labels)
         change(at, obj, SHAPE, total | index_labels)
@@ -80,6 +81,7 @@ def set_item(at: Activation, owner: Pair, index: Pair, pair: Pair) -> None:
     record.items[place] = total
     if at.pc is not None:
         at.state.touch(record, ("i", place), at.pc)
+        # A new key makes a dictionary longer, a list keeps its length.
         if isinstance(obj, dict):
             at.state.touch(record, SHAPE, at.pc)
     if index_labels:
@@ -117,6 +119,7 @@ def filled(at: Activation, site: int, value: Any, pairs: Sequence[Pair], shape: 
             record.shape |= labels
             record.rest |= labels
         return value
+    # Items behind one that may be missing are other items then, so all depend on the shape.
     for position, (_, labels) in enumerate(pairs):
         if labels | shape:
             record.items[position] = labels | shape
@@ -152,6 +155,7 @@ def mapped(at: Activation, site: int, pairs: Sequence[tuple[Pair | None, Pair]])
             continue
         result[key[0]] = value[0]
         record.items[key[0]] = value[1]
+        # Under another key another item would be there, or none.
         record.rest |= key[1]
         record.shape |= key[1]
     return result

@@ -60,12 +60,16 @@ class Tracker:
             keywords: the value of `**kwargs`, or None.
         """
         state, below = self.state, sys._getframe(1)
+        # `state.pending` was put there by `calls._direct`. It is for the frame whose code it names, and for
+        # one.
         caller, call = state.top, state.pending
         state.pending = None
         if call is not None and call.code is not below.f_code:
             call = None  # something in between, such as a metaclass, was entered first
         name, positional, keyword_only, place = meta
         if call is None:
+            # Native code may call a function many times from one place (`map`, `sorted`), so calls are
+            # counted.
             state.native_entries += 1
             path = state.paths.child(caller.path, caller.site, "native", state.native_entries, name)
         else:
@@ -73,8 +77,12 @@ class Tracker:
         frame = Frame(state, path, caller.pc, str(below.f_globals.get("__name__")), caller, call)
         if call is None:
             if state.native:
+                # Whether native code calls it at all depends on what that was given; so does all that it
+                # does.
                 frame.at.push(("native", path), state.native, name, place, 0)
+            # What it returns depends on that condition, too: `since_base` shall include it.
             frame.at.base = caller.pc
+            # Which defaults were used is not known either.
             labels = state.native | state.any_defaults
             frame.args = [labels] * len(values)
         else:
@@ -104,6 +112,7 @@ def _bound(
         The labels of all parameters in the order of `rewrite_expressions.parameter_names`.
     """
     given, count = call.positional, len(positional)
+    # Which default belongs to which parameter is not kept: a parameter that was not given has those of all.
     fallback = 0
     for labels in defaults.get(id(call.function), ()):
         fallback |= labels
