@@ -141,8 +141,8 @@ class Frozen(Model):
 class Believed(Frozen):
     """A model told of decisions without fitting again: the nearer to them, the less is unknown.
 
-    The standard deviation of a decision that differs in d points from the nearest new one is lowered by the
-    factor sqrt(1 - 0.5^d); the mean stays.
+    The standard deviation of a decision that differs in d columns from the nearest new one is lowered by the
+    factor sqrt(1 - 0.5^d); the mean stays. A point has one column, a selection one per slot.
 
     Args:
         model: the model.
@@ -159,13 +159,17 @@ class Believed(Frozen):
         """Return the model's mean, and its standard deviation lowered."""
         expected = self._model.predict(batch)
         known = np.ones(len(batch))
+        # The least 1 - 0.5^d, (decisions,): 0 for what was told itself, ½ one column away.
         for row in range(len(self._batch)):
             apart = (batch.codes != self._batch.codes[row]).sum(axis=1).astype(np.float64)
             other = self._batch.reals[row]
+            # NaN, unlike itself, stands for what does not exist, and two that do not exist are alike.
             both_absent = np.isnan(batch.reals) & np.isnan(other)
             apart += ((batch.reals != other) & ~both_absent).sum(axis=1)
             np.minimum(known, 1.0 - 0.5**apart, out=known)
         return Prediction(expected.mean, expected.std * np.sqrt(known))
 
     def _told(self, batch: Batch, fitted: Floats) -> Model:
+        # Of the model, not of `self`: the nearest of all that it was told counts, and factors do not
+        # multiply.
         return Believed(self._model, type(batch).concat([self._batch, batch]), fitted)

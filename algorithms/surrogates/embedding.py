@@ -67,8 +67,12 @@ class Embedding:
         self.blocks: list[Block] = []
         self._width = space.compiled.encoder.width
         # Each coordinate is a linear function of the one-hot view; most are one column of it.
+        # `_taken` are those that are one column, in the order of their blocks; blocks that mix columns follow
+        # behind them, so that `__call__` is one look-up and one product with `_mix`, (width of the view,
+        # mixed).
         self._taken: list[NDArray[np.intp]] = []
         self._mixes: list[Floats] = []
+        # (coordinate, its flag's column in the view, -1 where the point always exists) of scaled numbers.
         self._offsets: list[tuple[int, int]] = []
         self._like: dict[object, list[tuple[Entry, int]]] = {}
         self._conditions: dict[object, str] = {}
@@ -94,6 +98,7 @@ class Embedding:
         taken = len(self._taken_columns)
         out[:, :taken] = view[:, self._taken_columns]
         for column, flag in self._offsets:
+            # A number u in [0, 1] goes to u - ½; where the flag is 0, so is u, and 0 is the middle.
             out[:, column] -= 0.5 * (view[:, flag] if flag >= 0 else 1.0)
         out[:, taken:] = view @ self._mix
         return out
@@ -103,26 +108,31 @@ class Embedding:
     def _point(
         self, entry: Entry, start: int, width: int, scaled: bool, per_slot: bool
     ) -> Iterable[tuple[Block, Floats]]:
+        # What always has the same value would be a constant.
         if not entry.mutable:
             return
         address = entry.point.address
         if scaled:
+            # The coordinate's place: those taken so far are in front of it.
             flag = start + width if entry.stage > 0 else -1
             self._offsets.append((sum(map(len, self._taken)), flag))
             self._take(Block(address, "number", 1, NUMBERS), np.array([start]))
             return
         columns = np.arange(start, start + width)
         positions = _positions(entry)
+        # One-hot columns differ in two places where candidates do, hence the share of ½; values of a range
+        # have a place on the scale only, candidates that are numbers both.
         if entry.shape != SINGLE or not isinstance(entry.domain, IntRange | FloatRange):
             self._take(Block(address, "choice", width, 0.5), columns)
         if entry.shape == SINGLE:
             self._like.setdefault(_likeness(entry), []).append((entry, start))
         if positions is not None:
+            # One-hot columns times places on the scale, less ½: the middle, 0, where all columns are 0.
             mix = np.zeros((self._width, 1))
             mix[columns, 0] = positions - 0.5
             yield Block(address, "number", 1, NUMBERS), mix
         if per_slot:
-            # Where each candidate stands, from the first slot to the last.
+            # A coordinate per candidate: 1 in the first of w slots, 1 - s / w in slot s, 0 where not chosen.
             mix = np.zeros((self._width, entry.card))
             for slot in range(entry.width):
                 mix[start + slot * entry.card + np.arange(entry.card), np.arange(entry.card)] = 1.0 - (
@@ -137,6 +147,7 @@ class Embedding:
     def _presence(self, entry: Entry, flag: int) -> None:
         branch = entry.branch
         place = (tuple(branch.when), branch.occurrence) if branch else None
+        # Points under one condition exist together: one coordinate tells it for all.
         condition = (entry.parent, place, entry.point.guards)
         if condition not in self._conditions:
             self._conditions[condition] = entry.point.address
@@ -147,6 +158,7 @@ class Embedding:
             if len(members) < 2:
                 continue
             card = members[0][0].card
+            # The sum of the members' one-hot columns: a member that does not exist adds nothing.
             mix = np.zeros((self._width, card))
             for _, start in members:
                 mix[start + np.arange(card), np.arange(card)] = 1.0
@@ -170,6 +182,7 @@ def _positions(entry: Entry) -> Floats | None:
         values = np.array(list(domain.values()), np.float64)
         return ((np.log(values) if domain.log else values) - low) / (high - low)
     if isinstance(domain, OneOf) and entry.card > 2:
+        # By rank, not by size: widths of 16, 32 and 256 are evenly spaced.
         plain = [label for label in domain.candidates if type(label) in (int, float)]
         if len(plain) == entry.card:
             return np.argsort(np.argsort(np.array(plain, np.float64))) / (entry.card - 1)

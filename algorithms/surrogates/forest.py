@@ -14,6 +14,7 @@ from symnas.errors import MissingExtraError
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
+# Positions begin at 0, and a slot that is not used is -1.
 ABSENT = -2.0
 
 
@@ -22,7 +23,7 @@ class Forest:
 
     Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
     2011. As in their code, trees split on positions of candidates, and a point that does not exist has a
-    position of its own below all others.
+    position of its own below all others. (A real range is told by its values, which may lie below that.)
 
     Args:
         trees: how many.
@@ -51,6 +52,9 @@ class Forest:
             raise MissingExtraError(
                 "the surrogate 'forest' is scikit-learn's, which is not installed: pip install symnas[smbo]"
             ) from error
+        # Each tree sees a sample with replacement, and a split the best of a random part of the columns:
+        # Breiman's forest. Hutter and others have 10 trees and at least 10 rows before a split; the seed is
+        # fixed, since a model is a function of what it was given.
         forest = RandomForestRegressor(
             self.trees, max_features=self.share, min_samples_leaf=self.smallest, random_state=0
         )
@@ -63,6 +67,7 @@ def columns_of(space: Space, batch: Batch) -> Floats:
     """Return the ordinal view with a number for what does not exist; a column of zeros if there is none."""
     view = space.encode(batch, "ordinal").astype(np.float64, copy=False)
     view = np.where(np.isnan(view), ABSENT, view)
+    # A space of one decision has no columns, which scikit-learn refuses.
     return view if view.shape[1] else np.zeros((len(batch), 1))
 
 
@@ -87,5 +92,7 @@ class ForestModel(Frozen):
     def _of(self, rows: Floats) -> Prediction:
         # Single-precision rows are what trees compare; asking them directly leaves out checks made per tree.
         single = np.ascontiguousarray(rows, np.float32)
+        # (trees, rows). Mean and variance are those of the trees' means, as in section 4.1 of the paper; the
+        # spread within leaves, which Hutter and others add in 2014, would be 0 in leaves of one row.
         each = np.array([tree.tree_.predict(single)[:, 0] for tree in self._forest.estimators_])
         return Prediction(each.mean(axis=0), each.std(axis=0))

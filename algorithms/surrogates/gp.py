@@ -19,7 +19,9 @@ from symnas.contracts.algorithm import Prediction
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
+# Each step of the search for hyperparameters takes rows³; it sees so many rows, the posterior all.
 MOST_ROWS = 192
+# How many rows of a triangular matrix are multiplied at a time.
 STRIP = 64
 
 
@@ -49,7 +51,7 @@ class GaussianProcess:
 
     Rasmussen and Williams: Gaussian Processes for Machine Learning, 2006, algorithm 2.1 and section 5.4. A
     library would do the same at ten times the cost for a few hundred rows: nearly all of its time goes into
-    building graphs for automatic differentiation. `surrogate_gpytorch` is the same process in GPyTorch.
+    building graphs for automatic differentiation. `gpytorch` is the same process in GPyTorch.
 
     Args:
         counts: whether points alike are also counted together (`embedding`).
@@ -72,10 +74,13 @@ class GaussianProcess:
         embedding, kernel = self.kernel(space)
         rows = embedding(batch)
         centre = rows.mean(axis=0)
+        # The inner product in the kernel is then measured from the middle of what was observed: a main effect
+        # is 0 there. Values are standardised, which the priors of the variances take for granted.
         rows -= centre
         level, scale = standard(values)
         some = spread(len(rows))
         target = (values[some] - level) / scale
+        # It begins at the medians of the priors, and what the data say nothing of stays there.
         theta = minimise(lambda at: kernel.loss(at, rows[some], target), kernel.means, steps=self.steps)
         return GaussianModel.of(embedding, kernel, theta, centre, rows, values)
 
@@ -110,6 +115,7 @@ def _times(lower: Floats, matrix: Floats) -> Floats:
     out = np.empty((len(lower), matrix.shape[1]))
     for first in range(0, len(lower), STRIP):
         end = min(first + STRIP, len(lower))
+        # In rows before `end`, columns from `end` on are zero; of many strips nearly half is left out.
         np.matmul(lower[first:end, :end], matrix[:end], out=out[first:end])
     return out
 
@@ -147,6 +153,8 @@ class GaussianModel(Model):
         self.values = values
         self.noise = math.exp(theta[-1]) + JITTER
         self.level, self.scale = standard(values)
+        # R y, (rows,), with R = L⁻¹ and K + n I = L L'. Where a library keeps L and solves, R is kept here:
+        # what is asked again and again are products then.
         self._half = root @ ((values - self.level) / self.scale)
         self._known: tuple[int, Floats] | None = None
 
@@ -169,6 +177,7 @@ class GaussianModel(Model):
     @property
     def fitted(self) -> Floats:
         """What is expected of the rows observed, free of their noise."""
+        # (K + n I) a = y has K a = y - n a, and a = R' R y: no product with K is needed.
         return self.values - self.scale * self.noise * (self.root.T @ self._half)
 
     def predict(self, batch: Batch) -> Prediction:
@@ -191,9 +200,12 @@ class GaussianModel(Model):
             Means and standard deviations of the movement, (rows,) each.
         """
         mean, variance, half, rows = self._posterior(batch)
+        # Told a value y of x, expectations move by (v, c) (y - m) / (v + n), those of x and of the best, and
+        # y - m has the variance v + n: what Frazier, Powell and Dayanik 2009 call σ̃, for two decisions.
         at = self.rows[best : best + 1]
         if self._known is None or self._known[0] != best:
             self._known = best, self.root @ self.kernel.between(self.theta, self.rows, at)[:, 0]
+        # The posterior covariance c = k(x, b) - (R k_b)' (R k_x), (decisions,); R k_b is kept for later.
         shared = self.kernel.between(self.theta, at, rows)[0] - self._known[1] @ half
         moved = np.abs(variance - shared) / np.sqrt(variance + self.noise)
         return Prediction(mean, self.scale * moved)
@@ -201,6 +213,8 @@ class GaussianModel(Model):
     def _posterior(self, batch: Batch) -> tuple[Floats, Floats, Floats, Floats]:
         """Return means, variances of the standardised values, what explains them, and coordinates."""
         rows = self.embedding(batch) - self.centre
+        # A column R k_x per decision, (rows, decisions), k_x being its covariances with the rows: the mean is
+        # (R y)' (R k_x), the variance k(x, x) - |R k_x|² (Rasmussen and Williams, 2.25 and 2.26).
         half = _times(self.root, self.kernel.between(self.theta, self.rows, rows))
         variance = self.kernel.at(self.theta, rows) - np.einsum("ij,ij->j", half, half)
         return self.level + self.scale * (self._half @ half), np.maximum(variance, JITTER), half, rows
@@ -225,6 +239,7 @@ class GaussianModel(Model):
             # l = R k, d² = k(x, x) + noise - l' l, and the new row of R is (-l' R, 1) / d.
             half = above @ self.kernel.between(self.theta, rows[:place], row)[:, 0]
             rest = float(self.kernel.at(self.theta, row)[0]) + self.noise - float(half @ half)
+            # d² is a posterior variance and the noise, so that only rounding takes it below the noise.
             pivot = math.sqrt(max(rest, JITTER))
             root[place, :place] = -(half @ above) / pivot
             root[place, place] = 1.0 / pivot

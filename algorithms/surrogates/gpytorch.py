@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class GPyTorchProcess:
-    """The process of `surrogate_gp`, with kernel, likelihood and fit by GPyTorch and BoTorch.
+    """The process of `gp`, with kernel, likelihood and fit by GPyTorch and BoTorch.
 
     Balandat et al.: BoTorch, NeurIPS 2020 (arXiv:1910.06403). Only the distance over trees is ours. Use it
     to build on that library, or to check the closed form against it.
@@ -29,7 +29,7 @@ class GPyTorchProcess:
     Args:
         counts: whether points alike are also counted together (`embedding`).
         prior: the priors of the hyperparameters.
-        growth: as in `surrogates.Surrogate`.
+        growth: as in `base.Surrogate`.
     """
 
     def __init__(self, *, counts: bool = True, prior: Prior | None = None, growth: float = 1.2) -> None:
@@ -80,11 +80,32 @@ def _process(kernel: TreeKernel, theta: Floats, rows: Floats, values: Floats) ->
     """Return BoTorch's exact process with zero mean, our distance in its kernel and our priors."""
     import torch
     from botorch.models import SingleTaskGP
-    from gpytorch.constraints import GreaterThan
-    from gpytorch.kernels import Kernel
-    from gpytorch.likelihoods import GaussianLikelihood
     from gpytorch.means import ZeroMean
-    from gpytorch.priors import LogNormalPrior, NormalPrior
+
+    likelihood = _likelihood(kernel, theta)
+    with warnings.catch_warnings():
+        # BoTorch checks that data are scaled as its own kernel and priors assume, which are not used here.
+        warnings.simplefilter("ignore")
+        return SingleTaskGP(
+            torch.from_numpy(rows),
+            torch.from_numpy(values)[:, None],
+            likelihood=likelihood,
+            covar_module=_covariance(kernel, theta),
+            mean_module=ZeroMean(),
+            outcome_transform=None,
+        )
+
+
+def _covariance(kernel: TreeKernel, theta: Floats) -> Any:
+    """Return the kernel of `tree_kernel` as GPyTorch's, with its priors.
+
+    Args:
+        kernel: blocks, shares and priors.
+        theta: as for `TreeKernel.loss`; all but the noise's.
+    """
+    import torch
+    from gpytorch.kernels import Kernel
+    from gpytorch.priors import NormalPrior
 
     double = torch.float64
     block_of = torch.from_numpy(kernel.block_of)
@@ -107,6 +128,7 @@ def _process(kernel: TreeKernel, theta: Floats, rows: Floats, values: Floats) ->
         def forward(self, first: Any, second: Any, diag: bool = False, **_: object) -> Any:
             weights = self.theta[: kernel.blocks].exp()[block_of] * shares
             product, additive = self.theta[kernel.blocks :].exp()
+            # Coordinates times the roots of their weights: plain distances and products are weighted then.
             first, second = first * weights.sqrt(), second * weights.sqrt()
             if diag:
                 return product + additive * (first * second).sum(-1)
@@ -114,20 +136,23 @@ def _process(kernel: TreeKernel, theta: Floats, rows: Floats, values: Floats) ->
             near = (1.0 + root + root**2 / 3.0) * (-root).exp()
             return product * near + additive * first @ second.transpose(-1, -2)
 
-    noise = GaussianLikelihood(
+    return Covariance()
+
+
+def _likelihood(kernel: TreeKernel, theta: Floats) -> Any:
+    """Return GPyTorch's normal noise, with its prior and at the variance of `theta`."""
+    import torch
+    from gpytorch.constraints import GreaterThan
+    from gpytorch.likelihoods import GaussianLikelihood
+    from gpytorch.priors import LogNormalPrior
+
+    # The closed form has a normal density of log n, n being the variance; this is that of n, which has a
+    # factor 1 / n more, so that what is most probable has a little less noise here.
+    likelihood = GaussianLikelihood(
         noise_prior=LogNormalPrior(kernel.means[-1], kernel.spreads[-1]), noise_constraint=GreaterThan(JITTER)
-    ).to(double)
-    noise.noise = math.exp(theta[-1]) + JITTER
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return SingleTaskGP(
-            torch.from_numpy(rows),
-            torch.from_numpy(values)[:, None],
-            likelihood=noise,
-            covar_module=Covariance(),
-            mean_module=ZeroMean(),
-            outcome_transform=None,
-        )
+    ).to(torch.float64)
+    likelihood.noise = math.exp(theta[-1]) + JITTER
+    return likelihood
 
 
 class GPyTorchModel(Model):
@@ -174,6 +199,8 @@ class GPyTorchModel(Model):
             joint = self.process(rows)
             mean, covariance = joint.mean.numpy()[:-1], joint.covariance_matrix.numpy()[:-1]
         variance, shared = np.maximum(np.diagonal(covariance), JITTER), covariance[:, -1]
+        # (v - c) / sqrt(v + n), as in `gp`: row i of the joint covariance is decision i, its last column the
+        # row `best`.
         moved = np.abs(variance - shared) / np.sqrt(variance + self.process.likelihood.noise.item())
         return Prediction(self.level + self.scale * mean, self.scale * moved)
 
@@ -199,9 +226,11 @@ class GPyTorchModel(Model):
 
         import torch
 
+        # A model never changes; hyperparameters go along with the copy.
         process = copy.deepcopy(self.process)
         level, scale = standard(values)
         fresh = torch.from_numpy(self.embedding(batch) - self.centre)
         rows = torch.cat([process.train_inputs[0], fresh])
+        # Not strict, since there are more rows than before.
         process.set_train_data(rows, torch.from_numpy((values - level) / scale), strict=False)
         return GPyTorchModel(self.embedding, process, self.centre, values)

@@ -60,15 +60,20 @@ class Networks:
 
         rows = _paths(space, batch)
         level, scale = float(values.mean()), float(values.std()) or 1.0
+        # The same rows give the same networks; torch's own generator is left alone.
         generator = torch.Generator().manual_seed(len(values))
         weights = self._weights(rows.shape[1], generator)
         inputs = torch.from_numpy(rows)
         targets = torch.from_numpy(((values - level) / scale).astype(np.float32))
+        # Decay rates, batches of 32 and first weights are those of naszilla's `meta_neural_net.py`.
         optimiser = torch.optim.Adam(weights, self.rate, betas=(0.9, 0.99))
         with torch.enable_grad():
             for _ in range(self.epochs):
+                # Each member goes through all rows in an order of its own.
                 order = [torch.randperm(len(rows), generator=generator) for _ in range(self.members)]
                 for chosen in torch.split(torch.stack(order), 32, dim=1):
+                    # `chosen` is (members, 32), the error (members, 32). Means per member, and their sum: no
+                    # member's gradient depends on another, so that this is training each by itself.
                     loss = (_forward(weights, inputs[chosen]) - targets[chosen]).abs().mean(dim=1).sum()
                     optimiser.zero_grad()
                     loss.backward()  # type: ignore[no-untyped-call]
@@ -81,6 +86,7 @@ class Networks:
         sizes = [columns, *[self.width] * self.layers, 1]
         weights = []
         for before, after in itertools.pairwise(sizes):
+            # Uniform within sqrt(6 / (in + out)): Glorot and Bengio 2010, equation 16, Keras's default.
             bound = math.sqrt(6.0 / (before + after))
             matrix = torch.empty(self.members, before, after).uniform_(-bound, bound, generator=generator)
             weights += [matrix.requires_grad_(), torch.zeros(self.members, 1, after, requires_grad=True)]
@@ -97,7 +103,9 @@ def _forward(weights: list[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
     """Return every member's output, (members, rows), of inputs (members or nothing, rows, columns)."""
     hidden = inputs
     for layer in range(0, len(weights), 2):
+        # (members, rows, in) times (members, in, out), plus (members, 1, out).
         hidden = hidden @ weights[layer] + weights[layer + 1]
+        # No rectifier behind the last layer.
         if layer + 2 < len(weights):
             hidden = hidden.relu()
     return hidden[..., 0]
@@ -137,4 +145,5 @@ class NetworksModel(Frozen):
 
         with torch.no_grad():
             each = _forward(self._weights, torch.from_numpy(rows)).numpy().astype(np.float64)
+        # (members, rows). The spread is divided by the members, not by one less, as in naszilla's `acq_fn`.
         return Prediction(self._level + self._scale * each.mean(axis=0), self._scale * each.std(axis=0))

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
 NOISES = (0.01, 0.03, 0.1, 0.3, 1.0)
+# The kernel is 0.2 + s + 2 s²: variances of the constant, of single values, and of pairs of them.
 CONSTANT, PAIRS = 0.2, 2.0
+# Bumps over a range, scaled to [0, 1]: how many, how wide, how high.
 CENTRES, WIDTH, SHARE = 9, 0.1, 0.67
+# Factor of the counts of values over points alike.
 COUNTED = 0.7
 
 
@@ -63,6 +66,7 @@ class RankRidge:
         target = normal_scores(values)
         level = float(np.median(values))
         upper = target > 0.0
+        # Least squares through the median, b = sum t (v - level) / sum t² over the scores t above 0.
         rise = float(target[upper] @ (values[upper] - level))
         scale = rise / float(target[upper] @ target[upper]) if rise > 0.0 else 1.0
         # With K = V diag(e) V', every noise n costs no more than the sums over e + n; the variance s² of the
@@ -73,11 +77,14 @@ class RankRidge:
         best = (-np.inf, NOISES[0], 1.0)
         for noise in NOISES:
             spread = eigenvalues + noise
+            # The likeliest variance for this noise, s² = 1/N sum (V' t)² / (e + n), put into log N(t; 0, s²
+            # (K + n I)): Rasmussen and Williams, 2.30.
             variance = float((turned**2 / spread).mean()) or 1.0
             likelihood = -0.5 * (len(target) * np.log(variance) + np.log(spread).sum())
             best = max(best, (float(likelihood), noise, variance))
         _, noise, variance = best
         spread = eigenvalues + noise
+        # a = (K + n I)⁻¹ t = V (V' t / (e + n)), (n,); s² cancels in the mean.
         dual = vectors @ (turned / spread)
         # (K + n I) dual = target, so that K dual, what is expected of the rows themselves, needs no product.
         fitted = level + scale * (target - noise * dual)
@@ -87,6 +94,7 @@ class RankRidge:
 def normal_scores(values: Floats) -> Floats:
     """Return what a normal variable would be at the same ranks; equal values share theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    # Φ⁻¹((r - ½) / n), r being ranks from 1 on, of equal values the mean of theirs.
     shares = (np.cumsum(counts) - counts / 2.0) / len(values)
     normal = NormalDist()
     scores: Floats = np.array([normal.inv_cdf(share) for share in shares.tolist()])[place.reshape(-1)]
@@ -98,6 +106,8 @@ class Features:
 
     def __init__(self, space: Space) -> None:
         self.space = space
+        # By their number inner products are divided: s of a row with itself is 1 where there are choices
+        # only, none of them alike.
         self.points = max(len([entry for entry in space.compiled.layout.own if entry.mutable]), 1)
         self.numbers = [place for place in space.compiled.encoder.places if _numeric(place)]
         alike: dict[object, list[EncodedPoint]] = {}
@@ -105,6 +115,7 @@ class Features:
             if place.entry.shape == SINGLE and not place.scaled and place.entry.mutable:
                 alike.setdefault(likeness(place.entry), []).append(place)
         counted = [places for places in alike.values() if len(places) > 1]
+        # (columns of the view, counts): the view times it counts each value over the points of a group.
         self.counts = np.zeros((space.compiled.encoder.width, sum(places[0].width for places in counted)))
         column = 0
         for places in counted:
@@ -119,6 +130,8 @@ class Features:
         view = self.space.encode(batch).astype(np.float64)
         parts = [view, view @ self.counts]
         for place in self.numbers:
+            # exp(-½ (u - c)² / 0.1²), centres c an eighth apart: (rows, centres), zero where there is no
+            # number.
             unit, held = self._unit(place, batch, view)
             distance = (unit[:, None] - np.linspace(0.0, 1.0, CENTRES)) / WIDTH
             parts.append(SHARE * np.exp(-0.5 * distance**2) * held[:, None])

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 Hashes = NDArray[np.uint64]
 
+# A real value counts by which of so many equal parts of its range it lies in.
 LEVELS = 8
+# Columns of hashed n-grams: the top 10 of 64 bits, which multiplication mixes best.
 BUCKETS, SHIFT = 1 << 10, np.uint64(64 - 10)
 # Multipliers of the hash: odd, from the fractional parts of the golden ratio and of pi.
 GOLDEN, PI = 0x9E3779B97F4A7C15, 0x243F6A8885A308D3
@@ -43,6 +45,7 @@ class RidgeKernel:
 
     def __init__(self, powers: tuple[int, ...], noise: float = 0.05) -> None:
         self.powers = powers
+        # Medians and spreads of the logarithms: the kernel of a row of length 1 with itself is about 1.
         self.means = np.log([*[1.0 / len(powers)] * len(powers), noise])
         self.spreads = np.array([*[1.0] * len(powers), 1.5])
 
@@ -57,6 +60,7 @@ class RidgeKernel:
     def _sum(self, theta: Floats, inner: Floats) -> Floats:
         out = np.zeros_like(inner)
         for power, variance in zip(self.powers, np.exp(theta), strict=False):
+            # k(x, y) = sum over powers p of v_p <x, y>^p.
             out += variance * inner**power
         return out
 
@@ -65,6 +69,7 @@ class RidgeKernel:
         away = (theta - self.means) / self.spreads
         if not np.all(np.abs(away) < 20.0):
             return math.inf, np.zeros_like(theta)
+        # dK/dlog v of each variance is its part of K, (rows, rows), that of the noise included.
         inner = rows @ rows.T
         parts = [variance * inner**power for power, variance in zip(self.powers, np.exp(theta), strict=False)]
         parts.append(math.exp(theta[-1]) * np.eye(len(rows)))
@@ -77,6 +82,7 @@ class RidgeKernel:
         half = lower_inverse(factor)
         inverse = half.T @ half
         solved = inverse @ values
+        # As in `tree_kernel`: ½ (K⁻¹ - a a') with a = K⁻¹ y, from -log p = ½ y' a + log |L|.
         slope = 0.5 * (inverse - solved[:, None] * solved)
         value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(factor)).sum())
         gradient = np.array([float((slope * part).sum()) for part in parts]) + away / self.spreads
@@ -144,6 +150,7 @@ class _Normal:
         self.space = embedding.space
         self._embedding = embedding
         choices = sum(block.kind != "presence" for block in embedding.blocks)
+        # A choice's one-hot block has the squared length ½ in distances, hence 2 over the number of blocks.
         self._scales = np.sqrt(embedding.shares * 2.0 / max(choices, 1))
         groups: dict[int, int] = {}
         for number, block in enumerate(embedding.blocks):
@@ -179,11 +186,16 @@ class NGrams:
         recent = [np.zeros(len(batch), np.uint64) for _ in range(self.longest)]
         for entry in self.space.compiled.layout.own:
             token, held = _token(entry, batch)
+            # For lengths 1 to `longest`: the token, and every n-gram that ended before it with the token
+            # behind.
             grams = [token, *(_joined(gram, token) for gram in recent[:-1])]
             recent = [np.where(held, new, old) for new, old in zip(grams, recent, strict=True)]
             for gram in grams:
                 counted = held & (gram != 0)
+                # Two n-grams in one bucket are counted together (feature hashing, Weinberger and others 2009,
+                # here without signs).
                 np.add.at(out, (rows[counted], (gram[counted] >> SHIFT).astype(np.intp)), 1.0)
+        # At most `longest` n-grams end at each point: without collisions a row is at most 1 long.
         return out / math.sqrt(max(self.longest * len(self.space.compiled.layout.own), 1))
 
 
@@ -207,6 +219,7 @@ def _token(entry: Entry, batch: Batch) -> tuple[Hashes, NDArray[np.bool_]]:
 
 
 def _mixed(bits: Hashes) -> Hashes:
+    # Multiplication carries bits up only; the shift brings upper ones down again.
     bits = bits * np.uint64(GOLDEN)
     return bits ^ (bits >> np.uint64(29))
 

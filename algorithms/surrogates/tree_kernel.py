@@ -62,6 +62,7 @@ class TreeKernel:
         self.shares = shares
         self.prior = prior
         self.blocks = int(block_of.max(initial=-1)) + 1
+        # The median weight of a block is its part of `weight`: distances do not grow with the points.
         weight = math.log(prior.weight / max(self.blocks, 1))
         self.means = np.array(
             [*[weight] * self.blocks, *map(math.log, (prior.product, prior.additive, prior.noise))]
@@ -113,10 +114,12 @@ class TreeKernel:
             values: (rows,) with mean 0.
         """
         away = (theta - self.means) / self.spreads
+        # So far from the prior a step has lost its way: infinity makes the search halve it.
         if not np.all(np.abs(away) < 20.0):
             return math.inf, np.zeros_like(theta)
         product, additive, noise = np.exp(theta[self.blocks :])
         weights = self.weights(theta)
+        # What `between` does, a second time: the gradient needs its terms by themselves, (rows, rows) each.
         weighted = rows * weights
         inner = weighted @ rows.T
         norms = np.diagonal(inner)
@@ -125,28 +128,45 @@ class TreeKernel:
         near = fall * (1.0 + root + root * root / 3.0)
         kernel = product * near + additive * inner
         kernel.flat[:: len(rows) + 1] += noise + JITTER
-        try:
-            factor = np.linalg.cholesky(kernel)
-        except np.linalg.LinAlgError:
+        found = _likelihood(kernel, values)
+        if found is None:
             return math.inf, np.zeros_like(theta)
-        half = lower_inverse(factor)
-        inverse = half.T @ half
-        # -log p(y | θ) = ½ y' K⁻¹ y + log |L| + constant with K = L L' (Rasmussen and Williams, 5.8).
-        solved = inverse @ values
-        value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(factor)).sum())
-        # Its derivative by K, (rows, rows): ½ (K⁻¹ - a a') with a = K⁻¹ y; that by a hyperparameter is the
-        # sum of the product with dK/dθ, element by element (5.9).
-        slope = 0.5 * (inverse - solved[:, None] * solved)
+        value, slope = found
         # dm/d(d²) = -5/6 (1 + √5 d) e^(-√5 d), which has no singularity, and d(d²)/dw of a pair is (x - y)²
         # per coordinate.
         pull = slope * fall * (1.0 + root) * (-5.0 / 6.0 * product)
+        # With P = `pull` symmetric and S = `slope`, a coordinate's weight gets
+        # sum_ij P_ij (x_i - x_j)² + a S_ij x_i x_j = 2 sum_i (sum_j P_ij) x_i² + x' (a S - 2 P) x.
         mixed = additive * slope - 2.0 * pull
         by_weight = 2.0 * (pull.sum(axis=1) @ rows**2) + np.einsum("ij,ij->j", rows, mixed @ rows)
+        # By log w_b: the sum over the block's coordinates of derivative times weight.
         by_block = np.bincount(self.block_of, by_weight * weights, self.blocks)
         tail = (
             product * float((slope * near).sum()),
             additive * float((slope * inner).sum()),
             noise * float(np.trace(slope)),
         )
+        # The prior of θ is normal: -log p(θ) = ½ |away|² + constant.
         gradient = np.concatenate([by_block, tail]) + away / self.spreads
         return value + 0.5 * float(away @ away), gradient
+
+
+def _likelihood(kernel: Floats, values: Floats) -> tuple[float, Floats] | None:
+    """Return -log p(values) up to a constant, and its derivative by the kernel, element by element.
+
+    Args:
+        kernel: (rows, rows), noise included; None is returned where it is not positive definite.
+        values: (rows,).
+    """
+    try:
+        factor = np.linalg.cholesky(kernel)
+    except np.linalg.LinAlgError:
+        return None
+    half = lower_inverse(factor)
+    inverse = half.T @ half
+    # -log p(y | θ) = ½ y' K⁻¹ y + log |L| + constant with K = L L' (Rasmussen and Williams, 5.8).
+    solved = inverse @ values
+    value = 0.5 * float(values @ solved) + float(np.log(np.diagonal(factor)).sum())
+    # Its derivative by K, (rows, rows): ½ (K⁻¹ - a a') with a = K⁻¹ y; that by a hyperparameter is the sum of
+    # the product with dK/dθ, element by element (5.9).
+    return value, 0.5 * (inverse - solved[:, None] * solved)

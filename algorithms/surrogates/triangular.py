@@ -22,6 +22,7 @@ def lower_inverse(lower: Array) -> Floats:
     size = len(lower)
     out = np.zeros((size, size))
     if size <= SMALL:
+        # Smaller halves cost more in calls than they save in products.
         out[:] = np.linalg.inv(lower)
         return out
     half = size // 2
