@@ -186,6 +186,11 @@ def upward(name: str, others: Iterable[str]) -> list[str]:
 EDGES = graph(MODULES)
 
 
+def planted(name: str, text: str) -> Graph:
+    """Return which modules each module would import if one of them had another text."""
+    return {**EDGES, name: {found for found in imports(ast.parse(text)) if found in MODULES} - {name}}
+
+
 def test_every_package_has_a_layer() -> None:
     found = {name.split(".")[1] for name in FACADES if name != "symnas"}
     assert found == set(PACKAGES), "every package has one line in PACKAGES, and every line a package"
@@ -199,9 +204,8 @@ def test_no_circle_among_packages() -> None:
     assert circles(packages(EDGES, FACADES)) == []
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_imports_run_one_way(name: str) -> None:
-    assert upward(name, sorted(EDGES[name])) == []
+def test_imports_run_one_way() -> None:
+    assert [found for name in sorted(EDGES) for found in upward(name, sorted(EDGES[name]))] == []
 
 
 PLANTED = {
@@ -215,8 +219,7 @@ PLANTED = {
 def test_a_planted_circle_is_seen(text: str) -> None:
     lower = "symnas.tree.point"
     assert lower in EDGES["symnas.tree.space"]
-    planted = graph({**MODULES, lower: ast.parse(text)})
-    group = next(group for group in circles(planted) if lower in group)
+    group = next(group for group in circles(planted(lower, text)) if lower in group)
     assert "symnas.tree.space" in group
 
 
@@ -224,21 +227,18 @@ def test_a_planted_circle_is_seen(text: str) -> None:
 def test_a_planted_circle_of_packages_is_seen(text: str) -> None:
     lower = "symnas.grammar.mistakes.mistake"
     text = text.replace("symnas.tree", "symnas.grammar").replace("space", "module")
-    planted = circles(packages(graph({**MODULES, lower: ast.parse(text)}), FACADES))
-    assert any({"symnas.grammar", "symnas.grammar.mistakes"} <= set(group) for group in planted)
+    found = circles(packages(planted(lower, text), FACADES))
+    assert any({"symnas.grammar", "symnas.grammar.mistakes"} <= set(group) for group in found)
 
 
 @pytest.mark.parametrize("text", PLANTED.values(), ids=PLANTED)
 def test_a_planted_upward_import_is_seen(text: str) -> None:
     higher = text.replace("symnas.tree", "symnas.study").replace("space", "driver")
     for name in ("symnas.tree.point", "symnas.errors", "symnas.algorithms.random", "symnas.programs.program"):
-        assert upward(name, graph({**MODULES, name: ast.parse(higher)})[name])
-    beside = ast.parse("from symnas.grammar import module")
-    assert upward("symnas.tree.point", graph({**MODULES, "symnas.tree.point": beside})["symnas.tree.point"])
-    model = ast.parse("from symnas.tree.space import Space")
-    assert upward(
-        "symnas.spaces.darts", graph({**MODULES, "symnas.spaces.darts": model})["symnas.spaces.darts"]
-    )
+        assert upward(name, planted(name, higher)[name])
+    beside, model = "symnas.tree.point", "symnas.spaces.darts"
+    assert upward(beside, planted(beside, "from symnas.grammar import module")[beside])
+    assert upward(model, planted(model, "from symnas.tree.space import Space")[model])
 
 
 def test_no_folder_holds_too_many_modules() -> None:
@@ -281,14 +281,29 @@ def test_every_public_name_resolves(name: str) -> None:
     assert set(public) <= typed, "type checkers see what the facade imports for them"
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_only_packages_that_must_know_torch_import_it(name: str) -> None:
-    roots = {imported.split(".")[0] for imported in imports(MODULES[name], loading=True)}
+def heavy(name: str, tree: ast.Module) -> list[str]:
+    """Return what a module imports when it is loaded though its package may not."""
+    roots = {imported.split(".")[0] for imported in imports(tree, loading=True)}
     package = [*name.split("."), ""][1]
-    assert "torch" not in roots or (package in PACKAGES and PACKAGES[package].torch)
-    assert not roots & {"sklearn", "onnx", "matplotlib", "pandas", "gpytorch", "botorch"}
-    for root in roots & set(MAY_IMPORT):
-        assert name.startswith((MAY_IMPORT[root], f"symnas.algorithms.adapters.{root}"))
+    never = {"sklearn", "onnx", "matplotlib", "pandas", "gpytorch", "botorch"}
+    if package not in PACKAGES or not PACKAGES[package].torch:
+        never.add("torch")
+    for root, home in MAY_IMPORT.items():
+        if not name.startswith((home, f"symnas.algorithms.adapters.{root}")):
+            never.add(root)
+    return sorted(roots & never)
+
+
+def test_only_packages_that_must_know_torch_import_it() -> None:
+    assert {name: found for name, tree in MODULES.items() if (found := heavy(name, tree))} == {}
+
+
+def test_a_heavy_import_is_seen() -> None:
+    torch, optuna = ast.parse("import torch.nn"), ast.parse("def f(): pass\nfrom optuna import samplers")
+    assert heavy("symnas.tree.point", torch) == heavy("symnas.errors", torch) == ["torch"]
+    assert heavy("symnas.supernet.supernet", torch) == []
+    assert heavy("symnas.study.search", optuna) == ["optuna"]
+    assert heavy("symnas.algorithms.adapters.optuna.space", optuna) == []
 
 
 def mutable_state(tree: ast.Module) -> list[str]:
@@ -331,12 +346,12 @@ def changed_constants(tree: ast.Module, constants: set[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_no_module_level_mutable_state(name: str) -> None:
-    state = mutable_state(MODULES[name])
-    if name in HOLD_A_CONTEXT:
-        state = [found for found in state if "ContextVar" not in ast.unparse(assigned(MODULES[name], found))]
-    assert state == []
+def test_no_module_level_mutable_state() -> None:
+    states = {name: mutable_state(tree) for name, tree in MODULES.items()}
+    for name in HOLD_A_CONTEXT:
+        tree = MODULES[name]
+        states[name] = [x for x in states[name] if "ContextVar" not in ast.unparse(assigned(tree, x))]
+    assert {name: state for name, state in states.items() if state} == {}
 
 
 def assigned(tree: ast.Module, name: str) -> ast.expr:
@@ -365,16 +380,29 @@ def test_the_state_rule_sees_state(text: str) -> None:
     assert mutable_state(ast.parse(text))
 
 
-@pytest.mark.parametrize("name", sorted({*MODULES} - HANDLE_GLOBAL_GENERATORS))
-def test_no_global_random_generator(name: str) -> None:
-    for node in ast.walk(MODULES[name]):
-        if isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            legacy = (
-                called.startswith(("np.random.", "numpy.random.")) and called.rpartition(".")[2][0].islower()
-            )
-            assert not legacy or called.endswith("default_rng"), called
-            assert not called.startswith("random.") or called == "random.Random", called
+def global_generators(tree: ast.Module) -> list[str]:
+    """Return the calls of a module that draw from generators which everybody shares."""
+    called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        each
+        for each in called
+        if (
+            each.startswith(("np.random.", "numpy.random."))
+            and each.rpartition(".")[2][0].islower()  # those with a capital make a generator of their own
+            and not each.endswith("default_rng")
+        )
+        or (each.startswith("random.") and each != "random.Random")
+    ]
+
+
+def test_no_global_random_generator() -> None:
+    found = {name: global_generators(tree) for name, tree in MODULES.items()}
+    assert {name for name, calls in found.items() if calls} <= HANDLE_GLOBAL_GENERATORS
+    assert global_generators(ast.parse("np.random.rand(3); random.random()")) == [
+        "np.random.rand",
+        "random.random",
+    ]
+    assert global_generators(ast.parse("np.random.default_rng(1); random.Random(1)")) == []
 
 
 def fresh(code: str) -> str:

@@ -95,7 +95,7 @@ def vgg16() -> nn.Module:
     [(resnet18, 11_689_512, 1.814), (alexnet, 61_100_840, 0.714), (vgg16, 138_357_544, 15.47)],
 )
 def test_published_figures(build, params, gigamacs):
-    counted = profile(build, [torch.empty(1, 3, 224, 224)])
+    counted = profile(build, [torch.zeros(1, 3, 224, 224)])
     assert counted.params == params
     assert round(counted.macs / 1e9, 3 if gigamacs < 10 else 2) == gigamacs
     assert counted.device == "meta"
@@ -211,7 +211,7 @@ def test_a_constructor_that_reads_values_falls_back():
         def forward(self, x):
             return self.layers(x)
 
-    counted = profile(DropPath, [torch.empty(2, 4)])
+    counted = profile(DropPath, [torch.zeros(2, 4)])
     assert (counted.params, counted.flops, counted.device) == (60, 2 * 2 * 16 * 3, "meta")
     assert count_parameters(DropPath) == 60
 
@@ -237,7 +237,7 @@ def test_shared_parameters_count_once_and_calls_count_every_time():
 
 
 def test_modules_add_up_to_the_whole():
-    counted = profile(resnet18, [torch.empty(2, 3, 64, 64)])
+    counted = profile(resnet18, [torch.zeros(2, 3, 64, 64)])
     children = [path for path in counted.modules if path and "." not in path]
     assert sum(counted.modules[path].flops for path in children) == counted.flops
     assert sum(counted.modules[path].params for path in children) == counted.params
@@ -250,7 +250,7 @@ def test_modules_add_up_to_the_whole():
 def test_memory_is_the_peak_of_living_activations():
     net = nn.Sequential(nn.Linear(10, 100), nn.ReLU(), nn.Linear(100, 20))
     # The 100 values before and after ReLU and the 10 inputs live together; every other moment has fewer.
-    assert profile(lambda: net, [torch.empty(7, 10)]).memory == 7 * (10 + 100 + 100) * 4
+    assert profile(lambda: net, [torch.zeros(7, 10)]).memory == 7 * (10 + 100 + 100) * 4
 
 
 def test_memory_of_views_in_place_results_and_parameters_is_nothing():
@@ -262,7 +262,7 @@ def test_memory_of_views_in_place_results_and_parameters_is_nothing():
         def forward(self, x):
             return self.scale.view(10, 100)[:, 0], x.view(-1).relu_()
 
-    assert profile(Net, [torch.empty(6, 5)]).memory == 30 * 4
+    assert profile(Net, [torch.zeros(6, 5)]).memory == 30 * 4
 
 
 def test_memory_counts_what_the_model_keeps():
@@ -275,7 +275,7 @@ def test_memory_counts_what_the_model_keeps():
         def forward(self, x):
             return x * 2 + 1
 
-    x = torch.empty(25, dtype=torch.float64)
+    x = torch.zeros(25, dtype=torch.float64)
     assert profile(Skip, [x]).memory == (1 + 3 + 2) * 200
     assert profile(Lean, [x]).memory == 3 * 200
 
@@ -283,14 +283,14 @@ def test_memory_counts_what_the_model_keeps():
 def test_the_generator_and_the_mode_flags_are_left_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    profile(lambda: OnCpu(nn.Linear(4, 4)), [torch.empty(2, 4)])
+    profile(lambda: OnCpu(nn.Linear(4, 4)), [torch.zeros(2, 4)])
     assert torch.equal(before, torch.get_rng_state())
     assert torch.backends.mha.get_fastpath_enabled()
     assert torch.is_grad_enabled()
 
 
 def test_batch_normalisation_of_a_single_value_is_no_obstacle():
-    assert profile(lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), [torch.empty(1, 4)]).flops == 32
+    assert profile(lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), [torch.zeros(1, 4)]).flops == 32
 
 
 def test_keyword_and_nested_inputs():
@@ -302,19 +302,19 @@ def test_keyword_and_nested_inputs():
         def forward(self, batch, *, scale):
             return {"y": self.linear(batch["x"]) * scale}
 
-    counted = profile(Net, [{"x": torch.empty(2, 4)}], {"scale": 2.0})
+    counted = profile(Net, [{"x": torch.zeros(2, 4)}], {"scale": 2.0})
     assert counted.flops == 64
 
 
 def test_lazy_modules():
-    assert profile(lambda: nn.LazyLinear(3), [torch.empty(2, 4)]).params == 15
+    assert profile(lambda: nn.LazyLinear(3), [torch.zeros(2, 4)]).params == 15
     with pytest.raises(BuildError, match="lazy parameters"):
         count_parameters(lambda: nn.LazyLinear(3))
 
 
 def test_wrong_inputs_and_wrong_objects():
     with pytest.raises(BuildError, match=r"Linear raised RuntimeError on \(torch.float32 \(2, 5\)\)"):
-        profile(lambda: nn.Linear(4, 4), [torch.empty(2, 5)])
+        profile(lambda: nn.Linear(4, 4), [torch.zeros(2, 5)])
     with pytest.raises(
         BuildError, match=r"only a torch\.nn\.Module can be profiled, and the program built dict"
     ):

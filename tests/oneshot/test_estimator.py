@@ -232,15 +232,15 @@ def same(one: Any, two: Any) -> bool:
     return bool(one == two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "moments"),
     [
-        ("turns", [6]),
-        pytest.param("turns", [-2, 11], marks=pytest.mark.slow),
-        pytest.param("uniform", [-2, 6], marks=pytest.mark.slow),
-        pytest.param("progressive", [-3], marks=pytest.mark.slow),
-        pytest.param("mcts", [-4], marks=pytest.mark.slow),
-        pytest.param("steps", [0, 15], marks=pytest.mark.slow),
+        ("turns", [-2, 6, 11]),
+        ("uniform", [-2, 6]),
+        ("progressive", [-3]),
+        ("mcts", [-4]),
+        ("steps", [0, 15]),
     ],
 )
 def test_a_killed_search_ends_as_an_undisturbed_one(tmp_path: Path, mode: str, moments: list[int]) -> None:

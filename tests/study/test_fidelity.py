@@ -291,7 +291,8 @@ def killed(
     return symnas.load_study(tmp_path / store, "killed")
 
 
-@pytest.mark.parametrize("algorithm", ["hyperband", pytest.param("asha", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["hyperband", "asha"])
 def test_kills_change_nothing_with_one_worker(algorithm: str, tmp_path: Path) -> None:
     calm = killed(tmp_path, "calm.db", 1, 120, algorithm, ())
     study = killed(tmp_path, "killed.db", 1, 120, algorithm, (0.0, 0.05, 0.03))

@@ -74,7 +74,7 @@ CASES = {
 }
 
 # These take seconds each to survey.
-BIG = {"densenet", "gpt"}
+BIG = {"densenet", "gpt", "graph_net", "mobilenet"}
 each_case = [pytest.param(name, marks=pytest.mark.slow if name in BIG else ()) for name in CASES]
 
 

@@ -117,7 +117,7 @@ def test_too_many_joint_values_are_refused_with_points_and_line() -> None:
     lines = [f"x{i} = choose('x{i}', [0, 1])" for i in range(14)]
     text = "\n".join([*lines, f"if {' + '.join(f'x{i}' for i in range(14))} > 7: choose('b', [0, 1])", ""])
     with pytest.raises(ProgramError, match=r"line 15.*depends on x0, x1, .*and 6 more"):
-        Survey(PlantedRunner(text)).space()
+        Survey(PlantedRunner(text), joint_limit=128).space()
 
 
 def test_a_hidden_condition_is_refused_rather_than_missed() -> None:
