@@ -32,8 +32,8 @@ PLAIN = (int, float, complex, str, bytes, bool, type(None))
 INCIDENTAL = frozenset({"__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__"})
 DEPTH = 6
 """How deep settings are described; what lies deeper counts by its class alone."""
-INSTALLED = tuple(
-    str(Path(path).resolve())
+LIBRARIES = tuple(
+    Path(path).resolve()
     for path in {sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 
@@ -78,6 +78,18 @@ def source_of(code: types.CodeType) -> str:
     """Return a function's source without comments and layout, or its bytecode where there is none."""
     node = _definition(code)
     return _bytecode(code) if node is None else ast.unparse(node)
+
+
+def is_installed(file: str | PurePath) -> bool:
+    """Tell whether a module's file belongs to an installed package or to Python, and not to the user.
+
+    Packages also lie outside this environment's own folder: below an environment that sees the system's
+    packages, and in a user's own (`pip install --user`).
+    """
+    path = Path(file).resolve()
+    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+        return True
+    return any(path.is_relative_to(folder) for folder in LIBRARIES)
 
 
 def _hash(text: str) -> str:
@@ -352,7 +364,7 @@ def installed(module: str | None) -> bool:
     if module.split(".")[0] in ("symnas", *sys.builtin_module_names):
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is not None and str(Path(file).resolve()).startswith(INSTALLED)
+    return file is not None and is_installed(file)
 
 
 def _unwrapped(held: Any) -> Any:

@@ -11,13 +11,13 @@ import importlib
 import math
 import pickle
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from symnas._fingerprint import is_installed
 from symnas.errors import ProgramError
 from symnas.frontend.sources import load
 from symnas.programs.program import program
@@ -116,9 +116,8 @@ def _place(place: str, modules: dict[str, str]) -> None:
     file = getattr(sys.modules.get(place), "__file__", None)
     if place.endswith(".py") or file is None:
         return
-    path, paths = Path(file).resolve(), sysconfig.get_paths()
-    if not any(path.is_relative_to(Path(paths[key]).resolve()) for key in ("stdlib", "purelib", "platlib")):
-        modules[place] = str(path)
+    if not is_installed(file):
+        modules[place] = str(Path(file).resolve())
 
 
 @contextmanager

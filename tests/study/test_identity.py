@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import linecache
 import subprocess
 import sys
 import threading
@@ -142,3 +144,27 @@ def test_fingerprints_are_the_same_in_another_process() -> None:
         for seed in ("1", "2")
     }
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "follows"),
+    [("lib/python3/dist-packages", False), ("venv/lib/python3.12/site-packages", False), ("src", True)],
+)
+def test_an_installed_package_counts_by_name_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, follows: bool
+) -> None:
+    """Packages of the system and of the user lie outside this environment."""
+
+    def found(text: str) -> str:
+        file = tmp_path / folder / "peculiar_helpers.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        monkeypatch.syspath_prepend(str(file.parent))
+        monkeypatch.delitem(sys.modules, "peculiar_helpers", raising=False)
+        importlib.invalidate_caches()
+        linecache.checkcache()
+        helpers = importlib.import_module("peculiar_helpers")
+        return fingerprint(helpers.score)
+
+    before = found("def score(d):\n    return 1.0\n")
+    assert (found("def score(d):\n    return 22.0\n") != before) is follows
