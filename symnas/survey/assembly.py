@@ -24,6 +24,7 @@ from symnas.tree.choices import Branch, FloatRange, Guard, ManyOf, Permutation, 
 from symnas.tree.space import Space
 from symnas.tree.subsets import INACTIVE
 
+# Codes as in a `Guard`: ranks, and INACTIVE for "that point does not exist".
 Clause = tuple[tuple[int, ...], frozenset[tuple[int, ...]]]
 """Points and the rows of their codes that are allowed."""
 
@@ -73,6 +74,8 @@ class _Assembly:
             self.clauses[number] = self._conditions(number)
         done: dict[int, None] = {}
 
+        # Depth first, which is a topological order if conditions have no circle; `above` ends the search
+        # where they have one.
         def visit(number: int, above: frozenset[int]) -> None:
             if number in done or number in above:
                 return
@@ -89,12 +92,15 @@ class _Assembly:
 
     def _conditions(self, number: int) -> list[Clause]:
         conjunctions = [self._closed(conjunction) for conjunction in self.knowledge.around[number]]
+        # D = C_1 or … or C_m with C_j = S and R_j, S being the shared facts, is S and (R_1 or … or R_m):
+        # the facts of S are clauses one by one, the disjunction is one clause.
         shared = [fact for fact in conjunctions[0] if all(fact in other for other in conjunctions[1:])]
         rest = [tuple(fact for fact in conjunction if fact not in shared) for conjunction in conjunctions]
         merged: dict[tuple[int, ...], frozenset[tuple[int, ...]]] = {}
         for fact in shared:
             for variables, rows in self._clauses([(fact,)], number):
                 merged[variables] = merged[variables] & rows if variables in merged else rows
+        # If one R_j is empty, the disjunction is true.
         if all(rest):
             for variables, rows in self._clauses(rest, number):
                 merged[variables] = merged[variables] & rows if variables in merged else rows
@@ -114,6 +120,7 @@ class _Assembly:
         return tuple(facts)
 
     def _clauses(self, conjunctions: list[Conjunction], number: int) -> list[Clause]:
+        # Points of one block share their facts, and most of them are single: each is tabulated once.
         key = conjunctions[0] if len(conjunctions) == 1 else None
         if key is not None and key in self._tables:
             return self._tables[key]
@@ -128,9 +135,11 @@ class _Assembly:
         point = knowledge.points[number]
         held, refuted = knowledge.tabulate(conjunctions, str(point.origin))
         variables = sorted({v for row in [*held, *refuted] for v in row}, key=knowledge.rank)
+        # Nothing to decide, but it may tell where the point belongs.
         if not refuted:
             return self._always(conjunctions)
         self._refuse_real(variables, held, refuted, point)
+        # A real point that got here makes no difference, so its column is dropped.
         finite = [v for v in variables if not _is_real(knowledge.points[v])]
         allowed, excluded = self._expand(held, finite, point), self._expand(refuted, finite, point)
         # A point makes no difference if, without its column, no row is both allowed and excluded.
@@ -172,6 +181,7 @@ class _Assembly:
         def without(rows: Iterable[dict[int, Code]]) -> set[frozenset[tuple[int, Code]]]:
             return {frozenset((v, c) for v, c in row.items() if v not in real) for row in rows}
 
+        # The same test as for other points: without the real columns an assignment would be held and refuted.
         if without(held) & without(refuted):
             names = ", ".join(self.knowledge.addresses[v] for v in real)
             raise ProgramError(
@@ -184,6 +194,7 @@ class _Assembly:
         self, rows: Iterable[dict[int, Code]], variables: Sequence[int], point: Point
     ) -> set[tuple[int, ...]]:
         result: set[tuple[int, ...]] = set()
+        # Rows are partial assignments of the expansion; all of their points' codes are written out.
         limit = self.knowledge.limit * 16
         for row in rows:
             # A point that a row leaves open may have any code, or not exist.
@@ -202,6 +213,7 @@ class _Assembly:
         """Return the conditions that hold where a point exists: its own and those of points they need."""
         found = self.implied.get(number)
         if found is None:
+            # Entered before it is known, which ends circles.
             self.implied[number] = {}
             found = {}
             for variables, rows in self.clauses[number]:
@@ -218,6 +230,7 @@ class _Assembly:
         clauses = self._needed(number)
         placed = _Placed(number)
         end = self._ends()
+        # One-point conditions that a branch can express; those that allow INACTIVE hold without the parent.
         singles = [
             (variables[0], rows) for variables, rows in clauses
             if len(variables) == 1 and (INACTIVE,) not in rows and self._when(variables[0], rows)
@@ -238,6 +251,7 @@ class _Assembly:
     def _idle(self, clause: Clause) -> bool:
         """Whether a condition on one point allows everything it can be."""
         variables, rows = clause
+        # Only of a point that always exists: of another, "any of its codes" still says that it does.
         always = len(variables) == 1 and len(rows) >= int(self.knowledge.points[variables[0]].cardinality)
         return always and not self.clauses[variables[0]]
 
@@ -253,6 +267,7 @@ class _Assembly:
                 for position, variable in enumerate(other_variables):
                     if any(row[position] == INACTIVE for row in other_rows):
                         continue
+                    # What exists with `variable` is known, and is at least as narrow as this clause.
                     known = self._known(variable).get(variables)
                     implied |= known is not None and known <= rows
             if not implied:
@@ -296,6 +311,7 @@ class _Assembly:
         groups: list[tuple[tuple[int, ...], list[int]]] = []
         for child in placed.children:
             when = self.placed[child].when
+            # Only neighbours share a branch: order among siblings is the program's.
             if groups and groups[-1][0] == when:
                 groups[-1][1].append(child)
             else:

@@ -61,6 +61,8 @@ class Table:
     line: str
     may: bool = False
     effects: bool = False
+    # Partial assignment -> outcome; the ways in which it was met; assignments given up, since no run met it
+    # there.
     rows: dict[frozenset[tuple[int, Code]], Hashable] = field(default_factory=dict)
     around: dict[Conjunction, None] = field(default_factory=dict)
     dead: set[frozenset[tuple[int, Code]]] = field(default_factory=set)
@@ -127,6 +129,7 @@ class Knowledge:
             table = self.tables.get(condition.key)
             if table is None:
                 table = self.tables[condition.key] = Table(condition.key, condition.line)
+            # It may differ from run to run, by which function is called: one that matters is enough.
             table.may |= condition.may
             table.effects |= condition.effects
             # Met in a new way, what seemed impossible may be possible.
@@ -141,6 +144,7 @@ class Knowledge:
                 self.changed[condition.key] = None
 
     def _same(self, number: int, point: Point) -> None:
+        # A default may differ, since the code may compute it from other choices; the first run's stays.
         known = self.points.setdefault(number, point)
         default = getattr(point, "default", None)
         if known is not point and known != point and known.replace(default=default) != point:
@@ -185,6 +189,9 @@ class Knowledge:
             yield from self._decide(open_conjunctions, {**prefix, variable: code}, count, what)
 
     def _evaluate(self, conjunction: Conjunction, prefix: Row) -> tuple[bool | None, set[int]]:
+        # no row with this outcome fits           the conjunction is refuted, or its condition not met
+        # all rows that fit have this outcome     the fact holds
+        # rows of both kinds fit                  open, until one of the points that they name is assigned
         free: set[int] = set()
         # False where a condition can only come out otherwise; open while both outcomes fit the assignment.
         for key, outcome in conjunction:
@@ -216,6 +223,7 @@ class Knowledge:
                 yield prefix
             return
         variables = {v for row in rows for v, _ in row if v not in prefix}
+        # One row that fits names no other point: it says what comes out here.
         if not variables:
             return
         count[0] += 1
@@ -241,6 +249,7 @@ class Knowledge:
 def bits(labels: int) -> Iterator[int]:
     """Yield the labels of a set."""
     while labels:
+        # In two's complement x & -x is the lowest bit of x.
         low = labels & -labels
         yield low.bit_length() - 1
         labels ^= low

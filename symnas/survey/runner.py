@@ -29,6 +29,7 @@ from symnas.tree.choices import FloatRange, Point
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
 
+# Operations of `frontend.operations.Hooks` that visit a point, or make a call in which one may be visited.
 _REACHING = frozenset({"enter", "dynamic", "call", "missing"})
 
 
@@ -85,6 +86,7 @@ def decoded(point: Point, code: Code) -> Value:
     if isinstance(point, FloatRange) and point.step is None:
         return float(code)  # type: ignore[arg-type]
     value: Value
+    # The survey's codes of selections are ranks, the position in `values()`.
     if point.kind in ("manyof", "permutation"):
         for rank, value in enumerate(point.values()):
             if rank == code:
@@ -106,6 +108,7 @@ class ProgramRunner:
         self.device: str | None = "meta" if "torch" in sys.modules else None
         self._transform: Transform = self._rewrite
         self._marker = program.internals.source_set.references.marker(self.tracker)
+        # Places are numbered on from module to module.
         self._first = 0
 
     def settled(self) -> bool:
@@ -123,6 +126,8 @@ class ProgramRunner:
             return chosen[point.address]
 
         trace = self._decided(decide_once, knowledge, self.device)
+        # Some programs look at numbers of tensors, which have none on `meta`. The run that got further
+        # counts, and the codes are those of the first.
         if trace.error is not None and self.device is not None and not isinstance(trace.error, SymnasError):
             plain = self._decided(decide_once, knowledge, None)
             if plain.error is None or len(plain.points) > len(trace.points):
@@ -144,6 +149,7 @@ class ProgramRunner:
         run.hooks = hooks = TrackedHooks(state, run, knowledge.number)
         state.operations = hooks.operate
         error: Exception | None = None
+        # A call of the user's takes several Python frames where it is tracked.
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, 6000))
         try:
@@ -152,12 +158,15 @@ class ProgramRunner:
                 execution.running(source_set, run, self._transform),
                 execution._device(device),
             ):
+                # Functions that exist before the run; those made in it are added by `Frame.lam`.
                 state.codes.update(binding.function.__code__ for binding in source_set.bindings)
                 self._call(run, device)
         except Exception as failure:
             error = failure
         finally:
             sys.setrecursionlimit(limit)
+        # Mistakes of the program are told at once; what a candidate raises may be its own, and is looked into
+        # later.
         if isinstance(error, SymnasError):
             raise error
         for visit, _ in hooks.met:
@@ -173,11 +182,13 @@ class ProgramRunner:
     def _call(self, run: SurveyRun, device: str | None) -> None:
         program, state, at = self.program, self.state, self.state.top
         target, given = program.target, program.internals
+        # Choices of class bodies and of module statements are made while those are executed.
         if given.source_set.definitions:
             target = execution.fresh_target(given.source_set, self._transform)
             state.top = at
         args = tuple((value, 0) for value in given.args)
         keywords = tuple((name, (value, 0)) for name, value in given.kwargs.items())
+        # -1 and -2 are places that are not in the text: the call of the target, and of the built model.
         result, _ = tracked_call(at, -1, (target, 0), args, keywords)
         # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the
         # model.
@@ -201,6 +212,8 @@ class ProgramRunner:
             )
         self._first += len(places)
         self.state.places.update((place.number, place) for place in places)
+        # The user's modules have no name `_tk`: in its place stands a constant that becomes the tracker when
+        # the code has been compiled.
         for inner in ast.walk(made):
             for name, value in ast.iter_fields(inner):
                 if isinstance(value, ast.Name) and value.id == RUNTIME:
@@ -236,6 +249,7 @@ def conditions_seen(state: TrackerState) -> tuple[ConditionSeen, ...]:
     """Return the conditions that a run has met."""
     result = []
     for item in state.conditions:
+        # Markers without labels decide nothing.
         around = tuple((outer.key, outer.outcome) for outer in outwards(item.around) if outer.labels)[::-1]
         line = "" if item.place is None else f"line {item.place.line}: {item.place.text}"
         effects = item.place is None or item.place.effects

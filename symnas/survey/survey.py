@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
 
 DEFAULT, LONGEST, RANDOM = "default", "longest", "random"
+# Runs before an assignment is given up; tries of a condition over several points that only changes objects;
+# evenly spaced values of a real range.
 _ATTEMPTS = 4
 _EFFECT_TASKS = 24
 _PROBES = 5

@@ -20,6 +20,8 @@ from symnas.tree.choices import Tied
 Given = Sequence[Any]
 """Pairs of the arguments: the frame of the program's run, the site, and what else the operation takes."""
 Keywords = Sequence[tuple[str | None, Pair]]
+# By what the result of an operation depends on: on nothing (the run's own accounts), or on the point that is
+# being visited; all others hand on the labels of their arguments.
 _UNLABELLED = frozenset({"frame", "known", "start", "again", "made"})
 _OF_THE_POINT = frozenset({"taken", "value", "each"})
 
@@ -66,6 +68,7 @@ class TrackedHooks:
             return result
         value = getattr(hooks, name)(*(value for value, _ in args), **_values(keywords))
         if name in _OF_THE_POINT:
+            # The innermost visit that is open is that of the operation's choice.
             return value, self._bit(args[0][0].open[-1])
         labels = 0
         for _, own in args[1:] if name not in _UNLABELLED else ():
@@ -110,6 +113,8 @@ class TrackedHooks:
     def _do_leave(self, op: _Operation) -> Pair:
         frame, place, (value, labels) = op.args[0][0], op.args[1][0], op.args[2]
         labels |= self._bit(frame.open[-1])
+        # A result that is another object than the value (a list that becomes a tuple or a set) holds what the
+        # value held.
         heap = self.state.heap
         source = heap.get(value)
         result = op.hooks.leave(frame, place, value)
@@ -127,6 +132,7 @@ class TrackedHooks:
         heap = self.state.heap
         result = op.hooks.count(frame, place, value)
         source = heap.get(value)
+        # Of a range the items depend on `rest` alone, of anything else on all that is inside.
         inside = labels | (source.rest if source and isinstance(value, range) else heap.deep(value))
         if inside:
             heap.record(result, op.at.key(op.site)).rest |= inside
