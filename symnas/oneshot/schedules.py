@@ -114,7 +114,7 @@ def kinds_of(program: ProgramView, largest: Decision) -> dict[str, str]:
         program: whose children are built without computing.
         largest: the decision with all of them at their largest.
     """
-    from symnas.supernet.child_layout import layout_alone
+    from symnas.construction.child_layout import layout_alone
 
     _, whole_child = layout_alone(program, largest, 0)
     found: dict[str, str] = {}

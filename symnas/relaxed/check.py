@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from symnas._typing import Value
+from symnas.construction.plugging import Plugs
+from symnas.construction.superposition import ConstructorRun
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.relaxed.mixing import Place
-from symnas.supernet.plugging import Plugs
-from symnas.supernet.superposition import ConstructorRun
 from symnas.tree.covering import covering
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def check(network: Checked, run: ConstructorRun, args: tuple[Any, ...], kwargs: 
 
     Code that does more with a choice than calling it and adding up does so while it constructs, or when it
     is called. The former sees a stand-in in the constructor, and is found by children that are constructed.
-    Where it was seen looking (`symnas.supernet.watching`), these take every candidate of every point; else a
-    few do, which between them take every candidate once that is written at a choice among modules, and every
-    value of the other points. The latter is found without constructing any: the candidates themselves are put
-    where their choices stand in the network, for every candidate of every point.
+    Where it was seen looking (`symnas.construction.watching`), these take every candidate of every point;
+    else a few do, which between them take every candidate once that is written at a choice among modules, and
+    every value of the other points. The latter is found without constructing any: the candidates themselves
+    are put where their choices stand in the network, for every candidate of every point.
 
     Args:
         network: the relaxed network.

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
+from symnas.construction.mixed_module import added_up
+from symnas.construction.superposition import ConstructorRun, looking
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.features.contractions import Contractions
 from symnas.relaxed.depth import Depth
 from symnas.relaxed.sizes import Sizes
-from symnas.supernet.mixed_module import added_up
-from symnas.supernet.superposition import ConstructorRun, looking
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

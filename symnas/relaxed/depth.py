@@ -5,8 +5,9 @@ before, which are called in a chain and keep the shape. The chain `f` that a val
 `x + g * (f(x) - x)` with a gate `g`, the weight of all deeper values together. So blocks are shared between
 depths, and with all weight on one value the network computes what that child does.
 
-Which modules a value adds is told by the places of their construction (`symnas.supernet.parameter_keys`), so
-it does not matter how the code is written: a loop, a recursion, an `if`.
+Which modules a value adds is told by the places of their construction
+(`symnas.construction.parameter_keys`), so it does not matter how the code is written: a loop, a recursion, an
+`if`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from symnas._typing import Value
+from symnas.construction.open_choices import open_run
+from symnas.construction.superposition import ConstructorRun, kept_run
 from symnas.errors import ProgramError, SymnasError
 from symnas.relaxed.mixing import Mixes, Place
-from symnas.supernet.open_choices import open_run
-from symnas.supernet.superposition import ConstructorRun, kept_run
 from symnas.tree.point import Point
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from symnas._typing import Value
+from symnas.construction.mixed_module import MixedModule
+from symnas.construction.superposition import ConstructorRun, looking, superpose
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import RUN, Run, Visit, set_value
 from symnas.frontend.sites import Site
 from symnas.relaxed.mixing import Mixes, mixed
-from symnas.supernet.mixed_module import MixedModule
-from symnas.supernet.superposition import ConstructorRun, looking, superpose
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -1,8 +1,8 @@
 """Relaxed networks: all candidates of a program's choices at once, added up with weights.
 
 `program.relaxed()` constructs the model once with its choices among modules open
-(`symnas.supernet.superposition`) and mixes what their candidates return; what an algorithm says of one step
-is a `Mixture` per point (`symnas.contracts.relaxed_points`).
+(`symnas.construction.superposition`) and mixes what their candidates return; what an algorithm says of one
+step is a `Mixture` per point (`symnas.contracts.relaxed_points`).
 
 Law: with the weights of a decision, one for what it takes and zero for the rest, a relaxed network computes
 what the child computes, outputs and gradients. It is checked on the example inputs when the network is made,
@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from symnas._typing import Value
+from symnas.construction.parameter_keys import keyed_module
+from symnas.construction.superposition import ConstructorRun, kept_run, superpose
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import BuildError, DecisionError, ProgramError, nearest, refuse_unknown
 from symnas.frontend import execution
@@ -33,8 +35,6 @@ from symnas.relaxed.partial_channels import narrow, outermost
 from symnas.relaxed.plan import plan_relaxation
 from symnas.relaxed.sizes import Sizes
 from symnas.relaxed.step import Scaling, Step, Used
-from symnas.supernet.parameter_keys import keyed_module
-from symnas.supernet.superposition import ConstructorRun, kept_run, superpose
 from symnas.tree.space import Decision, Space
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from symnas.construction.mixed_module import MixedModule
 from symnas.errors import ProgramError
 from symnas.relaxed.mixing import Place
-from symnas.supernet.mixed_module import MixedModule
 
 
 def outermost(model: nn.Module) -> list[MixedModule]:

@@ -28,14 +28,14 @@ import numpy as np
 import torch
 
 from symnas._typing import Value
+from symnas.construction.child_layout import ChildLayout, layout_of
+from symnas.construction.mixed_module import added_up
+from symnas.construction.superposition import ConstructorRun, kept_run, looking
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import BuildError
 from symnas.features.alignment import Index, SharedLayout
 from symnas.features.contractions import Contractions
 from symnas.relaxed.sizes import Mask, Sizes
-from symnas.supernet.child_layout import ChildLayout, layout_of
-from symnas.supernet.mixed_module import added_up
-from symnas.supernet.superposition import ConstructorRun, kept_run, looking
 from symnas.tree.choices import IntRange, OneOf
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from symnas.construction.mixed_module import MixedModule
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import ProgramError
 from symnas.relaxed.folding import Activations, share, tail, tails, times
@@ -17,7 +18,6 @@ from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place, mixed, plus, scaled
 from symnas.relaxed.partial_channels import through
 from symnas.supernet.child import put
-from symnas.supernet.mixed_module import MixedModule
 
 Used = tuple[nn.Module, str, torch.Tensor]
 """A module, the name of a parameter, and what the module computes with instead."""

@@ -1,11 +1,10 @@
-"""Weights that all children share: keys, superposition, growth, optimiser.
+"""Weights that all children share: shared tensors, growth, switching, optimiser.
 
-To read in this order: `parameter_keys` (the place of construction), `mixed_module` and `watching`,
-`superposition` (what one run of the constructor makes, with choices open) and `open_choices` (which can be),
-`child_layout` (which slices of shared tensors a child is made of) and `child` (how they get into it),
-`shared_tensors` (the tensors, which grow) with `tensors`, `state` (saved and loaded) and `kernel_transforms`,
-`plugging`, `comparison` and `first_children` (children without construction), `switching` (decisions as
-switches), `options` and `supernet` (the module), `optimizer` (steps on slices alone), `calibration`.
+To read in this order: `child` (how slices of shared tensors get into a child), `shared_tensors` (the tensors,
+which grow) with `tensors`, `state` (saved and loaded) and `kernel_transforms`, `comparison` and
+`first_children` (children without construction), `switching` (decisions as switches), `options` and
+`supernet` (the module), `optimizer` (steps on slices alone), `calibration`. What children are made of, and
+the keys of their weights, is told by runs of the constructor (`symnas.construction`).
 
 Laws, in `tests/supernet`: under a decision it computes what the extracted child does; a narrow child equals
 the full one with the rest silenced.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from symnas.supernet.child_layout import ChildLayout, SharedSlice, keyed_child, layout_alone, unreal
+from symnas.construction.child_layout import ChildLayout, SharedSlice, keyed_child, layout_alone, unreal
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

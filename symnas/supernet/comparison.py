@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from symnas.supernet.superposition import ConstructorRun
+from symnas.construction.superposition import ConstructorRun
 from symnas.tree.covering import covering
 
 if TYPE_CHECKING:

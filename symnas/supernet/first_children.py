@@ -3,7 +3,7 @@
 Shared tensors are as large as any child asks for, which is told by a few decisions that between them take
 every value (`symnas.tree.covering`). Many of these differ only in which modules they choose. Their children
 are one model with its choices open, constructed once, in which the candidates of one decision after the other
-are put into the tree (`symnas.supernet.plugging`); it is then called as that child, and tells its slices.
+are put into the tree (`symnas.construction.plugging`); it is then called as that child, and tells its slices.
 
 Law: the layouts are those of the children constructed one by one. Code that looks at what was chosen while
 it constructs something else would break it; so the first model is compared with children, and where they
@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from symnas.construction.child_layout import ChildLayout, layout_of
+from symnas.construction.mixed_module import MixedModule
+from symnas.construction.open_choices import may_be_open, open_run
+from symnas.construction.parameter_keys import KeyedModule
+from symnas.construction.plugging import Plugs
+from symnas.construction.superposition import WORTH, ConstructorRun, looking, superpose
 from symnas.errors import SymnasError
 from symnas.frontend import execution
 from symnas.supernet.child import BoundChild
-from symnas.supernet.child_layout import ChildLayout, layout_of
 from symnas.supernet.comparison import difference, telling_children
-from symnas.supernet.mixed_module import MixedModule
-from symnas.supernet.open_choices import may_be_open, open_run
-from symnas.supernet.parameter_keys import KeyedModule
-from symnas.supernet.plugging import Plugs
-from symnas.supernet.superposition import WORTH, ConstructorRun, looking, superpose
 from symnas.tree.choices import OneOf
 from symnas.tree.covering import covering
 from symnas.tree.point import identity

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from symnas.construction.child_layout import ChildLayout, SharedSlice
 from symnas.errors import BuildError
 from symnas.features.alignment import SharedLayout, Tensors
 from symnas.supernet.child import BoundChild
-from symnas.supernet.child_layout import ChildLayout, SharedSlice
 from symnas.supernet.kernel_transforms import Kernels
 from symnas.supernet.state import Saved, described, moved, same_program
 from symnas.supernet.tensors import Move, extend, narrow, spread, write

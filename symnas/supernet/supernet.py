@@ -1,7 +1,7 @@
 """Weights that all children of a program share, and children that are bound to them.
 
-Every parameter has a key, the place of its construction (`symnas.supernet.parameter_keys`), and one tensor
-that is as large as the largest child asks for; a child's tensor is a part of it
+Every parameter has a key, the place of its construction (`symnas.construction.parameter_keys`), and one
+tensor that is as large as the largest child asks for; a child's tensor is a part of it
 (`symnas.features.alignment`).
 """
 
@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from symnas._typing import Value
+from symnas.construction.child_layout import SharedSlice
 from symnas.errors import BuildError, refuse_unknown
 from symnas.supernet.child import BoundChild, child_alone, place
-from symnas.supernet.child_layout import SharedSlice
 from symnas.supernet.first_children import first_children
 from symnas.supernet.kernel_transforms import Kernels, transformed
 from symnas.supernet.optimizer import Make, SliceOptimizer

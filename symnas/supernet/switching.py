@@ -1,6 +1,6 @@
 """One model for decisions that differ only in which modules they choose: a decision is a switch in it.
 
-The model is constructed once with all candidates (`symnas.supernet.superposition`). Under a decision the
+The model is constructed once with all candidates (`symnas.construction.superposition`). Under a decision the
 chosen ones stand in the tree where children have them, and nothing else does: what is called, listed and
 walked through is an ordinary child. Values that are no modules (widths, control flow) are fixed in it; where
 they vary, there is a model for each combination that comes up often enough.
@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from symnas.construction.child_layout import SharedSlice, unreal
+from symnas.construction.mixed_module import MixedModule
+from symnas.construction.open_choices import openable
+from symnas.construction.plugging import Plugs
+from symnas.construction.superposition import WORTH, ConstructorRun, superpose
 from symnas.errors import SymnasError
 from symnas.features.alignment import SharedLayout, plain
 from symnas.frontend import execution
 from symnas.supernet.child import BoundChild
-from symnas.supernet.child_layout import SharedSlice, unreal
 from symnas.supernet.comparison import difference, telling_children
-from symnas.supernet.mixed_module import MixedModule
-from symnas.supernet.open_choices import openable
-from symnas.supernet.plugging import Plugs
-from symnas.supernet.superposition import WORTH, ConstructorRun, superpose
 from symnas.supernet.tensors import narrow
 from symnas.tree.choices import OneOf
 from symnas.tree.point import identity

@@ -15,12 +15,12 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 import symnas
+from symnas.construction.open_choices import open_run
+from symnas.construction.superposition import superpose
 from symnas.contracts.relaxed_points import Mixture
 from symnas.features.contractions import Contractions
 from symnas.relaxed.size_discovery import find_sizes
 from symnas.relaxed.sizes import Sizes
-from symnas.supernet.open_choices import open_run
-from symnas.supernet.superposition import superpose
 
 HEAD = "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
 IMAGE = (3, 3, 6, 6)

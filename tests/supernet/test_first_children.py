@@ -14,8 +14,8 @@ from small_spaces import small
 from torch import nn
 
 import symnas
+from symnas.construction.child_layout import ChildLayout
 from symnas.supernet.child import child_alone
-from symnas.supernet.child_layout import ChildLayout
 from symnas.supernet.first_children import first_children
 from symnas.supernet.state import described
 from symnas.tree.covering import covering

@@ -18,8 +18,8 @@ from supernets import cases, difference, supernet_of
 from torch import nn
 
 import symnas
+from symnas.construction import child_layout
 from symnas.features.alignment import plain
-from symnas.supernet import child_layout
 from symnas.supernet.supernet import Supernet
 
 HEAD = """

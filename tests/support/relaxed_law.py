@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from symnas.construction.parameter_keys import keyed_module
 from symnas.relaxed.network import Relaxed
-from symnas.supernet.parameter_keys import keyed_module
 
 
 def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = False) -> None:

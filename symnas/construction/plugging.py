@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from symnas._typing import Value
-from symnas.supernet.mixed_module import MixedModule
-from symnas.supernet.superposition import ConstructorRun
+from symnas.construction.mixed_module import MixedModule
+from symnas.construction.superposition import ConstructorRun
 from symnas.tree.point import identity
 
 Socket = tuple[dict[str, Any], str]

@@ -2,13 +2,13 @@
 
 A child holds the chosen candidate where its constructor evaluated a choice. Here every candidate is evaluated
 there, each under its own branch, so that the points inside it have their addresses and its weights the keys
-that they have in children (`symnas.supernet.parameter_keys`). A `MixedModule`, one module that holds them
+that they have in children (`symnas.construction.parameter_keys`). A `MixedModule`, one module that holds them
 all, takes the place of the value; the rest is the user's own code, run as it stands. So a decision among
 modules is a switch and no rebuild, and what is mixed in a relaxed network is what children are made of.
 
 Only choices whose candidates are all modules are opened, or all classes and functions that are then called
 to make modules (`norm = nn.BatchNorm2d  # search: {…}`); and only where the constructor makes them. Which
-those are is found by evaluating them (`symnas.supernet.open_choices`): a choice among anything else (a
+those are is found by evaluating them (`symnas.construction.open_choices`): a choice among anything else (a
 width, a name that is compared later, a choice in `forward`) is closed, and takes the value that it is given.
 
 What one run of the constructor made is a `ConstructorRun`, which stages hand on to each other. Runs that are
@@ -32,14 +32,14 @@ import torch
 from torch import nn
 
 from symnas._typing import Value
+from symnas.construction.mixed_module import MixedModule, Rule, ruled
+from symnas.construction.parameter_keys import KeyedModule, KeyingRun, keyed_module_of
+from symnas.construction.watching import WatchedModule
 from symnas.errors import BuildError
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import Frame, Visit
 from symnas.frontend.sites import CallSite, Site
-from symnas.supernet.mixed_module import MixedModule, Rule, ruled
-from symnas.supernet.parameter_keys import KeyedModule, KeyingRun, keyed_module_of
-from symnas.supernet.watching import WatchedModule
 from symnas.tree.point import identity
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ConstructorRun(KeyedModule):
         places: the modules of the model by the place of their construction, spelled as keys are.
         under: of every point below an open choice, the nearest such choice and the code of its candidate.
         looked_at: addresses of choices that code has looked at while it constructed
-            (`symnas.supernet.watching`).
+            (`symnas.construction.watching`).
     """
 
     values: Mapping[str, Value]

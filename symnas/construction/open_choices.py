@@ -18,12 +18,7 @@ import torch
 from torch import nn
 
 from symnas._typing import Value
-from symnas.errors import SymnasError
-from symnas.frontend import execution
-from symnas.frontend.instrumentation import FRAME
-from symnas.frontend.run import Visit, set_value
-from symnas.frontend.sites import Site
-from symnas.supernet.superposition import (
+from symnas.construction.superposition import (
     ConstructorRun,
     SuperposedRun,
     kept_run,
@@ -31,6 +26,11 @@ from symnas.supernet.superposition import (
     run_constructor,
     run_of,
 )
+from symnas.errors import SymnasError
+from symnas.frontend import execution
+from symnas.frontend.instrumentation import FRAME
+from symnas.frontend.run import Visit, set_value
+from symnas.frontend.sites import Site
 from symnas.tree.choices import ManyOf
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from real_models import each_case, program_of
 
 import symnas
+from symnas.construction.parameter_keys import keyed_module
 from symnas.errors import BuildError
-from symnas.supernet.parameter_keys import keyed_module
 
 
 @pytest.mark.parametrize("name", each_case)

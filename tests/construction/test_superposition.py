@@ -12,11 +12,11 @@ import torch
 from real_models import CASES, program_of
 
 import symnas
+from symnas.construction.mixed_module import MixedModule
+from symnas.construction.open_choices import openable
+from symnas.construction.parameter_keys import keyed_module
+from symnas.construction.superposition import ConstructorRun, superpose
 from symnas.errors import BuildError
-from symnas.supernet.mixed_module import MixedModule
-from symnas.supernet.open_choices import openable
-from symnas.supernet.parameter_keys import keyed_module
-from symnas.supernet.superposition import ConstructorRun, superpose
 
 
 def small(tmp_path: Path, text: str) -> Any:

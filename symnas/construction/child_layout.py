@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from symnas.construction.parameter_keys import KeyedModule, keyed_module
 from symnas.errors import BuildError, SymnasError
 from symnas.features.alignment import Index, Row, Segment, Tensors
 from symnas.features.axes import Axes, Axis, ordered
 from symnas.features.module_rules import dimensions
 from symnas.features.trace import Trace
 from symnas.frontend import execution
-from symnas.supernet.parameter_keys import KeyedModule, keyed_module
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from symnas._typing import Label
-from symnas.supernet.mixed_module import MixedModule
+from symnas.construction.mixed_module import MixedModule
 
 LISTING = frozenset(
     f"{prefix}{what}"
