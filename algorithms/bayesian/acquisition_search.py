@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Score = Callable[["Batch"], Floats]
 
+# Of each real range so many neighbours, of all ranges together so many moves, and the standard deviation of
+# the first of these as a share of the range. 4 and 0.2 are SMAC's.
 REALS, MOVES, WIDTH = 4, 16, 0.2
+# Of a decision with more neighbours, so many are drawn.
 MOST_NEIGHBOURS = 400
 
 
@@ -48,12 +51,14 @@ class AcquisitionSearch:
             taken: keys of decisions to leave out besides those handed out.
             fresh: the share that is drawn at random.
         """
+        # Where so little is left, all of it is asked about.
         if self._sampling.left <= 2 * size:
             return self._sampling.draw(2 * size, rng, taken)
         count = len(incumbents)
         drawn = size if not count else round(fresh * size)
         parts = [self._space.sample(drawn, rng)]
         if count:
+            # Half by one mutation, a quarter by two (the second on the first), the rest from two parents.
             moved = size - drawn
             once = self._space.mutate(incumbents[rng.integers(count, size=moved // 2)], rng)
             twice = self._space.mutate(once[: moved // 4], rng)
@@ -83,6 +88,8 @@ class AcquisitionSearch:
             starts: how many of the pool are begun from.
             rounds: largest number of steps from each.
         """
+        # Hutter, Hoos, Leyton-Brown 2011, section 4.3: climb from the best of the pool, each step to the best
+        # of all neighbours. All climbs take a step at once, so that the model is asked once per round.
         values = score(pool)
         first = np.argsort(-values, kind="stable")[: max(starts, 1)]
         at, height = pool[first], values[first]
@@ -92,8 +99,11 @@ class AcquisitionSearch:
             if not len(near):
                 break
             values = score(near)
+            # `sources` says whose neighbour a row is. Climbs without a better one end, unless that is all of
+            # them.
             better = _best_of(values, sources, height)
             if not len(better):
+                # Real values may be improved by smaller moves, in the next round; everything else was tried.
                 if self._space.compiled.layout.reals:
                     continue
                 break
@@ -112,6 +122,7 @@ class AcquisitionSearch:
         if len(near) > most:
             some = np.sort(rng.choice(len(near), most, replace=False))
             near, sources = near[some], sources[some]
+        # Neighbours have one real value changed; these moves change several at once, as slopes ask for.
         if batch.reals.shape[1]:
             moved = np.repeat(np.arange(len(batch)), MOVES)
             near = type(batch).concat([near, self._moved(batch[moved], width, rng)])
@@ -135,6 +146,7 @@ class AcquisitionSearch:
             reals[:, entry.column] = np.where(
                 steps == 0.0, old, np.clip(new, entry.domain.low, entry.domain.high) + 0.0
             )
+        # A tied point that exists has the value of the point that it is tied to.
         for entry in self._space.compiled.layout.entries:
             if entry.shape == REAL and entry.tied:
                 tied = reals[:, self._space.compiled.layout.entries[entry.target].column]
@@ -144,6 +156,7 @@ class AcquisitionSearch:
 
 def _best_of(values: Floats, sources: NDArray[np.intp], height: Floats) -> NDArray[np.intp]:
     """Return for every source with a neighbour above its height the best such neighbour."""
+    # Sorted by source, and within a source the best first: the first row of each is its best.
     above = np.flatnonzero(values > height[sources])
     ranked = above[np.lexsort((-values[above], sources[above]))]
     _, firsts = np.unique(sources[ranked], return_index=True)

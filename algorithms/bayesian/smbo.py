@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 # Of as many random decisions each founder is the one furthest from all others.
 SPREAD = 64
+# Fits are never further apart than this, however slowly they are to become rare.
 MOST_BETWEEN_FITS = 64
+# Of the trials that run, so many of the latest are taken to have ended: each is an update of the model.
 MOST_PENDING = 64
 # From so many observations on a model holds half of what it held before.
 MANY = 512
+# Steps of a climb at most.
 ROUNDS = 6
 
 
@@ -132,6 +135,7 @@ class SMBO(Algorithm):
         """Return founders at first, then what maximises the acquisition; each proposal heeds the others."""
         running = self._history.running
         known = self._history.count + len(running)
+        # What runs counts as known: workers that ask together do not each get all founders.
         founders = min(n, self.initial - known) if self._fits.ready else n
         taken: set[Hashable] = set()
         parts: list[Batch] = []
@@ -146,6 +150,9 @@ class SMBO(Algorithm):
     def _found(self, n: int, running: Batch, taken: set[Hashable], rng: np.random.Generator) -> list[Batch]:
         """Return decisions far from each other and from all that was tried."""
         embedding = self._coordinates()
+        # Greedy maximin: each founder is, of random decisions, the one furthest from its nearest neighbour
+        # among those tried, under way or just found. Of those tried the latest are enough, since founders are
+        # few.
         last = np.arange(max(0, self._history.count - SPREAD), self._history.count)
         rows = embedding(Batch.concat([self._history.rows(last), running]))
         parts: list[Batch] = []
@@ -154,6 +161,7 @@ class SMBO(Algorithm):
             if not len(some):
                 break
             places = embedding(some)
+            # Squared distances of `embedding`, all blocks of weight 1, to the nearest row: (candidates,).
             apart = ((places[:, None] - rows) ** 2 @ embedding.shares).min(axis=1, initial=np.inf)
             best = int(apart.argmax())
             parts.append(some[best : best + 1])
@@ -177,16 +185,21 @@ class SMBO(Algorithm):
         rng: np.random.Generator,
     ) -> list[Batch]:
         model, scale = self._fits.latest()
+        # What is expected of the rows, free of noise, and not the values seen: these have been lucky or not.
         fitted = model.fitted
         best = int(fitted.argmax())
         top = np.argsort(-fitted, kind="stable")[: self.parents]
         incumbents = self._history.rows(self._fits.rows[top])
         values = scale.values[self._fits.rows]
+        # Kriging believer (Ginsbourger, Le Riche, Carraro 2010): what runs is taken to become what is
+        # expected of it. Expectations stay about as they are, while uncertainty shrinks around it, and
+        # improvement with it.
         pending = Batch.concat([running[-MOST_PENDING:], *founders])
         parts: list[Batch] = []
         for _ in range(n):
             if len(pending):
                 values = np.concatenate([values, model.predict(pending).mean])
+                # The row `best` keeps its number, for new rows come behind the others.
                 model = model.updated(pending, values)
             pending = self._best(model, best, float(fitted[best]), incumbents, taken, rng)
             if not len(pending):
@@ -211,6 +224,7 @@ class SMBO(Algorithm):
         starts = 0 if self.acquisition == "thompson" else self.starts
 
         def score(batch: Batch) -> Floats:
+            # Improvement by how far an evaluation moves expectations; bounds by what a decision may be worth.
             improving = self.acquisition == "ei"
             expected = model.gains(batch, best) if improving else model.predict(batch)
             return scores(self.acquisition, expected, height, self.kappa, rng)
@@ -236,6 +250,7 @@ class _Fits:
         self._recipe = recipe
         self._targets = targets
         self._keep = keep
+        # Counts of observations at which a model is fitted, rising.
         self._schedule = [1]
         self._base = 0
         self._count = 0
@@ -253,6 +268,8 @@ class _Fits:
         if self._latest is not None and self._count == count:
             return self._latest
         base = self._base_of(count)
+        # Fitted at the last count that is due, to what was known by then, not to what is known by now: a
+        # study that goes on, or replays, asks at other times and must get the same model.
         if self._latest is None or base != self._base:
             self._base = self._count = base
             values = self._history.values[:base]
@@ -261,6 +278,7 @@ class _Fits:
             batch = self._history.rows(self.rows)
             self._latest = self._recipe.fit(self._history.space, batch, scale.values[self.rows]), scale
         if self._count < count:
+            # The scale follows all values so far, so that old rows get new values along with the new rows.
             scale = TargetTransform.of(self._targets, self._history.values)
             new = np.arange(self._count, count)
             self.rows = np.concatenate([self.rows, new])
@@ -272,6 +290,8 @@ class _Fits:
     def _base_of(self, count: int) -> int:
         """Return the last count at which a fit is due; the present one where there was no result then."""
         while self._schedule[-1] <= count:
+            # From m to m + max(1, min((growth - 1) m, 64)): at growth 1.1 every count up to 20, then in
+            # steps of a tenth.
             last = self._schedule[-1]
             self._schedule.append(
                 last + max(1, min(int(last * (self._recipe.growth - 1.0)), MOST_BETWEEN_FITS))
@@ -289,6 +309,7 @@ def thinned(values: Floats, keep: int) -> Ints:
     """
     if len(values) <= keep:
         return np.arange(len(values))
+    # The best say where to look, the others where not to; of these, some from all of the search.
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
     best, rest = order[: keep - keep // 2], np.sort(order[keep - keep // 2 :])
     others = rest[np.linspace(0, len(rest) - 1, keep // 2).astype(np.intp)]
