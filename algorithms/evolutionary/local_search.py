@@ -19,6 +19,7 @@ from symnas.tree.space import Batch
 if TYPE_CHECKING:
     from symnas.tree.space import Space
 
+# Mutations from the best decision known to where the next climb starts, with `restart="near"`.
 KICK = 3
 
 
@@ -57,6 +58,8 @@ class Climb:
 
     def better(self, known: Mapping[Hashable, float]) -> Place | None:
         """Return the best neighbour whose value is known, if it is better than here; the first of equals."""
+        # `max` takes the first of equals, in the order of the points, whatever came in first: the move is a
+        # function of what is known.
         values = {key: known.get(key, -math.inf) for key in self.places}
         best = max(values, key=values.__getitem__, default=None)
         if best is None or values[best] <= self.here.value:
@@ -126,6 +129,8 @@ class LocalSearch(Algorithm):
         if climb is not None and climb.new:
             parts.append(_some(climb.around, climb.new, n, rng))
             n -= len(parts[0])
+        # The last neighbours run, and a worker is free: the best neighbour so far is likely where the climb
+        # goes on.
         if climb is not None and n and self.move == "best" and (better := climb.better(self._known)):
             ahead = self._surround(better)
             new = {key: row for key, row in ahead.new.items() if key not in climb.places}
@@ -140,6 +145,7 @@ class LocalSearch(Algorithm):
         """Learn values, and move where they say."""
         self._sampling.add(batch)
         for row, (key, outcome) in enumerate(zip(keys_of(batch), outcomes, strict=True)):
+            # Handed out, or known from elsewhere: in both cases not to be tried again.
             if self._climb is not None:
                 self._climb.new.pop(key, None)
             if outcome.status is Status.RUNNING:
@@ -161,10 +167,12 @@ class LocalSearch(Algorithm):
 
     def _step(self, place: Place) -> None:
         climb = self._climb
+        # Without a climb, whatever ends is a start; from elsewhere, too.
         if climb is None:
             self._try(place)
             return
         climb.left.discard(place.key)
+        # Uphill at once, except that with "best" a neighbour waits for the others.
         nearby = place.key in climb.places
         if place.value > climb.here.value and (self.move == "first" or not nearby):
             self._arrive(place)
@@ -172,6 +180,7 @@ class LocalSearch(Algorithm):
             self._decide(climb)
 
     def _try(self, place: Place) -> None:
+        # What failed is no start, and does not count as one that was tried.
         if place.value == -math.inf:
             return
         self._tried += 1
@@ -194,10 +203,13 @@ class LocalSearch(Algorithm):
     def _decide(self, climb: Climb) -> None:
         """Go on to the best neighbour known, or start again where all are known and none is better."""
         better: Place | None
+        # Naszilla's code goes by new values only. Here known ones count, too, so that a climb may run over
+        # decisions that were tried before without a trial, and ends: values rise strictly.
         while better := climb.better(self._known):
             climb = self._climb = self._surround(better)
             if self.move == "best" and climb.left:
                 return
+        # A local optimum: all neighbours are known, and none is better.
         if not climb.left:
             self._begin()
 
@@ -205,6 +217,7 @@ class LocalSearch(Algorithm):
         near = self._space.compiled.neighbourhood.near
         around = Batch(self._space, *near(place.row.codes, place.row.reals, self.limit))
         places = {key: row for row, key in enumerate(keys_of(around))}
+        # `new` is not handed out, `left` has no value yet: what runs is in the second only.
         new = {key: row for key, row in places.items() if key in self._sampling}
         return Climb(place, around, places, new, {key for key in places if key not in self._known})
 

@@ -49,12 +49,16 @@ class Parents:
     @classmethod
     def best(cls, batch: Batch, values: NDArray[np.float64], most: int) -> Parents:
         """Return the best of some decisions by rank, then by room."""
+        # Rank and room are those among all, parents and children: as in section III-C of the paper, they are
+        # not measured again among those that are kept, and the next tournaments go by them.
         order, rank, room = crowded_order(values)
         kept = order[:most]
         return cls(batch[kept], values[kept], rank[kept], room[kept])
 
     def winners(self, n: int, rng: np.random.Generator) -> Batch:
         """Return the winners of tournaments between two, drawn with replacement."""
+        # The crowded comparison ≺: the lower rank wins, of equal ranks the larger room, of equal rooms the
+        # first drawn.
         first, second = rng.integers(len(self.batch), size=(2, n))
         even = self.rank[first] == self.rank[second]
         lost = (self.rank[second] < self.rank[first]) | (even & (self.room[second] > self.room[first]))
@@ -116,6 +120,8 @@ class NSGA2(Algorithm):
         """Return random decisions until there are enough with a result or on their way, then children."""
         founders, parents = 0, self._parents
         if parents is None:
+            # What runs is on its way to be a founder; when enough are, workers get children of those that are
+            # there.
             founders = max(0, self.population - len(self._pool) - len(self._running))
             founders = min(n, founders) if self._pool else n
         if founders:
@@ -140,6 +146,7 @@ class NSGA2(Algorithm):
                 self._pool, self._values, self._ended = [], [], 0
 
     def _select(self) -> Parents:
+        # Parents compete with what came since, so that no decision of the best front is lost (elitism).
         parts, values = list(self._pool), self._values
         if self._parents is not None:
             parts.insert(0, self._parents.batch)
@@ -147,6 +154,8 @@ class NSGA2(Algorithm):
         return Parents.best(Batch.concat(parts), np.array(values), self.population)
 
     def _children(self, parents: Parents, n: int, rng: np.random.Generator, founders: Batch | None) -> Batch:
+        # A coin per point in place of the paper's crossovers (simulated binary of reals, single-point of
+        # bits): points of a tree have no order, and candidates nothing between them.
         children = parents.winners(n, rng)
         rows = np.flatnonzero(rng.random(n) < self.crossover)
         if len(rows) == n:
@@ -156,6 +165,8 @@ class NSGA2(Algorithm):
             codes, reals = children.codes.copy(), children.reals.copy()
             codes[rows], reals[rows] = mixed.codes, mixed.reals
             children = Batch(self._space, codes, reals)
+        # How many of N points mutate, each with probability m / N (1 / N as published). Which ones is drawn
+        # each time among those that exist, and a point may be drawn twice.
         times = rng.binomial(self._points, min(1.0, self.mutations / self._points), n)
         children = mutated(self._space, children, times, rng)
         if self.repeats:

@@ -20,6 +20,7 @@ from symnas.tree.space import Batch
 if TYPE_CHECKING:
     from symnas.tree.space import Space
 
+# The most mutations that make a child, with `adaptive`.
 STRIDES = 3
 
 
@@ -78,6 +79,8 @@ class RegularizedEvolution(Algorithm):
         """Return random decisions until the population is full or on its way, children after that."""
         founders = n
         if self._joined:
+            # What runs is on its way into the population. Where it fails, another founder is drawn in its
+            # place.
             founders = min(n, max(0, self.population - self._joined - len(self._running)))
         if not founders:
             return self._children(n, rng, None)
@@ -93,6 +96,8 @@ class RegularizedEvolution(Algorithm):
             if self.adaptive and self._joined >= self.population:
                 self._credit(batch.codes[row], batch.reals[row], value)
             if not math.isnan(value):
+                # Algorithm 1 of the paper: the child comes in on the right, the oldest goes out on the left.
+                # It is in when its trial ends, so that with several workers age goes by the order of ends.
                 place = self._joined % self.population
                 self._codes[place], self._reals[place] = batch.codes[row], batch.reals[row]
                 self._fitness[place] = value
@@ -102,11 +107,14 @@ class RegularizedEvolution(Algorithm):
         # What a proposal came from is not observed; the nearest member explains it, of several the best.
         distance = self._changes.between(self._codes, self._reals, codes, reals)
         least = int(distance.min())
+        # A failure, NaN, is larger than nothing, and does not pay.
         if 1 <= least <= STRIDES:
             self._pursuit.reward(least - 1, value > self._fitness[distance == least].max())
 
     def _winners(self, n: int, rng: np.random.Generator) -> Batch:
         fitness = self._fitness
+        # (children, rivals), places in the ring; with replacement, as in the reference implementation. Of
+        # equals, `argmax` takes the one drawn first.
         rivals = rng.integers(min(self._joined, self.population), size=(n, self.tournament))
         if n == 1:
             winners = rivals[:, int(fitness[rivals[0]].argmax())]
@@ -134,5 +142,6 @@ class RegularizedEvolution(Algorithm):
         children, old = crossed(self._space, first[rows], self._winners(len(rows), rng), rng)
         codes, reals, times = first.codes.copy(), first.reals.copy(), times.copy()
         codes[rows], reals[rows] = children.codes, children.reals
+        # Crossing replaces mutation, but where the child is one of its parents.
         times[np.delete(rows, old)] = 0
         return Batch(self._space, codes, reals), times

@@ -93,15 +93,21 @@ class SinglePath(Algorithm):
 
     def _child(self, place: int, rng: np.random.Generator, taken: set[Hashable]) -> Batch:
         generation, slot = divmod(place, self.population)
+        # Nobody waits for a generation: of earlier ones, what has ended by now counts, and only that.
         known = [item for item in self._ended if item[0] < generation * self.population]
         if not generation or not known:
             return self._sampling.draw(1, rng, taken)
+        # Of equals the one handed out earlier, in whatever order results came.
         known.sort(key=lambda item: (-item[1], item[0]))
         best = [row for _, _, row in known[: self.parents]]
         first = best[int(rng.integers(len(best)))]
         if slot < self.mutants:
+            # Guo and others redraw each choice with probability 0.1, and try again where the child is known,
+            # as it is where nothing changed. Here the number of changes is drawn first, and 0 is 1; a change
+            # takes another value, at a point that exists, and may come twice to one point.
             times = max(1, int(rng.binomial(self._points, self.mutation)))
             child = mutated(self._space, first, np.array([times], np.intp), rng)
         else:
+            # Both parents may be the same one, as in their code: `renew` mutates what is known.
             child = self._space.crossover(first, best[int(rng.integers(len(best)))], rng)
         return self._sampling.renew(child, rng, taken)

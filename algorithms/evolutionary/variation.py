@@ -16,6 +16,7 @@ from symnas.tree.subsets import INACTIVE
 if TYPE_CHECKING:
     from symnas.tree.space import Space
 
+# Adaptive pursuit: the rate of the running means of rewards, that of the chances, and the least chance.
 LEARNING = 0.05
 MOVING = 0.1
 LEAST = 0.05
@@ -31,6 +32,7 @@ def mutated(space: Space, batch: Batch, times: Ints, rng: np.random.Generator) -
         rng: the source of randomness.
     """
     most = int(times.max(initial=0))
+    # All alike, as with a fixed number of mutations: no rows to pick out.
     if most and times.min() == most:
         for _ in range(most):
             batch = space.mutate(batch, rng)
@@ -71,6 +73,8 @@ class Changes:
         self._finite = np.array([e.number for e in own if e.shape != REAL], np.intp)
         self._real = np.array([e.column for e in own if e.shape == REAL], np.intp)
         stored = [entry for entry in space.compiled.layout.entries if entry.shape != REAL]
+        # A selection has a column per slot: `reduceat` joins columns from each start up to the next, so that
+        # all finite points are joined, and those of their own are taken out of them, without ties.
         self._starts = np.array([entry.column for entry in stored], np.intp)
         place = {entry.number: position for position, entry in enumerate(stored)}
         self._finite = np.array([place[number] for number in self._finite.tolist()], np.intp)
@@ -85,6 +89,7 @@ class Changes:
             row: (columns,) of the one.
             real_row: (real points,) of the one.
         """
+        # (decisions, columns). What exists on one side only is no difference of its own.
         differ = (codes != row) & (codes != INACTIVE) & (row != INACTIVE)
         if not self._narrow and len(self._starts):
             differ = np.logical_or.reduceat(differ, self._starts, axis=1)[:, self._finite]
@@ -112,12 +117,15 @@ class Pursuit:
         self.chances = self._target()
 
     def _target(self) -> NDArray[np.float64]:
+        # P_max = 1 - (K - 1) P_min for the alternative of the largest mean, P_min for all others.
         target = np.full(len(self._quality), LEAST)
         target[self._quality.argmax()] = 1.0 - LEAST * (len(target) - 1)
         return target
 
     def reward(self, alternative: int, paid: bool) -> None:
         """Learn whether using an alternative paid."""
+        # Q_a <- Q_a + α (R - Q_a) for the one that was used; P <- P + β (P_target - P) for all, so that
+        # chances add up to 1 as targets do.
         self._quality[alternative] += LEARNING * (paid - self._quality[alternative])
         self.chances += MOVING * (self._target() - self.chances)
 
