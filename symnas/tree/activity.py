@@ -24,6 +24,7 @@ from symnas.tree.choices import Guard, Permutation
 from symnas.tree.layout import REAL, SLOTS, Entry, Layout
 from symnas.tree.subsets import INACTIVE, UNUSED
 
+# Entries of a guard's truth table, of one byte each.
 MAX_LOOKUP = 1 << 20
 
 Test = Callable[[Codes], Mask]
@@ -48,6 +49,7 @@ class _Condition:
     real_tests: NDArray[np.intp]
 
     def apply(self, codes: Codes, reals: Reals) -> None:
+        # held (tests, rows); an index by a list copies, so what was taken out is put back: (affected, rows)
         held = self.test(codes)
         if len(self.columns):
             kept = codes[self.columns]
@@ -78,6 +80,7 @@ class Activity:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         by_stage: dict[int, list[Entry]] = {}
+        # Points of stage 0 always exist.
         for entry in layout.entries:
             if entry.stage:
                 by_stage.setdefault(entry.stage, []).append(entry)
@@ -117,6 +120,8 @@ class Activity:
                 pair = real_ties if entry.shape == REAL else ties
                 pair[0].extend(entry.columns)
                 pair[1].extend(layout.entries[entry.target].columns)
+        # Points under one branch share its test, and branches of one kind make one operation; so do points
+        # that have equal guards.
         edges: dict[tuple[str, int], dict[tuple[int, int], list[Entry]]] = {}
         guards: dict[Guard, list[Entry]] = {}
         for entry in entries:
@@ -170,6 +175,7 @@ class Activity:
                 for parent, branch in zip(parents, branches, strict=True)
             ]
             bounds = np.array(tops, self.layout.dtype)
+            # INACTIVE is below every `low`: what hangs on an absent parent is absent.
             low, high = bounds[:, :1], bounds[:, 1:]
 
             def in_range(codes: Codes) -> Mask:
@@ -187,9 +193,11 @@ class Activity:
                 return found
 
             return in_list
+        # (branches, slots) the columns of each parent's slots.
         slots = columns[:, None] + np.arange(parents[0].width)
         before = np.array([b.occurrence for b in branches])[:, None]
         if all(isinstance(b.when, range) for b in branches) and not before.any():
+            # (branches, 2, 1, 1), against (branches, slots, rows).
             limits = np.array([b.bounds for b in branches], self.layout.dtype)[:, :, None, None]
 
             def in_any_slot(codes: Codes) -> Mask:
@@ -211,8 +219,10 @@ class Activity:
         sources = [self.layout.entries[self.layout.index[address]] for address in guard.addresses]
         # A row of codes is one number, c + 1 being a digit with as many values as the source, and 0 INACTIVE.
         sizes = [int(source.domain.cardinality) + 1 for source in sources]
+        # key = sum over sources i of (c_i + 1) * stride_i,  stride_i = product of sizes j > i
         strides = [math.prod(sizes[position + 1 :]) for position in range(len(sizes))]
         span = math.prod(sizes)
+        # Too many for keys of 64 bits, for a table, for neither: by Python's sets, by `isin`, by one look.
         if span >= 2**62:
             return lambda codes: np.array([row in guard.allowed for row in _rows(sources, codes)], bool)[
                 None, :
@@ -233,6 +243,7 @@ class Activity:
 
 def _lookup(edges: list[tuple[int, list[int]]]) -> tuple[NDArray[np.intp], Mask]:
     """Concatenate one truth table per edge; two leading places catch inactive and unused codes."""
+    # code c of an edge stands at offset + c; offset - 1 is INACTIVE, offset - 2 UNUSED, and both are False
     offsets, size = [], 0
     for card, _ in edges:
         offsets.append(size - UNUSED)

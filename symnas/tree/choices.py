@@ -43,6 +43,7 @@ def _check_labels(address: str, labels: Sequence[Label]) -> tuple[Label, ...]:
             raise SpaceError(f"{address}: labels are text, numbers, True, False or None, got {label!r}")
         if isinstance(label, float) and not math.isfinite(label):
             raise SpaceError(f"{address}: a number among the candidates must be finite, got {label!r}")
+        # By key, since `True == 1 == 1.0` in Python and they are three labels here.
         if label_key(label) in seen:
             raise SpaceError(f"{address}: candidates must differ, {label!r} is given twice")
         seen.add(label_key(label))
@@ -55,6 +56,7 @@ def _positions(labels: tuple[object, ...]) -> dict[object, int]:
 
 
 def _find(candidates: tuple[Label, ...], label: object) -> int | None:
+    # What cannot be hashed is no label.
     try:
         return _positions(tuple(map(label_key, candidates))).get(label_key(label))
     except TypeError:
@@ -152,6 +154,7 @@ class _Selection(Point):
         if not isinstance(value, tuple | list):
             raise self.refuse(value)
         found = [_find(self.candidates, label) for label in value]
+        # An unknown label makes the codes fewer than the labels, which is refused below.
         codes = tuple(code for code in found if code is not None)
         if not self.subsets.ordered:
             codes = tuple(sorted(codes))
@@ -169,6 +172,7 @@ class _Selection(Point):
             raise SpaceError(
                 f"{self.address}: a condition needs its selections listed, and there are {self.cardinality}"
             )
+        # By position in the listing: that of `only`, or sizes ascending and then lexicographic (`subsets`).
         return self.subsets.ranks[tuple(code)]
 
     def _code_only(self, only: Iterable[Sequence[Label]], plain: Subsets) -> tuple[tuple[int, ...], ...]:
@@ -215,6 +219,7 @@ class ManyOf(_Selection):
 
     def _check(self) -> None:
         self._set(candidates=_check_labels(self.address, self.candidates))
+        # sizes: 0 <= low <= high, high >= 1, and high <= n unless candidates repeat
         most = math.inf if self.repeats else len(self.candidates)
         if not 0 <= self.low <= self.high <= most or self.high < 1:
             limit = "" if self.repeats else f" of {len(self.candidates)} candidates"
@@ -231,6 +236,7 @@ class ManyOf(_Selection):
 
     def _check_branch(self, branch: Branch) -> None:
         _Selection._check_branch(self, branch)
+        # Under repeats the j-th choice of a candidate has points of its own, j = 0 .. high - 1.
         if not 0 <= branch.occurrence < (self.high if self.repeats else 1):
             raise SpaceError(
                 f"{self.address}: no candidate can be chosen more than {branch.occurrence} times"
@@ -263,6 +269,7 @@ class Permutation(_Selection):
 
     def _check(self) -> None:
         self._set(candidates=_check_labels(self.address, self.candidates))
+        # An order of n is an ordered selection of n out of n.
         plain = _subsets(self.codes, self.codes, self.codes, True, False, ())
         rows = self._code_only(self.only, plain)
         self._set(only=tuple(self.value(row) for row in rows))

@@ -61,6 +61,7 @@ class Counter:
         i = entry.number
         self.kids[i] = _by_branch(entry)
         self.branches[i] = [self._forest(kids) if self._closed(kids) else None for kids in self.kids[i]]
+        # The subtree is a run of numbers; it is closed if the run holds all that its points are coupled with.
         low = min([i, *self.partners.get(i, ())])
         high = max([i, *self.partners.get(i, ())])
         for kid in entry.below:
@@ -76,6 +77,7 @@ class Counter:
             self.trees[i] = 1 if entry.tied else self.real
         elif entry.tied:
             self.trees[i] = 1
+        # no branches: its values. One code: the sum over codes. A selection: see `Selections`.
         elif not sizes:
             self.trees[i] = int(entry.domain.cardinality)
         elif entry.shape == SINGLE:
@@ -93,6 +95,7 @@ class Counter:
 
     def _forest(self, kids: Sequence[int]) -> int:
         sizes = [self.trees[kid] for kid in kids]
+        # Closed subtrees are independent, each with a count; the others are joined by couplings into groups.
         product = math.prod(size for size in sizes if size is not None)
         for group in self._groups([kid for kid in kids if self.trees[kid] is None]):
             product *= self._count_coupled(group)
@@ -104,6 +107,7 @@ class Counter:
 
         def find(kid: int) -> int:
             while leader[kid] != kid:
+                # Path halving.
                 leader[kid] = leader[leader[kid]]
                 kid = leader[kid]
             return kid
@@ -166,6 +170,7 @@ class Counter:
         counts, running = [], 1
         for code in range(entry.card):
             up, down = changes.get(code, (1, 1))
+            # Runs end at a code before others begin there, and `running` has `down` among its factors then.
             running = running // down * up if down != 1 or up != 1 else running
             counts.append(running)
         return counts
@@ -237,6 +242,7 @@ class Selections:
     @cached_property
     def futures(self) -> list[dict[State, int]]:
         """Ways to go on from every state, per candidate; after the last one, whether the size is allowed."""
+        # W(n, s) = [low <= taken],   W(c, s) = sum over options (times, s', ways) of ways * W(c + 1, s')
         states = {self._start}
         for code in range(self.subsets.n):
             moves = {state: self._options(code, state) for state in states}
@@ -279,6 +285,7 @@ def _runs(when: range | tuple[int, ...]) -> list[tuple[int, int]]:
     if isinstance(when, range):
         return [(when.start, when.stop)]
     runs: list[tuple[int, int]] = []
+    # Sorted codes, as `Branch` keeps them.
     for code in when:
         if runs and runs[-1][1] == code:
             runs[-1] = runs[-1][0], code + 1
@@ -304,6 +311,7 @@ def _couplings(layout: Layout) -> dict[int, set[int]]:
         partners.setdefault(a, set()).add(b)
         partners.setdefault(b, set()).add(a)
 
+    # A tie that nothing hangs on has one value given its target's, and couples nothing.
     sources = set()
     for entry in layout.entries:
         for guard in entry.point.guards:

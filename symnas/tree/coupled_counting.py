@@ -21,6 +21,7 @@ from symnas.errors import SpaceError
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
 from symnas.tree.subsets import INACTIVE
 
+# At one position: a state is a tuple of a few small integers.
 MAX_STATES = 1_000_000
 
 State = tuple[int, ...]
@@ -79,6 +80,8 @@ class CoupledPoints:
         self.items = items
         self.real = real
         self.place = {item.entry.number: position for position, item in enumerate(items)}
+        # First who is needed until when, then which of its values are told apart, then the states that this
+        # leaves.
         self._find_uses()
         for item in items:
             self._classify(item)
@@ -88,6 +91,7 @@ class CoupledPoints:
 
     def _sources(self, item: CoupledPoint) -> list[int]:
         numbers = [self.layout.index[a] for guard in item.entry.point.guards for a in guard.addresses]
+        # A tie to a point that is not on the way is independent of all that is.
         if item.entry.tied and item.entry.target in self.place:
             numbers.append(item.entry.target)
         return [self.place[number] for number in numbers]
@@ -123,6 +127,7 @@ class CoupledPoints:
         values: Sequence[Sequence[int]] = (
             [(code,) for code in range(entry.card)] if entry.shape == SINGLE else entry.subsets.rows
         )
+        # A guard asks for the code itself, and a tie has to take it from its target.
         apart = self.place[entry.number] in self.named or entry.tied
         known: dict[tuple[int, frozenset[int]], int] = {}
         for rank, codes in enumerate(values):
@@ -151,6 +156,7 @@ class CoupledPoints:
         states: list[State] = [()]
         for position, item in enumerate(self.items):
             grown = [*live, position]
+            # What no later position needs is forgotten: that is what keeps states few.
             after = [p for p in grown if self.items[p].last > position]
             keep = [grown.index(p) for p in after]
             moves: Transitions = {}
@@ -167,6 +173,7 @@ class CoupledPoints:
                     "ways; make them fewer or the points smaller"
                 )
             live = after
+        # F(end, s) = 1,   F(t, s) = sum over options (chosen, s', w) of w * F(t + 1, s')
         futures: list[dict[State, int]] = [dict.fromkeys(states, 1)]
         for moves in reversed(self.transitions):
             later = futures[-1]
@@ -179,6 +186,7 @@ class CoupledPoints:
     def _options(self, item: CoupledPoint, known: dict[int, int]) -> list[tuple[int, int]]:
         """Return the classes that a point may take, with their counts, or INACTIVE, given those before."""
         if item.parent >= 0:
+            # Not taken, or under a parent that does not exist: one way, which is to be absent.
             chosen = known[item.parent]
             if chosen < 0 or item.branch not in self.items[item.parent].takes[chosen]:
                 return [(INACTIVE, 1)]
@@ -219,6 +227,7 @@ class CoupledPoints:
             pieces: dict[State, list[Ints]] = {}
             for state, members in groups.items():
                 options = self.transitions[position][state]
+                # P(option | s) = w * F(t + 1, s') / F(t, s): over a whole way, (product of w) / F(0, ())
                 place = choose_by_counts([w * later[new] for _, new, w in options], first[members])
                 for choice, (chosen, new, _) in enumerate(options):
                     mine = members[place == choice]
@@ -233,6 +242,8 @@ class CoupledPoints:
         entry = item.entry
         if item.size is not None or entry.shape == REAL or entry.tied:
             return
+        # Nothing later tells the values of a class apart, so which of them it is may be drawn apart from the
+        # rest.
         ranks = item.classes[chosen]
         place = choose_by_counts([item.counts[rank] for rank in ranks], u)
         if entry.shape == SINGLE:
@@ -247,6 +258,7 @@ def choose_by_counts(counts: list[int], u: Floats) -> Ints:
     if len(counts) == 1:
         return np.zeros(len(u), np.intp)
     total = sum(counts)
+    # Whole numbers are summed, then divided: each bound is exact to the last bit of a float.
     running, bounds = 0, []
     for count in counts[:-1]:
         running += count

@@ -105,6 +105,8 @@ class _Cover:
     def _choose(self, address: str, numbers: bool, taken: Set[tuple[int, object]]) -> Value:
         options, still = self.options[address], self.open[address]
         if numbers or not _numeric(options):
+            # First what is open at this point, then what leads to something open below, then the largest or
+            # default.
             for value in options:
                 if identity(value) in still and (id(still), identity(value)) not in taken:
                     return value

@@ -38,7 +38,9 @@ from symnas.tree.subsets import INACTIVE, UNUSED
 View = Literal["onehot", "ordinal"]
 Encoded = NDArray[np.float32 | np.float64]
 
+# Values with a column each; a range of more takes one scaled column.
 MAX_ONE_HOT = 256
+# Candidates of a selection that is looked up by its marks: a table of 2^12 patterns at most, in 16 bits.
 MAX_BITS = 12
 
 
@@ -80,7 +82,7 @@ class EncodedPoint:
         return plain and self.entry.card <= MAX_BITS
 
     def bit_table(self) -> NDArray[np.int64]:
-        """Return the slots for every pattern of marks, the default for those that are no selection."""
+        """Return slots (2 ** candidates, slots) by pattern of marks, the default where it is no selection."""
         entry = self.entry
         table = np.empty((1 << entry.card, entry.width), np.int64)
         table[:] = entry.slots(_default(entry))
@@ -132,6 +134,7 @@ class Encoder:
         flagged = [p for p in self.places if p.flagged and p.entry.shape != REAL]
         self.flag_columns = np.array([p.entry.column for p in flagged], np.intp)
         self.flags = np.array([p.start + p.width for p in flagged], np.intp)
+        # Whether every one of these codes is a mark, none of them INACTIVE or UNUSED.
         self.always = not any(p.flagged or p.entry.shape != SINGLE for p, _ in hot)
         self.by_card: dict[int, list[EncodedPoint]] = {}
         for place in self.single:
@@ -140,6 +143,7 @@ class Encoder:
         own = [(e.column, e.width) for e in self.layout.own if e.shape != REAL]
         self.own_columns = np.concatenate([np.arange(c, c + w) for c, w in own] or [np.empty(0, np.intp)])
         self.own_reals = np.array([e.column for e in self.layout.own if e.shape == REAL], np.intp)
+        # In the ordinal view a point takes as many columns as in the layout, ties left out.
         starts = np.cumsum([0, *(e.width for e in self.layout.own)]).tolist()
         placed = list(zip(self.layout.own, starts, strict=False))
         plain = [(e, start) for e, start in placed if e.shape == SINGLE]
@@ -177,11 +181,11 @@ class Encoder:
     # ------------------------------------------------------------ encoding
 
     def encode(self, codes: Codes, reals: Reals, view: View) -> Encoded:
-        """Return the array of a view, (rows, columns of the view).
+        """Return the array of a view, (rows, columns of the view), in float32 or float64 (see the module).
 
         Args:
-            codes: (rows, columns).
-            reals: (rows, reals).
+            codes: (rows, columns) of `Layout.dtype`.
+            reals: (rows, reals) of float64.
             view: as in `Space.encode`.
         """
         if view == "ordinal":
@@ -217,6 +221,7 @@ class Encoder:
             low, high = scale_bounds(entry.domain)
             values = reals[:, entry.column]
             held = ~np.isnan(values)
+            # (v - low) / (high - low) in [0, 1], or of the logarithms
             unit = ((np.log(values) if entry.domain.log else values) - low) / (high - low)
         else:
             held = codes[:, entry.column] != INACTIVE
@@ -229,6 +234,7 @@ class Encoder:
     def _mark(place: EncodedPoint, codes: Codes, out: Encoded) -> None:
         entry = place.entry
         slots = codes[:, entry.column : entry.column + entry.width].astype(np.intp)
+        # Slot by slot, since `+=` with an index counts a place once however often it is named.
         for slot in range(entry.width):
             rows = np.flatnonzero(slots[:, slot] >= 0)
             out[rows, place.start + slots[rows, slot]] += 1.0
@@ -245,10 +251,10 @@ class Encoder:
     # ------------------------------------------------------------ decoding
 
     def decode(self, array: Encoded, view: View, strict: bool) -> tuple[Codes, Reals]:
-        """Return codes (rows, columns) and reals (rows, reals) of an array's rows.
+        """Return codes (rows, columns) and reals (rows, reals) of an array's rows, in the layout's types.
 
         Args:
-            array: (rows, columns of the view).
+            array: (rows, columns of the view), of any type of numbers.
             view: as in `Space.encode`.
             strict: refuse rows that encode no decision; otherwise take the nearest decisions.
         """
@@ -278,6 +284,7 @@ class Encoder:
         With `exact` marks are taken for ones and zeros, which is faster, and the result is None where writing
         the decisions again does not give the rows back.
         """
+        # (columns, rows), as `activity` wants them.
         codes = np.full((self.layout.columns, len(given)), INACTIVE, self.layout.dtype)
         reals = np.full((self.layout.reals, len(given)), np.nan)
         for rows in chunks(self.width, len(given)):
@@ -305,6 +312,7 @@ class Encoder:
             for code in range(1, card):
                 value = columns[starts + code]
                 if exact:
+                    # More than one mark gives a wrong code, which encoding again brings to light.
                     best += value * best.dtype.type(code)
                 else:
                     np.copyto(best, code, where=value > top)
@@ -333,6 +341,7 @@ class Encoder:
     @staticmethod
     def _unscale(place: EncodedPoint, given: Encoded, codes: Codes, reals: Reals) -> None:
         entry = place.entry
+        # NaN is as good as 0; below and above the range are its ends.
         unit = np.clip(np.nan_to_num(given[:, place.start].astype(np.float64)), 0.0, 1.0)
         if entry.shape == REAL:
             assert isinstance(entry.domain, FloatRange)
@@ -348,6 +357,7 @@ class Encoder:
         block = given[:, place.start : place.start + place.width]
         slots = np.full((len(given), entry.width), UNUSED, np.int64)
         if place.per_slot:
+            # (rows, slots, candidates).
             marks = block.reshape(len(given), entry.width, entry.card)
             slots = np.where(marks.max(axis=2) > 0.5, marks.argmax(axis=2), UNUSED)
         else:

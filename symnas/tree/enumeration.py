@@ -39,6 +39,7 @@ def _values(entry: Entry) -> Iterator[tuple[int, ...]]:
 def _listed(layout: Layout) -> Iterator[bytes]:
     entries = layout.entries
     codes = [INACTIVE] * layout.columns
+    # One iterator for each of the first `position` points; those behind are not begun.
     running: list[Iterator[tuple[int, ...]]] = []
     position = 0
     while True:
@@ -66,5 +67,6 @@ def _options(layout: Layout, entry: Entry, codes: list[int]) -> Iterator[tuple[i
         return iter([(INACTIVE,) * entry.width])
     if entry.tied:
         target = layout.entries[entry.target]
+        # A tie has the one value that its target has now.
         return iter([tuple(codes[target.column : target.column + target.width])])
     return _values(entry)

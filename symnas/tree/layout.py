@@ -36,12 +36,14 @@ from symnas.errors import SpaceError, nearest
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, Permutation, Point, Tied
 from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
 
+# A column of codes; a column of codes per slot; a column of floats.
 SINGLE, SLOTS, REAL = 0, 1, 2
 
 
 def walk(points: Iterable[Point]) -> Iterator[tuple[Point, Point | None, Branch | None]]:
     """Yield every point in pre-order with its parent and the branch it stands in."""
     stack: list[tuple[Point, Point | None, Branch | None]] = [(p, None, None) for p in points]
+    # Popped from the end, so what comes first is pushed last.
     stack.reverse()
     while stack:
         point, parent, branch = stack.pop()
@@ -142,6 +144,7 @@ class Layout:
             self._add(point, parent, branch)
         self._close()
         self._check_ties()
+        # `card` itself fits, one more than the largest code.
         top = max((e.card for e in self.entries if e.shape != REAL), default=1)
         self.dtype: np.dtype[np.signedinteger] = np.dtype(
             next(t for t in (np.int8, np.int16, np.int32, np.int64) if top <= np.iinfo(t).max)
@@ -156,6 +159,7 @@ class Layout:
             raise SpaceError(f"addresses are unique in a space; {point.address!r} is given to two points")
         number = len(self.entries)
         up = self.index[parent.address] if parent is not None else -1
+        # A tie of a tie takes the values of the last target.
         domain, target = point, -1
         if isinstance(point, Tied):
             target = self._earlier(point, point.target, "a tie's target")
@@ -169,6 +173,7 @@ class Layout:
             self.reals += width
         else:
             self.columns += width
+        # stage = 1 + the largest stage of parent, target and sources, which all stand earlier; else 0
         if target >= 0:
             entry.stage = self.entries[target].stage + 1
         if up >= 0:
@@ -224,6 +229,7 @@ class Layout:
     def _conditions(self, number: int) -> tuple[dict[int, list[Branch]], set[Guard]]:
         edges: dict[int, list[Branch]] = {}
         guards: set[Guard] = set()
+        # From the point to its root: it exists only if all on the way do.
         while number >= 0:
             entry = self.entries[number]
             guards.update(entry.point.guards)
@@ -278,6 +284,8 @@ class Layout:
 
     def split(self, rows: bytes | bytearray) -> tuple[Codes, Reals]:
         """Read rows as bytes back into codes (n, columns) and floats (n, reals)."""
+        # A row is its codes, then its floats. Rows of a space without points have no bytes; 1 keeps the shape
+        # valid.
         size = max(self.row_bytes, 1)
         table = np.frombuffer(rows, np.uint8).reshape(-1, size)[:, : self.row_bytes]
         cut = self.columns * self.dtype.itemsize
@@ -291,6 +299,7 @@ class Layout:
             return codes.tobytes()
         if not self.columns:
             return reals.tobytes()
+        # As bytes, (n, bytes of a row): columns of different types can only lie side by side as these.
         left = np.ascontiguousarray(codes).view(np.uint8)
         return np.concatenate([left, np.ascontiguousarray(reals).view(np.uint8)], axis=1).tobytes()
 

@@ -19,6 +19,7 @@ from symnas.tree.layout import REAL, SINGLE, Entry
 from symnas.tree.sampling import Sampler, thresholds
 from symnas.tree.subsets import INACTIVE
 
+# Rounds of rejection before a row is looked through; draws by weight before they are even.
 TRIES = 4
 REDRAWS = 64
 
@@ -90,6 +91,8 @@ class Mutator:
         """
         codes, reals = np.array(first[0], order="C"), np.array(first[1], order="C")
         others, other_reals = second
+        # coin (points, rows); `owners` spreads it over columns, so that a selection comes from one parent.
+        # Taken from the second: (coin or absent in the first) and present in the second.
         coin = rng.random((len(self.layout.entries), codes.shape[1])) < 0.5
         owners, real_owners = self.layout.owners
         np.copyto(codes, others, where=(coin[owners] | (codes == INACTIVE)) & (others != INACTIVE))
@@ -126,6 +129,7 @@ class Mutator:
             again = self.numbers[(rng.random(len(left)) * len(self.numbers)).astype(np.intp)]
             picked[left] = again
             left = left[~self.exists(codes, reals, again, left)]
+        # In pieces of about 2^24 pairs of a point and a row, which is what the full look keeps in memory.
         for piece in np.array_split(left, max(1, len(left) * len(self.numbers) // (1 << 24))):
             picked[piece] = self._pick_exactly(codes, reals, piece, rng)
         return picked
@@ -133,6 +137,8 @@ class Mutator:
     def _pick_exactly(self, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator) -> Ints:
         if not len(rows):
             return rows
+        # All pairs, then running counts (points, rows): the point at which the count passes u * total is
+        # picked.
         numbers = np.repeat(self.numbers, len(rows))
         held = self.exists(codes, reals, numbers, np.tile(rows, len(self.numbers)))
         running = np.cumsum(held.reshape(len(self.numbers), len(rows)), axis=0, dtype=np.int32)
@@ -196,6 +202,8 @@ class Mutator:
 
     def complete(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
         """Fill empty columns with draws, then empty, in place, the points that do not exist."""
+        # Everything is drawn, which is a few operations on arrays, and what is not empty or not existing
+        # thrown away.
         drawn, drawn_reals = np.empty_like(codes), np.empty_like(reals)
         self.sampler.draw(drawn, drawn_reals, rng)
         np.copyto(codes, drawn, where=codes == INACTIVE)

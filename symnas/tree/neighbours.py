@@ -31,6 +31,8 @@ def moves(codes: tuple[int, ...], subsets: Subsets) -> list[tuple[int, ...]]:
         return [other for other in subsets.only if other != codes]
     found: dict[tuple[int, ...], None] = {}
     candidates = range(subsets.n)
+    # Of a selection of k: k drops, k n replacements, (k + 1) n additions and, ordered, k (k - 1) / 2
+    # exchanges. Those that are no selections are left out at the end.
     for place in range(len(codes)):
         rest = codes[:place] + codes[place + 1 :]
         found[rest] = None
@@ -93,6 +95,7 @@ class Neighbourhood:
         self.wide = [e for e in self.single if e.card > WIDE and isinstance(e.domain, IntRange | FloatRange)]
         self.slots = [e for e in layout.own if e.shape == SLOTS and e.domain.cardinality > 1]
         self.real = [e for e in layout.own if e.shape == REAL]
+        # (columns, 1) and (reals, 1): what comes into being without a generator.
         defaults, real_defaults = [INACTIVE] * layout.columns, [math.nan] * layout.reals
         for entry in layout.entries:
             put(entry, entry.default, defaults, real_defaults)
@@ -129,6 +132,9 @@ class Neighbourhood:
             reals: (rows, reals).
             rng: as in `Space.neighbours`.
             count: how many values a real range contributes.
+
+        Returns:
+            Codes (neighbours, columns), reals (neighbours, reals) and sources (neighbours,), rising.
         """
         codes, reals = np.ascontiguousarray(codes), np.ascontiguousarray(reals)
         parts = [self._single(self._every, codes, reals)]
@@ -136,6 +142,7 @@ class Neighbourhood:
         parts += [self._spaced(entry, codes, reals, rng, count) for entry in self.real]
         found = self._settled(parts, rng)
         if len(codes) > 1 and len(parts) > 1:
+            # Parts are by point; stable, so that neighbours of one decision stay in the order of points.
             order = np.argsort(found.sources, kind="stable")
             return found.codes[order], found.reals[order], found.sources[order]
         return found.codes, found.reals, found.sources
@@ -174,10 +181,12 @@ class Neighbourhood:
     # ------------------------------------------------------------ of one kind of point
 
     def _single(self, changes: _Singles, codes: Codes, reals: Reals) -> Part:
+        # (rows, changes); what exists and could change is a pair of a row and a change
         old = codes[:, changes.columns]
         rows, place = np.nonzero(old != INACTIVE)
         new = codes[rows]
         step = changes.steps[place]
+        # other value k of a point with code c: k + [k >= c]
         new[np.arange(len(rows)), changes.columns[place]] = step + (step >= old[rows, place])
         return Part(rows, changes.numbers[place], new, reals[rows])
 
@@ -203,6 +212,7 @@ class Neighbourhood:
     def _laddered(self, entry: Entry, codes: Codes, reals: Reals) -> Part:
         """Return a row with a long range moved up and down by powers of two."""
         old = int(codes[0, entry.column])
+        # 1, 2, 4, … up to the longest that may still fit.
         steps = 1 << np.arange(int(entry.card - 1).bit_length())
         new = np.concatenate([old - steps, old + steps])
         new = new[(new >= 0) & (new < entry.card) & (old != INACTIVE)]
@@ -215,9 +225,11 @@ class Neighbourhood:
         rows = np.repeat(np.flatnonzero(~np.isnan(reals[:, entry.column])), count)
         old = reals[rows, entry.column]
         if rng is None:
+            # (j + 1/2) / count: the middles of as many equal parts.
             unit = np.tile((np.arange(count) + 0.5) / count, len(rows) // count) if count else np.empty(0)
         else:
             unit = np.abs(_unit(entry, old) + rng.normal(0.0, SPREAD, len(rows)))
+            # 1 - |1 - x mod 2| is x folded back and forth into [0, 1], so that no mass gathers at the ends.
             unit = 1.0 - np.abs(1.0 - unit % 2.0)
         values = _value(entry, unit)
         keep = values != old
@@ -226,6 +238,7 @@ class Neighbourhood:
     def _halved(self, entry: Entry, codes: Codes, reals: Reals, rng: np.random.Generator) -> Part:
         """Return a row with a real range moved up and down by steps that are halved."""
         # Drawn even where nothing comes of it, so that a point's steps do not hang on what else exists.
+        # (2, 8): the i-th step is 2^-i * U(1/2, 1), down and up
         steps = 2.0 ** -np.arange(RUNGS + 1)[1:] * rng.uniform(0.5, 1.0, (2, RUNGS))
         old = reals[0, entry.column]
         unit = _unit(entry, old)

@@ -83,6 +83,7 @@ class IntRange(Point):
 
     def values(self) -> Sequence[int]:
         """Return the values in order."""
+        # code k stands for low + k * step, or low * factor^k
         if self.factor is None:
             return range(self.low, self.high + 1, self.step)
         return _powers(self.low, self.high, self.factor)
@@ -132,6 +133,7 @@ class FloatRange(Point):
 
     def _check(self) -> None:
         _numbers(self.address, self.low, self.high, whole=False)
+        # x + 0.0 makes -0.0 a 0.0: the two are equal, and their rows of bytes would not be.
         self._set(low=float(self.low) + 0.0, high=float(self.high) + 0.0)
         if self.step is not None:
             _numbers(self.address, self.step, whole=False)
@@ -196,6 +198,7 @@ class FloatRange(Point):
         if isinstance(value, int | float) and not isinstance(value, bool):
             values = self.values()
             size = self.step if self.step is not None else 1.0
+            # The only position that can have the value; equality then decides, to the last bit.
             near = round((value - self.low) / size) if math.isfinite(value) else -1
             if 0 <= near < len(values) and values[near] == value:
                 return near
@@ -211,6 +214,7 @@ class FloatRange(Point):
 def _stepped(low: float, high: float, step: float | None) -> tuple[float, ...]:
     if step is None or low == high:
         return (low,)
+    # In binary 0.1 + 2 * 0.1 is not 0.3: the numbers are counted as they are written.
     first, size = Decimal(repr(low)), Decimal(repr(step))
     count = int((Decimal(repr(high)) - first) / size) + 1
     return tuple(float(first + size * position) for position in range(count))

@@ -52,6 +52,7 @@ class Restriction:
             raise SpaceError(f"{address}: {point.address} is restricted twice; give one of the two")
         smaller = narrowed(point, allowed)
         self.domains[point.address] = smaller
+        # Branches name candidates of a selection, guards its ranks: two renumberings.
         if isinstance(point, ManyOf | Permutation) and isinstance(smaller, ManyOf | Permutation):
             self.codes[point.address] = _matching(point.candidates, smaller)
             if point.subsets.tabulated:
@@ -82,11 +83,14 @@ class Restriction:
         guards: list[Guard] = []
         for guard in point.guards:
             rows = self._rows(guard)
+            # A guard that can no longer hold takes the point, and all below it, out of the space.
             if rows is None:
                 return None
+            # If all its sources are gone, what is left of the guard always holds.
             if rows.addresses:
                 guards.append(Guard(rows.addresses, rows.allowed))
         domain = self.domains.get(point.address, point)
+        # A tie's branches are in the codes of its target.
         source = self.layout.entries[self.layout.index[point.address]].domain.address
         branches: list[Branch] = []
         for branch in point.branches:
@@ -115,6 +119,7 @@ class Restriction:
         keep = [i for i, address in enumerate(guard.addresses) if address not in self.dropped]
         rows = set()
         for row in guard.allowed:
+            # A source that is gone is always absent: rows that want a code of it can no longer be met.
             if any(row[i] != INACTIVE for i in range(len(row)) if i not in keep):
                 continue
             new = [self._seen(guard.addresses[i], row[i]) for i in keep]
@@ -138,6 +143,7 @@ class _Rows:
 
 def _matching(values: Iterable[Value], smaller: Point) -> Renumbering:
     found: Renumbering = {}
+    # Old codes by position, new ones by value: what is not in the smaller domain has none.
     for code, value in enumerate(values):
         try:
             given = (value,) if isinstance(smaller, ManyOf | Permutation) else value
@@ -174,6 +180,7 @@ def narrowed(point: Point, allowed: object) -> Point:
     default = _closest(point.default, values)  # type: ignore[attr-defined]
     if isinstance(point, OneOf):
         return point.replace(candidates=tuple(values), weights=weights, default=default, branches=())
+    # A run of values stays a range if it lists exactly these; anything else becomes a choice among numbers.
     if codes[-1] - codes[0] + 1 == len(codes):
         changes: dict[str, Any] = {
             "low": values[0],
@@ -201,6 +208,7 @@ def _code(point: Point, value: object) -> int:
 def _closest(default: Value, values: list[Value]) -> Value:
     if any(type(value) is type(default) and value == default for value in values):
         return default
+    # Among numbers the nearest, among other labels the first that is left.
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if isinstance(default, int | float) and not isinstance(default, bool) and len(numbers) == len(values):
         return min(numbers, key=lambda value: abs(value - default))
@@ -224,6 +232,7 @@ def _narrowed_selection(point: ManyOf | Permutation, allowed: Collection[Any]) -
             rows = {point.code(value): point.value(point.code(value)) for value in allowed}
         except DecisionError as error:
             raise SpaceError(f"a point is restricted to values it has: {error}") from None
+        # In the order of listing, which ranks refer to.
         kept = tuple(value for _, value in sorted(rows.items(), key=lambda item: (len(item[0]), item[0])))
     else:
         names = OneOf(point.address, point.candidates)
@@ -258,6 +267,7 @@ def _fewer_candidates(point: ManyOf, chosen: set[int]) -> Point:
         "weights": weights if weights is None or sum(weights) > 0 else None,
         "branches": (),
     }
+    # The old default stays if it is still a value.
     plain = dataclasses.replace(point, **{**changes, "default": _first(point, candidates, high)})
     try:
         return plain.replace(default=point.default)

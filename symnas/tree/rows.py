@@ -16,6 +16,7 @@ from symnas.tree.choices import FloatRange, show
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
 from symnas.tree.subsets import INACTIVE
 
+# Of the standard library's `array`, by bytes per item.
 _TYPECODES = {1: "b", 2: "h", 4: "i", 8: "q"}
 
 # -------------------------------------------------------------------- bytes
@@ -48,6 +49,7 @@ def holds_branch(layout: Layout, entry: Entry, codes: list[int]) -> bool:
     slots = codes[parent.column : parent.column + parent.width]
     if entry.branch is None or parent.domain.kind == "permutation":
         return slots[0] != INACTIVE
+    # A parent that does not exist has -1 in its columns, which is in no `when`.
     return sum(code in entry.branch.when for code in slots) > entry.branch.occurrence
 
 
@@ -68,6 +70,7 @@ def _seen(source: Entry, codes: list[int]) -> int:
     slots = codes[source.column : source.column + source.width]
     if slots[0] == INACTIVE:
         return INACTIVE
+    # UNUSED is below 0 as well, and no part of the selection.
     return source.domain.rank(tuple(code for code in slots if code >= 0))
 
 
@@ -95,6 +98,7 @@ def decode_row(layout: Layout, row: bytes) -> dict[str, Value]:
             if codes[column] >= 0:
                 values[point.address] = point.value(codes[column])
         elif entry.shape == REAL:
+            # NaN differs from itself.
             if reals[column] == reals[column]:
                 values[point.address] = reals[column]
         elif codes[column] != INACTIVE:

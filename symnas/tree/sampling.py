@@ -20,6 +20,7 @@ from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout, scale_bounds
 from symnas.tree.subsets import Subsets, Weights
 
+# Numbers per piece, 8 bytes each: 2 MiB, and 1 MiB where they are random numbers of points.
 CHUNK = 1 << 18
 DRAWN = 1 << 17
 
@@ -37,6 +38,7 @@ def prior(entry: Entry) -> Weights:
         return None
     values = [math.log(value) for value in domain.values()]
     middles = [(a + b) / 2 for a, b in itertools.pairwise(values)]
+    # The ends reach as far out as in: x_0 - (x_1 - x_0) / 2.
     bounds = [values[0] * 1.5 - values[1] * 0.5, *middles, values[-1] * 1.5 - values[-2] * 0.5]
     return tuple(b - a for a, b in itertools.pairwise(bounds))
 
@@ -116,6 +118,7 @@ class Sampler:
         self.weights = {e.number: prior(e) for e in layout.own} if weights is None else dict(weights)
         self.width = len(layout.entries)
         self.numbers: dict[int, range] = {}
+        # By the same rule together: plain codes; codes of equal weights; selections of one kind; real values.
         flat: list[Entry] = []
         weighted: dict[tuple[float, ...], list[Entry]] = {}
         slots: dict[tuple[Subsets, Weights], list[Entry]] = {}
@@ -150,6 +153,7 @@ class Sampler:
 
     def _take_numbers(self, entry: Entry, weights: Weights) -> None:
         count = 1 if entry.shape in (SINGLE, REAL) else entry.subsets.numbers(weights)
+        # A point that reads one number reads that of its own place; runs of several lie behind all of these.
         first = entry.number if count == 1 else self.width
         self.numbers[entry.number] = range(first, first + count)
         self.width += count if count > 1 else 0
@@ -193,6 +197,7 @@ class Sampler:
         rows = codes.shape[1]
         if len(self.flat.columns):
             drawn = rng.random((len(self.flat.columns), rows))
+            # Written into whole numbers, which truncates: code k for u in [k / card, (k + 1) / card).
             drawn *= self.cards
             codes[self.flat.columns] = drawn
         self._fill_others(codes, reals, lambda numbers: rng.random((len(numbers), rows)), np.exp)

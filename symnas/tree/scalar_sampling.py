@@ -20,7 +20,10 @@ from symnas.tree.rows import copy_tie, holds, pack_row
 from symnas.tree.sampling import Sampler, thresholds
 from symnas.tree.subsets import INACTIVE
 
+# From its random number (or numbers) to a point's code, its slots with the value, or its real value.
 Pick = Callable[[Any], Any]
+# Where it shows that a point exists: in the code of a column, in the slots of a parent, only to `rows.holds`,
+# or nowhere, since it always does.
 Source = int | slice | str | None
 LOOK = "look"
 
@@ -45,6 +48,7 @@ class ScalarSampler:
         """Return (entry, address, column, size, values, numbers, pick, where to look, codes wanted, next)."""
         source, wanted = self._source(entry)
         plain = entry.shape == SINGLE and self.weights.get(entry.number) is None
+        # Above 0 for most points: evenly drawn from one code, which `draw` does in place.
         size = entry.card if plain and not entry.tied else 0
         values: Sequence[Value] = ()
         if entry.shape == SINGLE:
@@ -78,6 +82,7 @@ class ScalarSampler:
         parent = self.layout.entries[entry.parent]
         if parent.shape == SINGLE:
             return parent.column, entry.branch.when
+        # Codes of a permutation say nothing, and repetitions have to be counted.
         if parent.domain.kind == "permutation" or entry.branch.occurrence:
             return LOOK, None
         return slice(parent.column, parent.column + parent.width), frozenset(entry.branch.when)
@@ -90,10 +95,12 @@ class ScalarSampler:
             assert isinstance(entry.domain, FloatRange)
             return _real(entry.domain)
         if entry.shape == SINGLE:
+            # The same comparison as `searchsorted(bounds, u, side="right")`, of the same floats.
             bounds = [] if weights is None else thresholds(weights).tolist()
             return lambda u: bisect_right(bounds, u)
         subsets, value = entry.subsets, entry.domain.value
         if subsets.tabulated and weights is None:
+            # Truncated like `Subsets.choose` does.
             table = [(entry.slots(codes), value(codes)) for codes in subsets.rows]
             return lambda u: table[int(u * len(table))]
 
@@ -112,6 +119,7 @@ class ScalarSampler:
         codes, reals = self.blank[:], self.blank_reals[:]
         values: dict[str, Value] = {}
         steps = self.steps
+        # All numbers at once, used or not, so that the next decision begins where it does for arrays.
         u = rng.random(self.width).tolist()
         i, stop = 0, len(steps)
         while i < stop:
@@ -125,6 +133,7 @@ class ScalarSampler:
                 else:
                     exists = holds(self.layout, entry, codes)
                 if not exists:
+                    # Pre-order: behind `entry.end` begins what does not lie below the point.
                     i = after
                     continue
             if size:

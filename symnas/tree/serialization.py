@@ -28,6 +28,8 @@ def segments(address: str) -> tuple[str, ...]:
     Dots, colons and brackets inside brackets or quotes belong to a label. An address that would not join
     back to itself stays whole.
     """
+    # A scanner with a stack: `closing` has the brackets that are open, innermost last, `quote` the quote if
+    # any.
     parts, start, closing, quote = [], 0, "", ""
     for position, char in enumerate(address):
         if quote:
@@ -72,6 +74,7 @@ def nest(values: Mapping[str, Value]) -> dict[str, Any]:
         for part in above:
             inner = place.setdefault(part, {})
             if not isinstance(inner, dict):
+                # A value was there already, so it moves under `=`.
                 inner = place[part] = {OWN: inner}
             place = inner
         if isinstance(place.get(last), dict):
@@ -90,6 +93,7 @@ def flatten(data: Mapping[str, Any]) -> dict[str, Any]:
     while stack:
         path, value = stack.pop()
         if isinstance(value, Mapping):
+            # Reversed, so that a stack gives them in their order.
             items = [((*path, str(key)) if key != OWN else path, item) for key, item in value.items()]
             stack.extend(reversed(items))
         else:
@@ -165,6 +169,7 @@ def _branch_from_json(data: Mapping[str, Any]) -> Branch:
 def fingerprint(points: tuple[Point, ...], requires: tuple[str, ...]) -> str:
     """Return a hash of the structure (64 hex digits), the same in every process; origins do not count."""
     data = {"points": [point_to_json(point) for point in points], "requires": list(requires)}
+    # Where a program stands on disk is no part of its space.
     stack: list[Any] = [data]
     while stack:
         item = stack.pop()
@@ -189,6 +194,7 @@ def matching(pattern: str, addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 def _segment_test(part: str) -> re.Pattern[str]:
+    # `*` stays within its segment, since each is matched by itself.
     return re.compile(".*".join(re.escape(piece) for piece in part.split("*")), re.DOTALL)
 
 
@@ -210,6 +216,7 @@ def _matches(tests: list[re.Pattern[str] | None], parts: tuple[str, ...]) -> boo
 
 def _skip(tests: list[re.Pattern[str] | None], reached: set[int]) -> set[int]:
     grown = set(reached)
+    # `**` may stand for no segment at all, so it may be skipped.
     for done in sorted(reached):
         while done < len(tests) and tests[done] is None:
             done += 1

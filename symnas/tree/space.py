@@ -201,8 +201,9 @@ class Batch(Sequence[Decision]):
 
     Args:
         space: the space they belong to.
-        codes: (rows, columns) codes of finite points; -1 where a point does not exist, -2 in an unused slot.
-        reals: (rows, real points) values of real ranges; NaN where a point does not exist.
+        codes: (rows, columns) codes of finite points, in the smallest of int8 to int64 that holds all (see
+            `Layout.dtype`); -1 where a point does not exist, -2 in an unused slot.
+        reals: (rows, real points) values of real ranges, float64; NaN where a point does not exist.
     """
 
     __slots__ = ("_rows", "codes", "reals", "space")
@@ -286,7 +287,7 @@ class Batch(Sequence[Decision]):
         return f"<Batch of {len(self)} decisions of {self.space!r}>"
 
     def keys(self) -> NDArray[np.str_]:
-        """Return every row's canonical hash, equal to `Decision.key`, as an array of texts."""
+        """Return every row's canonical hash, equal to `Decision.key`: (rows,) texts of 32 hex digits."""
         size = self.space.compiled.layout.row_bytes
         rows, seed = self.rows, self.space._key_seed
         digests = [
@@ -597,6 +598,10 @@ class Space:
                 ranges of more than 256 values, and after each point that may be absent a column that is 1
                 where it exists. "ordinal" has the positions of values, real values as they are, one column
                 per slot of a selection (-1 unused) and NaN where a point does not exist.
+
+        Returns:
+            (decisions, columns of the view): "onehot" in float32, or float64 if it has a scaled column, and
+            "ordinal" in float64.
         """
         return self.compiled.encoder.encode(batch.codes, batch.reals, view)
 
@@ -604,7 +609,7 @@ class Space:
         """Return the decisions that `encode` wrote.
 
         Args:
-            array: (decisions, columns of the view).
+            array: (decisions, columns of the view), of any type of numbers.
             view: as in `encode`.
             strict: refuse rows that encode no decision; otherwise take the nearest decisions.
 

@@ -59,6 +59,7 @@ class Subsets:
         if self.ordered:
             return int(self.n**size) if self.repeats else math.perm(self.n, size)
         if self.repeats:
+            # Without candidates there is one selection, the empty one (`comb` refuses -1).
             return math.comb(self.n + size - 1, size) if self.n else int(size == 0)
         return math.comb(self.n, size)
 
@@ -154,6 +155,8 @@ class Subsets:
 
     def _pack(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return rows of slots as numbers: code + 1 is a digit to the base n + 1, and 0 what is no code."""
+        # key = sum over slots j of (c_j + 1) (n + 1)^(high - 1 - j), digits being at most n.
+        # UNUSED and INACTIVE share the digit 0; `rank_rows` tells them apart by the first slot.
         keys = np.zeros(slots.shape[0], np.int64)
         for column in range(self.high):
             keys = keys * (self.n + 1) + np.maximum(slots[:, column], -1) + 1
@@ -166,6 +169,8 @@ class Subsets:
 
     def rank_rows(self, slots: Codes) -> NDArray[np.int64]:
         """Return the ranks (rows,) of slots (rows, high), INACTIVE where the point does not exist."""
+        # One of three ways, by how long a table of keys would be: direct, by bisection, or a dictionary of
+        # tuples. Rows must be selections or INACTIVE; of anything else the rank means nothing.
         wide = slots.astype(np.int64)
         if self._dense is not None:
             ranks = np.maximum(self._dense[self._pack(wide)], 0)
@@ -187,6 +192,10 @@ class Subsets:
 
     def numbers(self, weights: Weights) -> int:
         """Return how many random numbers `choose` takes for a selection; the same for each."""
+        # 1          a rank in the table
+        # n + high   an even multiset: its size, and n + k - 1 keys for k <= high
+        # 1 + high   with repeats: its size, and every member by itself
+        # 1 + n      without repeats: its size, and a key per candidate
         if self.only or (weights is None and self.tabulated):
             return 1
         if self.repeats and weights is None and not self.ordered:
@@ -209,6 +218,7 @@ class Subsets:
         """
         if self.only or (weights is None and self.tabulated):
             return self.table[self._choose_ranks(u[:, 0], weights)]
+        # The size first, by how many selections have it, which makes all equally likely in the end.
         sizes = self.low + np.searchsorted(self._size_bounds[:-1], u[:, 0], side="right")
         rest = u[:, 1:]
         if self.repeats and weights is None and not self.ordered:
@@ -234,6 +244,7 @@ class Subsets:
 
     def _choose_ranks(self, u: Floats, weights: Weights) -> NDArray[np.int64]:
         if weights is None:
+            # u is at most 1 - 2^-53, and then u * count rounds to less than count.
             return (u * self.count).astype(np.int64)
         chances = [math.prod(weights[code] for code in codes) for codes in self.rows]
         total = sum(chances)

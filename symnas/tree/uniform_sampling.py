@@ -36,6 +36,7 @@ class UniformSampler:
         self.coupled = counter.coupled
         weights: dict[int, Weights] = {}
         self.selections: list[tuple[Entry, Selections]] = []
+        # Coupled points that are decided on the way; those that count as a whole are drawn like all others.
         within = {item.entry.number for group in counter.coupled for item in group.items if item.size is None}
         for entry in layout.own:
             if entry.number in within or not entry.below:
@@ -46,6 +47,7 @@ class UniformSampler:
                 weights[entry.number] = tuple(count / total for count in counts)
             else:
                 selections = counter.selections(entry)
+                # Without counts that differ, selections are drawn evenly, as everywhere.
                 if selections.branches:
                     self.selections.append((entry, selections))
         # Selections and coupled points are drawn by their counts below, all others by themselves.
@@ -68,6 +70,7 @@ class UniformSampler:
             u: (rows, width) random numbers of [0, 1).
         """
         start = self.sampler.width
+        # Coupled points that a way leaves out are INACTIVE already; the others are for `activity` to empty.
         codes[self.apart] = INACTIVE
         self.sampler.fill(codes, reals, u[:, :start])
         for entry, selections in self.selections:
@@ -131,9 +134,12 @@ def _arrange(times: NDArray[np.int64], high: int, keys: Floats | None) -> NDArra
     rows, n = times.shape
     sizes = times.sum(axis=1)
     slots = np.full((rows, high), UNUSED, np.int64)
+    # (taken in all,): row after row, each candidate as often as it is taken; `filled` has as many places.
     flat = np.repeat(np.tile(np.arange(n), rows), times.ravel())
     filled = np.arange(high) < sizes[:, None]
     slots[filled] = flat
     if keys is not None:
+        # A multiset in the order of independent keys has each of its orders equally often. Unused slots sort
+        # last, since keys are below 1.
         slots = np.take_along_axis(slots, np.argsort(np.where(filled, keys, 2.0), axis=1), axis=1)
     return slots
