@@ -44,6 +44,7 @@ class Rung:
 
     def add(self, key: Hashable, row: Batch, values: Values | None) -> None:
         """Take note of a result; of a decision that is known already, the first one stands."""
+        # A decision has one place in a rung, so that no second trial of it takes another's.
         if key in self._places:
             return
         place = self._places[key] = len(self._rows)
@@ -62,13 +63,19 @@ class Rung:
             return
         self._gone.add(place)
         if values is not None and len(values) == 1:
+            # Places tell equal values apart: the pair is in the list exactly once.
             del self._here[bisect_left(self._here, (-values[0], place))]
 
     def promotable(self) -> Iterator[Batch]:
         """Yield those among the best `1/factor` that have not gone on, best first."""
+        # top_k with k = floor(n / factor), n counting failures as well: these are in the rung, and below all
+        # others.
         count = len(self._rows) // self._factor
         if self._sorted:
             for item in self._here:
+                # `_here` in order, and the rank of each among all of the rung: those of a lower value have a
+                # higher rank, so that the first one beyond k ends it. Going through all values would take n
+                # per proposal.
                 if bisect_left(self._sorted, item) >= count:
                     return
                 yield self._rows[item[1]]
@@ -79,6 +86,7 @@ class Rung:
 
     def staying(self) -> Iterator[Batch]:
         """Yield all that may go on one day, best first."""
+        # The rung still grows, so that anyone with a value may come to be among the best.
         for place in (place for _, place in self._here) if self._sorted else self._ranked():
             if place not in self._gone:
                 yield self._rows[place]
@@ -120,6 +128,8 @@ class ASHA(Halver):
         """Return those that go on, from the highest rung down, then new decisions."""
         rows: list[Batch] = []
         fidelities: list[int] = []
+        # Algorithm 2, get_job: from the highest rung that is not the last downwards. Several proposals at a
+        # time are all made from what is known now, as if as many workers had asked at once.
         for level in range(len(self._ladder) - 2, -1, -1):
             for row in self._rungs[level].promotable():
                 if len(rows) == n:
@@ -140,6 +150,7 @@ class ASHA(Halver):
             row = batch[place : place + 1]
             level = -1 if outcome.fidelity is None else levels.get(outcome.fidelity, -1)
             if outcome.status is Status.RUNNING:
+                # A trial that starts above the first rung was promoted from the one below.
                 if level > 0:
                     self._rungs[level - 1].went_on(key)
                 else:

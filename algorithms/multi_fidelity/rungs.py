@@ -152,10 +152,12 @@ def best_first(values: Sequence[Values | None]) -> list[int]:
     table = np.array([values[place] for place in places], dtype=float)
     if not places:
         return []
+    # Stable, so that of equals the earlier comes first.
     if table.shape[1] == 1:
         return [places[row] for row in np.argsort(-table[:, 0], kind="stable")]
     front = ranks(table)
     order: list[int] = []
+    # Infinity is at no distance from anything; within a front it counts as 0.
     finite = np.where(np.isfinite(table), table, 0.0)
     span = np.ptp(finite, axis=0)
     scaled = finite / np.where(span > 0, span, 1.0)
@@ -171,6 +173,8 @@ def epsilon_net(points: np.ndarray[Any, np.dtype[np.float64]]) -> list[int]:
     Args:
         points: (points, objectives); the first is the one that is best in the first objective.
     """
+    # Farthest-first (Gonzalez 1985): `nearest` holds min over chosen c of |p - c|, (points,), and takes one
+    # more into account per round; -1 keeps what was chosen from being chosen again.
     order = [int(points[:, 0].argmax())]
     nearest = np.linalg.norm(points - points[order[0]], axis=1)
     nearest[order[0]] = -1.0

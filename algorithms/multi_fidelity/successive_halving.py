@@ -75,12 +75,15 @@ class Bracket:
         if self.last:
             return []
         order = best_first([entry.outcome.values if entry.outcome else None for entry in self.entries])
+        # floor(n / factor), as in algorithm 1 of Hyperband, but one goes on in any case, where a round could
+        # not be filled.
         count = max(1, (of or len(self.entries)) // self.factor)
         return [self.entries[place] for place in order[:count]]
 
     def close(self) -> list[_Entry]:
         """Go on to the next rung; return those that stay behind."""
         on = self.survivors()
+        # By identity: the same decision may stand in a rung twice.
         out = [entry for entry in self.entries if not any(entry is other for other in on)]
         self.level, self.entries = self.level + 1, []
         self.ready = [_Entry(entry.row, entry.key) for entry in on]
@@ -123,6 +126,7 @@ class SuccessiveHalving(Halver):
 
     def propose(self, n: int, rng: np.random.Generator) -> Proposal:
         """Return those that go on first, then new decisions for first rungs."""
+        # Nothing is taken here: an entry leaves `ready` when its trial starts, which `observe` is told.
         waiting = [(entry.row, bracket.fidelity) for bracket in self._brackets for entry in bracket.ready]
         found = waiting[:n]
         left = n - len(found)
@@ -147,6 +151,7 @@ class SuccessiveHalving(Halver):
         """Return those that are about to go on, and those that would by what is known."""
         rows = [entry.row for bracket in self._brackets for entry in bracket.ready]
         for bracket in self._brackets:
+            # As many as go on when the rung is full, by what is known now: others' weights need not be kept.
             of = bracket.size if bracket.level == 0 else len(bracket.entries) + len(bracket.ready)
             rows += [entry.row for entry in bracket.survivors(of)]
         return type(rows[0]).concat(rows[:limit]) if rows else None
@@ -162,6 +167,8 @@ class SuccessiveHalving(Halver):
 
     def _slots(self, count: int) -> list[int]:
         """Return the fidelities at which the next new decisions start."""
+        # First the rounds that are open, then rounds that are not yet: workers never wait for a rung to be
+        # complete.
         slots = [bracket.fidelity for bracket in self._brackets for _ in range(bracket.room)]
         number = self._opened
         while len(slots) < count:
@@ -176,12 +183,15 @@ class SuccessiveHalving(Halver):
             (entry.row, bracket.fidelities[1])
             for bracket in self._brackets
             if bracket.room and bracket.idle
+            # Where the inner algorithm has no decision left, a first rung will never be full: what is there
+            # is compared.
             for entry in bracket.survivors()
         ][:n]
 
     def _begun(self, row: Batch, key: Hashable, outcome: Outcome) -> None:
         fidelity = outcome.fidelity
         for bracket in self._brackets:
+            # Somebody of an unfinished first rung goes on: the rung is closed as it is (`_early`).
             early = bracket.room and bracket.idle and not bracket.last
             if early and bracket.fidelities[1] == fidelity and key in _keys(bracket.survivors()):
                 self._close(bracket)
@@ -189,6 +199,7 @@ class SuccessiveHalving(Halver):
                 if entry.key == key and bracket.fidelity == fidelity:
                     bracket.entries.append(bracket.ready.pop(place))
                     return
+        # Nobody who goes on, so a new decision: it fills the first open round that starts at its fidelity.
         self._inner.observe(row, [RUNNING])
         for bracket in self._brackets:
             if bracket.room and bracket.fidelity == fidelity:
@@ -206,12 +217,14 @@ class SuccessiveHalving(Halver):
             for entry in bracket.entries:
                 if entry.key == key and entry.outcome is None:
                     entry.outcome = outcome
+                    # The barrier of successive halving: full, everyone started, and everyone over.
                     if not bracket.room and not bracket.ready and bracket.idle:
                         self._close(bracket)
                     return
         self._inner.observe(row, [outcome])  # from elsewhere
 
     def _close(self, bracket: Bracket) -> None:
+        # Told once, on leaving, at the highest fidelity reached; who goes on is told later.
         out = bracket.close()
         if not bracket.ready:
             self._brackets.remove(bracket)
