@@ -2,7 +2,7 @@
 
 Every action comes with its log prior: the logarithms of how the space itself would draw, minus infinity for
 what is not allowed. A policy adds its logits to them, so that one that has learned nothing draws as the space
-does. Actions without an alternative are not asked for.
+does, but for selections with weights (`points`). Actions without an alternative are not asked for.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def decide(
         chooser: who decides.
         given: (n rows) decisions that are to be followed.
     """
+    # `codes` and `reals` have columns first, a point being one piece of memory for all rows; `given` rows.
     column, start = point.column, np.zeros_like(rows)
     if isinstance(point, RealSequence):
         units = NO_NUMBERS if given is None else point.unit(given.reals[rows, column])
@@ -78,6 +79,7 @@ def decide(
         reals[column, rows] = point.value(placed) if given is None else given.reals[rows, column]
     elif point.kind == "choice":
         taken = NOT_GIVEN if given is None else given.codes[rows, column].astype(np.intp)
+        # One action from one state: the same prior in all rows, not copied.
         log_prior = np.broadcast_to(point.log_prior(point.start), (len(rows), point.options))
         codes[column, rows] = chooser.pick(Query(point, rows, start, log_prior, taken))
     else:
@@ -88,13 +90,16 @@ def _decide_by_steps(
     point: PointSequence, codes: Codes, reals: Reals, rows: Ints, chooser: Chooser, given: Batch | None
 ) -> None:
     """Decide a point that takes several actions: first the first of all rows, then the second, and so on."""
+    # `going` are positions in `rows`, not rows: states are kept for these alone.
     states = [point.start] * len(rows)
     going = list(range(len(rows)))
     follow = None if given is None else (given.codes[rows].tolist(), given.reals[rows].tolist())
     while going:
         log_prior = np.stack([point.log_prior(states[row]) for row in going])
+        # Where one action is allowed, it is the largest of the prior; the others are asked for.
         actions = log_prior.argmax(axis=1)
         asked = np.flatnonzero((log_prior > -np.inf).sum(axis=1) > 1)
+        # Rows in one query may be in different states: `nodes` and `log_prior` say in which.
         if len(asked):
             some = [going[place] for place in asked.tolist()]
             query = Query(
@@ -145,6 +150,8 @@ class BatchSequencer:
         """
         codes = np.full((self.layout.columns, rows), INACTIVE, self.layout.dtype)
         reals = np.full((self.layout.reals, rows), np.nan)
+        # Tree order: when a point comes, all that it depends on is decided in every row, and whether it
+        # exists is a test on columns that are filled.
         for entry in self.layout.entries:
             exists = np.ones(rows, bool)
             for test in self._tests[entry.number]:
@@ -158,6 +165,8 @@ class BatchSequencer:
                 store[_columns(entry), here] = store[_columns(source), here]
                 continue
             if kept is not None and entry.number not in free:
+                # What was not there in `kept` is decided anew, though it is not free: a change has brought it
+                # into being.
                 here = self._keep(entry, codes, reals, here, kept)
             point = self.points.get(entry.number)
             if point is not None and len(here):

@@ -36,6 +36,7 @@ class Paths:
             for entry in (entries[number] for number in numbers)
             if entry.mutable
         ]
+        # Every point exists in every decision: the next one is the next place, without a look at the row.
         self.plain = not any(p.entry.stage or p.entry.shape == REAL for p in self.points)
         self._columns = [(p.entry.shape == REAL, p.column) for p in self.points]
 
@@ -51,6 +52,8 @@ class Paths:
         count = len(self.points)
         if self.plain:
             return place if place < count else -1
+        # Whether a point exists hangs on points before it alone: decisions that took the same actions so far
+        # come to the same place next, so that a search tree may write it into a node.
         while place < count:
             real, column = self._columns[place]
             # NaN, which is unlike itself, stands for a real value that does not exist.
@@ -81,11 +84,14 @@ def ordered(space: Space, importance: Sequence[float]) -> list[int]:
         space: the space.
         importance: a number per point; of equal ones the earlier in the tree comes first.
     """
+    # Kahn 1962: take what waits for nothing, the first by `rank`, and let others wait for one thing less.
     layout = space.compiled.layout
     wanted_by: list[list[int]] = [[] for _ in layout.entries]
     missing = [0] * len(layout.entries)
     for entry in layout.entries:
         needs = {layout.index[a] for guard in entry.point.guards for a in guard.addresses}
+        # A point waits for those that its guards read, for the one above it, and for the one that it is tied
+        # to.
         needs |= {number for number in (entry.parent, entry.target) if number >= 0}
         missing[entry.number] = len(needs)
         for need in needs:

@@ -42,6 +42,7 @@ Weights: TypeAlias = Sequence[float] | None
 TABLED = 10
 # Real values stay so far from the ends of their range, which is scaled to (0, 1).
 EDGE = 1e-9
+# States whose priors are kept; more are forgotten, and worked out again.
 REMEMBERED = 4096
 
 
@@ -91,6 +92,7 @@ class PointSequence(ABC):
 
     def log_prior(self, state: State) -> Floats:
         """Return the logarithms of all actions' weights, (options,), minus infinity where not allowed."""
+        # By what matters of a state, not by the state: so few different ones recur in all rows of a batch.
         key = self.summary(state)
         known = self._log_priors.get(key)
         if known is None:
@@ -140,6 +142,7 @@ def draw(actions: Sequence[Action], weights: Sequence[float], rng: np.random.Gen
     total = math.fsum(weights)
     if total <= 0.0:
         return actions[int(rng.random() * len(actions))]
+    # By inversion; where rounding leaves something over, the last action of positive weight is it.
     left = rng.random() * total
     chosen = actions[0]
     for action, weight in zip(actions, weights, strict=True):
@@ -192,6 +195,8 @@ class _Halves(PointSequence):
     kind = "halves"
 
     def __init__(self, entry: Entry, weights: Weights) -> None:
+        # Nodes 1 to 2^L - 1 on the first L = min(levels, TABLED) levels, 0 unused, and one for each level
+        # below.
         levels = math.ceil(math.log2(entry.card))
         nodes = (1 << min(levels, TABLED)) + max(0, levels - TABLED)
         super().__init__(entry, weights, (0, entry.card, 1), 2, nodes)
@@ -202,11 +207,14 @@ class _Halves(PointSequence):
     def ways(self, state: State) -> dict[Action, float]:
         first, end, _ = state
         middle = (first + end) // 2
+        # The prior of a half is the sum over its values, so that the product along the path is that of the
+        # value.
         if self.weights is None:
             return {0: math.log(middle - first), 1: math.log(end - middle)}
         return {0: _log(math.fsum(self.weights[first:middle])), 1: _log(math.fsum(self.weights[middle:end]))}
 
     def node(self, state: State) -> int:
+        # Node numbers on level l have l + 1 bits.
         number: int = state[2]
         level = number.bit_length() - 1
         return number if level < TABLED else (1 << TABLED) + level - TABLED
@@ -286,6 +294,8 @@ class _Selection(PointSequence):
     def __init__(self, entry: Entry, weights: Weights, start: State, options: int) -> None:
         super().__init__(entry, weights, start, options, entry.width)
         self.subsets = entry.subsets
+        # States in which one action is left are passed by in `after` and here, so that a tree has no such
+        # nodes.
         self.start = self._settled(start)
 
     def after(self, state: State, action: Action) -> State:
@@ -315,12 +325,17 @@ class _Slots(_Selection):
 
     def ways(self, state: State) -> dict[Action, float]:
         # Counts may be whole numbers beyond all floats; their logarithms are not.
+        # An action's weight is the number of selections it may end in, by which all are equally likely. A
+        # prior multiplies this by the candidate's weight, and does not weigh what may follow: selections of
+        # several sizes, or without order, then come with other probabilities than `Space.sample` gives them.
         found = {action: math.log(count) for action, count in completions(self.subsets, state).items()}
         if self.weights is not None:
             found |= {code: way + _log(self.weights[code]) for code, way in found.items() if code < self.stop}
         return found
 
     def summary(self, state: State) -> State:
+        # Of a list, all of the beginning matters; without order, how many and the last one, since codes rise;
+        # with order and repeats, how many; with order and no repeats, which.
         if self.subsets.only:
             return state
         if not self.subsets.ordered:
@@ -351,6 +366,7 @@ def completions(subsets: Subsets, chosen: tuple[int, ...]) -> dict[int, int]:
     """
     n, length = subsets.n, len(chosen)
     found: dict[int, int] = {}
+    # A list that is written out is counted.
     for codes in subsets.only:
         if codes[:length] == chosen:
             code = codes[length] if len(codes) > length else n
@@ -359,6 +375,7 @@ def completions(subsets: Subsets, chosen: tuple[int, ...]) -> dict[int, int]:
         return found
     rest = [size - length - 1 for size in range(max(subsets.low, length + 1), subsets.high + 1)]
     if subsets.ordered:
+        # k = size - length - 1 places are left after the next candidate, for every allowed size.
         m = n if subsets.repeats else n - length - 1
         ways = sum(m**k if subsets.repeats else math.perm(m, k) for k in rest)
         found = {code: ways for code in range(n) if subsets.repeats or code not in chosen}
@@ -366,6 +383,7 @@ def completions(subsets: Subsets, chosen: tuple[int, ...]) -> dict[int, int]:
         for code in range(chosen[-1] + (not subsets.repeats) if chosen else 0, n):
             m = n - code - 1
             found[code] = sum(math.comb(m + k if subsets.repeats else m, k) for k in rest)
+    # Ending here is one selection.
     if subsets.low <= length <= subsets.high:
         found[n] = 1
     return {code: ways for code, ways in found.items() if ways}
@@ -383,6 +401,8 @@ class _Counts(_Selection):
         return bool(state[0] == self.subsets.n)
 
     def ways(self, state: State) -> dict[Action, float]:
+        # How many are to come from this candidate on, and from later ones: with repeats the last candidate
+        # must make up what is missing; without, each of the later ones may give one.
         rule, (candidate, chosen) = self.subsets, state
         later, least, most = rule.n - candidate - 1, rule.low - len(chosen), rule.high - len(chosen)
         if rule.repeats:
@@ -390,10 +410,13 @@ class _Counts(_Selection):
         else:
             times = range(max(0, least - later), min(1, most) + 1)
         weight = 0.0 if self.weights is None else _log(self.weights[candidate])
+        # k times this candidate, weighed as in `_Slots`, and the rest among later ones; 0 times log 0 is 0,
+        # not NaN.
         return {k: math.log(self._below(later, least - k, most - k)) + (k and k * weight) for k in times}
 
     def _below(self, left: int, least: int, most: int) -> int:
         """Return how many selections of `least` to `most` there are among the last `left` candidates."""
+        # C(left, size) sets, or C(left + size - 1, size) multisets, of `left` candidates.
         if not self.subsets.repeats:
             return sum(math.comb(left, size) for size in range(max(0, least), most + 1))
         return sum(
