@@ -3,7 +3,7 @@
 The child is constructed on the device `meta`, so nothing is computed, and called once on the example inputs.
 What its operations say of the axes of its tensors (`symnas.features.trace`) gives every parameter its *rows*,
 one row of segments per dimension, by which tensors of different children are aligned
-(`symnas.features.alignment`).
+(`symnas.construction.alignment`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from symnas.construction.alignment import Index, Row, Segment, Tensors
 from symnas.construction.parameter_keys import KeyedModule, keyed_module
 from symnas.errors import BuildError, SymnasError
-from symnas.features.alignment import Index, Row, Segment, Tensors
 from symnas.features.axes import Axes, Axis, ordered
 from symnas.features.module_rules import dimensions
 from symnas.features.trace import Trace

@@ -2,8 +2,8 @@
 
 To read in this order: `axes` (what a dimension consists of), `table` (the axes of tensors, by tensor),
 `rules` (what each operator says of the axes of its operands), `trace` (runs a module and applies them),
-`contractions` (which parameters are summed over), `module_rules` (modules whose parameters are stacked),
-`alignment` (how the tensors of many children lie in one shared tensor).
+`contractions` (which parameters are summed over), `module_rules` (modules whose parameters are stacked). How
+the tensors of many models are aligned by what this tells is in `symnas.construction`.
 
 Laws, in `tests/features` and `tests/supernet`: narrowing equals silencing what was removed; faults planted
 for concatenation, heads and groups are caught.

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
+from symnas.construction.depth_discovery import Depth
 from symnas.construction.mixed_module import added_up
+from symnas.construction.sizes import Sizes
 from symnas.construction.superposition import ConstructorRun, looking
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.features.contractions import Contractions
-from symnas.relaxed.depth import Depth
-from symnas.relaxed.sizes import Sizes
+from symnas.relaxed.sizes import positions
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -81,7 +82,7 @@ class Costs:
         for path, shape in self._shapes.items():
             scale = 1.0 if metric == "params" else 2.0 * self._work[path] / math.prod(shape)
             if scale:
-                numbers = self.sizes.positions(self._keys[path], shape, probabilities)
+                numbers = positions(self.sizes, self._keys[path], shape, probabilities)
                 total = total + scale * numbers * _product(shares, self._taken[path])
         if metric == "flops":
             for taken, macs in self._rest.items():

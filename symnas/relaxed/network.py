@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from symnas._typing import Value
 from symnas.construction.parameter_keys import keyed_module
+from symnas.construction.plan import plan_relaxation
+from symnas.construction.sizes import Sizes
 from symnas.construction.superposition import ConstructorRun, kept_run, superpose
 from symnas.contracts.relaxed_points import Mixture, RelaxedKind, RelaxedPoint
 from symnas.errors import BuildError, DecisionError, ProgramError, nearest, refuse_unknown
@@ -32,8 +34,7 @@ from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place
 from symnas.relaxed.options import RelaxedOptions
 from symnas.relaxed.partial_channels import narrow, outermost
-from symnas.relaxed.plan import plan_relaxation
-from symnas.relaxed.sizes import Sizes
+from symnas.relaxed.sizes import effective, interpolated, part, strengths
 from symnas.relaxed.step import Scaling, Step, Used
 from symnas.tree.space import Decision, Space
 
@@ -181,7 +182,7 @@ class Relaxed(nn.Module):
         Args:
             address: of a point that is a size.
         """
-        return self.sizes.strengths(address, self.tensors())
+        return strengths(self.sizes, address, self.tensors())
 
     def expected_cost(self, metric: Metric, probabilities: Mapping[str, Tensor]) -> Tensor:
         """Return the mean number of parameters, or of FLOPs, of a random child.
@@ -210,12 +211,12 @@ class Relaxed(nn.Module):
     def _used(self, mixes: Mapping[str, Mixture]) -> list[Used]:
         """Return what modules compute with where sizes are mixed."""
         # A parameter that several modules share is masked once.
-        mixed = self.sizes.interpolated if self.interpolate else self.sizes.effective
+        mixed = interpolated if self.interpolate else effective
         made: dict[str, Tensor] = {}
         found = []
         for module, name, key in self._sized:
             if key not in made:
-                made[key] = mixed(key, module._parameters[name], mixes)  # type: ignore[arg-type]
+                made[key] = mixed(self.sizes, key, module._parameters[name], mixes)  # type: ignore[arg-type]
             found.append((module, name, made[key]))
         return found
 
@@ -309,7 +310,7 @@ class Relaxed(nn.Module):
             for name, tensor in [*child.named_parameters(), *child.named_buffers()]:
                 key = names.get(name, "")
                 if key in held:
-                    tensor.data = self.sizes.part(key, held[key].detach(), decision).clone()
+                    tensor.data = part(self.sizes, key, held[key].detach(), decision).clone()
         return child
 
     def tensors(self) -> dict[str, Tensor]:

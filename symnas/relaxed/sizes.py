@@ -3,7 +3,7 @@
 A number that only says how large tensors are is not mixed by running a candidate for each of its values. The
 model is made once, at the largest values, and a position of a parameter that some value leaves out counts by
 the weight of the values that have it. Which positions those are is what children of a supernet share weights
-by (`symnas.features.alignment`), so concatenations, heads and groups come out right.
+by (`symnas.construction.size_discovery`), so concatenations, heads and groups come out right.
 
 A feature is weighted where it is read, that is where a parameter is summed over
 (`symnas.features.contractions`), and there alone: once on every way, however many layers pass it on, and no
@@ -24,170 +24,126 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from symnas._typing import Value
-from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
+from symnas.construction.sizes import Mask, Sizes, Weights
+from symnas.contracts.relaxed_points import Mixture
 
-Weights = Mapping[str, torch.Tensor]
 
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """Which positions of a parameter the values of a few points have.
+def effective(sizes: Sizes, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mixture]) -> torch.Tensor:
+    """Return a parameter as it is used in a step.
 
     Args:
-        points: addresses.
-        table: (candidates of the first, …, of the last, sizes of the parameter or 1 …) of zeros and ones.
+        sizes: of the program.
+        key: of the parameter.
+        tensor: the parameter at its largest.
+        mixes: of all points.
     """
-
-    points: tuple[str, ...]
-    table: torch.Tensor
-    _elsewhere: dict[tuple[torch.device, torch.dtype], torch.Tensor] = field(default_factory=dict)
-
-    def like(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the table on the device and in the type of a tensor."""
-        place = tensor.device, tensor.dtype
-        if place not in self._elsewhere:
-            self._elsewhere[place] = self.table.to(*place)
-        return self._elsewhere[place]
-
-    def factor(self, weights: Weights) -> torch.Tensor:
-        """Return what each position is multiplied by: the weight of the values that have it.
-
-        Args:
-            weights: (candidates,) of each point.
-        """
-        # (candidates of this point, of later ones, *positions) times (candidates of this point,), point by
-        # point, until (*positions) are left.
-        found = self.like(weights[self.points[0]])
-        for address in self.points:
-            found = torch.tensordot(weights[address], found, 1)
-        return found
+    weights = {address: mix.weights for address, mix in mixes.items()}
+    # Masks of different groups are of different dimensions, and broadcast over the others.
+    for mask in sizes.read.get(key, ()):
+        tensor = tensor * mask.factor(weights).to(tensor.dtype)
+    return tensor
 
 
-@dataclass(eq=False)
-class Sizes:
-    """The sizes of a program that are mixed.
+def interpolated(sizes: Sizes, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mixture]) -> torch.Tensor:
+    """Return a parameter that reads several widths, each stretched to the widest of them.
+
+    A narrower candidate's features are averaged over neighbours (adaptive average pooling) until they are
+    as many as those of the widest candidate that is active (Dong and Yang 2019, TAS). Kernels, and
+    sizes that several points decide together, are weighted as ever.
 
     Args:
-        points: by address, in the order of the tree.
-        largest: the value that the model is made with.
-        refused: why other points that are closed are none, by address.
-        read: by key, what a parameter is multiplied by when it is called.
-        held: by key, the same for all positions that a child has, read or not: what it costs.
+        sizes: of the program.
+        key: of the parameter.
+        tensor: the parameter at its largest.
+        mixes: of all points.
     """
-
-    points: Mapping[str, RelaxedPoint]
-    largest: Mapping[str, Value]
-    refused: Mapping[str, str]
-    read: Mapping[str, tuple[Mask, ...]]
-    held: Mapping[str, tuple[Mask, ...]]
-
-    def effective(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mixture]) -> torch.Tensor:
-        """Return a parameter as it is used in a step.
-
-        Args:
-            key: of the parameter.
-            tensor: the parameter at its largest.
-            mixes: of all points.
-        """
-        weights = {address: mix.weights for address, mix in mixes.items()}
-        # Masks of different groups are of different dimensions, and broadcast over the others.
-        for mask in self.read.get(key, ()):
+    weights = {address: mix.weights for address, mix in mixes.items()}
+    for mask in sizes.read.get(key, ()):
+        # The table is (candidates of each point, *sizes): behind the points come the tensor's dimensions.
+        dims = [dim for dim in range(tensor.ndim) if mask.table.shape[len(mask.points) + dim] > 1]
+        if len(mask.points) == 1 and len(dims) == 1 and not _kernel(mask):
+            tensor = _stretched(tensor, dims[0], mask, mixes[mask.points[0]])
+        else:
             tensor = tensor * mask.factor(weights).to(tensor.dtype)
-        return tensor
+    return tensor
 
-    def interpolated(self, key: str, tensor: torch.Tensor, mixes: Mapping[str, Mixture]) -> torch.Tensor:
-        """Return a parameter that reads several widths, each stretched to the widest of them.
 
-        A narrower candidate's features are averaged over neighbours (adaptive average pooling) until they are
-        as many as those of the widest candidate that is active (Dong and Yang 2019, TAS). Kernels, and
-        sizes that several points decide together, are weighted as ever.
+def _kernel(mask: Mask) -> bool:
+    """Whether a mask is around the middle of a dimension."""
+    flat = mask.table.flatten(1)  # some value lacks the first position, so it is no leading slice
+    return bool((flat[:, 0] == 0).any())
 
-        Args:
-            key: of the parameter.
-            tensor: the parameter at its largest.
-            mixes: of all points.
-        """
-        weights = {address: mix.weights for address, mix in mixes.items()}
-        for mask in self.read.get(key, ()):
-            # The table is (candidates of each point, *sizes): behind the points come the tensor's dimensions.
-            dims = [dim for dim in range(tensor.ndim) if mask.table.shape[len(mask.points) + dim] > 1]
-            if len(mask.points) == 1 and len(dims) == 1 and not self._kernel(mask):
-                tensor = _stretched(tensor, dims[0], mask, mixes[mask.points[0]])
-            else:
-                tensor = tensor * mask.factor(weights).to(tensor.dtype)
-        return tensor
 
-    def _kernel(self, mask: Mask) -> bool:
-        """Whether a mask is around the middle of a dimension."""
-        flat = mask.table.flatten(1)  # some value lacks the first position, so it is no leading slice
-        return bool((flat[:, 0] == 0).any())
+def strengths(sizes: Sizes, address: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return (candidates,) the squared norm of what each value adds to the next smaller one.
 
-    def strengths(self, address: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return (candidates,) the squared norm of what each value adds to the next smaller one.
+    It is that of the kernel's ring, or of the weights that read the further features; that of the
+    smallest value is of all that it has. Single-Path NAS compares these with thresholds.
 
-        It is that of the kernel's ring, or of the weights that read the further features; that of the
-        smallest value is of all that it has. Single-Path NAS compares these with thresholds.
+    Args:
+        sizes: of the program.
+        address: of a point.
+        tensors: the parameters by key.
+    """
+    order = _ascending(sizes.points[address].labels)
+    squares = [torch.zeros(()) for _ in order]
+    for key, masks in sizes.read.items():
+        for mask in masks:
+            if mask.points == (address,):
+                tensor, table = tensors[key], mask.like(tensors[key])
+                before = torch.zeros_like(table[0])
+                for code in order:  # from the smallest on; what the last one had is taken away
+                    ring, before = table[code] - before, table[code]
+                    squares[code] = squares[code].to(tensor.device) + (tensor * ring).square().sum()
+    return torch.stack(squares)
 
-        Args:
-            address: of a point.
-            tensors: the parameters by key.
-        """
-        order = _ascending(self.points[address].labels)
-        squares = [torch.zeros(()) for _ in order]
-        for key, masks in self.read.items():
-            for mask in masks:
-                if mask.points == (address,):
-                    tensor, table = tensors[key], mask.like(tensors[key])
-                    before = torch.zeros_like(table[0])
-                    for code in order:  # from the smallest on; what the last one had is taken away
-                        ring, before = table[code] - before, table[code]
-                        squares[code] = squares[code].to(tensor.device) + (tensor * ring).square().sum()
-        return torch.stack(squares)
 
-    def part(self, key: str, tensor: torch.Tensor, values: Mapping[str, Value]) -> torch.Tensor:
-        """Return what a child has of a tensor.
+def part(sizes: Sizes, key: str, tensor: torch.Tensor, values: Mapping[str, Value]) -> torch.Tensor:
+    """Return what a child has of a tensor.
 
-        Args:
-            key: of the parameter or buffer.
-            tensor: at its largest.
-            values: of a decision, by address; a size that it does not have is taken at its largest.
-        """
-        there = torch.ones([1] * tensor.ndim)
-        for mask in self.held.get(key, ()):
-            codes = []
-            for address in mask.points:
-                labels = self.points[address].labels
-                codes.append(labels.index(values.get(address, self.largest[address])))
-            there = there * mask.table[tuple(codes)]
-        # What is left is a box: along each dimension, the positions that are there with any of the others.
-        for dim, size in enumerate(there.shape):
-            if size > 1:
-                kept = there.movedim(dim, 0).reshape(size, -1).any(1).nonzero().flatten()
-                tensor = tensor.index_select(dim, kept.to(tensor.device))
-        return tensor
+    Args:
+        sizes: of the program.
+        key: of the parameter or buffer.
+        tensor: at its largest.
+        values: of a decision, by address; a size that it does not have is taken at its largest.
+    """
+    there = torch.ones([1] * tensor.ndim)
+    for mask in sizes.held.get(key, ()):
+        codes = []
+        for address in mask.points:
+            labels = sizes.points[address].labels
+            codes.append(labels.index(values.get(address, sizes.largest[address])))
+        there = there * mask.table[tuple(codes)]
+    # What is left is a box: along each dimension, the positions that are there with any of the others.
+    for dim, size in enumerate(there.shape):
+        if size > 1:
+            kept = there.movedim(dim, 0).reshape(size, -1).any(1).nonzero().flatten()
+            tensor = tensor.index_select(dim, kept.to(tensor.device))
+    return tensor
 
-    def positions(self, key: str, shape: Sequence[int], weights: Weights) -> torch.Tensor | float:
-        """Return how many numbers of a parameter a random child has in the mean, differentiably.
 
-        Args:
-            key: of the parameter.
-            shape: its largest sizes.
-            weights: (candidates,) of each point, as probabilities.
-        """
-        total: torch.Tensor | None = None
-        for mask in self.held.get(key, ()):
-            factor = mask.factor(weights)
-            total = factor if total is None else total * factor
-        if total is None:
-            return float(math.prod(shape))
-        # Dimensions that no mask is of have size one in `total`: each position stands for as many.
-        return total.sum() * (math.prod(shape) / total.numel())
+def positions(sizes: Sizes, key: str, shape: Sequence[int], weights: Weights) -> torch.Tensor | float:
+    """Return how many numbers of a parameter a random child has in the mean, differentiably.
+
+    Args:
+        sizes: of the program.
+        key: of the parameter.
+        shape: its largest sizes.
+        weights: (candidates,) of each point, as probabilities.
+    """
+    total: torch.Tensor | None = None
+    for mask in sizes.held.get(key, ()):
+        factor = mask.factor(weights)
+        total = factor if total is None else total * factor
+    if total is None:
+        return float(math.prod(shape))
+    # Dimensions that no mask is of have size one in `total`: each position stands for as many.
+    return total.sum() * (math.prod(shape) / total.numel())
 
 
 def _ascending(values: Sequence[Any]) -> list[int]:

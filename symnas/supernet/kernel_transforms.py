@@ -24,8 +24,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from symnas.construction.alignment import SharedLayout, Tensors
 from symnas.construction.child_layout import SharedSlice
-from symnas.features.alignment import SharedLayout, Tensors
 
 Shape = tuple[int, ...]
 Chain = tuple[tuple[Shape, str], ...]

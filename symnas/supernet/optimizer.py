@@ -28,8 +28,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from symnas.construction.alignment import Index
 from symnas.errors import BuildError
-from symnas.features.alignment import Index
 from symnas.supernet.child import BoundChild
 from symnas.supernet.tensors import narrow, write
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from symnas.construction.alignment import SharedLayout, Tensors
 from symnas.construction.child_layout import ChildLayout, SharedSlice
 from symnas.errors import BuildError
-from symnas.features.alignment import SharedLayout, Tensors
 from symnas.supernet.child import BoundChild
 from symnas.supernet.kernel_transforms import Kernels
 from symnas.supernet.state import Saved, described, moved, same_program

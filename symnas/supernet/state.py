@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from symnas.construction.alignment import Row, Segment, SharedLayout, Tensors
 from symnas.construction.child_layout import SharedSlice
 from symnas.errors import BuildError
-from symnas.features.alignment import Row, Segment, SharedLayout, Tensors
 from symnas.supernet.tensors import Move, extend
 
 

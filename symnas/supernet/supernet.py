@@ -2,7 +2,7 @@
 
 Every parameter has a key, the place of its construction (`symnas.construction.parameter_keys`), and one
 tensor that is as large as the largest child asks for; a child's tensor is a part of it
-(`symnas.features.alignment`).
+(`symnas.construction.alignment`).
 """
 
 from __future__ import annotations

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from symnas.construction.alignment import SharedLayout, plain
 from symnas.construction.child_layout import SharedSlice, unreal
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import openable
 from symnas.construction.plugging import Plugs
 from symnas.construction.superposition import WORTH, ConstructorRun, superpose
 from symnas.errors import SymnasError
-from symnas.features.alignment import SharedLayout, plain
 from symnas.frontend import execution
 from symnas.supernet.child import BoundChild
 from symnas.supernet.comparison import difference, telling_children

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from symnas.features.alignment import Index
+from symnas.construction.alignment import Index
 
 Move = tuple[Sequence[Index], Sequence[Index]]
 """Where positions stood, and where they stand now."""

@@ -16,11 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import symnas
 from symnas.construction.open_choices import open_run
+from symnas.construction.size_discovery import find_sizes
+from symnas.construction.sizes import Sizes
 from symnas.construction.superposition import superpose
 from symnas.contracts.relaxed_points import Mixture
 from symnas.features.contractions import Contractions
-from symnas.relaxed.size_discovery import find_sizes
-from symnas.relaxed.sizes import Sizes
+from symnas.relaxed.sizes import effective, interpolated, positions, strengths
 
 HEAD = "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
 IMAGE = (3, 3, 6, 6)
@@ -124,7 +125,7 @@ def test_all_weight_on_one_value_is_the_child(name: str, tmp_path: Path) -> None
     for decision in target.space.sample(12, np.random.default_rng(0)):
         model.switch(decision)
         mixes = one_hot(sizes, decision)
-        used = {path: sizes.effective(model.parameters[path], t, mixes) for path, t in parameters.items()}
+        used = {path: effective(sizes, model.parameters[path], t, mixes) for path, t in parameters.items()}
         expected = shared(inputs, decision=decision)
         outputs = functional_call(child, _with_flat_weights(child, used), (inputs,))
         assert torch.allclose(outputs, expected, atol=1e-9, rtol=0)
@@ -159,7 +160,7 @@ def test_mean_number_of_parameters_is_that_of_all_children(name: str, tmp_path: 
         for address, point in sizes.points.items()
     }
     mean = sum(
-        float(sizes.positions(made.parameters[path], tensor.shape, weights))
+        float(positions(sizes, made.parameters[path], tensor.shape, weights))
         for path, tensor in made.module.named_parameters()
     )
     assert mean == pytest.approx(_mean_by_enumeration(target, sizes, opened, weights), rel=1e-12)
@@ -188,7 +189,7 @@ def test_gradient_of_the_weights_is_that_of_finite_differences(tmp_path: Path) -
 
     def loss(*logits: torch.Tensor) -> torch.Tensor:
         mixes = {a: Mixture(torch.softmax(own, 0)) for a, own in zip(sizes.points, logits, strict=True)}
-        used = {path: sizes.effective(model.parameters[path], t, mixes) for path, t in parameters.items()}
+        used = {path: effective(sizes, model.parameters[path], t, mixes) for path, t in parameters.items()}
         return functional_call(child, used, (inputs,)).square().mean()
 
     logits = [torch.randn(len(point.labels)).double().requires_grad_() for point in sizes.points.values()]
@@ -214,7 +215,7 @@ def test_stretched_widths_are_those_of_pooled_features(tmp_path: Path) -> None:
     features = torch.relu(child.up(x))
     pooled = nn.functional.adaptive_avg_pool1d(features[:, None, :3], 5)[:, 0]
     by_hand = (0.3 * pooled + 0.7 * features[:, :5]) @ child.down.weight[:, :5].T + child.down.bias
-    used = {"down.weight": sizes.interpolated("down.weight", child.down.weight, mixes)}
+    used = {"down.weight": interpolated(sizes, "down.weight", child.down.weight, mixes)}
     assert torch.allclose(functional_call(child, used, (x,)), by_hand, atol=1e-6)
 
 
@@ -233,8 +234,8 @@ def test_strengths_are_squared_norms_of_what_a_value_adds(tmp_path: Path) -> Non
     rings = [weight[..., 2:3, 2:3], weight[..., 1:4, 1:4], weight]
     squares = [float(ring.detach().square().sum()) for ring in rings]
     expected = [squares[0], squares[1] - squares[0], squares[2] - squares[1]]
-    strengths = sizes.strengths("k", {"conv.weight": weight})
-    assert torch.allclose(strengths, torch.tensor(expected), rtol=1e-5)
+    told = strengths(sizes, "k", {"conv.weight": weight})
+    assert torch.allclose(told, torch.tensor(expected), rtol=1e-5)
 
 
 REFUSED = {

@@ -19,7 +19,7 @@ from torch import nn
 
 import symnas
 from symnas.construction import child_layout
-from symnas.features.alignment import plain
+from symnas.construction.alignment import plain
 from symnas.supernet.supernet import Supernet
 
 HEAD = """

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from symnas.construction.parameter_keys import keyed_module
 from symnas.relaxed.network import Relaxed
+from symnas.relaxed.sizes import part
 
 
 def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = False) -> None:
@@ -33,12 +34,12 @@ def law(net: Relaxed, decision: Any, feed: tuple[Tensor, ...], sparse: bool = Fa
         if gradient is None:
             assert parameter.grad is None or not parameter.grad.any()
             continue
-        part = net.sizes.part(key, gradient, whole)
-        torch.testing.assert_close(part, parameter.grad, rtol=1e-6, atol=1e-6)
-        torch.testing.assert_close(part.abs().sum(), gradient.abs().sum())
+        own = part(net.sizes, key, gradient, whole)
+        torch.testing.assert_close(own, parameter.grad, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(own.abs().sum(), gradient.abs().sum())
         used.add(held[key].data_ptr())
     idle = [weight for weight in net.weights() if weight.data_ptr() not in used]
     assert all(weight.grad is None or not weight.grad.any() for weight in idle)
     for name, buffer in child.named_buffers():
         key = keyed.buffers[name]
-        torch.testing.assert_close(net.sizes.part(key, held[key], whole), buffer)
+        torch.testing.assert_close(part(net.sizes, key, held[key], whole), buffer)

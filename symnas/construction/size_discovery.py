@@ -3,8 +3,8 @@
 The model is made at the largest values, without computing, and again with each smaller value in turn. A point
 is a size if that changes sizes of weights and nothing else about them.
 
-Which positions a value has is told by aligning the models (`symnas.features.alignment`), in four rounds that
-each make as few models as they can:
+Which positions a value has is told by aligning the models (`symnas.construction.alignment`), in four rounds
+that each make as few models as they can:
 
 1. Every point at its smallest, alone: which dimensions of which parameters depend on it (`_touching`).
 2. Every point at its other values. Points that no dimension has in common vary in one model (`_Look`).
@@ -13,7 +13,7 @@ each make as few models as they can:
 4. Groups at all combinations of their values, as each has positions of its own.
 
 A mask of a parameter is then, for each group, a table of zeros and ones over the values of its points and
-the positions along the dimensions that they decide (`symnas.relaxed.sizes.Mask`).
+the positions along the dimensions that they decide (`symnas.construction.sizes.Mask`).
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ import numpy as np
 import torch
 
 from symnas._typing import Value
+from symnas.construction.alignment import Index, SharedLayout
 from symnas.construction.child_layout import ChildLayout, layout_of
 from symnas.construction.mixed_module import added_up
+from symnas.construction.sizes import Mask, Sizes
 from symnas.construction.superposition import ConstructorRun, kept_run, looking
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import BuildError
-from symnas.features.alignment import Index, SharedLayout
 from symnas.features.contractions import Contractions
-from symnas.relaxed.sizes import Mask, Sizes
 from symnas.tree.choices import IntRange, OneOf
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from symnas._typing import Value
+from symnas.construction.depth_discovery import Depth, find_depths
+from symnas.construction.forward_discovery import Above, found_in_forward
+from symnas.construction.size_discovery import find_sizes
+from symnas.construction.sizes import Sizes
 from symnas.construction.superposition import ConstructorRun
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.frontend.sites import Site
-from symnas.relaxed.depth import Depth, find_depths
-from symnas.relaxed.forward_choices import Above, found_in_forward
-from symnas.relaxed.size_discovery import find_sizes
-from symnas.relaxed.sizes import Sizes
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.tree.point import Point
 from symnas.tree.space import Space
