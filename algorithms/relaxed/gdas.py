@@ -47,10 +47,15 @@ class GDAS(RelaxedAlgorithm):
     ) -> Mixture:
         """Draw one candidate, with the gradient of the softmax."""
         tau = falling(self.tau_max, self.tau_min, progress)
+        # -log E is Gumbel noise where E is standard exponential (torch draws no zero). The argmax of log
+        # softmax(a) + g is a draw from softmax(a) at any tau (Gumbel-max): the temperature shapes the
+        # gradient only.
         noise = logits.detach().new_empty(len(logits), device="cpu").exponential_(generator=generator)
         soft = ((logits.log_softmax(-1) - noise.log().to(logits.device)) / tau).softmax(-1)
         drawn = int(soft.argmax())
         hard = soft.detach().new_zeros(len(soft))
         hard[drawn] = 1.0
         # Grouped so that the value is one-hot to the last bit.
+        # dL/da goes through h of all candidates: <dL/dy, o_i> for the one that runs, and for the others what
+        # stands in their place, a scalar added to the output, the sum of dL/dy.
         return Mixture(hard + (soft - soft.detach()), (drawn,), ghosts=logits.requires_grad)

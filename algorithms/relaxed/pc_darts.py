@@ -21,6 +21,8 @@ class PCDARTS(DARTS):
     (arXiv:1907.05737); reference implementation github.com/yuhuixu1993/PC-DARTS.
     """
 
+    # Xu and others, section 3.3: y = sum over edges e of softmax(b)_e f_e(x), and edges are ranked by
+    # softmax(b)_e times the best softmax(a) on e (`relaxed_points.derive`).
     edge_logits: ClassVar[bool] = True
 
     batch_size: int = 256

@@ -60,14 +60,21 @@ class Proxyless(RelaxedAlgorithm):
         step: Updated,
     ) -> Mixture:
         """Sample one path for the weights; two, of which one is open, for the logits."""
+        # Drawn on the CPU, so that a seed means the same on every device.
         chances = logits.detach().softmax(-1).cpu()
         several = step == "logits" and int((chances > 0).sum()) > 1
         drawn = chances.multinomial(2 if several else 1, generator=generator)
+        # Section 3.2.1: the probabilities p of the two, given that it is one of them, and a gate g that is 1
+        # with these.
         pair = logits[drawn.to(logits.device)].softmax(-1)
         opened = int(pair.detach().cpu().multinomial(1, generator=generator)) if several else 0
         gates = pair.detach().new_zeros(len(drawn))
         gates[opened] = 1.0
         weights = pair.detach().new_zeros(len(logits))
+        # Forward the gates, backward as if they were p: dL/da_i = sum_j dL/dg_j p_j (δ_ij - p_i), equation 4
+        # over the two, with dL/dg_j = <dL/dy, o_j>, which is why both are run. Their code skips the update of
+        # a point whose open gate is a candidate that passes nothing on; the equation knows no such case, nor
+        # does this.
         through = gates + (pair - pair.detach()) if several else gates
         weights = weights.index_add(0, drawn.to(logits.device), through)
         return Mixture(weights, tuple(drawn.tolist()))
@@ -77,6 +84,8 @@ class Proxyless(RelaxedAlgorithm):
     ) -> dict[str, Tensor]:
         """Return how probable candidates are; only those that were run in the step carry gradient."""
         if mixes is not None:
+            # E[cost] over all candidates, of which two move. Their code takes it over the two, by p as in
+            # `mix`.
             logits = {address: _held(own, mixes[address].active) for address, own in logits.items()}
         return super().probabilities(points, logits)
 
@@ -89,11 +98,14 @@ class Proxyless(RelaxedAlgorithm):
             if pair is None or len(pair) < 2 or point.kind == RelaxedKind.EDGES:
                 continue
             chosen, own = list(pair), logits[point.address].detach()
+            # exp(a_1) + exp(a_2) is then what it was, and so is the denominator of every other candidate's
+            # softmax.
             own[chosen] += before[point.address][chosen].logsumexp(0) - own[chosen].logsumexp(0)
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate of the weights: one cosine for the warm-up and one for the rest."""
         if epoch < self.warmup:
+            # Half a cosine from 2 lr, their 0.05, to 0.
             return self.lr * (1 + math.cos(math.pi * epoch / self.warmup))
         part = (epoch - self.warmup) / max(1, self.epochs - self.warmup)
         return self.lr_min + (self.lr - self.lr_min) * (1 + math.cos(math.pi * part)) / 2

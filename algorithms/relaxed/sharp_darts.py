@@ -47,11 +47,16 @@ class SharpDARTS(DARTS):
         weights = logits.softmax(-1)
         if not self.max_w:
             return weights
+        # With the gradient of the maximum, the largest coefficient is constant: its logit moves through the
+        # others.
         largest = weights.detach().max() if self.detach_max else weights.max()
         return (1 - largest + weights).masked_fill(logits.isneginf(), 0.0)
 
     def learning_rate(self, epoch: int) -> float:
         """Return the learning rate of the weights: a linear rise, then cosine power annealing."""
+        # As in their `cosine_power_annealing.py`, epochs are numbered from 1, and in W epochs of warm-up the
+        # rate rises over W + 1 of them, to `lr` in the last; the annealing, which counts from W, goes on
+        # behind that.
         number = epoch + 1
         if number <= self.lr_warmup + 1:
             part = number / (self.lr_warmup + 1)
@@ -72,5 +77,6 @@ def annealed(progress: float, power: float) -> float:
     """
     if power < 1:
         raise AlgorithmError(f"the power of an annealing is at least 1; got {power!r}")
+    # p^(c + 1) lies between p, at c = 0, and p², at c = 1, whence the scaling to [0, 1].
     cosine = (1 + math.cos(math.pi * progress)) / 2
     return cosine if power == 1 else (power ** (cosine + 1) - power) / (power**2 - power)

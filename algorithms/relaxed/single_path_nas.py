@@ -77,6 +77,7 @@ class SinglePathNAS(RelaxedAlgorithm):
         found = {}
         for point in points:
             own = logits[point.address]
+            # Thresholds say nothing without strengths; they begin near 0, where every size is in use.
             found[point.address] = own.new_zeros(len(own)).index_fill(0, _last(point, own), 1.0)
         return found
 
@@ -95,10 +96,13 @@ class SinglePathNAS(RelaxedAlgorithm):
 def _weights(point: RelaxedPoint, thresholds: Tensor, strengths: Tensor) -> Tensor:
     """Return (candidates,) one for the size in use, with the gradient of sigmoids."""
     order = sorted(range(len(point.labels)), key=lambda code: point.labels[code])  # type: ignore[arg-type,return-value]
+    # (candidates,): squared norms less thresholds. The paper squares norms, their code does not.
     margin = strengths.to(thresholds) - thresholds
     soft = margin.sigmoid()
     gates = (margin > 0).to(soft) + (soft - soft.detach())
     # A ring is there where all inside it are: (1, g1, g1 g2, …), of which neighbours' differences are taken.
+    # Written as weights of sizes, w_j = t_j - t_{j+1} with t the products of gates: they add up to 1, and
+    # sum_j w_j y_j = y_0 + sum_j t_j (y_j - y_{j-1}), which adds what each ring adds while its t_j is 1.
     there = [gates.new_ones(())]
     for code in order[1:]:
         there.append(there[-1] * gates[code])

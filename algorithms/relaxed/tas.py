@@ -59,9 +59,12 @@ class TAS(RelaxedAlgorithm):
     ) -> Mixture:
         """Draw candidates, and weigh them against each other."""
         tau = falling(self.tau_max, self.tau_min, progress)
+        # Which candidates is drawn by softmax(a) without the noise, and the noise weighs those drawn. Their
+        # code draws by the softmax of what is noisy and divided by tau, which at tau = 10 is nearly even.
         chances = logits.detach().softmax(-1).cpu()
         count = min(self.drawn, int((chances > 0).sum()))
         drawn = chances.multinomial(count, generator=generator).to(logits.device)
+        # Minus this is Gumbel noise: -log E of a standard exponential E.
         noise = chances.new_empty(len(chances)).exponential_(generator=generator).log().to(logits)
         weights = ((logits.log_softmax(-1) - noise)[drawn] / tau).softmax(-1)
         return Mixture(weights.new_zeros(len(logits)).index_add(0, drawn, weights), tuple(drawn.tolist()))

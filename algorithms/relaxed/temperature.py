@@ -19,4 +19,5 @@ def check_falling(tau_max: float, tau_min: float) -> None:
 
 def falling(tau_max: float, tau_min: float, progress: float) -> float:
     """Return the temperature after a share of the search, linear between the first and the last."""
+    # progress = epoch / (epochs - 1), so that the last epoch is at tau_min, as in AutoDL-Projects.
     return tau_max - (tau_max - tau_min) * progress
