@@ -32,6 +32,7 @@ from symnas.tree.subsets import INACTIVE
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
+# Draws of a policy, and then as many mutations, before a child that is not new is given up.
 ATTEMPTS = 8
 
 
@@ -137,8 +138,10 @@ class ConservativeRL(Algorithm):
             # A policy that is certain repeats itself; then a plain mutation looks around.
             if attempt < ATTEMPTS and self._classes:
                 place = self._choose(parent, rng)
+                # The rest of the parent stays: the policy draws from p(class | rest).
                 child = self._policy(place).sample(1, rng, parent.decision, self._classes[place])
             else:
+                # From the parent first, then on from there, ever further away.
                 child = self._space.mutate(child if attempt > ATTEMPTS else parent.decision, rng)
             key = keys_of(child)[0]
             if key != parent.key and (self.repeats or len(self._sampling.among(child, set(taken)))):
@@ -147,14 +150,18 @@ class ConservativeRL(Algorithm):
 
     def _choose(self, parent: _Elite, rng: np.random.Generator) -> int:
         """Draw a class in proportion to the entropy of its policy."""
+        # (classes,), H. What a policy is sure of is settled: a class is drawn with probability H / sum of H.
         entropies = np.array([self._entropy(place, parent) for place in range(len(self._classes))])
         entropies = np.maximum(entropies, 0.0)
+        # Entropies of real ranges, less that of the standard logistic, may be below 0, where they count as 0.
         if not entropies.sum() > 0:
             return int(rng.integers(len(entropies)))
         return int(rng.choice(len(entropies), p=entropies / entropies.sum()))
 
     def _entropy(self, place: int, parent: _Elite) -> float:
         known = self._entropies.get((place, parent.key))
+        # By class and parent, until the class's policy learns or the parent goes: an LSTM reads all of the
+        # parent.
         if known is None:
             policy, members = self._policy(place), self._classes[place]
             known = float(policy.entropy(parent.decision, parent.decision, members)[0])
@@ -187,6 +194,7 @@ class ConservativeRL(Algorithm):
             if outcome.status is Status.RUNNING:
                 self._running.setdefault(key, []).append(self._origin(decision))
                 continue
+            # As it was when the trial started: by now its parent may have been replaced.
             waiting = self._running.get(key)
             origin = waiting.pop(0) if waiting else self._origin(decision)
             if not waiting:
@@ -195,6 +203,7 @@ class ConservativeRL(Algorithm):
             value = result(outcome)
             if value is not None:
                 self._low, self._high = min(self._low, value), max(self._high, value)
+            # A failure is as bad as the worst value so far.
             if origin is not None:
                 self._learn(decision, origin, self._low if value is None else value)
             if value is not None:
@@ -206,6 +215,8 @@ class ConservativeRL(Algorithm):
         for elite in self._best:
             changed = self._changed(elite.decision, decision)
             places = {self._class_of[number] for number in changed}
+            # A mutation may have changed what no policy chose; where it is one class, that class learns all
+            # the same.
             if len(places) == 1 and (found is None or len(changed) < found[0]):
                 found = len(changed), _Origin(elite, places.pop())
         return found[1] if found else None
@@ -222,11 +233,14 @@ class ConservativeRL(Algorithm):
     def _learn(self, child: Batch, origin: _Origin, value: float) -> None:
         place, parent = origin.place, origin.parent.decision
         members, policy = self._classes[place], self._policy(place)
+        # The parent's own value is taken off: what is left is what the change was worth.
         gain = value - origin.parent.value
         if self.normalise and self._high > self._low:
             gain /= self._high - self._low
         if self.entropy:
             gain += self.entropy * float(policy.entropy(child, parent, members)[0])
+        # As in `Rewards.advantage`: the average takes the gain in before it is used for it; one average per
+        # class.
         self._averages[place] += (1.0 - self.baseline) * (gain - self._averages[place])
         policy.reinforce(child, np.array([gain - self._averages[place]]), parent, members)
         self._entropies = {known: e for known, e in self._entropies.items() if known[0] != place}
@@ -267,6 +281,7 @@ def classes(space: Space, group: str = "name") -> dict[str, frozenset[int]]:
         group: "name" puts together points whose addresses end in the same name (indices aside) and that are
             of the same kind, or, where that is all of them, every point by itself; "point" does the latter.
     """
+    # "layer[0].activation" and "layer[1].activation" are one class, if both are of one kind of choice.
     points = [entry for entry in space.compiled.layout.entries if entry.mutable]
     kinds = Counter(_class_name(entry.point.address, entry.point.kind) for entry in points)
     found: dict[str, set[int]] = {}

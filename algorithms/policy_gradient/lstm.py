@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Key = tuple[object, ...]
 
+# First parameters are uniform within this, as in ENAS.
 BOUND = 0.1
 EXTREME = 3.0
 
@@ -88,6 +89,8 @@ class LSTMPolicy(TrainablePolicy):
         self.readout = readout
         self._number_heads(heads)
         rng = np.random.default_rng(init_seed)
+        # Embeddings, with the start as the last row; heads; per layer what gates get from below and from
+        # before; and for the read-out a weight vector and an offset per column of the one-hot view.
         shapes = [(self.total + 1, hidden), (self.total, hidden)] + [(4 * hidden, hidden)] * (2 * layers)
         if readout:
             shapes.append((space.compiled.encoder.width, hidden + 1))
@@ -102,6 +105,8 @@ class LSTMPolicy(TrainablePolicy):
         known: dict[Key, int] = {}
         self.sizes: list[int] = []
         for number, point in self.sequencer.points.items():
+            # Row r of the heads gives the logit of the action whose embedding is row r. A real range has two:
+            # mean and log-scale there, and here a direction (the first), which its value goes along.
             key: Key = (point.kind, point.options, *([number] if heads == "point" else []))
             if key not in known:
                 known[key] = len(self.sizes)
@@ -142,6 +147,8 @@ class LSTMPolicy(TrainablePolicy):
 
     def _begin(self, reader: _Walker | _Trail, kept: Batch | None, free: frozenset[int]) -> None:
         """Let the state see all that stays, and then the start."""
+        # First all that stays, in tree order, then the start: what is chosen anew is chosen in view of all of
+        # it, of what comes behind it in the tree as well.
         if kept is not None:
             self.sequencer.run(len(kept), _Told(reader, free), kept)
         reader.begin()
@@ -180,6 +187,7 @@ class LSTMPolicy(TrainablePolicy):
     def _outputs(self, trail: _Trail) -> torch.Tensor:
         import torch
 
+        # (inputs, rows): what a row has fewer inputs is padded in front.
         width = int(trail.length.max(initial=1))
         index = np.full((width, trail.rows), self.total, np.intp)
         scale = np.zeros((width, trail.rows, 1), self.arrays[0].dtype)
@@ -200,6 +208,7 @@ class LSTMPolicy(TrainablePolicy):
         import torch
 
         rows = np.concatenate([query.rows for query, _ in actions])
+        # An action is decided by the state after the input right before it: position plus the row's padding.
         at = np.concatenate([position for _, position in actions]) + len(outputs) - trail.length[rows]
         size = actions[0][0].point.options or 2
         starts = np.concatenate(
@@ -284,11 +293,15 @@ class LSTMPolicy(TrainablePolicy):
         log_prob, _ = self.follow(batch, kept, free)
         with torch.inference_mode(False), torch.enable_grad():
             factors = torch.from_numpy(bounded(weights).astype(self.arrays[0].dtype))
+            # J = mean of w log p - memory_weight · mean cross-entropy of the read-out - skip weight ·
+            # divergence.
             gain = (log_prob * factors).mean()
             if memory is not None and len(memory):
                 gain = gain - memory_weight * self.recall(memory).mean()
             if skips is not None:
                 gain = gain - skips[1] * self.divergence(batch, skips[0])
+            # Up, by an Adam of ours on the arrays that the tensors share; heads that no decision used have a
+            # gradient of 0.
             gradients = torch.autograd.grad(gain, self.parameters, allow_unused=True)
         found = [
             np.zeros_like(array) if gradient is None else gradient.numpy()
@@ -308,6 +321,7 @@ class LSTMPolicy(TrainablePolicy):
 
         if not self.readout:
             raise ValueError("recall needs the parameters of a read-out; make the policy with readout=True")
+        # A selection with repeats counts above 1, and is told as chosen or not.
         target = np.clip(self.space.encode(batch), 0.0, 1.0).astype(self.arrays[0].dtype)
         with torch.inference_mode(False), torch.enable_grad():
             last = self.follow(batch)[1][-1]
@@ -344,6 +358,7 @@ class LSTMPolicy(TrainablePolicy):
                 for _ in query.rows
             ]
             target = torch.tensor(wanted, dtype=logp.dtype).log()
+            # KL(p || t) = sum p log (p / t) over True and False, (actions,).
             return (logp.exp() * (logp - target)).sum(dim=1).mean()
 
 
@@ -448,6 +463,7 @@ class _Walker:
         else:
             units = query.units
             self.entropy[query.rows] += np.clip(scale, *SCALES)
+        # `nodes` are 0: the first embedding of the range, times its value between -1 and 1.
         self.tell(query, query.nodes, 2.0 * units - 1.0)
         return units
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from symnas.tree.space import Space
 
 NOTHING: frozenset[int] = frozenset()
+# Bounds of the log-scale of a real range's logistic. At 0 and mean 0 draws are uniform; above it they gather
+# at the ends, and at -5 nearly in a point.
 SCALES = (-5.0, 1.0)
 LARGEST = 1e12
 
@@ -52,6 +54,7 @@ class Adam:
     def ascend(self, parameters: list[Array], gradients: list[Array], moments: Moments) -> None:
         """Take one step up the gradients."""
         moments.steps += 1
+        # θ <- θ + lr m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + ε): algorithm 1 of the paper, upwards.
         first, second = 1.0 - self.beta1**moments.steps, 1.0 - self.beta2**moments.steps
         for parameter, gradient, mean, square in zip(
             parameters, gradients, moments.mean, moments.square, strict=True
@@ -158,6 +161,7 @@ def draw_rows(logits: Reals, rng: np.random.Generator) -> Ints:
     """Draw an option per row in proportion to the exponentials of its logits."""
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     running = np.cumsum(shares, axis=1)
+    # By inversion, on shares that need not add up to 1: (rows, options).
     u = rng.random(len(logits)) * running[:, -1]
     # `argmax` of the first strict excess never falls on an option without a share.
     found: Ints = (running > u[:, None]).argmax(axis=1)
@@ -180,6 +184,7 @@ def row_entropy(logp: Reals) -> Reals:
 
 def logistic_units(mean: Reals, scale: Reals, rng: np.random.Generator) -> Reals:
     """Draw numbers in (0, 1): a logistic variable through the sigmoid; mean 0 and log-scale 0 are uniform."""
+    # By inversion: log v - log(1 - v) is standard logistic where v is uniform.
     v = np.clip(rng.random(len(mean)), EDGE, 1.0 - EDGE)
     y = mean + np.exp(np.clip(scale, *SCALES)) * (np.log(v) - np.log1p(-v))
     units: Reals = 1.0 / (1.0 + np.exp(-np.clip(y, -700.0, 700.0)))
@@ -204,9 +209,9 @@ def logistic_log_density(units: Reals, mean: Reals, scale: Reals) -> tuple[Reals
 class FactorisedPolicy(TrainablePolicy):
     """Independent logits for every point, action and candidate, all zero at first.
 
-    So it starts as the space itself draws, and decides every point without regard to the others, as the
-    policy of TuNAS does (Bender et al. 2020, arXiv:2008.06120). A real range has a logistic distribution
-    squashed into the range, uniform at first. Needs numpy only.
+    So it starts as the space itself draws (but for selections with weights), and decides every point without
+    regard to the others, as the policy of TuNAS does (Bender et al. 2020, arXiv:2008.06120). A real range has
+    a logistic distribution squashed into the range, uniform at first. Needs numpy only.
     """
 
     def __init__(
@@ -243,6 +248,8 @@ class FactorisedPolicy(TrainablePolicy):
         everyone, sampler = np.arange(n), _Sampler(self, rng)
         for point in self.other:
             decide(point, codes, reals, everyone, sampler, None)
+        # Points are independent, so that a draw under the condition of what stays is a draw with that put
+        # back.
         if kept is not None:
             _keep(kept, free, codes, reals)
         self.space.compiled.activity.mask(codes, reals)
@@ -369,6 +376,7 @@ class _Scorer:
         found = group.logp[np.arange(len(group.columns)), np.maximum(codes, 0)]
         self.log_prob += np.where(held, found, 0.0).sum(axis=1)
         self.entropy += held @ group.entropies
+        # sum over rows of w ([a = j] - p_j), (points, candidates): the second term at once, then the first.
         score = (self.weights @ held)[:, None] * -group.shares
         rows, points = np.nonzero(held)
         np.add.at(score, (points, codes[rows, points]), self.weights[rows])
@@ -396,6 +404,8 @@ class _Scorer:
         mean, scale = self.policy.parameters[0][places]
         density, by_mean, by_scale = logistic_log_density(query.units, mean, scale)
         self.log_prob[rows] += density
+        # A logistic variable of scale s has the entropy log s + 2; the 2, that of the standard one, is left
+        # out.
         self.entropy[rows] += np.clip(scale, *SCALES)
         np.add.at(self.gradient, places, self.weights[rows] * np.stack([by_mean, by_scale]))
         return query.units
@@ -405,6 +415,7 @@ class _Scorer:
         one = np.full_like(theta, 1.0 / self.policy.temperature)
         if self.policy.tanh_constant is None:
             return one
+        # d (c tanh(θ / T)) / dθ = c (1 - tanh²(θ / T)) / T.
         bent = np.tanh(theta / self.policy.temperature)
         slope: Reals = self.policy.tanh_constant * (1.0 - bent * bent) * one
         return slope

@@ -31,6 +31,7 @@ from symnas.errors import AlgorithmError
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
+# Draws, without repeats, before a decision is drawn at random.
 ATTEMPTS = 8
 HUGE = 1e100
 
@@ -184,16 +185,21 @@ class Reinforce(Algorithm):
         decisions = type(self._waiting[0][0]).concat([decision for decision, _ in self._waiting])
         values = [result(outcome) for _, outcome in self._waiting]
         self._waiting = []
+        # (rows,). The entropy of the steps that were taken, of the policy as it is now, and without a
+        # gradient: as in `micro_controller.py`, it rewards, and does not regularise.
         bonus = self.entropy * self._policy.entropy(decisions) if self.entropy else np.zeros(len(values))
+        # In the order of the results: each moves the average that the next is compared with.
         advantages = [
             self._rewards.advantage(value, extra) for value, extra in zip(values, bonus.tolist(), strict=True)
         ]
         if self.memory:
             self._memory.extend(decisions[row : row + 1] for row in range(len(decisions)))
+        # Until there is a reward, nothing says which way to go.
         if self._rewards.known:
             self._updates += 1
             if isinstance(self._policy, LSTMPolicy):
                 memory = self._recalled(len(decisions))
+                # dJ/dθ = 1/m sum_k d log p(decision_k) / dθ (R_k - b_k): Williams 1992, with a baseline.
                 self._policy.reinforce(
                     decisions, np.array(advantages), memory=memory, memory_weight=self.memory_weight,
                     skips=self._skips,
@@ -205,6 +211,7 @@ class Reinforce(Algorithm):
         """Draw from the memory as many decisions as an update learns from."""
         if not self._memory:
             return None
+        # By the number of the update, so that what is learned is a function of the results.
         rng = np.random.default_rng([self.init_seed, self._updates])
         chosen = rng.permutation(len(self._memory))[:count]
         return type(self._memory[0]).concat([self._memory[place] for place in chosen.tolist()])
@@ -234,12 +241,16 @@ class Rewards:
         """Take in a result, None for none, and return how much its reward exceeds the average."""
         if value is not None:
             self.low, self.high = min(self.low, value), max(self.high, value)
+        # Failures before the first result are 0 above the average, and teach nothing.
         if not self.known:
             return 0.0
         reward = self.low if value is None else value
         if self.normalise:
             reward = (reward - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         reward += bonus
+        # b <- b + (1 - d) (R - b), and R - b with the new b, which is d (R - b) with the old one: as in
+        # `micro_controller.py`, where the update comes before the use. b begins at 0, so that early rewards
+        # all count as gains.
         self.average += (1.0 - self.decay) * (reward - self.average)
         return reward - self.average
 
