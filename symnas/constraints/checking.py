@@ -135,6 +135,7 @@ def check(
     elif program.inputs is not None:
         given = program.internals.example()
     costs = _costs(build, met, needed, given)
+    # A clause that the run came past is judged there, with its variables, and not a second time without them.
     on_the_way = {clause.text for clause, _ in met}
     everything = [(c, own | costs) for c in stated if c.costs and c.text not in on_the_way]
     everything += [(clause, own | dict(scope) | costs) for clause, scope in met]
@@ -205,6 +206,7 @@ def decision_scope(decision: Decision) -> dict[str, Any]:
     by_name: dict[str, list[Any]] = {}
     for address, value in decision.flat().items():
         by_name.setdefault(_last(address), []).append(value)
+    # A whole address wins over the last segment of another one.
     return {name: values[0] for name, values in by_name.items() if len(values) == 1} | scope
 
 
@@ -236,11 +238,13 @@ def _costs(
     """Count what the clauses speak of: nothing, parameters alone, or all that a run can tell."""
     from symnas.cost.profiling import count_parameters, on_meta, profile
 
+    # Only a run tells which clauses with variables it comes past, and those may speak of costs as well.
     if not needed:
         on_meta(build)
         needed = {cost for clause, _ in met for cost in clause.costs}
     if not needed:
         return {}
+    # Parameters need no run, unless they are lazy and get their shapes from the first input.
     if needed == {"params"}:
         try:
             return {"params": count_parameters(build)}

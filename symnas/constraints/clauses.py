@@ -20,6 +20,7 @@ from symnas.errors import RequirementError, nearest
 COSTS = ("params", "flops", "memory")
 """Names that stand for what a model costs (`symnas.cost.profiling`): elements, FLOPs, bytes."""
 
+# What is allowed is listed, so that what Python adds later is refused as well.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (abs, all, any, float, int, len, max, min, round, sum)
 } | {"log2": math.log2, "ceil": math.ceil, "floor": math.floor}
@@ -50,6 +51,7 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda item, items: item not in items,
 }
 _PLAIN = (ast.BoolOp, ast.Constant, ast.IfExp, ast.Tuple, ast.List, ast.Set, ast.Subscript)
+# Of exponents: `9 ** 9 ** 9` has 370 million digits.
 _HIGHEST_POWER = 4096
 
 
@@ -171,6 +173,8 @@ def _is_pure_call(node: ast.Call) -> bool:
 
 def _distance(node: ast.expr, scope: Mapping[str, Any]) -> tuple[bool, float]:
     """Return truth and gap: a conjunction misses by the sum of its parts, a disjunction by the least."""
+    # gap(p and q) = gap(p) + gap(q)      gap(p or q) = min(gap(p), gap(q))      gap(l < r) = |l - r| / |r|
+    # The branch distance of search-based testing (Korel, "Automated Software Test Data Generation", 1990).
     if isinstance(node, ast.BoolOp):
         return _connected(node, scope)
     if isinstance(node, ast.Compare):
@@ -200,6 +204,7 @@ def _connected(node: ast.BoolOp, scope: Mapping[str, Any]) -> tuple[bool, float]
 
 def _comparison(node: ast.Compare, scope: Mapping[str, Any]) -> tuple[bool, float]:
     gap, left = 0.0, _value(node.left, scope)
+    # `a < b < c` is a conjunction, so its misses add up.
     for comparison, right_node in zip(node.ops, node.comparators, strict=True):
         right = _value(right_node, scope)
         if not _COMPARE[type(comparison)](left, right):
@@ -248,6 +253,8 @@ def _arithmetic(node: ast.BinOp, scope: Mapping[str, Any]) -> Any:
 
 def _reference(node: ast.Name | ast.Attribute | ast.Subscript, scope: Mapping[str, Any]) -> Any:
     text = ast.unparse(node)
+    # Addresses are written like attributes and items: `stage[1].k` is looked up as a whole before it is taken
+    # apart.
     if text in scope:
         return scope[text]
     if isinstance(node, ast.Name):
