@@ -214,6 +214,7 @@ class Algorithm(ABC):
         """
         values = {}
         for name in self.hyperparameter_defaults():
+            # Not `hasattr`: a default in the class would hide that the constructor kept nothing.
             if name not in self.__dict__:
                 raise AlgorithmError(
                     f"a hyperparameter is kept under its own name; {type(self).__name__} has no {name!r}: "

@@ -57,6 +57,7 @@ def takes(algorithm: type[Algorithm], choice: ChoiceKind) -> bool:
         return False
     if not issubclass(algorithm, RelaxedAlgorithm):
         return True
+    # While channels are divided, their number is no choice.
     divided = choice.relaxed == RelaxedKind.SIZE and algorithm.partial > 1
     return choice.relaxed is not None and choice.relaxed in algorithm.kinds and not divided
 

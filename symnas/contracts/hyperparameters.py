@@ -172,6 +172,7 @@ def with_hyperparameters(*, source: str = "", only: Sequence[str] = ()) -> Calla
 
     def decorate(cls: C) -> C:
         inherited, own = _declarations(cls), vars(cls).get("__annotations__", {})
+        # Annotated in this body: a declaration, or a plain default for one that is inherited.
         for name in [name for name in own if name in vars(cls)]:
             value = vars(cls)[name]
             told = value.metadata.get(DECLARED) if isinstance(value, Field) else inherited.get(name)
@@ -182,6 +183,7 @@ def with_hyperparameters(*, source: str = "", only: Sequence[str] = ()) -> Calla
                 setattr(cls, name, _field(default, told._replace(source=mine)))
         if only:
             _close(cls, {*inherited, *own} - {*only})
+        # Algorithms are compared by identity, and `Algorithm` writes their `repr`.
         dataclass(kw_only=True, eq=False, repr=False)(cls)  # changes the class in place
         _sort(cls, only or getattr(cls, ORDER, ()))
         if cls.__doc__:
@@ -211,12 +213,14 @@ def _sort(cls: type, order: Sequence[str]) -> None:
     own, *arguments = signature.parameters.values()
     place = {name: number for number, name in enumerate(order)}
     arguments.sort(key=lambda argument: place.get(argument.name, len(place)))
+    # Only what is told of it: all arguments are keywords, whose order means nothing to a call.
     constructor.__signature__ = signature.replace(parameters=[own, *arguments])
     setattr(cls, ORDER, tuple(argument.name for argument in arguments))
 
 
 def _declarations(cls: type) -> dict[str, Declared]:
     """Return the declarations of a class and its bases by name, the nearest of each."""
+    # Bases first, so that the nearest declaration of a name is the last.
     return {
         name: each.metadata[DECLARED]
         for base in reversed(cls.__mro__)
@@ -301,6 +305,8 @@ def _texts(cls: type) -> dict[str, str]:
         for line in inspect.cleandoc(base.__doc__ or "").partition("\nArgs:\n")[2].splitlines():
             if line and not line.startswith(" "):
                 break
+            # Names are indented by four, what goes on by more, so that `name: text` matches at the fifth
+            # place alone.
             found = _ARGUMENT.fullmatch(line[4:])
             if found:
                 name = found["name"]

@@ -101,6 +101,7 @@ def names() -> tuple[str, ...]:
 
 def available() -> tuple[AlgorithmInfo, ...]:
     """Return what is known of every algorithm, sorted by name; one that cannot be imported says why."""
+    # One package that is broken must not hide all others.
     infos = []
     for name in names():
         entry = _entry(name)
@@ -185,6 +186,7 @@ def _literal(text: str) -> Any:
 
 
 def _entry(name: str) -> EntryPoint:
+    # First, so that no package takes a built-in name over.
     if name in BUILT_IN:
         return EntryPoint(name, BUILT_IN[name], GROUP)
     for entry in entry_points(group=GROUP):
@@ -198,6 +200,7 @@ def _entry(name: str) -> EntryPoint:
 
 def _hint(name: str, known: Sequence[str]) -> str:
     """Return what may have been meant by an unknown name: a class's, another library's, a misspelt one."""
+    # What is added later wins: our own names over words used elsewhere over names of classes.
     meant = {_squeezed(source.rpartition(":")[2]): f"'{own}'" for own, source in BUILT_IN.items()}
     meant |= {_squeezed(word): answer for answer, words in OTHER_NAMES.items() for word in words.split()}
     meant |= {_squeezed(own): f"'{own}'" for own in known}

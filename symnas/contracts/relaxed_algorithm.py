@@ -238,6 +238,7 @@ class RelaxedAlgorithm(Algorithm):
             logits: (candidates,) by address.
             mixes: of the step whose loss this is a part of.
         """
+        # p = softmax(logits), (candidates,) each; of edges what `_edges` gives, which need not add up to 1
         edges = self._edges(points, logits)
         return {
             point.address: edges.get(point.address, logits[point.address].softmax(-1)) for point in points
