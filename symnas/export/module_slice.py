@@ -27,6 +27,8 @@ def module_slice(text: str, names: Iterable[str]) -> str:
     tree = ast.parse(text)
     needed = set(names)
     imported = {bound_name(alias) for s in tree.body if isinstance(s, _IMPORTS) for alias in s.names}
+    # A slice backwards from `names`, by what statements bind and load and without their order: the least
+    # fixed point, at most one pass per statement (Weiser, "Program Slicing", 1984).
     kept: set[int] = set()
     grown = True
     while grown:
@@ -88,6 +90,7 @@ def hoisted(text: str, qualname: str) -> str:
     source, parts = SourceText(text), qualname.split(".<locals>.")
     pieces = [text]
     for part in parts[:-1]:
+        # The bodies of the functions around, from the outside in, as statements of the module.
         for name in part.split("."):
             body = next(s.body for s in body if isinstance(s, _DEFINITIONS) and s.name == name)
         for statement in body:
@@ -112,6 +115,7 @@ def completed(text: str, namespace: Mapping[str, Any]) -> str:
         name for statement in ast.walk(tree) if isinstance(statement, ast.stmt) for name in binds(statement)
     }
     bound |= {argument.arg for argument in ast.walk(tree) if isinstance(argument, ast.arg)}
+    # Loaded, bound nowhere in the text, and not built in. Bound anywhere counts, so nothing is defined twice.
     free = sorted({n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - bound - set(dir(builtins)))
     lines = [_definition(name, namespace[name]) for name in free if name in namespace]
     return "\n".join([*lines, "", "", text]).lstrip("\n") if lines else text

@@ -28,6 +28,7 @@ class RecordingRun(Run):
         self, frame: Frame, call: CallSite, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Make the call, remembering its callee."""
+        # Turns are taken now, while `visit.branch` is the candidate that is being evaluated.
         assert self.position is not None
         self.callees[self.position] = function
         self.turns[self.position] = self._call_turns(self.position)
@@ -50,6 +51,7 @@ def turns_of(visit: Visit) -> Turns:
     """Return the turns of a visit, with the occurrences of the repeated candidates that it is inside."""
     if visit.parent is None:
         return visit.turns
+    # turns = loops around the parent, (occurrence of the candidate,) loops inside of it, outermost first
     return _below(visit.parent, visit.parent_branch) + visit.turns[len(visit.parent.turns) :]
 
 
@@ -57,6 +59,7 @@ def _below(parent: Visit, branch: str) -> Turns:
     """Return the turns that everything inside one occurrence of a candidate begins with."""
     if parent.kind not in ("manyof", "permutation"):
         return turns_of(parent)
+    # Labels of repeated candidates end in their occurrence: a second `conv` is `conv[1]`.
     again = 0
     if branch not in map(str, parent.labels):
         again = int(branch[branch.rindex("[") + 1 : -1])
@@ -73,6 +76,8 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
     root = Invocation(module)
     own = {id(function) for function in _all(module)}
     made: dict[Frame, Invocation] = {}
+    # In the order in which they were entered, so that who called has been made when it is asked for. Frames
+    # of other modules are left out; what they called is unplaced.
     for frame in run.frames:
         if id(frame.function) not in own:
             continue
@@ -89,6 +94,7 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
         else:
             above.unplaced.append(invocation)
     for visit in run.trace:
+        # Choices of class bodies and module statements are the module's own.
         holder = root if visit.site.definition else made.get(visit.frame)
         if holder is not None and visit.site.function is not None and id(visit.site.function) in own:
             holder.chosen.setdefault(visit.site, {})[turns_of(visit)] = _chosen(run, visit)
@@ -103,6 +109,7 @@ def _is_direct(callee: object, frame: Frame) -> bool:
     """Whether a call site called this very function or class, not something that called it later."""
     name = frame.function.name
     callee = callee.func if isinstance(callee, partial) else callee
+    # `Block(…)` enters `Block.__init__`, or that of a base class, for an object that is a `Block`.
     if name in CONSTRUCTORS and isinstance(callee, type):
         return type(frame.owner) is callee
     plain = getattr(callee, "__func__", callee)
@@ -120,6 +127,8 @@ def _chosen(run: RecordingRun, visit: Visit) -> Chosen:
     codes = code if isinstance(code, tuple) else (code,)
     if site.dynamic is None:
         return Chosen(branches=codes)
+    # Candidates that only the run knew: the value itself where a literal can spell it, else the n-th of the
+    # expression that gave them.
     literal = _literal(run.results.get(visit))
     if literal is not None:
         return Chosen(text=literal)

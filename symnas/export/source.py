@@ -53,6 +53,8 @@ def source(program: ProgramView, values: Mapping[str, Value]) -> str:
                 f"standalone source is one file, and {visit.address!r} is chosen in {visit.site.origin}; "
                 "move the code into the model's file to get its source"
             )
+    # Then, by where the target stands: out of a function it is hoisted, of a script or notebook a slice is
+    # kept, and a file stays whole.
     text = specialise(SourceText(own.text), own.root, invocations(run, own.root))
     target = program.target
     if "<locals>" in target.__qualname__:
@@ -72,6 +74,7 @@ def _recorded(program: ProgramView, values: Mapping[str, Value]) -> RecordingRun
     """Run a program for its record alone, on `meta` or, where it needs real values, on the CPU."""
     import torch
 
+    # The run is for its record alone: the user's random numbers stay where they are.
     with torch.random.fork_rng(devices=[]):
         try:
             run = RecordingRun(values)
@@ -117,6 +120,8 @@ class _Specialiser:
         taken |= {
             n.name for n in ast.walk(self.module.node) if isinstance(n, (ast.FunctionDef, ast.ClassDef))
         }
+        # Bodies are in the order of their first use (`Variants`), so that text without variants keeps all its
+        # names.
         functions: dict[Body, str] = {}
         classes: dict[ClassBody, str] = {}
         for function, bodies in self.variants.functions.items():
@@ -139,6 +144,8 @@ class _Specialiser:
         }
         for inner in (inner for invocation in run for inner in invocation.unplaced):
             target = self.variants.target(inner)
+            # An object that the text constructs, or calls, has a class text of its own: its methods are the
+            # right ones.
             known = inner.instance is not None and id(inner.instance) in placed
             if not known and self.names.of(target) != own_name(target):
                 raise ProgramError(
@@ -149,6 +156,8 @@ class _Specialiser:
 
     def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
         """Return the edits inside a function (or the module), those of the definitions inside it included."""
+        # Edits of the function around are handed down: a definition that is written several times is rendered
+        # from the original text each time.
         edits = [*outer, *BodyWriter(self.source, body, self.names, self.parents).edits()]
         # A function that made the target before the run was not entered, but what it defined is used.
         used = set(used_by(body)) if body.members else set(self.variants.order)
@@ -186,6 +195,7 @@ class _Specialiser:
         assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         span = self.source.span(node)
         outer = list(outer)
+        # One text per body, each a copy of the definition under a name of its own.
         texts = []
         for body, name in zip(bodies, names, strict=True):
             edits = self._scope(function, body, outer)
@@ -220,6 +230,8 @@ class _Specialiser:
         texts = texts or [ClassBody(definition)]
         span = self.source.span(definition)
         written = []
+        # A further body of a method stands in the same class, under the method's name and a number
+        # (`Names.of`).
         for text in texts:
             name = self.names.classes.get(text, definition.name)
             edits = [*outer, *self._renamed_references(definition, text, name)]
@@ -236,6 +248,7 @@ class _Specialiser:
     def _renamed(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, name: str) -> Edit:
         start = self.source.offset(node.lineno, node.col_offset)
         keyword = "class" if isinstance(node, ast.ClassDef) else "def"
+        # The syntax tree does not say where the name stands: it is the first thing behind the keyword.
         at = self.source.text.index(node.name, self.source.text.index(keyword, start) + len(keyword))
         return Edit(at, at + len(node.name), name)
 
@@ -286,6 +299,8 @@ def without_symnas(text: str) -> str:
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
+        # all of its names are ours    its lines go; inside a function or class it becomes `pass`
+        # some are                     the import of the others stays
         kept = [alias for alias in node.names if not _is_ours(node, alias)]
         if len(kept) == len(node.names):
             continue

@@ -43,6 +43,7 @@ class SourceText:
 
     def offset(self, line: int, column: int) -> int:
         """Return the offset of a node's position: line as nodes count, column in UTF-8 bytes."""
+        # Columns of syntax trees are bytes of UTF-8, offsets are characters.
         index = line - self.first_line
         return self._starts[index] + len(self.lines[index].encode()[:column].decode(errors="ignore"))
 
@@ -50,6 +51,7 @@ class SourceText:
         """Return start and end offsets of a node, decorators included."""
         first: ast.AST = min([node, *getattr(node, "decorator_list", ())], key=lambda item: item.lineno)
         start = self.offset(first.lineno, first.col_offset)  # type: ignore[attr-defined]
+        # A decorator's node begins behind its `@`.
         if first is not node:
             start = self.text.rindex("@", 0, start)
         return start, self.offset(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
@@ -72,6 +74,8 @@ class SourceText:
         start, end = span
         inside = [e for e in (*edits, *self.common) if start <= e.start and e.end <= end]
         pieces, at = [], start
+        # By place; insertions before a replacement that begins there; of replacements the longer first, which
+        # then covers those inside of it.
         for edit in sorted(inside, key=lambda e: (e.start, e.start != e.end, -e.end)):
             if edit.start < at:
                 continue  # lies in a part that another edit has replaced

@@ -66,6 +66,7 @@ class ClassBody:
         """Whether instances of both may be instances of one class."""
         if any(self.bases.get(base, text) is not text for base, text in other.bases.items()):
             return False
+        # Body n of a method is compared with body n: the number is part of what callers write.
         return all(
             mine.fits(theirs)
             for function, bodies in other.methods.items()
@@ -105,6 +106,7 @@ Target = Direct | Bound
 
 
 def _agree(mine: Mapping[K, dict[Turns, V]], theirs: Mapping[K, dict[Turns, V]]) -> bool:
+    # for each place and turns that both have:  mine[place][turns] == theirs[place][turns]
     return all(
         mine[place].get(turns, given) == given
         for place, by_turns in theirs.items()
@@ -123,6 +125,9 @@ class Variants:
     def __init__(self, root: Invocation) -> None:
         self.functions: dict[Function, list[Body]] = {}
         self.classes: dict[ast.ClassDef, list[ClassBody]] = {}
+        # Invocations by their place in the run, and by the object they are methods of; then what each was
+        # given: its body, the bodies of a method of one object, the class text of an object and a class of
+        # its.
         self.order: dict[Invocation, int] = {}
         self._on: dict[int, list[Invocation]] = {}
         self._own: dict[Invocation, Body] = {}
@@ -154,6 +159,8 @@ class Variants:
         # Alone, an invocation is a body by itself; then it goes to the first one that it does not contradict.
         fresh = Body(invocation.function, 0, [invocation])
         fresh.chosen = {site: dict(picks) for site, picks in invocation.chosen.items()}
+        # Invocations are a tree, also where a function calls itself, so this ends. Each is met once: at most
+        # as many comparisons as there are invocations times bodies.
         for call, by_turns in invocation.calls.items():
             for turns, inner in by_turns.items():
                 if inner:

@@ -109,6 +109,7 @@ class BodyWriter:
             return f"list({self._own_text(call)})[:{count}]"
         if len(call.args) == 1:
             return f"range({count})"
+        # count turns from start by step:  range(start, start + count * step, step)
         start, step = (
             self._own_text(call.args[0]),
             self._own_text(call.args[2]) if len(call.args) > 2 else "1",
@@ -144,6 +145,8 @@ class BodyWriter:
             return self._candidate_text(site, chosen.branches[0], only)
         texts = []
         for position, branch in enumerate(chosen.branches):
+            # The turns of what lies inside a repeated candidate go on with its occurrence
+            # (`recording.turns_of`).
             occurrence = chosen.branches[:position].count(branch)
             texts.append(self._candidate_text(site, branch, [(*turns, occurrence) for turns in only]))
         brackets = _BRACKETS[site.container]
@@ -169,6 +172,7 @@ class BodyWriter:
                     inside[id(call.node.func)] = text
         if not inside:
             return candidate.text
+        # Printed anew only where something inside is replaced.
         return ast.unparse(_substituted(candidate.expr, inside))
 
     def _default_text(self, site: Site) -> str | None:
@@ -191,6 +195,7 @@ class BodyWriter:
     def _is_free(self, text: str) -> bool:
         """Whether a text may be evaluated at turns that did not choose it: constants, parts of modules."""
         node = ast.parse(text, mode="eval").body
+        # A local variable may be unbound, or another object, at turns that did not choose it.
         local = _bound(self.body.function.node)
         for part in ast.walk(node):
             if isinstance(part, ast.Name):
@@ -211,6 +216,7 @@ class BodyWriter:
         texts: dict[Turns, str] = {}
         for turns, target in targets.items():
             texts[turns] = self._callee(call, target)
+        # The text that stands there already is right: no edit.
         own = ast.unparse(function)
         if all(text == own for text in texts.values()):
             return None
@@ -275,6 +281,7 @@ class BodyWriter:
     def _counting(self, loop: Loop, name: str) -> Iterator[Edit]:
         node = loop.node
         if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+            # for x in xs    for turn, x in enumerate(xs)
             start, end = self.source.span(node.target)
             before, after = self._brackets_around(node.target, start, end)
             yield Edit(start, start, f"{name}, {before}")
@@ -286,6 +293,7 @@ class BodyWriter:
         assert isinstance(node, ast.While)
         if node.body[0].lineno == node.lineno:
             raise ProgramError(f"line {node.lineno}: put the body of `while` on lines of its own")
+        # while c        turn = -1; while (turn := turn + 1) >= 0 and (c)
         start, _ = self.source.line_span(node)
         yield Edit(start, start, f"{self.source.indent(node)}{name} = -1\n")
         # Points in the test belong to the turn that it opens, so the test itself counts.
@@ -328,6 +336,8 @@ def _dimensions(place: Site | CallSite) -> list[Loop | None]:
     parent = place.parent
     if parent is None:
         return list(place.loops)
+    # In the order of `recording.turns_of`: the loops around the parent, its occurrence, the loops inside of
+    # it.
     repeated = parent.kind in ("manyof", "permutation")
     return [*_dimensions(parent), *([None] if repeated else []), *place.loops[len(parent.loops) :]]
 
@@ -379,6 +389,7 @@ def _bound(function: ast.AST) -> set[str]:
 def _substituted(expression: ast.expr, inside: Mapping[int, str]) -> ast.expr:
     """Return a copy of an expression with some of its nodes, told by identity, replaced."""
 
+    # Copied on the way down, since nodes are told by identity and the original is rendered again elsewhere.
     class Substitute(ast.NodeTransformer):
         def visit(self, node: ast.AST) -> ast.AST:
             if id(node) in inside:
