@@ -75,6 +75,7 @@ def in_comprehension(root: ast.expr, node: ast.expr) -> bool:
     """Whether a comprehension of `root` evaluates `node` once per turn."""
     for outer in ast.walk(root):
         if isinstance(outer, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+            # The first iterable is evaluated once, before the turns.
             first = outer.generators[0].iter
             inside = any(child is node for child in ast.walk(outer)) and outer is not node
             if inside and not any(child is node for child in ast.walk(first)):

@@ -112,6 +112,7 @@ class _Finder(ast.NodeVisitor):
 
     def barred(self, node: ast.AST) -> None:
         """Walk what cannot match by itself, though something within may."""
+        # What fits is passed by with all that is inside; of anything else the parts are walked as everywhere.
         if isinstance(node, ast.Tuple | ast.Slice | ast.Starred):
             for child in ast.iter_child_nodes(node):
                 self.barred(child)
@@ -163,6 +164,7 @@ class _Finder(ast.NodeVisitor):
             self.argument(word.value, node, word.arg, several)
 
     def argument(self, value: ast.expr, call: ast.Call, keyword: str | None, several: bool) -> None:
+        # Decided in `settled`, when all literals of the call that fit are known.
         if several and literal_of(value)[0]:
             found = fit(value, self.domain)
             if found is not None:

@@ -24,6 +24,7 @@ from symnas.grammar.domains.model import (
     SubsetDomain,
 )
 
+# What says nothing of the code: load or store, the `u` of a text, comments on types.
 _IGNORED = {"ctx", "kind", "type_comment"}
 
 
@@ -98,6 +99,7 @@ def items_of(node: ast.expr) -> list[ast.expr] | None:
 
 
 def _fit_candidate(node: ast.expr, candidate: Candidate) -> Candidate | None:
+    # Holes are told by the identity of their node in the candidate's tree.
     holes = {id(nested.node): nested for nested in candidate.nested}
     found: dict[int, Nested] = {}
     if not _same(node, candidate.expr, holes, found):

@@ -69,6 +69,8 @@ def _within(node: ast.AST, root: Root, parameters: Parameters) -> Iterator[Named
 
 def own_parameters(tree: ast.Module) -> Mapping[str, tuple[str, ...]]:
     """Return the positional parameters of the functions and classes that a module defines, by name."""
+    # By bare name, the first of several functions and the last of several classes: a guess that is only used
+    # to name arguments.
     known: dict[str, tuple[str, ...]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -83,6 +85,7 @@ def of_class(node: ast.ClassDef) -> tuple[str, ...] | None:
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             return positional(statement.args)[1:]
+    # A dataclass, as far as the body shows: one with bases may inherit fields in front.
     fields = [
         s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
     ]

@@ -121,12 +121,14 @@ def _function(node: _Function, place: _Place) -> Iterator[Root]:
     scope = (*place.scope, node.name)
     for name, default in defaults_of(node.args):
         yield Root(default, node, "parameter", (name,), parameter=name, scope=scope, in_loop=place.in_loop)
+    # A loop around a definition is none around what its body does.
     yield from _body(node.body, _Place("expression", scope))
 
 
 def defaults_of(arguments: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
     """Yield the parameters that have a default, with it."""
     positional = [*arguments.posonlyargs, *arguments.args]
+    # Defaults belong to the last of the positional parameters.
     behind = positional[len(positional) - len(arguments.defaults) :]
     yield from zip((parameter.arg for parameter in behind), arguments.defaults, strict=True)
     for parameter, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):

@@ -13,6 +13,7 @@ from symnas.grammar.attachment.naming import Parameters, of_class, own_parameter
 from symnas.grammar.attachment.scopes import imported_names, resolve
 from symnas.grammar.text.parse_python import parse_expression, parse_module_text
 
+# Imports and base classes that are followed from one look-up.
 _DEPTH = 12
 
 
@@ -51,6 +52,7 @@ def _look(path: str, depth: int) -> tuple[str, ...] | None:
         return None
     body = _body_of(source)
     package = module if source.name == "__init__.py" else module.rpartition(".")[0]
+    # What the module defines itself comes before what it imports.
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             return positional(node.args)
@@ -81,6 +83,7 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
     if not node.level:
         return node.module or ""
     parts = package.split(".")
+    # One dot is the package itself, each further one the package around it.
     parents = parts[: len(parts) - node.level + 1]
     return ".".join([*parents, *([node.module] if node.module else [])])
 
@@ -90,6 +93,7 @@ def _source_of(module: str) -> Path | None:
     search: list[str] = list(sys.path)
     found: Path | None = None
     for part in module.split("."):
+        # Part by part, since `find_spec` of a dotted name would import the packages on the way.
         spec = importlib.machinery.PathFinder.find_spec(part, search)
         if spec is None:
             return None

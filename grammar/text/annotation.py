@@ -112,6 +112,7 @@ def read(passage: Passage) -> AnnotationText:
 def _check_brackets(passage: Passage) -> None:
     """Refuse unbalanced brackets and strings before anything else, for they spoil every other message."""
     open_at: list[int] = []
+    # Strings first, so that brackets in them do not count; a string that is not closed ends with its line.
     for found in re.finditer(r"\"(?:\\.|[^\"\\\n])*(\"?)|'(?:\\.|[^'\\\n])*('?)|[()\[\]{}]", passage.text):
         sign, at = found.group(), found.start()
         if sign[0] in "'\"":
@@ -198,6 +199,7 @@ class _Reader:
         if said[kind]:
             raise self.fail("twice", part, given=word)
         said[kind] = self.identifier(part.children[0]) if kind == "name" else True
+        # `as shared`: the next clause was taken for the name.
         if said[kind] in ("shared", "require"):
             raise self.fail("name-missing", part)
 
@@ -275,6 +277,7 @@ class _Reader:
     def candidate(self, entry: Tree[Token]) -> Candidate:
         soups = [child for child in _trees(entry.children) if child.data == "soup"]
         prior = next((child for child in entry.children if isinstance(child, Token)), None)
+        # entry: [label ":"] expression [@ prior]
         label = self.label(soups[0], soups[-1]) if len(soups) == 2 else None
         soup = soups[-1]
         if _words(soup)[:1] == ["lambda"]:
@@ -324,6 +327,7 @@ class _Reader:
             if prior := re.search(r"@\s*\d[\d.]*(?=\s+[\w(])", text):
                 raise self.fail("prior-not-last", soup, given=f"`{prior.group()}`") from None
             raise self.fail("bad-candidate", soup, given=given, reason=getattr(error, "msg", error)) from None
+        # The brackets that were put around made it a generator.
         if isinstance(expr, ast.GeneratorExp) and (expr.lineno, expr.col_offset) == (1, 0):
             raise self.fail("comprehension", soup)
         return expr
@@ -357,6 +361,7 @@ def _words(soup: Tree[Token]) -> list[str]:
 def _offset(text: str, node: ast.expr) -> int:
     """Offset in `text` of a node parsed out of `(text)`."""
     lines = text.split("\n")
+    # On the first line columns count the bracket that was put in front.
     row = lines[node.lineno - 1].encode()[: node.col_offset - (node.lineno == 1)]
     return sum(len(line) + 1 for line in lines[: node.lineno - 1]) + len(row.decode())
 
@@ -373,6 +378,7 @@ def _nested_parts(part: Tree[Token]) -> Iterable[Tree[Token] | Token]:
                 yield from _nested_parts(child)
         elif child.data in ("nested_subset", "nested_order") or _is_choice(child):
             yield child
+        # Braces of Python (a dictionary, a comprehension) are no choice, but may hold some.
         elif child.data == "choice":
             for entry in _trees(child.children):
                 for soup in _trees(entry.children):

@@ -140,6 +140,7 @@ def _passage(
     file: str,
     first_line: int,
 ) -> Passage:
+    # (line from 1, column from 0, text) of every share.
     pieces = [(token.line, token.column + begin, _before_hash(token.text[begin:]))]
     line = token.line
     while True:
@@ -190,6 +191,7 @@ def _next_code_line(line: int, lines: Sequence[str]) -> int:
 
 
 def _near_miss(token: _Token, lines: Sequence[str], file: str, first_line: int) -> AnnotationError | None:
+    # A comment like `# serach: {1, 2}`: a word that is nearly ours before what is nearly a domain.
     found = re.match(r"#[:!\s]*([^\W\d_]{4,9})\s*[:=]?\s*(.*)$", token.text)
     if not found or not _LIKE_A_DOMAIN.fullmatch(found.group(2).strip()):
         return None

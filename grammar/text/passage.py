@@ -92,6 +92,7 @@ def relocate(tree: ast.AST, passage: Passage, start: int, text: str) -> None:
         offsets.append(offsets[-1] + len(line) + 1)
     lines = text.split("\n")
 
+    # From bytes of the parsed text to characters, to the passage, to the file's line, and to bytes again.
     def place(line: int, column: int) -> tuple[int, int]:
         row = lines[line - 1] if line <= len(lines) else ""
         characters = len(row.encode()[: column - (line == 1)].decode(errors="ignore"))
