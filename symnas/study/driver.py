@@ -83,6 +83,9 @@ class Driver:
     on_change: Callable[[], None] = lambda: None
     on_trial: Callable[[Trial], None] | None = None
     running: set[int] = field(default_factory=set)
+    # Decisions and fidelities that run; events not written yet; whether the last proposal was empty, and
+    # whether nothing can come any more; oriented values by trial and step, for the pruner; ended trials not
+    # told yet.
     _busy: set[tuple[str, int | None]] = field(default_factory=set)
     _pending: list[Event] = field(default_factory=list)
     _dry: bool = False
@@ -193,6 +196,7 @@ class Driver:
         left = self._left
         if left <= 0 or self._exhausted or (self._dry and self.running):
             return False
+        # propose(n, [seed, call]) after observe(seen): what the log needs to make the call again
         seen = self._visible(executor.size)
         if seen is None:
             return False
@@ -208,6 +212,7 @@ class Driver:
         self._note(PROPOSE, len(state.trials), {**payload, **self._reaches(batch)})
         self._drop_checkpoints()
         self._dry = not len(batch)
+        # An empty proposal is final only if nothing is under way or unseen that could change the algorithm.
         self._exhausted = self._dry and not self.running and not state.unseen
         return bool(len(batch))
 
@@ -265,6 +270,7 @@ class Driver:
         trial = self.state.trials[number]
         self._busy.discard((trial.decision.key, trial.fidelity))
         if isinstance(result, Crash):
+            # attempts counts from 1: at most 1 + retries of them
             if trial.attempts <= self.rules.retries:
                 self._note(CRASH, number, {"error": result.error})
                 return
@@ -336,6 +342,7 @@ class Driver:
         limit = self.rules.give_up_after
         state = self.state
         ended = state.finished - self._since
+        # From the limit on, and up to twice of it: several trials may end between two looks.
         if (
             not limit
             or not limit <= ended < 2 * limit

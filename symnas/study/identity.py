@@ -47,6 +47,7 @@ class Identity:
 
     def begins_otherwise(self, header: dict[str, Any]) -> list[str]:
         """Return what was given to begin with and is not what an older study began with, in words."""
+        # As the store gives it back, with lists for tuples.
         mine = json.loads(json.dumps(self.header))
         return [
             words
@@ -56,6 +57,7 @@ class Identity:
 
     def changes(self, header: dict[str, Any]) -> list[str]:
         """Return what is different from an older header, in words."""
+        # Only fingerprints are compared; another version may write the rest of the header otherwise.
         mine, theirs = self.header["fingerprints"], header["fingerprints"]
         return [words for part, words in CHANGES.items() if mine[part] != theirs[part]]
 
@@ -118,6 +120,8 @@ def identify(
         parts = (target_name(target), evaluator_name(evaluate), algorithm_name(algorithm))
         name = name or "-".join(parts)
     else:
+        # A search inside a trial of another one: name and seed follow from that trial, so that it is found
+        # again.
         name = outer.nested_name(name, frame)
         seed = derived_seed(seed, outer.seed, name)
     space: Space = target if isinstance(target, Space) else target.space

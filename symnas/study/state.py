@@ -42,6 +42,9 @@ class StudyState:
         self.spent = 0
         self.given = 0
         self.warm_started_from: dict[str, int] = {}
+        # Indices, so that a step of a long search does not look through all trials: the best as in `_over`;
+        # finished trials by decision and fidelity; those that others may go on from, and those that some do;
+        # ended trials that are in none of these yet.
         self._best: tuple[int, float, int] | None = None
         self._known: dict[tuple[str, int | None], int] = {}
         self._reached: dict[str, list[int]] = {}
@@ -55,6 +58,7 @@ class StudyState:
 
     def apply(self, event: Event) -> None:
         """Take note of one event."""
+        # The position in the log, which the next write must find there (`Driver.flush`).
         self.seq += 1
         kind, number, at, payload = event
         if kind == PROPOSE:
@@ -78,6 +82,7 @@ class StudyState:
 
     def requeue_interrupted(self) -> list[int]:
         """Queue the trials that were running when the driver died, in order; return their numbers."""
+        # `waiting` is told by the log as well: what was proposed and not over, whether it had begun or not.
         running = [trial.number for trial in self.trials[self._first_open() :] if not trial.status.final]
         self.waiting = deque(running)
         return running
@@ -192,6 +197,7 @@ class StudyState:
             )
 
     def _imported(self, at: float, payload: Mapping[str, Any]) -> None:
+        # Trials of this study's earlier self: they have numbers and are observed like its own.
         for item in payload["trials"]:
             number = len(self.trials)
             fidelity = item.get("fidelity")

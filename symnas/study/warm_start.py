@@ -45,6 +45,7 @@ def carried(space: Space, decision: Mapping[str, Value]) -> Decision:
         except DecisionError:
             continue
         kept[address] = value
+    # As a base to fall back on: a value at a point that does not exist then is passed by.
     return Decision(space, build_row(layout, {}, kept))
 
 
@@ -106,6 +107,7 @@ def opened(source: Source) -> Study:
         return source
     text = str(source)
     places = [place for place, sign in enumerate(text) if sign == ":"]
+    # Names may have colons, paths too: the last cut that leaves the path of a file.
     cuts = [place for place in places if Path(text[:place]).is_file()]
     if "://" in text or not cuts:
         return load_study(text)
@@ -151,6 +153,7 @@ def _fitting(
         if trial.status is not Status.DONE or trial.copied_from is not None or not compares:
             continue
         try:
+            # Complete, so that nothing is made up: an outcome belongs to all of a decision.
             decision = space.decision(trial.decision.flat(), complete=True)
             values = objectives.values(trial.metrics)
         except (DecisionError, EvaluatorError):

@@ -117,6 +117,8 @@ class Evaluation:
     def _guarded(self, trial: RunningTrial, steps: list[tuple[int, Metrics]]) -> Result:
         report = trial._on_report
 
+        # Reports are kept here, where the trial runs, and go to the driver as well, who knows the other
+        # trials.
         def noted(step: int, metrics: Any) -> bool:
             steps.append((int(step), as_metrics(metrics)))
             return report(*steps[-1])
@@ -196,6 +198,7 @@ def out_of_memory(error: BaseException) -> bool:
         text = str(seen).lower()
         if isinstance(seen, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
             return True
+        # A loader or a compiled function may have wrapped it.
         seen = seen.__cause__
     return False
 
@@ -211,6 +214,7 @@ def state_of(child: Any) -> Any:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(child, torch.nn.Module):
         return None
+    # On the CPU, since it may go to another process, and is kept when the child has gone.
     return {name: tensor.detach().cpu().clone() for name, tensor in child.state_dict().items()}
 
 
@@ -289,6 +293,7 @@ def _drive(run: Generator[Any, None, Any], trial: RunningTrial) -> Any:
             if trial.fidelity is not None and int(item[0]) >= trial.fidelity:
                 return last
     finally:
+        # Also when it is stopped early: its `finally` and `with` are done before the trial is over.
         run.close()
 
 

@@ -53,6 +53,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Say how to pickle what Python's own way would only name."""
+        # Modules are named; what is sent by value is what they define.
         if isinstance(obj, ModuleType) and obj.__name__ in sys.modules:
             return importlib.import_module, (obj.__name__,)
         if isinstance(obj, type | FunctionType):
@@ -68,6 +69,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """Have what a module defines sent by value, if a new process could not import it."""
         if name is None or name == "__main__" or name in self._known:
             return
+        # One look per module: asking the finders is slow.
         self._known[name] = found = _findable(name.partition(".")[0])
         module = sys.modules.get(name)
         if not found and module is not None and name not in cloudpickle.list_registry_pickle_by_value():

@@ -27,6 +27,11 @@ from symnas.study.workers.pickling import dumps
 from symnas.study.workers.worker import Job, Setup
 from symnas.tree.space import Space
 
+# Messages are pickles, one after the other.
+# to a worker    the driver's `sys.path`, then the setup (bytes); a `Job` per trial; a bool per step: stop?
+# from it        ("ready", pid) or ("broken", error), then per trial
+#                ("started", number), ("step", number, step, metrics) …, and at the end
+#                ("done", number, Result) or ("fatal", number, name of the error, text)
 START = "from symnas.study.workers.worker import main; main()"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -43,6 +48,7 @@ class _Process:
             [sys.executable, "-c", START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._inbox = inbox
+        # Written before the reader runs: a worker says nothing until it has both.
         self.send(list(sys.path))
         self.send(setup)
         self._reader = threading.Thread(target=self._read, daemon=True, name=f"symnas-worker-{slot}")
@@ -91,6 +97,7 @@ class ProcessPool:
         self.size = size
         self._timeout = timeout
         self._on_report = on_report
+        # Cores are shared out, so that workers do not hold one another up with threads of matrix products.
         self._threads = max(1, _cores() // size)
         target = evaluation.target
         if not isinstance(target, Space):
@@ -121,8 +128,11 @@ class ProcessPool:
         """Wait until a trial is over, and return it with all others that are."""
         over: list[tuple[int, Result | Crash]] = []
         while not over and any(process.job is not None for process in self._processes.values()):
+            # Deadlines first: a reply that lies in the inbox when its time is up came too late.
             over += self._expired()
             try:
+                # Until a reply or the next deadline. Once something is over, only what lies there already is
+                # taken.
                 process, message = self._inbox.get(timeout=0 if over else self._patience())
             except queue.Empty:
                 continue
@@ -187,6 +197,7 @@ class ProcessPool:
         return []
 
     def _drop(self, process: _Process) -> None:
+        # First of all, so that what its reader still puts into the inbox is known to be of no use.
         del self._processes[process.slot]
         process.kill()
 

@@ -66,6 +66,8 @@ class Setup:
 
 def main() -> None:
     """Serve a driver until it goes away."""
+    # Descriptor 1 is kept for replies under another number and then points to standard error, for what is
+    # printed by Python and by libraries alike.
     commands, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     signal.signal(
@@ -73,9 +75,11 @@ def main() -> None:
     )  # Ctrl-C reaches the whole group; the driver ends its workers
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     sys.path[:] = pickle.load(commands)
+    # A thread reads all that follows, and so notices that the driver is gone while a trial runs.
     threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
     try:
         with loading():
+            # Bytes inside a message: what they name is imported here, with the driver's `sys.path` in force.
             setup: Setup = pickle.loads(inbox.get())
             evaluation = setup.evaluation()
         space = evaluation.target if isinstance(evaluation.target, Space) else evaluation.target.space
@@ -85,6 +89,7 @@ def main() -> None:
     _send(replies, ("ready", os.getpid()))
     while True:
         _send(replies, _served(inbox.get(), setup.study, space, evaluation, inbox, replies))
+        # Children have cycles, and their memory is needed for the next one.
         gc.collect()
 
 
@@ -98,6 +103,7 @@ def _served(
 ) -> tuple[Any, ...]:
     def report(step: int, metrics: Mapping[str, float]) -> bool:
         _send(replies, ("step", job.number, step, dict(metrics)))
+        # While a trial runs the driver sends nothing but answers to its steps, so this is one.
         return bool(inbox.get())
 
     _send(replies, ("started", job.number))
