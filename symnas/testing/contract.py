@@ -248,6 +248,7 @@ class AlgorithmContract:
         for space in (self.space(4), self._small()):
             asked, plain = self.make(), self.make()
             log, other = (simulate(a, space, _hashed, trials=12, seed=1) for a in (asked, plain))
+            # Generators that none of these searches has, so that nothing asked here is asked for again.
             for call in range(3):
                 asked.propose(call + 1, np.random.default_rng([9, call]))
             for algorithm, so_far in ((asked, log), (plain, other)):
@@ -263,6 +264,7 @@ class AlgorithmContract:
                 first.setup(space)
                 second.setup(space)
                 for position, (batch, outcomes) in enumerate(log.events[:cut]):
+                    # Only the first is asked in between: what it proposes then must not matter.
                     if position % 3 == 0:
                         first.propose(2, np.random.default_rng(position))
                     first.observe(batch, outcomes)
@@ -280,6 +282,7 @@ class AlgorithmContract:
         space = self._small()
         size = int(space.size)
         for workers in {1, self.workers}:
+            # More trials than decisions: the search must end by itself.
             log = simulate(self.make(), space, _hashed, trials=2 * size, workers=workers)
             assert log.exhausted
             tried = list(zip(log.decisions, log.fidelities, strict=True))
@@ -378,6 +381,7 @@ _ENDINGS = (*Status, Status.DONE, Status.DONE)
 
 def _mixed(decision: Decision) -> Outcome:
     """Return an ending of every kind, chosen by the decision itself."""
+    # By the decision's hash: any order of trials gives each the same ending.
     status = _ENDINGS[int(decision.key[:4], 16) % len(_ENDINGS)]
     if status in (Status.RUNNING, Status.DONE):
         return _hashed(decision)
