@@ -235,6 +235,8 @@ class _Chooser:
         return None
 
     def check_grid(self, domain: Domain, match: Match) -> None:
+        # `fit` looks at the ends of a range alone, so that a number between its values gets a message of its
+        # own.
         if match.fit is not None and isinstance(domain, RangeDomain):
             error = verdicts.off_grid(domain, match.fit.default, self.fail)
             if error is not None:

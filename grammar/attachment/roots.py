@@ -71,6 +71,8 @@ def _statement(node: ast.stmt, place: _Place) -> Iterator[Root]:
     def root(expr: ast.expr, **known: object) -> Root:
         return replace(Root(expr, node, place.role, scope=place.scope, in_loop=place.in_loop), **known)  # type: ignore[arg-type]
 
+    # Statements that hold others go on into these; of all others (`assert`, `raise`, a bare call) each
+    # expression is a root of its own.
     match node:
         case ast.Assign(targets=targets, value=value):
             names = tuple(name for target in targets if (name := name_of(target)))

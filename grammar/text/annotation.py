@@ -64,6 +64,7 @@ class AnnotationText:
 @cache
 def _lark() -> Lark:
     grammar = files("symnas.grammar").joinpath("annotation.lark").read_text(encoding="utf-8")
+    # Once per process: building the tables takes as long as reading a hundred annotations.
     return Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=False)
 
 
@@ -266,6 +267,7 @@ class _Reader:
         if not entries:
             raise self.fail("empty-choice", part)
         found = [self.candidate(entry) for entry in entries]
+        # Priors are relative to one another, so all have one or none has.
         with_prior = [candidate.weight is not None for candidate in found]
         if any(with_prior) and not all(with_prior):
             missing = entries[with_prior.index(False)]
