@@ -255,7 +255,7 @@ def _lookup(edges: list[tuple[int, list[int]]]) -> tuple[NDArray[np.intp], Mask]
 
 
 def source_codes(source: Entry, codes: Codes) -> NDArray[np.int64]:
-    """Return the code that guards see: the value's position, -1 where the point does not exist."""
+    """Return the codes (rows,) that guards see: positions of values, -1 where the point does not exist."""
     if source.shape == SLOTS:
         return source.subsets.rank_rows(codes[source.column : source.column + source.width].T)
     column: NDArray[np.int64] = codes[source.column].astype(np.int64)

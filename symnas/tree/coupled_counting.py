@@ -254,7 +254,7 @@ class CoupledPoints:
 
 
 def choose_by_counts(counts: list[int], u: Floats) -> Ints:
-    """Return positions in proportion to exact counts of any size, for random numbers of [0, 1)."""
+    """Return positions (rows,) in proportion to exact counts of any size, for (rows,) numbers of [0, 1)."""
     if len(counts) == 1:
         return np.zeros(len(u), np.intp)
     total = sum(counts)

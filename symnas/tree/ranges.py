@@ -106,6 +106,7 @@ class IntRange(Point):
 @lru_cache(maxsize=4096)
 def _powers(low: int, high: int, factor: int) -> tuple[int, ...]:
     values = [low]
+    # low, low * factor, low * factor^2, … up to high
     while values[-1] * factor <= high:
         values.append(values[-1] * factor)
     return tuple(values)

@@ -44,7 +44,7 @@ def prior(entry: Entry) -> Weights:
 
 
 def thresholds(weights: Sequence[float]) -> Floats:
-    """Return the inner bounds of cumulative shares, for `searchsorted(..., side="right")`."""
+    """Return the inner bounds (values - 1,) of cumulative shares, for `searchsorted(..., side="right")`."""
     total = math.fsum(weights)
     bounds = np.cumsum(np.asarray(weights, np.float64) / total)[:-1]
     # Trailing values of weight zero must stay unreachable despite rounding in the sum.

@@ -129,7 +129,7 @@ def _pieces(entry: Entry, values: Floats) -> Split:
 
 
 def influence(batch: Batch, values: Floats) -> Floats:
-    """Return, for every point by number, which share of the values' variance its candidates explain.
+    """Return (points,), by number, which share of the values' variance the candidates of a point explain.
 
     Args:
         batch: the decisions.
