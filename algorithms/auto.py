@@ -54,6 +54,8 @@ class Auto(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Show results to all, each in the form that it can take."""
+        # Counted are trials that are over, with a result or without, as they are in a log: a replay changes
+        # algorithm at the same places.
         self._over += sum(outcome is not RUNNING and outcome.status.final for outcome in outcomes)
         self._several |= any(outcome.values is not None and len(outcome.values) > 1 for outcome in outcomes)
         for inner in (self._model, self._evolution, self._front):
@@ -68,6 +70,8 @@ class Auto(Algorithm):
             return self._front
         if self._wide:
             return self._evolution
+        # By lot, not by count, so that nothing but the log and the call's generator matters: a quarter of the
+        # calls.
         if self._over < self.modelled or rng.random() < 0.25:
             return self._model
         return self._evolution

@@ -69,6 +69,8 @@ class Grid(Algorithm):
 
     def _enumerate(self) -> Iterator[tuple[Hashable, Batch]]:
         space = self._space
+        # Addresses are those of the space itself, and values are among its values: a decision over there says
+        # which one here, by values instead of codes.
         finite = Space(tuple(levelled(point, self.levels) for point in space.points))
         decisions = iter(finite.enumerate())
         while chunk := list(islice(decisions, CHUNK)):

@@ -37,6 +37,8 @@ class Running:
             if outcome.status is Status.RUNNING:
                 self._counts[key] += 1
                 continue
+            # A result from elsewhere never ran: its count is 0, and deleting that of a `Counter` changes
+            # nothing.
             if self._counts[key] > 1:
                 self._counts[key] -= 1
             else:
@@ -55,6 +57,8 @@ class History:
         self.space = space
         self.sampling = WithoutReplacement(space)
         self.count = 0
+        # Rows are outcomes in order, (room, columns) and (room, reals); room doubles when it is full, so that
+        # n outcomes cost n copies, and not n².
         self._codes = np.empty((64, space.compiled.layout.columns), space.compiled.layout.dtype)
         self._reals = np.empty((64, space.compiled.layout.reals))
         self._values = np.empty(64)
@@ -68,6 +72,7 @@ class History:
                 self._running.setdefault(key, []).append(batch[row : row + 1])
                 continue
             started = self._running.get(key, [])
+            # Equal decisions are alike: which of them ended does not matter.
             if len(started) > 1:
                 started.pop()
             else:
@@ -97,5 +102,6 @@ class History:
     @property
     def running(self) -> Batch:
         """The decisions that were handed out and have not ended, in the order in which they started."""
+        # By the first start of each decision, since a dictionary keeps its order.
         started = [one for many in self._running.values() for one in many]
         return Batch.concat(started) if started else self.space.batch([])

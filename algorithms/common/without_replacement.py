@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
 Uniform = Literal["points", "space"]
+# Rounds of draws of each kind, and of mutations, before there is another way; the largest space written out.
 ROUNDS = 8
 ATTEMPTS = 16
 LISTED = 1_000_000
@@ -35,6 +36,7 @@ class WithoutReplacement:
     def __init__(self, space: Space, uniform: Uniform = "points") -> None:
         self._space = space
         self._uniform = uniform
+        # A dictionary for its order: a listing looks at what came since it last did.
         self._seen: dict[Hashable, None] = {}
         self._listing: _Listing | None = None
 
@@ -81,6 +83,7 @@ class WithoutReplacement:
             if attempt:
                 batch = self._space.mutate(batch, rng)
             new = self.rows(batch, taken)
+            # Rows that are new leave, so that only the others are mutated on.
             if len(new) == len(batch):
                 parts.append(batch)
                 return parts[0] if len(parts) == 1 else type(batch).concat(parts)
@@ -103,11 +106,13 @@ class WithoutReplacement:
         repeat, repeats are returned in the end rather than nothing.
         """
         taken = set(taken)
+        # `taken` is not handed out yet: none of it is counted among what was.
         left = self.left - len(taken)
         n = int(min(n, left))
         if n <= 0:
             return self._space.batch([])
         size = self._space.size
+        # Even a uniform draw would now be repeated at least once on average.
         if size <= LISTED and 2 * left < size:
             return self._list(n, rng, taken)
         found = self._draw(n, rng, taken)
@@ -121,6 +126,8 @@ class WithoutReplacement:
     def _draw(self, n: int, rng: np.random.Generator, taken: set[Hashable]) -> list[Batch]:
         found: list[Batch] = []
         finite = self._space.size != math.inf
+        # Priors may leave some decisions all but impossible: then uniformly over the space, where that is
+        # finite.
         draws: list[Uniform] = [self._uniform] * ROUNDS + ["space"] * (ROUNDS * finite)
         for uniform in draws:
             fresh = self.among(self._space.sample(n, rng, uniform=uniform), taken)
@@ -150,11 +157,13 @@ class _Listing:
         self, n: int, rng: np.random.Generator, seen: dict[Hashable, None], taken: set[Hashable]
     ) -> Batch:
         if len(seen) != self._marked:
+            # Only what came since: marking costs once per decision, in all.
             rows = [self._rows[key] for key in list(seen)[self._marked :]]
             self._left[rows] = False
             self._marked = len(seen)
         left = self._left
         if taken:
+            # `taken` is not for good, and leaves no mark.
             left = left.copy()
             left[[self._rows[key] for key in taken]] = False
         chosen = rng.permutation(np.flatnonzero(left))[:n]

@@ -127,9 +127,12 @@ class Driver:
             asked: whether the sampler suggested it; else it comes from elsewhere.
         """
         if not self.trials.trials:
+            # One sequence for a whole study, from what every copy of its log knows: the first decision. (That
+            # one is asked for under the sequence 0.)
             digest = blake2b(decision.row, digest_size=4).digest()
             self._sequence = int.from_bytes(digest, "big") % 2**31
         trial = self.trials.add()
+        # Before it has parameters, as a trial of Optuna is when its sampler is asked.
         if self._name not in FORGETFUL:
             self._note(trial, asked)
         trial.params, trial.distributions = self.parameters.of(decision)
@@ -164,6 +167,8 @@ class Driver:
         generation = self._elder.get_trial_generation(study, trial)
         key = f"symnas:parents:{generation}"
         if key not in self.trials.attributes:
+            # Optuna keeps the chosen parents in the study's attributes, where all samplers of the generation
+            # find them.
             chooser = make_sampler(self._name, self._options, generation, self._sequence)
             assert isinstance(chooser, BaseGASampler)
             chooser.get_parent_population(study, generation)
@@ -174,6 +179,8 @@ class Driver:
             if self._elder is not None:
                 self._find_parents(self._study(self._elder), trial)
             elif asked:
+                # What a suggestion does, for its notes alone; what it draws is thrown away. The seed of the
+                # proposal is not in the log, so the notes must not come of it.
                 sampler = make_sampler(self._name, self._options, trial.number, self._sequence)
                 study = self._study(sampler)
                 sampler.before_trial(study, trial)
@@ -190,6 +197,8 @@ class Driver:
 
         def ask(name: str, distribution: BaseDistribution) -> Any:
             nonlocal relative
+            # As `optuna.trial.Trial._suggest`: a single value, else what was drawn for all shared parameters
+            # at once, else a draw by itself. Shared ones are drawn when the first of several values is due.
             if distribution.single():
                 value = _only(distribution)
             else:

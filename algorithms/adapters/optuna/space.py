@@ -284,6 +284,7 @@ class _Stepped:
         self.named: Distributions = {self.name: distribution}
 
     def read(self, ask: Ask) -> Sequence[int]:
+        # The nearest of ours, so that a last digit does not matter.
         near = round((ask(self.name, self.named[self.name]) - self.low) / self.step)
         return (min(max(near, 0), len(self.values) - 1),)
 
@@ -351,6 +352,7 @@ class _Slots:
 
     def read(self, ask: Ask) -> Sequence[int]:
         size = int(ask(self.size, self.named[self.size])) if self.size else self.high
+        # Lehmer code: in slot s a number below n - s, the place among the candidates that are left.
         ranks = [int(ask(name, self.named[name])) for name in self.slots[:size]]
         if self.repeats:
             found = ranks
@@ -364,6 +366,7 @@ class _Slots:
         params: Params = {self.size: len(codes)} if self.size else {}
         for slot, name in enumerate(self.slots[: len(codes)]):
             code = codes[slot]
+            # The way back: of the smaller candidates, those chosen before are not there any more.
             before = 0 if self.repeats else sum(other < code for other in codes[:slot])
             params[name] = code - before
         return params

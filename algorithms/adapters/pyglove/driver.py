@@ -138,6 +138,7 @@ class Driver:
     def _start(self) -> None:
         self._generator = self._make()
         self._generator.setup(self.spec)
+        # What was proposed and not handed out: decision, DNA, and whether the search's generator seeded it.
         self._ahead: list[tuple[Decision, geno.DNA, bool]] = []
         self._made = 0
 
@@ -160,6 +161,8 @@ class Driver:
         rows = [handed.decision.row for handed in self._handed[:ROOTS]]
         found: list[Decision] = []
         while len(found) < n:
+            # A proposal is drawn under its number and the first four decisions, which the log has. Before
+            # there are four of them, the search's generator gives seeds, which the log does not have.
             own = self._made < ROOTS
             lot: list[bytes | int] = [int(rng.integers(2**63))] if own else [*rows[:ROOTS], self._made]
             try:
@@ -177,6 +180,8 @@ class Driver:
 
     def hand_out(self, decision: Decision) -> Handed:
         """Take a proposal, or a decision from elsewhere in its place, for good."""
+        # Drawn under what the log has, and the next in order: a replay would make it again, with the
+        # generator in the same state. Everything else is made again now, just as a replay will make it.
         if self._ahead and self._ahead[0][0] == decision and not self._ahead[0][2]:
             handed = Handed(decision, self._ahead.pop(0)[1])
         else:
@@ -213,6 +218,8 @@ class Driver:
             self._generator.recover([(dna, None)])
             self._made += 1
             return dna
+        # The generator goes on as if it had proposed `decision`: it draws as often, and what it notes with a
+        # proposal (the metadata of its DNA) is noted with this one.
         rows = [handed.decision.row for handed in self._handed[: min(self._made, ROOTS)]]
         try:
             dna = self._next([*rows, self._made])
@@ -234,6 +241,8 @@ class Driver:
         if handed.dna is None:
             return
         reward: Any = values if self._generator.multi_objective else values[0]
+        # Told by the number in the log, so that what feedback draws (survivors, say) is drawn again in a
+        # replay.
         with seeded(number, handed.decision.row):
             self._generator.feedback(handed.dna, reward)
 
@@ -241,6 +250,7 @@ class Driver:
         """Undo proposals that were made ahead and not handed out."""
         if not self._ahead:
             return
+        # A generator cannot take a proposal back: a new one is shown the log from its beginning.
         self._start()
         log, self._log, self._handed = self._log, [], []
         for event in log:
