@@ -154,8 +154,8 @@ class NSGA2(Algorithm):
         return Parents.best(Batch.concat(parts), np.array(values), self.population)
 
     def _children(self, parents: Parents, n: int, rng: np.random.Generator, founders: Batch | None) -> Batch:
-        # A coin per point in place of the paper's crossovers (simulated binary of reals, single-point of
-        # bits): points of a tree have no order, and candidates nothing between them.
+        # A coin per point in place of the paper's crossovers, simulated binary of reals and single-point of
+        # bits: between candidates there is nothing, and a cut would only keep apart what stands far apart.
         children = parents.winners(n, rng)
         rows = np.flatnonzero(rng.random(n) < self.crossover)
         if len(rows) == n:

@@ -108,12 +108,10 @@ class Embedding:
     def _point(
         self, entry: Entry, start: int, width: int, scaled: bool, per_slot: bool
     ) -> Iterable[tuple[Block, Floats]]:
-        # What always has the same value would be a constant.
         if not entry.mutable:
             return
         address = entry.point.address
         if scaled:
-            # The coordinate's place: those taken so far are in front of it.
             flag = start + width if entry.stage > 0 else -1
             self._offsets.append((sum(map(len, self._taken)), flag))
             self._take(Block(address, "number", 1, NUMBERS), np.array([start]))
@@ -147,7 +145,6 @@ class Embedding:
     def _presence(self, entry: Entry, flag: int) -> None:
         branch = entry.branch
         place = (tuple(branch.when), branch.occurrence) if branch else None
-        # Points under one condition exist together: one coordinate tells it for all.
         condition = (entry.parent, place, entry.point.guards)
         if condition not in self._conditions:
             self._conditions[condition] = entry.point.address

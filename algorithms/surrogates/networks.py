@@ -105,7 +105,6 @@ def _forward(weights: list[torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
     for layer in range(0, len(weights), 2):
         # (members, rows, in) times (members, in, out), plus (members, 1, out).
         hidden = hidden @ weights[layer] + weights[layer + 1]
-        # No rectifier behind the last layer.
         if layer + 2 < len(weights):
             hidden = hidden.relu()
     return hidden[..., 0]
