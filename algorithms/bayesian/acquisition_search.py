@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Score = Callable[["Batch"], Floats]
 
-# Neighbours by each real range, moves of all ranges together, and their standard deviation in the first round,
-# as a share of the range. 4 neighbours and 0.2 are SMAC's.
+# Neighbours by each real range, moves of all ranges together, and the standard deviation of these in the
+# first round, as a share of the range. 4 neighbours and 0.2 are SMAC's.
 REALS, MOVES, WIDTH = 4, 16, 0.2
 # Of a decision with more neighbours, so many are drawn.
 MOST_NEIGHBOURS = 400

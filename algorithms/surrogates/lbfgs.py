@@ -42,12 +42,7 @@ def minimise(
     for _ in range(steps):
         if np.abs(slope).max(initial=0.0) < tolerance:
             break
-        direction = _direction(slope, pairs)
-        descent = float(slope @ direction)
-        if descent >= 0:
-            # Rounding can make the estimated curvature useless; then begin again with steepest descent.
-            pairs.clear()
-            direction, descent = -slope, -float(slope @ slope)
+        direction, descent = _downhill(slope, pairs)
         # Without pairs the direction is the slope's, whose length says nothing of how far the bottom is.
         scale = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(slope).sum()))
         found = _backtracked(function, x, value, direction, descent, scale)
@@ -65,6 +60,17 @@ def minimise(
         if small:
             break
     return x
+
+
+def _downhill(slope: Floats, pairs: deque[tuple[Floats, Floats, float]]) -> tuple[Floats, float]:
+    """Return a direction that goes down, and the slope in it."""
+    direction = _direction(slope, pairs)
+    descent = float(slope @ direction)
+    if descent >= 0:
+        # Rounding can make the estimated curvature useless; then begin again with steepest descent.
+        pairs.clear()
+        direction, descent = -slope, -float(slope @ slope)
+    return direction, descent
 
 
 def _backtracked(

@@ -135,12 +135,7 @@ class TreeKernel:
         # dm/d(d²) = -5/6 (1 + √5 d) e^(-√5 d), which has no singularity, and d(d²)/dw of a pair is (x - y)²
         # per coordinate.
         pull = slope * fall * (1.0 + root) * (-5.0 / 6.0 * product)
-        # With P = `pull` symmetric and S = `slope`, a coordinate's weight gets
-        # sum_ij P_ij (x_i - x_j)² + a S_ij x_i x_j = 2 sum_i (sum_j P_ij) x_i² + x' (a S - 2 P) x.
-        mixed = additive * slope - 2.0 * pull
-        by_weight = 2.0 * (pull.sum(axis=1) @ rows**2) + np.einsum("ij,ij->j", rows, mixed @ rows)
-        # By log w_b: the sum over the block's coordinates of derivative times weight.
-        by_block = np.bincount(self.block_of, by_weight * weights, self.blocks)
+        by_block = self._by_block(rows, weights, pull, additive * slope)
         tail = (
             product * float((slope * near).sum()),
             additive * float((slope * inner).sum()),
@@ -149,6 +144,22 @@ class TreeKernel:
         # The prior of θ is normal: -log p(θ) = ½ |away|² + constant.
         gradient = np.concatenate([by_block, tail]) + away / self.spreads
         return value + 0.5 * float(away @ away), gradient
+
+    def _by_block(self, rows: Floats, weights: Floats, pull: Floats, lift: Floats) -> Floats:
+        """Return the derivative by the logarithm of each block's weight, (blocks,).
+
+        Args:
+            rows: (rows, coordinates).
+            weights: (coordinates,).
+            pull: (rows, rows) derivative by the squared distances.
+            lift: (rows, rows) derivative by the inner products.
+        """
+        # With P = `pull` and S = `lift`, both symmetric, a coordinate's weight gets
+        # sum_ij P_ij (x_i - x_j)² + S_ij x_i x_j = 2 sum_i (sum_j P_ij) x_i² + x' (S - 2 P) x,
+        # and log w_b the sum over the block's coordinates of that times the weight.
+        mixed = lift - 2.0 * pull
+        by_weight = 2.0 * (pull.sum(axis=1) @ rows**2) + np.einsum("ij,ij->j", rows, mixed @ rows)
+        return np.asarray(np.bincount(self.block_of, by_weight * weights, self.blocks), np.float64)
 
 
 def _likelihood(kernel: Floats, values: Floats) -> tuple[float, Floats] | None:
