@@ -8,14 +8,20 @@ label too many costs runs, a label too few would lose points.
 from __future__ import annotations
 
 import types
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from symnas.survey.dependence.heap import Heap, Record, is_atom, is_sequence
+from symnas.survey.dependence.heap import Heap, Record, is_atom, is_mapping, is_sequence
 from symnas.survey.dependence.state import Activation, GlobalName, Pair
 
 _METHODS = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_KEYS: tuple[type, ...] = (type({}.keys()), type(OrderedDict[str, int]().keys()))
+_VALUES: tuple[type, ...] = (type({}.values()), type(OrderedDict[str, int]().values()))
+_VIEWS: tuple[type, ...] = (
+    *(*_KEYS, *_VALUES),
+    *(type({}.items()), type(OrderedDict[str, int]().items())),
+)
 _STORES = ("_modules", "_parameters", "_buffers")
 
 
@@ -40,7 +46,7 @@ def read_attribute(at: Activation, owner: Pair, name: str) -> Pair:
     # labels = the reference's | what rewritten code gave on the way | the name's | those not told apart
     found = labels | extra
     if record is not None:
-        found |= record.rest | record.attributes.get(name, 0)
+        found |= record.attribute(name)
     # What is not the object's own may be its class's, and classes are assigned to as well.
     kind = obj if isinstance(obj, type) else type(obj)
     for base in kind.__mro__:
@@ -85,7 +91,7 @@ def read_item(at: Activation, owner: Pair, index: Pair) -> Pair:
         # Counted from the end, it is another item as soon as there are more of them.
         shape = record.shape if key < 0 else 0
         return value, labels | shape | record.item(place)
-    if type(obj) is dict and is_atom(key):
+    if is_mapping(obj) and is_atom(key):
         value = obj[key]
         if record is None:
             return value, labels
@@ -121,7 +127,8 @@ class Stepper:
         total = self.own
         # Going through these calls no code of the user's. Anything else may, under the labels of all inside
         # of it.
-        if not (is_sequence(self.value) or isinstance(self.value, (dict, set, range, *_VIEWS))):
+        known = is_sequence(self.value) or is_mapping(self.value)
+        if not (known or isinstance(self.value, (dict, set, range, *_VIEWS))):
             total |= at.state.heap.deep(self.value)
         self.iterator, self.extra = at.natively(lambda: iter(self.value), total)
         self.native = total
@@ -159,7 +166,7 @@ def peek(heap: Heap, source: Any, position: int, value: Any) -> tuple[int, int]:
         return (0, 0) if record is None else (record.item(position), record.shape | record.rest)
     if isinstance(source, range):
         return (0, 0) if record is None else (record.rest, record.shape | record.rest)
-    if isinstance(source, dict):
+    if isinstance(source, dict) or is_mapping(source):
         shape = 0 if record is None else record.shape | record.rest
         return shape, shape
     if isinstance(source, types.GeneratorType) and record is not None:
@@ -196,15 +203,16 @@ def _through(
         return rest, shape
     mapping = under[0]
     record = heap.get(mapping)
-    if isinstance(source, _VIEWS) and isinstance(mapping, dict):
+    if isinstance(source, _VIEWS) and (isinstance(mapping, dict) or is_mapping(mapping)):
         shape = 0 if record is None else record.shape | record.rest
-        if isinstance(source, _VIEWS[0]) or record is None or value is None:
+        if isinstance(source, _KEYS) or record is None or value is None:
             return shape, shape
         # Insertion order is the order of all three views.
         key = list(mapping)[position]
-        if isinstance(source, _VIEWS[1]):
-            return record.item(key), shape
-        heap.record(value).items.update({0: shape, 1: record.item(key)})
+        held = record.item(key)
+        if isinstance(source, _VALUES):
+            return held, shape
+        heap.record(value).items.update({0: shape, 1: held})
         return shape, shape
     if type(source).__name__ in ("list_reverseiterator", "reversed") and is_sequence(mapping):
         # reversed(a)[t] = a[len(a) - 1 - t], which another length would move
@@ -234,3 +242,46 @@ def gather(at: Activation, pair: Pair) -> Items:
             return Items(tuple(pairs), shape | stepper.labels())
         pairs.append(item)
         shape |= labels
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What a new dictionary is made of: by key the labels of its value, and what is not told apart."""
+
+    values: dict[Any, int]
+    shape: int
+    rest: int
+
+
+def entries(at: Activation, pair: Pair) -> Entries | None:
+    """Take apart a mapping, or a list of pairs, that a dictionary is made of; None for anything else.
+
+    Args:
+        at: who makes it.
+        pair: what is given, and its labels.
+    """
+    given, own = pair
+    record = at.state.heap.get(given)
+    values: dict[Any, int] = {}
+    # Which mapping it is was chosen, so every entry may be another one or missing.
+    shape = rest = own
+    if is_mapping(given):
+        for key in given:
+            values[key] = own | (0 if record is None else record.item(key))
+        if record is not None:
+            shape, rest = shape | record.shape, rest | record.rest
+        return Entries(values, shape, rest)
+    if not isinstance(given, (list, tuple)):
+        return None
+    if record is not None:
+        shape, rest = shape | record.shape, rest | record.rest
+    for position, item in enumerate(given):
+        if not isinstance(item, (list, tuple)) or len(item) != 2 or not is_atom(item[0]):
+            return None
+        around = own | (0 if record is None else record.item(position))
+        inner = at.state.heap.get(item)
+        name, value = (0, 0) if inner is None else (inner.item(0) | inner.shape, inner.item(1) | inner.shape)
+        # Under another key another entry would be there, or none.
+        shape, rest = shape | around | name, rest | around | name
+        values[item[0]] = around | name | value
+    return Entries(values, shape, rest)

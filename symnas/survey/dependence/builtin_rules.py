@@ -7,11 +7,12 @@ all; then the call is treated like any other native one.
 from __future__ import annotations
 
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from symnas.survey.dependence.access import gather, read_attribute
-from symnas.survey.dependence.heap import REST, SHAPE, is_atom, is_sequence
+from symnas.survey.dependence.access import entries, gather, read_attribute
+from symnas.survey.dependence.heap import REST, SHAPE, is_atom, is_mapping, is_sequence
 from symnas.survey.dependence.state import Activation, Named, Pair
 from symnas.survey.dependence.stores import change, filled, set_attribute
 
@@ -34,7 +35,7 @@ def call_method(
             # Other methods that change a list (`insert`, `sort`) move items about; they are native calls.
             items = gather(at, pairs[0])
             return _append(at, receiver, callee, labels, items.pairs, items.labels, False)
-    if type(receiver) is dict:
+    if is_mapping(receiver):
         if name in ("items", "keys", "values"):
             value = callee()
             # A view has no labels of its own: what is read through it later is looked up in the dictionary
@@ -96,7 +97,7 @@ def _look_up(at: Activation, receiver: Any, callee: Any, labels: int, pairs: lis
 
 def _length(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair | None:
     value, own = pairs[0]
-    if is_sequence(value) or isinstance(value, (dict, set, frozenset, range)):
+    if is_sequence(value) or is_mapping(value) or isinstance(value, (dict, set, frozenset, range)):
         return len(value), labels | own | at.state.heap.shape(value)
     return None
 
@@ -145,6 +146,25 @@ def _collect(kind: type) -> Rule:
         value = filled(at, at.site, kind(value for value, _ in items), items, shape)
         # Of a list, the shape is inside; a tuple or a set may be compared and hashed as one value.
         return value, labels | (shape if kind is not list else 0)
+
+    return run
+
+
+def _mapping(kind: type[dict[Any, Any]]) -> Rule:
+    """Make a dictionary of a mapping or of pairs, and of keywords: `dict(a=…)`, `OrderedDict([("a", …)])`."""
+
+    def run(at: Activation, labels: int, pairs: list[Pair], named: Named) -> Pair | None:
+        found = entries(at, pairs[0]) if pairs else None
+        if len(pairs) > 1 or (pairs and found is None):
+            return None
+        value = kind(*(given for given, _ in pairs), **{name: given for name, (given, _) in named.items()})
+        record = at.state.heap.record(value, at.key(at.site))
+        if found is not None:
+            record.items.update(found.values)
+            record.shape |= found.shape
+            record.rest |= found.rest
+        record.items.update({name: own for name, (_, own) in named.items()})
+        return value, labels
 
     return run
 
@@ -199,7 +219,8 @@ def _hasattr(at: Activation, labels: int, pairs: list[Pair], _: Named) -> Pair |
 
 RULES: dict[Any, Rule] = {
     len: _length, range: _range, list: _collect(list), tuple: _collect(tuple), set: _collect(set),
-    frozenset: _collect(frozenset), enumerate: _over(enumerate), zip: _over(zip), reversed: _over(reversed),
+    frozenset: _collect(frozenset), dict: _mapping(dict), OrderedDict: _mapping(OrderedDict),
+    enumerate: _over(enumerate), zip: _over(zip), reversed: _over(reversed),
     getattr: _getattr, setattr: _setattr, hasattr: _hasattr,
     **{function: _identity(function) for function in (isinstance, issubclass, callable, id, type)},
 }  # fmt: skip

@@ -16,9 +16,9 @@ import types
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from symnas.survey.dependence.access import Items
+from symnas.survey.dependence.access import Items, entries
 from symnas.survey.dependence.builtin_rules import RULES, call_method
-from symnas.survey.dependence.heap import REST, is_atom, is_sequence
+from symnas.survey.dependence.heap import REST, is_atom, is_mapping, is_sequence
 from symnas.survey.dependence.loops import Loop
 from symnas.survey.dependence.state import Activation, Call, Named, Pair
 from symnas.survey.dependence.stores import change
@@ -41,6 +41,10 @@ _TORCH_MUTATORS = (
     "clear",
 )
 """How names of torch's methods begin that change what they are called on."""
+_PLAIN_TENSORS = frozenset({("torch", "Tensor"), ("torch.nn.parameter", "Parameter")})
+_CALLING_METHODS = frozenset({"apply_", "map_", "map2_", "register_hook",
+                              "register_post_accumulate_grad_hook", "backward"})  # fmt: skip
+"""Methods of tensors that call functions which they are given, or were given before."""
 _READING = frozenset({"copy", "index", "count", "get", "keys", "values", "items", "union", "intersection",
                       "difference", "issubset", "issuperset", "isdisjoint"})  # fmt: skip
 
@@ -77,7 +81,7 @@ def call(
     # Inside a `try` it matters that the call may raise, because of anything that it can reach.
     if state.attempts:
         state.seen |= _all(at, labels, pairs, named) | state.heap.deep(getattr(callee, "__self__", None))
-    if labels and not _builtin_method(callee):
+    if labels and not _known_method(callee):
         # Which function it is was chosen, so all that happens inside happens under that condition.
         # x & (x - 1) clears the lowest bit, so it is 0 where there is at most one label.
         # A condition on one point has no more rows than that has codes. One on several is worth its joint
@@ -119,8 +123,16 @@ def _named(at: Activation, keywords: Sequence[tuple[str | None, Pair]]) -> Named
     return named
 
 
-def _builtin_method(callee: Any) -> bool:
-    return isinstance(callee, types.BuiltinMethodType) and is_atom(callee.__self__)
+def _known_method(callee: Any) -> bool:
+    """Whether a method is of a number, a text or a plain tensor, and calls nothing that it is not given.
+
+    Of these, which object was chosen decides about the result and not about what runs. A tensor's method is
+    native or torch's own; a subclass of tensors may do anything in `__torch_function__`, and is not plain.
+    """
+    receiver = getattr(callee, "__self__", None)
+    if (type(receiver).__module__, type(receiver).__qualname__) in _PLAIN_TENSORS:
+        return callee.__name__ not in _CALLING_METHODS
+    return isinstance(callee, types.BuiltinMethodType) and is_atom(receiver)
 
 
 def _reaches(at: Activation, callee: Any) -> bool:
@@ -274,9 +286,9 @@ def _native(at: Activation, callee: Any, labels: int, pairs: list[Pair], named: 
     total |= collected
     _mutations(at, callee, receiver, total, pairs, named)
     if isinstance(callee, type) and not is_atom(value):
-        # `nn.Sequential`, `nn.ModuleList`: kept item by item, like lists.
-        if is_sequence(value) and type(value).__module__.startswith("torch"):
-            _fill_modules(at, value, pairs, shape)
+        # `nn.Sequential`, `nn.ModuleList`, `nn.ModuleDict`: kept item by item, like lists and dictionaries.
+        if (is_sequence(value) or is_mapping(value)) and type(value).__module__.startswith("torch"):
+            _fill_modules(at, value, pairs, shape, total)
         else:
             # labels go inside the new object, `total`, not to the reference, which depends on the class alone
             state.heap.record(value, at.key(at.site)).rest |= total
@@ -286,10 +298,29 @@ def _native(at: Activation, callee: Any, labels: int, pairs: list[Pair], named: 
     return value, total
 
 
-def _fill_modules(at: Activation, value: Any, pairs: list[Pair], shape: int) -> None:
-    """Label the modules of a new `nn.Sequential(a, b)`, or of a module list that was given an iterable."""
+def _fill_modules(at: Activation, value: Any, pairs: list[Pair], shape: int, total: int) -> None:
+    """Label what is in a new `nn.Sequential(a, b)`, or in a container of an iterable or a mapping.
+
+    Args:
+        at: who makes it.
+        value: the new container.
+        pairs: what it was given.
+        shape: what their number depends on.
+        total: everything that went in.
+    """
     record = at.state.heap.record(value, at.key(at.site))
     record.shape |= shape
+    if is_mapping(value) or (len(pairs) == 1 and is_mapping(pairs[0][0])):
+        # nn.ModuleDict({"a": a}) has its items by key, nn.Sequential(OrderedDict(a=a)) by place.
+        found = entries(at, pairs[0]) if pairs else None
+        if found is None:
+            record.rest |= total if pairs else 0
+            return
+        labels = found.values.items() if is_mapping(value) else enumerate(found.values.values())
+        record.items.update(labels)
+        record.shape |= found.shape
+        record.rest |= found.rest
+        return
     # nn.Sequential(a, b) has its arguments for items, nn.ModuleList([a, b]) those of its only argument
     if len(pairs) != 1 or _is_sequential(value):
         for position, (_, own) in enumerate(pairs):

@@ -8,7 +8,8 @@ identities are never reused within a run.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Hashable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 SHAPE, REST = "shape", "rest"
@@ -33,14 +34,29 @@ def is_atom(value: object) -> bool:
 
 
 def is_sequence(value: object) -> bool:
-    """Say whether a value is kept item by item: lists, tuples and torch's module lists."""
+    """Say whether a value is kept item by item, by index: lists, tuples and torch's module lists."""
     if isinstance(value, (list, tuple)):
         return True
-    return (
-        type(value).__module__ == _CONTAINER_MODULE
-        and hasattr(value, "__getitem__")
-        and hasattr(value, "__len__")
-    )
+    return _is_container(value) and not hasattr(value, "keys")
+
+
+def is_mapping(value: object) -> bool:
+    """Say whether a value is kept item by item, by key: dictionaries and torch's module dictionaries.
+
+    Dictionaries of other classes (`defaultdict`, the user's own) may do anything when they are asked.
+    """
+    return type(value) in (dict, OrderedDict) or (_is_container(value) and hasattr(value, "keys"))
+
+
+def named_items(value: object) -> list[str]:
+    """Return the names under which the items of one of torch's module lists are attributes, in order."""
+    held: Mapping[str, object] = getattr(value, "_modules", {}) if _is_container(value) else {}
+    return list(held)
+
+
+def _is_container(value: object) -> bool:
+    kind = type(value)
+    return kind.__module__ == _CONTAINER_MODULE and hasattr(kind, "__getitem__") and hasattr(kind, "__len__")
 
 
 class Record:
@@ -65,7 +81,25 @@ class Record:
 
     def item(self, key: Hashable) -> int:
         """Return the labels of an item by index or key."""
-        return self.items.get(key, 0) | self.rest
+        total = self.items.get(key, 0) | self.rest
+        if self.attributes:
+            # An item of one of torch's containers is an attribute, too, and may have been assigned as one.
+            names = named_items(self.obj)
+            name = names[key] if isinstance(key, int) and key < len(names) else key
+            total |= self.attributes.get(str(name), 0) if names else 0
+        return total
+
+    def attribute(self, name: str) -> int:
+        """Return the labels of an attribute that is held and not computed."""
+        total = self.attributes.get(name, 0) | self.rest
+        if self.items:
+            names = named_items(self.obj)
+            if name in names:
+                # Which item a name stands for depends on how many there are before it.
+                by_key = is_mapping(self.obj)
+                total |= self.items.get(name if by_key else names.index(name), 0)
+                total |= 0 if by_key else self.shape
+        return total
 
     def every(self) -> int:
         """Return all labels directly inside."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from symnas.survey.dependence.conditions import Changed, Condition, Path, Paths, Place, outwards
-from symnas.survey.dependence.heap import Heap, is_atom, is_sequence
+from symnas.survey.dependence.heap import Heap, is_atom, is_mapping, is_sequence
 
 Pair = tuple[Any, int]
 """A value and its labels."""
@@ -338,7 +338,7 @@ class Activation:
         result, extra = self.natively(lambda: bool(value), labels)
         # Native containers are true unless they are empty: how many items there are decides, not what they
         # are.
-        if is_sequence(value) or isinstance(value, (dict, set)):
+        if is_sequence(value) or is_mapping(value) or isinstance(value, (dict, set)):
             return result, labels | extra | self.state.heap.shape(value)
         kind = type(value)
         if hasattr(kind, "__bool__") or hasattr(kind, "__len__"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from symnas.survey.dependence.access import Items
 from symnas.survey.dependence.conditions import Condition
-from symnas.survey.dependence.heap import REST, SHAPE, Field, Record, is_atom, is_sequence
+from symnas.survey.dependence.heap import REST, SHAPE, Field, Record, is_atom, is_mapping, is_sequence
 from symnas.survey.dependence.state import Activation, Global, GlobalName, Pair
 
 
@@ -82,7 +82,7 @@ def set_item(at: Activation, owner: Pair, index: Pair, pair: Pair) -> None:
     if at.pc is not None:
         at.state.touch(record, ("i", place), at.pc)
         # A new key makes a dictionary longer, a list keeps its length.
-        if isinstance(obj, dict):
+        if isinstance(obj, dict) or is_mapping(obj):
             at.state.touch(record, SHAPE, at.pc)
     if index_labels:
         # Under another index another item would have changed, any of them.
