@@ -46,7 +46,7 @@ BODIES = {
     "split": "a, b = y.split(y.size(-1) // 2, dim=-1)",
     "unbind": "a, b = y.view(*y.shape[:-1], 2, -1).unbind(-2)",
     "sizes unpacked": "n, c = x.size()\n        a, b = y[:, :c], y[:, c:]",
-    "shape unpacked and asserted": "n, c = x.shape\n        assert c <= 8\n        a, b = y.reshape(n, 2, c).transpose(0, 1)",
+    "shape asserted": "n, c = x.shape\n        assert c <= 8\n        a, b = y.view(n, 2, c).unbind(1)",
     "iterated": "a, b = y.view(-1, 2, x.size(1)).permute(1, 0, 2).contiguous()",
     "masked": "a = y[:, :8].masked_fill(y[:, :8] < 0, 0.0)\n        b = y[:, 8:].clamp(min=0).softmax(-1)",
     "new tensors": "a = y[:, :8] + x.new_zeros(x.shape)\n        b = torch.zeros_like(x).add_(y[:, 8:])",
