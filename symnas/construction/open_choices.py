@@ -27,7 +27,6 @@ from symnas.construction.superposition import (
     run_of,
 )
 from symnas.errors import SymnasError
-from symnas.frontend import execution
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import Visit, set_value
 from symnas.frontend.sites import Site
@@ -57,7 +56,7 @@ def openable(
     while True:
         probe = _Probe(given, shut, subsets, own_files(program))
         try:
-            module = run_constructor(program, probe, "meta")
+            module = run_constructor(program, probe, "meta", explain=False)
         except Exception as error:
             # The innermost open choice of which a candidate was being evaluated is the one that cannot be.
             visit = next((found for found in probe.evaluating(error) if found.address not in shut), None)
@@ -112,7 +111,7 @@ def _openable_for_real(
     """Return the same of code that needs real tensors; its candidates are taken to be as they seem."""
     probe = _Probe(values, closed, subsets, own_files(program))
     with torch.random.fork_rng(devices=[]):
-        execution.guarded(program, values, lambda run: run_constructor(program, run, None), probe)
+        run_constructor(program, probe, None)
     return frozenset(probe.met - probe.unfit)
 
 

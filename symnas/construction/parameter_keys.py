@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -155,16 +154,8 @@ def keyed_module(
         BuildError: the user's code raised; or a parameter was made outside the run (at import, say), so that
             no place can be told.
     """
-
-    def build(run: KeyingRun) -> KeyedModule:
-        source_set = program.internals.whole_source_set
-        place = nullcontext() if device is None else torch.device(device)
-        with execution.running(source_set, run), place:
-            target = execution.fresh_target(source_set) if source_set.definitions else program.target
-            module = target(*program.internals.args, **program.internals.kwargs)
-        return keyed_module_of(program, run, module)
-
-    return execution.guarded(program, values, build, KeyingRun(values))
+    run = KeyingRun(values)
+    return keyed_module_of(program, run, execution.constructed(program, run, everywhere=True, device=device))
 
 
 def keyed_module_of(program: ProgramView, run: KeyingRun, module: object) -> KeyedModule:

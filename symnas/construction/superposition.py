@@ -136,9 +136,7 @@ def superpose(
         BuildError: the user's code raised; or parameters were made outside the run.
     """
     run = SuperposedRun(values, frozenset(opened), own_files(program))
-    return execution.guarded(
-        program, values, lambda run: run_of(program, run, run_constructor(program, run, device), device), run
-    )
+    return run_of(program, run, run_constructor(program, run, device), device)
 
 
 def kept_run(program: ProgramView, values: Mapping[str, Value], opened: Collection[str]) -> ConstructorRun:
@@ -211,16 +209,13 @@ def own_files(program: ProgramView) -> frozenset[str]:
     return frozenset(program.internals.whole_source_set.files)
 
 
-def run_constructor(program: ProgramView, run: SuperposedRun, device: str | None) -> object:
-    """Call a program's target under a run, and return what it made."""
-    source_set = program.internals.whole_source_set
-    place = nullcontext() if device is None else torch.device(device)
-    with execution.running(source_set, run, all_evaluated), place:
-        # Class bodies and module statements that hold choices are executed anew by every run.
-        target = (
-            execution.fresh_target(source_set, all_evaluated) if source_set.definitions else program.target
-        )
-        return target(*program.internals.args, **program.internals.kwargs)
+def run_constructor(
+    program: ProgramView, run: SuperposedRun, device: str | None, *, explain: bool = True
+) -> object:
+    """Call a program's target under a run that has all candidates evaluated, and return what it made."""
+    return execution.constructed(
+        program, run, transform=all_evaluated, everywhere=True, device=device, explain=explain
+    )
 
 
 class Maker:

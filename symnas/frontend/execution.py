@@ -1,17 +1,17 @@
 """Runs a program under values: instruments, calls the target, calls the model, and puts everything back.
 
-To read in this order: `execute` (the whole of it), `running` (the exchange of code), `fresh_target` (where
-class bodies hold choices), `call_model` (where `forward` does), `guarded` (what is said when the user's code
-raises).
+To read in this order: `execute` (the whole of it), `constructed` (all but the model's call), `running` (the
+exchange of code), `fresh_target` (where class bodies hold choices), `call_model` (where `forward` does),
+`explained` (what is said when the user's code raises).
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from symnas._typing import Value
 from symnas.errors import BuildError, ProgramError, SymnasError
@@ -22,9 +22,6 @@ from symnas.frontend.source_set import SourceSet, Transform
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
-
-_Run = TypeVar("_Run", bound=Run)
-_Made = TypeVar("_Made")
 
 
 def execute(
@@ -42,15 +39,43 @@ def execute(
         What the target returned.
     """
     with running(program.internals.source_set, run, transform), _device(device):
-        result = construct(program, transform)
+        result = _call_target(program, program.internals.source_set, transform)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
     return result
 
 
-def construct(program: ProgramView, transform: Transform | None = None) -> Any:
+def constructed(
+    program: ProgramView,
+    run: Run,
+    *,
+    transform: Transform | None = None,
+    everywhere: bool = False,
+    device: str | None = None,
+    explain: bool = True,
+) -> Any:
+    """Call a program's target under a run, and return what it made; the model itself is not called.
+
+    Args:
+        program: whose target.
+        run: holds the values.
+        transform: a second pass over the instrumented trees.
+        everywhere: whether calls that reach no point report to the run, too.
+        device: where tensors are made (`meta` computes nothing); None for wherever the code makes them.
+        explain: whether an error says where the user's code raised it, and under what; else it is passed on.
+
+    Raises:
+        BuildError: the user's code raised.
+        ProgramError: it recursed without end.
+    """
+    source_set = program.internals.whole_source_set if everywhere else program.internals.source_set
+    told = explained(program, run.values) if explain else contextlib.nullcontext()
+    with told, running(source_set, run, transform), _device(device):
+        return _call_target(program, source_set, transform)
+
+
+def _call_target(program: ProgramView, source_set: SourceSet, transform: Transform | None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
-    source_set = program.internals.source_set
     target = fresh_target(source_set, transform) if source_set.definitions else program.target
     return target(*program.internals.args, **program.internals.kwargs)
 
@@ -167,15 +192,11 @@ def bracketed(path: str) -> str:
     return spelled
 
 
-def guarded(
-    program: ProgramView,
-    values: Mapping[str, Value],
-    build_child: Callable[[_Run], _Made],
-    run: _Run,
-) -> _Made:
-    """Call `build_child`; what the user's code raises becomes an error that says where and under what."""
+@contextlib.contextmanager
+def explained(program: ProgramView, values: Mapping[str, Value]) -> Iterator[None]:
+    """Turn what the user's code raises into an error that says where and under what."""
     try:
-        return build_child(run)
+        yield
     except SymnasError:
         raise
     except RecursionError as error:

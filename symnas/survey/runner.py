@@ -275,13 +275,8 @@ def _undisturbed() -> Iterator[None]:
 
 def explain(program: ProgramView, values: Mapping[str, Value], error: Exception) -> Exception:
     """Return the error to show for a program that fails under every decision tried."""
-
-    def constructed(run: Run) -> Any:
-        with execution.running(program.internals.source_set, run):
-            return execution.construct(program)
-
     try:
-        execution.guarded(program, values, constructed, Run(values, strict=False))
+        execution.constructed(program, Run(values, strict=False))
     except SymnasError as found:
         return found
     made = BuildError(
