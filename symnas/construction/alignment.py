@@ -203,8 +203,8 @@ class SharedDimension:
         """How many positions it has."""
         return sum(slot.size for slot in self.slots)
 
-    def learn(self, row: Row) -> list[int]:
-        """Note a child's dimension, with a slot for each of its segments; the longest rows come first."""
+    def make_room(self, row: Row) -> list[int]:
+        """Make room for a child's dimension, a slot for each of its segments; the longest rows come first."""
         places = self.places(row)
         if places is None:
             # This child has more segments than any before: the slots known keep the segments that are theirs.
@@ -306,11 +306,11 @@ class SharedLayout:
         """The dimensions by key."""
         return self._fine.tensors
 
-    def learn(self, children: Sequence[Tensors]) -> None:
-        """Note the tensors of children, and settle the shapes."""
-        self._coarse.learn(children)
+    def make_room(self, children: Sequence[Tensors]) -> None:
+        """Make room for the tensors of children, and settle the shapes."""
+        self._coarse.make_room(children)
         self._finest = {node: finest for node, finest in self._coarse.excessive() if finest > 1}
-        self._fine.learn([self.refined(child) for child in children])
+        self._fine.make_room([self.refined(child) for child in children])
         self._fine.settle()
 
     def refined(self, child: Tensors) -> Tensors:
@@ -374,8 +374,8 @@ class _Orders:
         self._pairs: dict[SizePair, set[tuple[int, int]]] = {}
         self._same: dict[SizePair, SizePair] = {}
 
-    def learn(self, children: Sequence[Tensors]) -> None:
-        """Note the tensors of children."""
+    def make_room(self, children: Sequence[Tensors]) -> None:
+        """Make room for the tensors of children."""
         rows = [
             (-len(row), number, key, dim, row)
             for number, tensors in enumerate(children)
@@ -387,7 +387,7 @@ class _Orders:
                 self.tensors.setdefault(key, [SharedDimension() for _ in dims])
         # The longest rows first, so that there are slots for those with fewer segments to choose among.
         for _, _, key, dim, row in sorted(rows, key=lambda item: item[:2]):
-            self.tensors[key][dim].learn(row)
+            self.tensors[key][dim].make_room(row)
         # Pairs that have the same two axes in one child are the same two numbers in all (by union-find).
         first: dict[tuple[int, int, int], SizePair] = {}
         for _, number, key, dim, row in rows:

@@ -8,6 +8,7 @@ one row of segments per dimension, by which tensors of different children are al
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,9 +20,8 @@ from torch import nn
 from symnas.construction.alignment import Index, Row, Segment, Tensors
 from symnas.construction.parameter_keys import KeyedModule, keyed_module
 from symnas.errors import BuildError, SymnasError
-from symnas.features.axes import Axes, Axis, ordered
-from symnas.features.module_rules import dimensions
-from symnas.features.trace import Trace
+from symnas.features.axes import Axis, ordered
+from symnas.features.model_axes import ModelAxes, axes_of
 from symnas.frontend import execution
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def layout_alone(program: ProgramView, decision: Decision, seed: int) -> tuple[n
     """
     made = keyed_child(program, decision, "meta")
     if program.inputs is None:
-        return made.module, _layout(decision, made, _axes(made), Trace(()))
+        return made.module, _layout(decision, made, axes_of(made.module, _labels(made), None))
     # Evaluation is second: batch statistics of one example do not exist, and dropout hides nothing there.
     failure: Exception | None = None
     for device, training in ATTEMPTS:
@@ -159,17 +159,16 @@ def layout_alone(program: ProgramView, decision: Decision, seed: int) -> tuple[n
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 called = made if device == "meta" else keyed_child(program, decision, None)
-                axes = _axes(called)
-                trace = _traced(program, called.module, axes, training)
+                axes = _called(program, called, training)
         except SymnasError:
             raise
         except Exception as error:  # the model's own; what cannot be traced here may be traceable there
             failure = failure or error
             continue
         made.module.train()
-        return made.module, _layout(decision, called, axes, trace)
+        return made.module, _layout(decision, called, axes)
     made.module.train()
-    found = _layout(decision, made, _axes(made), Trace(()))
+    found = _layout(decision, made, axes_of(made.module, _labels(made), None))
     found.notes.add(f"not traced: {type(failure).__name__}: {failure}")
     return made.module, found
 
@@ -185,60 +184,43 @@ def layout_of(program: ProgramView, decision: Decision, made: KeyedModule) -> Ch
     Raises:
         Exception: whatever the model's own code raises.
     """
-    axes = _axes(made)
-    trace = Trace(()) if program.inputs is None else _traced(program, made.module, axes, training=True)
-    return _layout(decision, made, axes, trace)
+    return _layout(decision, made, _called(program, made, training=True))
 
 
-Known = Mapping[int, tuple[torch.Tensor, Axes]]
-"""Tensors and their axes, by the tensors' identity."""
+def _called(program: ProgramView, made: KeyedModule, training: bool) -> ModelAxes:
+    """Call a model on the example inputs, if there are any, and return the axes of its tensors."""
+    labels = _labels(made)
+    if program.inputs is None:
+        return axes_of(made.module, labels, None)
+    device = next((str(tensor.device) for tensor in made.module.parameters()), None)
+    return axes_of(made.module, labels, program.internals.example(device), training=training)
 
 
-def _axes(made: KeyedModule) -> Known:
-    """Return the axes of parameters and buffers as their modules' classes tell them, labelled by their keys.
+def _labels(made: KeyedModule) -> dict[str, str]:
+    """Return the labels of a model's tensors, by qualified name: a weight has its key in all children.
 
-    A label is `key:dimension`. By labels axes are recognised in other children: it is the same weight's.
+    Raises:
+        BuildError: a tensor has no size yet.
     """
-    found: dict[int, tuple[torch.Tensor, Axes]] = {}
-    modules = dict(made.module.named_modules(remove_duplicate=False))
-    for keys, buffer in ((made.parameters, False), (made.buffers, True)):
-        for path, key in keys.items():
-            owner, _, name = path.rpartition(".")
-            tensor = (modules[owner]._buffers if buffer else modules[owner]._parameters)[name]
-            if tensor is not None and nn.parameter.is_lazy(tensor):
-                raise BuildError(
-                    f"{path} has no size before the model is called (a lazy layer), and shared weights are "
-                    "made before that: give the sizes, as nn.Linear and nn.Conv2d take them"
-                )
-            if tensor is not None and id(tensor) not in found:
-                label = f"{key}.buffer" if buffer else key
-                found[id(tensor)] = tensor, dimensions(modules[owner], name, tensor.shape, label)
-    return found
+    labels = {**made.parameters, **{path: f"{key}.buffer" for path, key in made.buffers.items()}}
+    module = made.module
+    tensors = (module.named_parameters(remove_duplicate=False), module.named_buffers(remove_duplicate=False))
+    for path, tensor in itertools.chain(*tensors):
+        if path in labels and nn.parameter.is_lazy(tensor):
+            raise BuildError(
+                f"{path} has no size before the model is called (a lazy layer), and shared weights are "
+                "made before that: give the sizes, as nn.Linear and nn.Conv2d take them"
+            )
+    return labels
 
 
-def _traced(program: ProgramView, model: nn.Module, axes: Known, training: bool) -> Trace:
-    """Call a model on the example inputs, where its parameters are, and return what the call says of axes."""
-    args, kwargs = program.internals.example(
-        next((str(tensor.device) for tensor in model.parameters()), None)
-    )
-    trace = Trace(axes.values())
-    # Inputs are labelled by their places, which are the same for all children: so are features from them.
-    for number, given in enumerate([*args, *kwargs.values()]):
-        if isinstance(given, torch.Tensor):
-            trace.put(given, [Axis(size, {f"input {number}:{dim}"}) for dim, size in enumerate(given.shape)])
-    model.train(training)
-    with torch.no_grad(), trace:
-        model(*args, **kwargs)
-    return trace
-
-
-def _layout(decision: Decision, made: KeyedModule, axes: Known, trace: Trace) -> ChildLayout:
+def _layout(decision: Decision, made: KeyedModule, axes: ModelAxes) -> ChildLayout:
     """Make a slice of every parameter, and of every buffer that is a statistic or that the call wrote to."""
     module = made.module
     # By identity: a tied parameter stands under several paths, and is one slice with all of them.
     parameters = {path: id(tensor) for path, tensor in module.named_parameters(remove_duplicate=False)}
     buffers = {path: id(tensor) for path, tensor in module.named_buffers(remove_duplicate=False)}
-    kept = _statistics(module) | {path for path, own in buffers.items() if own in trace.changed}
+    kept = _statistics(module) | {path for path, own in buffers.items() if own in axes.changed}
     slices: dict[str, SharedSlice] = {}
     owners: dict[str, int] = {}
     for tensors, keys, buffer in ((parameters, made.parameters, False), (buffers, made.buffers, True)):
@@ -254,10 +236,10 @@ def _layout(decision: Decision, made: KeyedModule, axes: Known, trace: Trace) ->
             if key in slices:
                 slices[key].paths.append(path)
                 continue
-            tensor, own = axes[tensors[path]]
+            tensor, own = axes.tensors[tensors[path]]
             rows = tuple(map(_row, own))
             slices[key] = SharedSlice(key, [path], rows, tensor.dtype, tensor.requires_grad, buffer)
-    return ChildLayout(decision, slices, set(trace.notes))
+    return ChildLayout(decision, slices, set(axes.notes))
 
 
 def _row(axis: Axis) -> Row:

@@ -276,7 +276,7 @@ class _Finder:
     def _shared(self) -> SharedLayout:
         self.refined = {}
         found = SharedLayout()
-        found.learn([self.base.rows, *(each.rows for each in self.models.values())])
+        found.make_room([self.base.rows, *(each.rows for each in self.models.values())])
         return found
 
     def _touching(self) -> Touching:

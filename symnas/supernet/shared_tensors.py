@@ -88,7 +88,7 @@ class SharedTensors(nn.Module):
         # positions were and are now says how what the tensors hold is to be moved.
         before, old = self._shared, self._rows
         self._rows, self._shared = children, SharedLayout()
-        self._shared.learn(children)
+        self._shared.make_room(children)
         self._reached.clear()
         self._unbind()
         changed = {

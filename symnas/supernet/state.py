@@ -87,7 +87,7 @@ class Saved:
     def layout(self) -> SharedLayout:
         """The layout of the tensors saved."""
         made = SharedLayout()
-        made.learn(self.children)
+        made.make_room(self.children)
         return made
 
     def joined(self, own: Sequence[Tensors]) -> list[Tensors]:
