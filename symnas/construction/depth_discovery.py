@@ -81,7 +81,7 @@ def _depth(program: ProgramView, point: Point, base: ConstructorRun) -> Depth | 
         if value in made:
             continue
         try:
-            made[value] = kept_run(program, {**base.values, point.address: value}, base.opened)
+            made[value] = kept_run(program, base.opening.under({point.address: value}))
         except SymnasError:
             return None
         if made[value].places.keys() == base.places.keys():

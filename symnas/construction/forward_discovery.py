@@ -90,9 +90,11 @@ def found_in_forward(
     """
     for device in ("meta", None):
         # What cannot be called without computing is made again where its code makes it.
-        made = run if device is not None else superpose(program, run.values, run.opened)
+        made = run if device is not None else superpose(program, run.opening)
         places = list(_walk(made.module, "", None, _edges(made)))
-        probe = Probe(run.values, {id(module): above for module, _, above in places if above is not None})
+        probe = Probe(
+            run.opening.values, {id(module): above for module, _, above in places if above is not None}
+        )
         args, kwargs = _moved(inputs, device)
         try:
             with (

@@ -20,6 +20,7 @@ from torch import nn
 from symnas._typing import Value
 from symnas.construction.superposition import (
     ConstructorRun,
+    Opening,
     SuperposedRun,
     kept_run,
     own_files,
@@ -88,7 +89,7 @@ def open_run(
         BuildError: the user's code raised; or parameters were made outside the run.
     """
     given = {} if values is None else values
-    return kept_run(program, given, openable(program, given, closed=closed, subsets=subsets))
+    return kept_run(program, Opening(given, openable(program, given, closed=closed, subsets=subsets)))
 
 
 def may_be_open(site: Site) -> bool:
@@ -99,10 +100,10 @@ def may_be_open(site: Site) -> bool:
 
 def _keep(program: ProgramView, probe: _Probe, module: object) -> frozenset[str]:
     """Keep what the last probe has made, for it is the run that those who asked will ask for next."""
-    probe.opened = frozenset(probe.met - probe.closed)
+    probe.opened = opened = frozenset(probe.met - probe.closed)
     with suppress(SymnasError):  # who wants the module will be told; for the addresses it does not matter
         program.internals.kept_runs.keep(run_of(program, probe, module, "meta"))
-    return probe.opened
+    return opened
 
 
 def _openable_for_real(
@@ -121,7 +122,7 @@ class _Probe(SuperposedRun):
     def __init__(
         self, values: Mapping[str, Value], closed: set[str], subsets: bool, files: Collection[str]
     ) -> None:
-        super().__init__(values, frozenset(), files)
+        super().__init__(Opening(values, frozenset()), files)
         self.closed, self.subsets_too = closed, subsets
         self.met: set[str] = set()
         self.plain: set[str] = set()

@@ -13,7 +13,7 @@ from symnas.construction.depth_discovery import Depth, find_depths
 from symnas.construction.forward_discovery import Above, found_in_forward
 from symnas.construction.size_discovery import find_sizes
 from symnas.construction.sizes import Sizes
-from symnas.construction.superposition import ConstructorRun
+from symnas.construction.superposition import ConstructorRun, Opening
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import DecisionError, ProgramError, nearest
 from symnas.frontend.sites import Site
@@ -31,8 +31,7 @@ class RelaxationPlan:
 
     Args:
         space: the program's, with what is frozen.
-        values: of the points that are closed, by address.
-        opened: addresses of the choices that stay open in the constructor.
+        opening: the choices that stay open in the constructor, and the values of the points that are closed.
         forward: addresses of those that are made when the model is called.
         points: what is relaxed, parents first.
         depths: what is known of those that are numbers of blocks, by address.
@@ -41,8 +40,7 @@ class RelaxationPlan:
     """
 
     space: Space
-    values: Mapping[str, Value]
-    opened: frozenset[str]
+    opening: Opening
     forward: frozenset[str]
     points: tuple[RelaxedPoint, ...]
     depths: Mapping[str, Depth]
@@ -84,9 +82,7 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: A
     locations = {address: str(site.location) for address, site in sites.items()}
     left = [known[address] for address in rest if address not in sizes.points]
     _refuse(program, left, locations, sizes.refused)
-    return RelaxationPlan(
-        space, largest.values, largest.opened, frozenset(forward), tuple(points), depths, sizes, locations
-    )
+    return RelaxationPlan(space, largest.opening, frozenset(forward), tuple(points), depths, sizes, locations)
 
 
 def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:

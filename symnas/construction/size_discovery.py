@@ -170,8 +170,7 @@ class _Finder:
         return values if len(values) > 1 else None
 
     def _made(self, changes: Mapping[str, Value]) -> ConstructorRun:
-        values = {**self.given.values, **self.largest, **changes}
-        return kept_run(self.program, values, self.given.opened)
+        return kept_run(self.program, self.given.opening.under({**self.largest, **changes}))
 
     def _model(self, changes: Mapping[str, Value]) -> ChildLayout:
         """Return the slices of the model under some changes, all candidates called and added up."""

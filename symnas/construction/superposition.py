@@ -23,7 +23,7 @@ compares outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -51,12 +51,29 @@ WORTH = 3
 
 
 @dataclass(frozen=True, eq=False)
+class Opening:
+    """Which choices of a program stay open while it is constructed, and what the others are.
+
+    Args:
+        values: of points that are closed, by address; what is not named takes its default.
+        opened: addresses of choices to open. Of one of several modules (`2 of {…}`) all candidates are then
+            there.
+    """
+
+    values: Mapping[str, Value]
+    opened: Set[str]
+
+    def under(self, changes: Mapping[str, Value]) -> Opening:
+        """Return the same with some points closed at other values."""
+        return Opening({**self.values, **changes}, self.opened)
+
+
+@dataclass(frozen=True, eq=False)
 class ConstructorRun(KeyedModule):
     """What one run of a program's constructor made, with its choices among modules open.
 
     Args:
-        values: that it was given, by address; what is closed and not named there took its default.
-        opened: addresses that it was to open.
+        opening: what it was to open, and what it was given.
         device: where tensors were made; None is wherever the code makes them.
         dtype: PyTorch's default while it ran.
         choices: by address, in the order of construction.
@@ -69,8 +86,7 @@ class ConstructorRun(KeyedModule):
             (`symnas.construction.watching`).
     """
 
-    values: Mapping[str, Value]
-    opened: frozenset[str]
+    opening: Opening
     device: str | None
     dtype: torch.dtype
     choices: Mapping[str, tuple[MixedModule, ...]]
@@ -102,62 +118,54 @@ class ConstructorRun(KeyedModule):
             for address, value in decision.items()
         )
 
-    def answers(self, values: Mapping[str, Value], opened: Collection[str]) -> bool:
+    def answers(self, opening: Opening) -> bool:
         """Whether a run under other values, with other choices to open, would have made the same.
 
         A constructor that is run twice alike does the same (builds of a decision rely on that, too). So two
         runs part ways at a point that both meet and that is open in one alone, or closed at another value.
         """
-        if any((address in opened) != (address in self.opened) for address in self.sites):
+        if any((address in opening.opened) != (address in self.opening.opened) for address in self.sites):
             return False
         # What neither gives a value took its default in both. A value that is the default counts as given.
+        values, own = opening.values, self.opening.values
         return all(
-            identity(values[address]) == identity(value) if address in values else address not in self.values
+            identity(values[address]) == identity(value) if address in values else address not in own
             for address, value in self.closed.items()
         )
 
 
-def superpose(
-    program: ProgramView,
-    values: Mapping[str, Value],
-    opened: Collection[str],
-    *,
-    device: str | None = None,
-) -> ConstructorRun:
+def superpose(program: ProgramView, opening: Opening, *, device: str | None = None) -> ConstructorRun:
     """Construct a program's model with some of its choices among modules open; it belongs to who asked.
 
     Args:
         program: whose target makes a module.
-        values: of points that are closed, by address; others take their defaults.
-        opened: addresses to open. Of a choice of several modules (`2 of {…}`) all candidates are then there.
+        opening: of which choices.
         device: where tensors are made; `meta` computes nothing, None is wherever the code makes them.
 
     Raises:
         BuildError: the user's code raised; or parameters were made outside the run.
     """
-    run = SuperposedRun(values, frozenset(opened), own_files(program))
+    run = SuperposedRun(opening, own_files(program))
     return run_of(program, run, run_constructor(program, run, device), device)
 
 
-def kept_run(program: ProgramView, values: Mapping[str, Value], opened: Collection[str]) -> ConstructorRun:
+def kept_run(program: ProgramView, opening: Opening) -> ConstructorRun:
     """Return a run on the device `meta` that is only to be looked at: what others look at must not change.
 
     Args:
         program: whose target makes a module.
-        values: of points that are closed, by address; others take their defaults.
-        opened: addresses to open.
+        opening: of which choices.
 
     Raises:
         BuildError: as for `superpose`.
     """
     dtype = torch.get_default_dtype()
-    known: ConstructorRun | None = program.internals.kept_runs.find(
-        lambda run: run.dtype == dtype and run.answers(values, opened)
+    run: ConstructorRun = program.internals.kept_runs.made_once(
+        lambda: superpose(program, opening, device="meta"),
+        lambda run: run.dtype == dtype and run.answers(opening),
     )
-    if known is not None:
-        # A run derived from it may meet points that it did not: it has the values that were asked for.
-        return replace(known, values=values, opened=frozenset(opened))
-    return program.internals.kept_runs.keep(superpose(program, values, opened, device="meta"))
+    # A run derived from it may meet points that it did not: it has the values that were asked for.
+    return replace(run, opening=opening)
 
 
 @contextmanager
@@ -190,8 +198,7 @@ def run_of(program: ProgramView, run: SuperposedRun, module: object, device: str
         made.module,
         made.parameters,
         made.buffers,
-        values=run.values,
-        opened=run.opened,
+        opening=Opening(run.values, run.opened),
         device=device,
         dtype=torch.get_default_dtype(),
         choices={address: tuple(each) for address, each in run.choices.items()},
@@ -238,14 +245,13 @@ class SuperposedRun(KeyingRun):
     """A run that evaluates all candidates of some choices.
 
     Args:
-        values: of the others, by address; defaults where absent.
-        opened: addresses of those.
+        opening: of those, and the values of the others.
         files: the program's own.
     """
 
-    def __init__(self, values: Mapping[str, Value], opened: frozenset[str], files: Collection[str]) -> None:
-        super().__init__(values, strict=False)
-        self.opened, self.files = opened, files
+    def __init__(self, opening: Opening, files: Collection[str]) -> None:
+        super().__init__(opening.values, strict=False)
+        self.opened, self.files = opening.opened, files
         self.choices: dict[str, list[WatchedModule]] = {}
         self.subsets_met: dict[str, list[tuple[nn.Module, ...]]] = {}
         self.under: dict[str, tuple[str, int]] = {}

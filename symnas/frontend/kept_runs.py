@@ -22,13 +22,13 @@ class KeptRuns:
     def __init__(self, most: int = MOST_RUNS) -> None:
         self._runs: deque[Any] = deque(maxlen=most)
 
-    def find(self, fits: Callable[[Any], bool]) -> Any:
-        """Return the one that fits, or None; it is then the last to be dropped."""
-        found = next((run for run in reversed(self._runs) if fits(run)), None)
-        if found is not None:
-            self._runs.remove(found)
-            self._runs.append(found)
-        return found
+    def made_once(self, make: Callable[[], Made], fits: Callable[[Made], bool]) -> Made:
+        """Return the kept one that fits, which is then the last to be dropped; or make one, and keep it."""
+        found: Made | None = next((run for run in reversed(self._runs) if fits(run)), None)
+        if found is None:
+            return self.keep(make())
+        self._runs.remove(found)
+        return self.keep(found)
 
     def keep(self, run: Made) -> Made:
         """Keep a run, in the place of the one that nobody has asked for longest, and return it."""

@@ -72,7 +72,13 @@ class Relaxed(nn.Module):
         device, dtype = options.get("device"), options.get("dtype")
         example = _example(self.program)
         self.plan = plan_relaxation(self.program, dict(options.get("freeze") or {}), example)
-        run = self._construct(device, dtype)
+        # Weights and logits are drawn under the seed, in this order.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            run = superpose(self.program, self.plan.opening)
+            logits = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in self.plan.points]
+        self.model = run.module.to(device=device, dtype=dtype)
+        self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in logits)
         args, kwargs = moved(example, device, dtype)
         self._mix(run, (args, kwargs))
         check(self, run, args, kwargs)
@@ -80,28 +86,17 @@ class Relaxed(nn.Module):
         if self.partial != 1:
             self._narrow(args, kwargs)
 
-    def _construct(self, device: torch.device | str | None, dtype: torch.dtype | None) -> ConstructorRun:
-        """Make the model with its choices open, and the logits: under the seed, in this order."""
+    def _mix(self, run: ConstructorRun, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        """Let the choices of the model, edges and blocks among them, compute what a step says."""
         plan = self.plan
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            run = superpose(self.program, plan.values, plan.opened)
-            self.model = run.module.to(device=device, dtype=dtype)
-            scale = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in plan.points]
-        self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in scale)
         self.keys: Mapping[str, str] = {**run.parameters, **run.buffers}
         self._sized = [
             (self.model.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], key)
             for path, key in run.parameters.items()
             if key in plan.sizes.read
         ]
-        return run
-
-    def _mix(self, run: ConstructorRun, inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
-        """Let the choices of the model, edges and blocks among them, compute what a step says."""
-        plan = self.plan
         self.places = {p.address: Place(p.address, p.labels, plan.locations[p.address]) for p in plan.points}
-        caller = Caller(self.program, self.model, plan.values, plan.forward)
+        caller = Caller(self.program, self.model, plan.opening.values, plan.forward)
         self._step = Step(self.places, self.checkpoint, caller)
         for choice in run.mixed:
             choice.rule = self._step.choice
@@ -204,7 +199,7 @@ class Relaxed(nn.Module):
 
     @cached_property
     def _costs(self) -> Costs:
-        run = kept_run(self.program, self.plan.values, self.plan.opened)
+        run = kept_run(self.program, self.plan.opening)
         points = {point.address: point for point in self.points}
         return Costs(self.program, run, points, self.sizes, self.plan.depths)
 

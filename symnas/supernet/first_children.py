@@ -23,7 +23,7 @@ from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import may_be_open, open_run
 from symnas.construction.parameter_keys import KeyedModule
 from symnas.construction.plugging import Plugs
-from symnas.construction.superposition import WORTH, ConstructorRun, looking, superpose
+from symnas.construction.superposition import WORTH, ConstructorRun, Opening, looking, superpose
 from symnas.errors import SymnasError
 from symnas.frontend import execution
 from symnas.supernet.child import BoundChild
@@ -83,8 +83,9 @@ def _models(
                 return
         for own in groups:
             values = {address: value for address, value in own[0].items() if address not in opened}
-            kept = first.answers(values, opened)
-            yield (first if kept else superpose(program, values, opened, device="meta")), own
+            opening = Opening(values, opened)
+            kept = first.answers(opening)
+            yield (first if kept else superpose(program, opening, device="meta")), own
     except SymnasError:  # the children will tell, if it is theirs too
         return
 

@@ -25,7 +25,7 @@ from symnas.construction.child_layout import SharedSlice, unreal
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import openable
 from symnas.construction.plugging import Plugs
-from symnas.construction.superposition import WORTH, ConstructorRun, superpose
+from symnas.construction.superposition import WORTH, ConstructorRun, Opening, superpose
 from symnas.errors import SymnasError
 from symnas.frontend import execution
 from symnas.supernet.child import BoundChild
@@ -264,7 +264,7 @@ def _switched_model(
     """Make the model of a decision, and compare it with children."""
     closed = {address: value for address, value in decision.items() if address not in opened}
     try:
-        made = superpose(net.program, closed, opened, device="meta")
+        made = superpose(net.program, Opening(closed, opened), device="meta")
         slices = _slices(made, net.known)
         if slices is None or not made.serves(closed):
             return None
@@ -274,7 +274,7 @@ def _switched_model(
         if unreal(made.module, {path for part in slices.values() for path in part.paths}):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(net.seed)
-                made = superpose(net.program, closed, opened)
+                made = superpose(net.program, Opening(closed, opened))
     except SymnasError as error:
         net.notes.add(f"children are built one by one: {error}")
         return None

@@ -15,7 +15,7 @@ import symnas
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import openable
 from symnas.construction.parameter_keys import keyed_module
-from symnas.construction.superposition import ConstructorRun, superpose
+from symnas.construction.superposition import ConstructorRun, Opening, superpose
 from symnas.errors import BuildError
 
 
@@ -27,7 +27,7 @@ def small(tmp_path: Path, text: str) -> Any:
 def all_open(program: Any, values: Any = None) -> ConstructorRun:
     """Construct a model with everything open that can be."""
     values = {} if values is None else values
-    return superpose(program, values, openable(program, values))
+    return superpose(program, Opening(values, openable(program, values)))
 
 
 CELLS = """
@@ -131,7 +131,7 @@ def test_the_default_is_active_and_nothing_is_left_behind(tmp_path: Path) -> Non
 
 
 def test_the_choices_named_are_opened(tmp_path: Path) -> None:
-    model = superpose(small(tmp_path, CELLS), {"turn.act": "GELU"}, {"i[0].edges.op"}, device="meta")
+    model = superpose(small(tmp_path, CELLS), Opening({"turn.act": "GELU"}, {"i[0].edges.op"}), device="meta")
     assert set(model.choices) == {"i[0].edges.op"}
     assert model.closed["turn.act"] == "GELU"
     assert all(p.is_meta for p in model.module.parameters())
@@ -154,7 +154,7 @@ def test_several_are_opened_where_asked_for(tmp_path: Path) -> None:
     assert "parts" not in openable(program)
     opened = openable(program, subsets=True)
     assert opened == {"parts", "parts:b[0]"}
-    model = superpose(program, {}, opened)
+    model = superpose(program, Opening({}, opened))
     assert [type(part) for part in model.module.parts] == [
         torch.nn.Linear,
         torch.nn.Sequential,
@@ -197,7 +197,7 @@ def test_a_candidate_that_fails_closes_its_choice(tmp_path: Path) -> None:
     program = small(tmp_path, text)
     assert openable(program) == {"act"}
     with pytest.raises(BuildError, match=r"(?s)net.py:.*'op' was .*no block of 3"):
-        superpose(program, {}, {"op", "act"})
+        superpose(program, Opening({}, {"op", "act"}))
 
 
 def test_only_modules_stay_open(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_only_modules_stay_open(tmp_path: Path) -> None:
     program = small(tmp_path, text)
     assert openable(program) == frozenset()
     with pytest.raises(BuildError, match=r"candidate 'c' of 'width' is a 'int' here"):
-        superpose(program, {}, {"width"})
+        superpose(program, Opening({}, {"width"}))
 
 
 def test_choices_among_what_makes_modules_are_opened(tmp_path: Path) -> None:
@@ -276,4 +276,4 @@ def test_makers_may_be_asked_for_what_they_agree_on(tmp_path: Path, expansion: i
         law(program, model, program.decision({"block": label}), (torch.randn(2, 4),))
     if not open_:
         with pytest.raises(BuildError, match="asks 'block' for 'expansion', in which candidates differ"):
-            superpose(program, {}, {"block"})
+            superpose(program, Opening({}, {"block"}))

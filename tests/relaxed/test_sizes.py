@@ -18,7 +18,7 @@ import symnas
 from symnas.construction.open_choices import open_run
 from symnas.construction.size_discovery import find_sizes
 from symnas.construction.sizes import Sizes
-from symnas.construction.superposition import superpose
+from symnas.construction.superposition import Opening, superpose
 from symnas.contracts.relaxed_points import Mixture
 from symnas.features.contractions import Contractions
 from symnas.relaxed.sizes import effective, interpolated, positions, strengths
@@ -97,7 +97,7 @@ def found(target: Any) -> tuple[Sizes, frozenset[str]]:
     run = open_run(target)
     sizes, largest = find_sizes(target, run, run.closed)
     assert {address: largest.closed[address] for address in sizes.largest} == sizes.largest
-    return sizes, run.opened
+    return sizes, run.opening.opened
 
 
 def one_hot(sizes: Sizes, decision: Mapping[str, Any]) -> dict[str, Mixture]:
@@ -115,7 +115,7 @@ def test_all_weight_on_one_value_is_the_child(name: str, tmp_path: Path) -> None
     sizes, opened = found(target)
     assert not sizes.refused
     assert {*sizes.points} | opened == {point.address for point in target.space.walk()}
-    model = superpose(target, sizes.largest, opened)
+    model = superpose(target, Opening(sizes.largest, opened))
     child, inputs = model.module.double(), target.inputs[0].double()
     parameters = dict(child.named_parameters())
     shared = target.supernet(dtype=torch.float64)
@@ -153,7 +153,7 @@ def _with_flat_weights(child: nn.Module, used: dict[str, torch.Tensor]) -> dict[
 def test_mean_number_of_parameters_is_that_of_all_children(name: str, tmp_path: Path) -> None:
     target = program(tmp_path, *NETS[name])
     sizes, opened = found(target)
-    made = superpose(target, sizes.largest, opened, device="meta")
+    made = superpose(target, Opening(sizes.largest, opened), device="meta")
     generator = torch.Generator().manual_seed(1)
     weights = {
         address: torch.softmax(torch.randn(len(point.labels), generator=generator).double(), 0)
@@ -175,7 +175,7 @@ def _mean_by_enumeration(
         for (address, point), code in zip(sizes.points.items(), codes, strict=True):
             share *= float(weights[address][code])
             values[address] = point.labels[code]
-        made = superpose(target, values, opened, device="meta")
+        made = superpose(target, Opening(values, opened), device="meta")
         total += share * sum(tensor.numel() for tensor in made.module.parameters())
     return total
 
@@ -183,7 +183,7 @@ def _mean_by_enumeration(
 def test_gradient_of_the_weights_is_that_of_finite_differences(tmp_path: Path) -> None:
     target = program(tmp_path, *NETS["kernels and a depthwise layer"])
     sizes, opened = found(target)
-    model = superpose(target, sizes.largest, opened)
+    model = superpose(target, Opening(sizes.largest, opened))
     child, inputs = model.module.double(), target.inputs[0].double()
     parameters = {path: tensor.detach() for path, tensor in child.named_parameters()}
 
@@ -209,7 +209,7 @@ def test_stretched_widths_are_those_of_pooled_features(tmp_path: Path) -> None:
 """
     target = program(tmp_path, body, (5, 3))
     sizes, opened = found(target)
-    child, x = superpose(target, sizes.largest, opened).module, target.inputs[0]
+    child, x = superpose(target, Opening(sizes.largest, opened)).module, target.inputs[0]
     weights = torch.tensor([0.0, 0.3, 0.7, 0.0])
     mixes = {"c": Mixture(weights, active=(1, 2))}
     features = torch.relu(child.up(x))
@@ -230,7 +230,7 @@ def test_strengths_are_squared_norms_of_what_a_value_adds(tmp_path: Path) -> Non
 """
     target = program(tmp_path, body, IMAGE)
     sizes, opened = found(target)
-    weight = superpose(target, sizes.largest, opened).module.conv.weight
+    weight = superpose(target, Opening(sizes.largest, opened)).module.conv.weight
     rings = [weight[..., 2:3, 2:3], weight[..., 1:4, 1:4], weight]
     squares = [float(ring.detach().square().sum()) for ring in rings]
     expected = [squares[0], squares[1] - squares[0], squares[2] - squares[1]]
