@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from symnas._typing import Value
 from symnas.construction.mixed_module import MixedModule
-from symnas.construction.superposition import ConstructorRun, looking, superpose
+from symnas.construction.superposition import ConstructorRun, evaluating, looking, superpose
 from symnas.frontend import execution
-from symnas.frontend.evaluate_all import all_evaluated
 from symnas.frontend.run import RUN, Run, Visit, set_value
 from symnas.frontend.sites import Site
 
@@ -37,7 +36,7 @@ def calling(program: ProgramView, model: nn.Module, run: Run) -> Iterator[None]:
     # Points in `forward` have the path of their module in a child, so a candidate has that of its choice.
     for module, path, _ in _walk(model, "", None, {}):
         run.paths.setdefault(id(module), path)
-    with execution.running(program.internals.source_set, run, all_evaluated):
+    with evaluating(program.internals.source_set, run):
         yield
 
 

@@ -20,7 +20,6 @@ from torch import nn
 from symnas._typing import Value
 from symnas.construction.superposition import (
     ConstructorRun,
-    Opening,
     SuperposedRun,
     kept_run,
     own_files,
@@ -29,6 +28,7 @@ from symnas.construction.superposition import (
 )
 from symnas.errors import SymnasError
 from symnas.frontend.instrumentation import FRAME
+from symnas.frontend.openings import Opening
 from symnas.frontend.run import Visit, set_value
 from symnas.frontend.sites import Site
 from symnas.tree.choices import ManyOf

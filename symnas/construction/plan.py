@@ -13,9 +13,10 @@ from symnas.construction.depth_discovery import Depth, find_depths
 from symnas.construction.forward_discovery import Above, found_in_forward
 from symnas.construction.size_discovery import find_sizes
 from symnas.construction.sizes import Sizes
-from symnas.construction.superposition import ConstructorRun, Opening
+from symnas.construction.superposition import ConstructorRun
 from symnas.contracts.relaxed_points import RelaxedKind, RelaxedPoint
 from symnas.errors import DecisionError, ProgramError, nearest
+from symnas.frontend.openings import Opening
 from symnas.frontend.sites import Site
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation
 from symnas.tree.point import Point

@@ -5,7 +5,8 @@ What is called, listed and walked through is then an ordinary child, without hav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -83,6 +84,16 @@ class Plugs:
                 if choice.active != code:
                     choice.active = code
                     self._plug(choice)
+
+    @contextmanager
+    def plugged(self, decision: Mapping[str, Value]) -> Iterator[None]:
+        """Have the candidates of a decision in the tree for the length of a `with`, and then the choices."""
+        try:
+            self.switch(decision)
+            self.insert()
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Put the choices themselves back into the tree, and make active what was before."""

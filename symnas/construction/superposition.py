@@ -23,7 +23,7 @@ compares outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -38,9 +38,10 @@ from symnas.construction.watching import WatchedModule
 from symnas.errors import BuildError
 from symnas.frontend import execution
 from symnas.frontend.evaluate_all import all_evaluated
-from symnas.frontend.run import Frame, Visit
-from symnas.frontend.sites import CallSite, Site
-from symnas.tree.point import identity
+from symnas.frontend.openings import Opening, PointsMet
+from symnas.frontend.run import Frame, Run, Visit
+from symnas.frontend.sites import CallSite
+from symnas.frontend.source_set import SourceSet
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -51,50 +52,24 @@ WORTH = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Opening:
-    """Which choices of a program stay open while it is constructed, and what the others are.
-
-    Args:
-        values: of points that are closed, by address; what is not named takes its default.
-        opened: addresses of choices to open. Of one of several modules (`2 of {…}`) all candidates are then
-            there.
-    """
-
-    values: Mapping[str, Value]
-    opened: Set[str]
-
-    def under(self, changes: Mapping[str, Value]) -> Opening:
-        """Return the same with some points closed at other values."""
-        return Opening({**self.values, **changes}, self.opened)
-
-
-@dataclass(frozen=True, eq=False)
-class ConstructorRun(KeyedModule):
+class ConstructorRun(KeyedModule, PointsMet):
     """What one run of a program's constructor made, with its choices among modules open.
 
     Args:
-        opening: what it was to open, and what it was given.
         device: where tensors were made; None is wherever the code makes them.
         dtype: PyTorch's default while it ran.
         choices: by address, in the order of construction.
         subsets: all candidates of each open choice of several modules, by address; a tuple for each place.
-        closed: the values that the other points took, by address.
-        sites: what is known about every point met, by address.
         places: the modules of the model by the place of their construction, spelled as keys are.
-        under: of every point below an open choice, the nearest such choice and the code of its candidate.
         looked_at: addresses of choices that code has looked at while it constructed
             (`symnas.construction.watching`).
     """
 
-    opening: Opening
     device: str | None
     dtype: torch.dtype
     choices: Mapping[str, tuple[MixedModule, ...]]
     subsets: Mapping[str, tuple[tuple[nn.Module, ...], ...]]
-    closed: Mapping[str, Value]
-    sites: Mapping[str, Site]
     places: Mapping[str, nn.Module]
-    under: Mapping[str, tuple[str, int]]
     looked_at: frozenset[str]
 
     @property
@@ -108,30 +83,6 @@ class ConstructorRun(KeyedModule):
             if address in decision:
                 for choice in choices:
                     choice.active = choice.labels.index(decision[address])
-
-    def serves(self, decision: Mapping[str, Value]) -> bool:
-        """Whether the child of a decision is in it: all that the child has was met, under the same values."""
-        # Open choices hold every candidate, so only what is closed has to agree.
-        return all(
-            address in self.sites
-            and (address not in self.closed or identity(self.closed[address]) == identity(value))
-            for address, value in decision.items()
-        )
-
-    def answers(self, opening: Opening) -> bool:
-        """Whether a run under other values, with other choices to open, would have made the same.
-
-        A constructor that is run twice alike does the same (builds of a decision rely on that, too). So two
-        runs part ways at a point that both meet and that is open in one alone, or closed at another value.
-        """
-        if any((address in opening.opened) != (address in self.opening.opened) for address in self.sites):
-            return False
-        # What neither gives a value took its default in both. A value that is the default counts as given.
-        values, own = opening.values, self.opening.values
-        return all(
-            identity(values[address]) == identity(value) if address in values else address not in own
-            for address, value in self.closed.items()
-        )
 
 
 def superpose(program: ProgramView, opening: Opening, *, device: str | None = None) -> ConstructorRun:
@@ -195,9 +146,9 @@ def run_of(program: ProgramView, run: SuperposedRun, module: object, device: str
     looked_at = {choice.address for each in run.choices.values() for choice in each if choice.unwatched()}
     made = keyed_module_of(program, run, module)
     return ConstructorRun(
-        made.module,
-        made.parameters,
-        made.buffers,
+        module=made.module,
+        parameters=made.parameters,
+        buffers=made.buffers,
         opening=Opening(run.values, run.opened),
         device=device,
         dtype=torch.get_default_dtype(),
@@ -219,10 +170,28 @@ def own_files(program: ProgramView) -> frozenset[str]:
 def run_constructor(
     program: ProgramView, run: SuperposedRun, device: str | None, *, explain: bool = True
 ) -> object:
-    """Call a program's target under a run that has all candidates evaluated, and return what it made."""
-    return execution.constructed(
-        program, run, transform=all_evaluated, everywhere=True, device=device, explain=explain
-    )
+    """Call a program's target under a run, and return what it made.
+
+    Args:
+        program: whose target.
+        run: opens some choices.
+        device: where tensors are made; None is wherever the code makes them.
+        explain: whether an error says where the user's code raised it, and under what.
+    """
+    source_set = program.internals.whole_source_set
+    with (
+        evaluating(source_set, run),
+        execution.placed(device),
+        execution.explained(program, run.values) if explain else nullcontext(),
+    ):
+        return execution.call_target(program, source_set, all_evaluated)
+
+
+@contextmanager
+def evaluating(source_set: SourceSet, run: Run) -> Iterator[None]:
+    """Let the user's code evaluate all candidates that a run offers, for the length of a `with`."""
+    with execution.running(source_set, run, all_evaluated):
+        yield
 
 
 class Maker:

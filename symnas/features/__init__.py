@@ -1,9 +1,10 @@
 """Which positions of tensors mean the same feature: axis inference over a PyTorch run. Knows no search.
 
 To read in this order: `axes` (what a dimension consists of), `table` (the axes of tensors, by tensor),
-`rules` (what each operator says of the axes of its operands), `trace` (runs a module and applies them),
-`contractions` (which parameters are summed over), `module_rules` (modules whose parameters are stacked). How
-the tensors of many models are aligned by what this tells is in `symnas.construction`.
+`rules` (what each operator says of the axes of its operands), `trace` (applies them while a module runs),
+`module_rules` (modules whose parameters are stacked), `model_axes` (all that is known of a model's tensors),
+`contractions` (which parameters are summed over). How the tensors of many models are aligned by what this
+tells is in `symnas.construction`.
 
 Laws, in `tests/features` and `tests/supernet`: narrowing equals silencing what was removed; faults planted
 for concatenation, heads and groups are caught.

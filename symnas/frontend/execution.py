@@ -38,43 +38,35 @@ def execute(
     Returns:
         What the target returned.
     """
-    with running(program.internals.source_set, run, transform), _device(device):
-        result = _call_target(program, program.internals.source_set, transform)
+    source_set = program.internals.source_set
+    with running(source_set, run, transform), placed(device):
+        result = call_target(program, source_set, transform)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
     return result
 
 
 def constructed(
-    program: ProgramView,
-    run: Run,
-    *,
-    transform: Transform | None = None,
-    everywhere: bool = False,
-    device: str | None = None,
-    explain: bool = True,
+    program: ProgramView, run: Run, *, everywhere: bool = False, device: str | None = None
 ) -> Any:
     """Call a program's target under a run, and return what it made; the model itself is not called.
 
     Args:
         program: whose target.
         run: holds the values.
-        transform: a second pass over the instrumented trees.
         everywhere: whether calls that reach no point report to the run, too.
         device: where tensors are made (`meta` computes nothing); None for wherever the code makes them.
-        explain: whether an error says where the user's code raised it, and under what; else it is passed on.
 
     Raises:
         BuildError: the user's code raised.
         ProgramError: it recursed without end.
     """
     source_set = program.internals.whole_source_set if everywhere else program.internals.source_set
-    told = explained(program, run.values) if explain else contextlib.nullcontext()
-    with told, running(source_set, run, transform), _device(device):
-        return _call_target(program, source_set, transform)
+    with explained(program, run.values), running(source_set, run), placed(device):
+        return call_target(program, source_set)
 
 
-def _call_target(program: ProgramView, source_set: SourceSet, transform: Transform | None) -> Any:
+def call_target(program: ProgramView, source_set: SourceSet, transform: Transform | None = None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
     target = fresh_target(source_set, transform) if source_set.definitions else program.target
     return target(*program.internals.args, **program.internals.kwargs)
@@ -227,7 +219,8 @@ def is_module(value: object) -> bool:
     return torch is not None and isinstance(value, torch.nn.Module)
 
 
-def _device(device: str | None) -> contextlib.AbstractContextManager[Any]:
+def placed(device: str | None) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which tensors are made on a device; None for wherever the code makes them."""
     if device is None:
         return contextlib.nullcontext()
     import torch

@@ -100,11 +100,9 @@ def _suspects(
     # Choices that come from the same text are alike: code around it treats all of them in one way.
     texts = {address: id(run.sites[address]) for address in run.choices}
     suspects = [*decisions[:1], *covering(network.space, bases=0, alike=texts)]
-    plugs = _plugs(run)
-    for each in decisions[1:]:
-        told = not run.looked_at and _among_modules(decisions[0], each, run)
-        if not told or not _as_candidates(network, plugs, each, args, kwargs):
-            suspects.append(each)
+    switches = [each for each in decisions[1:] if _among_modules(decisions[0], each, run)]
+    told = set() if run.looked_at else _as_candidates(network, run, switches, args, kwargs)
+    suspects += [each for each in decisions[1:] if each.key not in told]
     return {each.key: each for each in suspects}.values()
 
 
@@ -117,31 +115,34 @@ def _among_modules(first: Decision, other: Decision, run: ConstructorRun) -> boo
     )
 
 
-def _plugs(run: ConstructorRun) -> Plugs:
-    """Return the choices that nothing but calls knows of: gates and weights of edges hang on the others."""
-    return Plugs(run, [each for each in run.mixed if not each._forward_hooks and not each._forward_pre_hooks])
-
-
 def _as_candidates(
-    network: Checked, plugs: Plugs, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> bool:
-    """Whether a network computes the same with the chosen candidates themselves where their choices stand."""
-    mixes = network.one_hot(decision, sparse=True)
+    network: Checked,
+    run: ConstructorRun,
+    decisions: Iterable[Decision],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> set[Any]:
+    """Return the keys of decisions under which a network computes the same with candidates for choices.
 
-    def called() -> Any:
-        torch.manual_seed(0)
-        return network(*args, **kwargs, mixes=mixes)
-
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            mixed = called()
-            plugs.switch(decision)
-            plugs.insert()
-            return not _difference(called(), mixed)
-    except Exception:  # whatever it is, the child that is constructed will tell
-        return False
-    finally:
-        plugs.release()
+    The chosen candidates themselves are put where their choices stand.
+    """
+    # Only in place of choices that nothing but calls knows of: gates and weights of edges hang on the others.
+    plain = [each for each in run.mixed if not each._forward_hooks and not each._forward_pre_hooks]
+    plugs = Plugs(run, plain)
+    same = set()
+    for decision in decisions:
+        mixes = network.one_hot(decision, sparse=True)
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                mixed = network(*args, **kwargs, mixes=mixes)
+                with plugs.plugged(decision):
+                    torch.manual_seed(0)
+                    if not _difference(network(*args, **kwargs, mixes=mixes), mixed):
+                        same.add(decision.key)
+        except Exception:  # whatever it is, the child that is constructed will tell
+            continue
+    return same
 
 
 def call(network: Checked, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

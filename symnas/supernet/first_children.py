@@ -23,9 +23,10 @@ from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import may_be_open, open_run
 from symnas.construction.parameter_keys import KeyedModule
 from symnas.construction.plugging import Plugs
-from symnas.construction.superposition import WORTH, ConstructorRun, Opening, looking, superpose
+from symnas.construction.superposition import WORTH, ConstructorRun, looking, superpose
 from symnas.errors import SymnasError
 from symnas.frontend import execution
+from symnas.frontend.openings import Opening
 from symnas.supernet.child import BoundChild
 from symnas.supernet.comparison import difference, telling_children
 from symnas.tree.choices import OneOf

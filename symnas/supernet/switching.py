@@ -25,9 +25,10 @@ from symnas.construction.child_layout import SharedSlice, unreal
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import openable
 from symnas.construction.plugging import Plugs
-from symnas.construction.superposition import WORTH, ConstructorRun, Opening, superpose
+from symnas.construction.superposition import WORTH, ConstructorRun, superpose
 from symnas.errors import SymnasError
 from symnas.frontend import execution
+from symnas.frontend.openings import Opening
 from symnas.supernet.child import BoundChild
 from symnas.supernet.comparison import difference, telling_children
 from symnas.supernet.tensors import narrow

@@ -156,7 +156,7 @@ class ProgramRunner:
             with (
                 _undisturbed(),
                 execution.running(source_set, run, self._transform),
-                execution._device(device),
+                execution.placed(device),
             ):
                 # Functions that exist before the run; those made in it are added by `Frame.lam`.
                 state.codes.update(binding.function.__code__ for binding in source_set.bindings)

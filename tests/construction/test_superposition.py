@@ -15,8 +15,9 @@ import symnas
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import openable
 from symnas.construction.parameter_keys import keyed_module
-from symnas.construction.superposition import ConstructorRun, Opening, superpose
+from symnas.construction.superposition import ConstructorRun, superpose
 from symnas.errors import BuildError
+from symnas.frontend.openings import Opening
 
 
 def small(tmp_path: Path, text: str) -> Any:

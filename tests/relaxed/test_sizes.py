@@ -18,9 +18,10 @@ import symnas
 from symnas.construction.open_choices import open_run
 from symnas.construction.size_discovery import find_sizes
 from symnas.construction.sizes import Sizes
-from symnas.construction.superposition import Opening, superpose
+from symnas.construction.superposition import superpose
 from symnas.contracts.relaxed_points import Mixture
 from symnas.features.contractions import Contractions
+from symnas.frontend.openings import Opening
 from symnas.relaxed.sizes import effective, interpolated, positions, strengths
 
 HEAD = "import torch\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
