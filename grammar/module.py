@@ -107,10 +107,11 @@ class _Module:
         # Positions stay those of `source` until all is attached; candidates carry the file's from the start.
         self.roots = list_roots(tree)
         self.positions = [root.position for root in self.roots]
-        self.comments, self.warnings = find_comments(source, file, first_line)
+        found = find_comments(source, file, first_line)
+        self.comments, self.warnings = found.comments, found.warnings
         self.annotations: list[Annotation] = []
         self.requirements: list[Requirement] = []
-        self.errors: list[AnnotationError] = []
+        self.errors = [*found.errors]
 
     def parsed(self, imports: Mapping[str, str]) -> ParsedModule:
         for comment in self.comments:

@@ -291,6 +291,20 @@ ATTACHMENT: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "near-miss",
+        "an annotation starts with `# search:`, in these letters, with one space and a hash of its own, and "
+        "{given} was found",
+        "write `# search: {rest}`",
+        (
+            "k = 3  # Search: {1, 3}\n",
+            "k = 3  # search {1, 3}\n",
+            "k = 3  # search : {1, 3}\n",
+            "k = 3  ## search: {1, 3}\n",
+            "k = 3  #: search: 1..6\n",
+            "k = 3  # the width, search: {1, 3}\n",
+        ),
+    ),
+    Mistake(
         "python-syntax",
         "Python cannot read this file: {given}",
         "mend it first",
@@ -300,14 +314,11 @@ ATTACHMENT: tuple[Mistake, ...] = (
 
 WARNINGS: tuple[Mistake, ...] = (
     Mistake(
-        "near-miss",
+        "misspelt",
         "this looks like an annotation, but an annotation starts with `# search:`, and {given} was found",
         "write `# search: {rest}`",
         (
             "k = 3  # serach: {1, 3}\n",
-            "k = 3  # Search: {1, 3}\n",
-            "k = 3  # search {1, 3}\n",
-            "k = 3  #: search: 1..6\n",
             "k = 3  # seach: 1..6\n",
         ),
     ),

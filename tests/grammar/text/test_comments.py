@@ -50,7 +50,6 @@ def test_where_a_comment_may_stand(source: str) -> None:
         'text = "# search: {1, 3}"\n',
         '"""\nk = 3  # search: {1, 3}\n"""\n',
         "# k = 3  # search: {1, 3}\n",
-        "k = 3  # see # search: {1, 3}\n",
         "k = 3  # research: on going\n",
         "k = 3  # searching for {x}\n",
     ],
@@ -95,17 +94,112 @@ def test_several_annotations_on_one_statement() -> None:
     assert [code for code, _ in found_in(source)] == ["f", "3", "1"]
 
 
-def test_near_misses_are_warned_of() -> None:
-    for comment in (
-        "# serach: {1, 3}",
+@pytest.mark.parametrize(
+    "comment",
+    [
         "# Search: {1, 3}",
+        "# SEARCH: {1, 3}",
         "# search {1, 3}",
+        "# search : {1, 3}",
+        "# search= {1, 3}",
         "#  search: 1..6",
+        "#\tsearch : 1..6",
         "#: search: {a, b}",
-    ):
+        "## search: {1, 3}",
+        "## Search: {1, 3}",
+        "### search: log 1..6",
+        "# !search: 2 of {a, b}",
+        "# the width, search: {1, 3}",
+        "# the width; Search: {1, 3}",
+        "# noqa: E501, search: {1, 3}",
+        "# the width  ## search: {1, 3}",
+        "# the width  # search : k in {1, 3}",
+        "# type: int  # SEARCH: 1..6",
+        "# search: note  # Search: {1, 3}",
+    ],
+)
+def test_near_misses_are_mistakes_of_the_file(comment: str) -> None:
+    codes = [notice.code for notice in check_source(f"k = 3  {comment}\n", "m.py").errors]
+    assert codes[:1] == ["near-miss"] or (comment.startswith("# search: note") and len(codes) == 1)
+    above = check_source(f"{comment}\nk = 3\n", "m.py")
+    assert not above.ok
+
+
+def test_words_like_ours_are_warned_of() -> None:
+    for comment in ("# serach: {1, 3}", "# seach: 1..6", "#: saerch {1, 3}"):
         report = check_source(f"k = 3  {comment}\n", "m.py")
-        assert [notice.code for notice in report.warnings] == ["near-miss"], comment
+        assert [notice.code for notice in report.warnings] == ["misspelt"], comment
         assert report.ok
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "# the width",
+        "# the width (of the stem)",
+        "# width = 8 is what the paper has",
+        "# noqa: E501  # type: ignore[assignment]",
+        "# NOQA: E501",
+        "# NOQA",
+        "# type: int",
+        "# TODO(me) try more",
+        "# TODO x",
+        "# fmt: skip  # noqa  # pylint: disable=invalid-name",
+        "# see https://example.org/#top",
+        "# 8, as in the paper",
+        "# a = 5",
+        "# FIXME: {'a': 1}",
+    ],
+)
+def test_whatever_stands_before_an_annotation_behind_code_is_a_remark(before: str) -> None:
+    assert found_in(f"k = 3  {before}  # search: {{1, 3}}\n") == [("3", "{1, 3}")]
+    report = check_source(f"k = 3  {before}  # search: [1, 3]\n", "m.py")
+    assert [error.code for error in report.errors] == ["square-brackets"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "# the width",
+        "# noqa: E501  # type: ignore",
+        "# TODO x",
+        "# width",
+        "# note: mine",
+        "# NOQA",
+        "# type:ignore",
+    ],
+)
+def test_a_remark_may_stand_before_an_annotation_above_a_statement(before: str) -> None:
+    assert found_in(f"{before}  # search: {{1, 3}}\nk = 3\n") == [("3", "{1, 3}")]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "# k = 3",
+        "# k: int = 3",
+        "# k += 3",
+        "# self.fc = nn.Linear(4, 4)",
+        "# self.parts['a'] = nn.Linear(4,",
+        "# f(3)",
+        "# f(3,",
+        "# return x + h",
+        "# for i in range(3):",
+        "# if x:",
+        "# else:",
+        "# def f(x=3):",
+        "# class Net(nn.Module):",
+        "# k = 3  # the width",
+        "#k = 3",
+        "# # k = 3",
+        "#",
+        "# #",
+    ],
+)
+def test_an_annotation_of_code_that_was_commented_out_is_out_as_well(code: str) -> None:
+    for mark in ("# search: {1, 3}", "# Search: {1, 3}"):
+        report = check_source(f"j = 1\n{code}  {mark}\nk = 3\n", "m.py")
+        assert (report.findings, report.errors) == ((), ())
 
 
 def test_a_byte_order_mark_and_odd_escapes_are_read_in_silence() -> None:
