@@ -2,9 +2,10 @@
 
 The rule, in this order (`_Chooser`): `NAME in DOMAIN` describes the value of that name. Without a name, of
 all expressions of the line that are values of the domain the outermost is described; if several are, those of
-the comment's own physical line; if still several, it is an error that says how to tell them apart. If none
-is, the one value that the line assigns is described, and the program will tell whether it is one of the
-candidates.
+the comment's own physical line; if still several, it is an error that says how to tell them apart. A literal
+among several arguments counts if it is the only one on the comment's line of a call over several lines. If
+none is a value of the domain, the one value that the line assigns is described, and the program will tell
+whether it is one of the candidates.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ class _Chooser:
             raise self.fail(
                 "several-matches", count=len(matches), given=given, wordings=self.wordings(matches)
             )
+        if (alone := self.only_literal(found.refused)) is not None:
+            return alone
         if found.refused:
             given = " or ".join(dict.fromkeys(f"`{ast.unparse(match.node)}`" for match in found.refused))
             raise self.fail("literal-among-arguments", given=given, wordings=self.wordings(found.refused))
@@ -123,6 +126,21 @@ class _Chooser:
         if len(found.computed) == 1:
             return found.computed[0]
         return self.assigned()
+
+    def only_literal(self, refused: list[Match]) -> Match | None:
+        """Return the argument of a call over several lines that is the one literal of the comment's line."""
+        at = self.line.preferred
+        here = [match for match in refused if match.node.lineno == at]
+        if len(here) != 1 or here[0].call is None or here[0].call.lineno == here[0].call.end_lineno:
+            return None
+        literals = [
+            node
+            for root in self.line.roots
+            for node in ast.walk(root.expr)
+            if isinstance(node, ast.Constant) and node.lineno == at
+        ]
+        inside = sum(1 for node in ast.walk(here[0].node) if isinstance(node, ast.Constant))
+        return here[0] if len(literals) == inside else None
 
     def nearby(self, matches: list[Match]) -> list[Match]:
         """Of several matches in a statement over many lines, keep those on the comment's own line, if any."""

@@ -33,7 +33,17 @@ MEANING: tuple[Mistake, ...] = (
         "bad-candidate",
         "a candidate is a Python expression, and {given} is not one ({reason})",
         "is a comma missing? Each candidate must be readable by Python alone",
-        ("{a b}", "{1 2, 3}", "{nn.ReLU() nn.GELU()}", "{if, else}", "{x = 3, 4}", "{1 +, 2}", "{f(a b)}"),
+        (
+            "{a b}",
+            "{1 2, 3}",
+            "{nn.ReLU() nn.GELU()}",
+            "{if, else}",
+            "{x = 3, 4}",
+            "{1 +, 2}",
+            "{f(a b)}",
+            "{3, x{1, 2}}",
+            "{3, 4{1, 2}}",
+        ),
     ),
     Mistake(
         "comprehension",

@@ -316,7 +316,10 @@ class _Reader:
         relocate(expr, self.passage, start, text)
         nested = []
         for part in parts:
-            node = places[span(part)[0] - start]
+            node = places.get(span(part)[0] - start)
+            if node is None:  # `x{1, 2}`: what masks it has become a part of another name
+                given, reason = f"`{one_line(self.slice(soup))}`", "a choice stands behind a value"
+                raise self.fail("bad-candidate", soup, given=given, reason=reason)
             domain = self.range(part) if isinstance(part, Token) else self.domain(part)
             nested.append(Nested(node, domain, labels.first_default(domain)))
         return expr, tuple(nested)

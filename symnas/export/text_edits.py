@@ -85,7 +85,7 @@ class SourceText:
 
     def _comments(self) -> Iterable[Edit]:
         """Yield the removal of every annotation comment, of its line too where nothing else is on it."""
-        comments, _ = find_comments(self.text, "<source>", self.first_line)
+        comments = find_comments(self.text, "<source>", self.first_line).comments
         for comment in comments:
             passage = comment.passage
             ends = [row.offset for row in passage.lines[1:]] + [len(passage.text) + 1]

@@ -9,7 +9,7 @@ from symnas.export.text_edits import Edit, SourceText, bracketed, free_name
 TEXT = '''"""Größe."""
 x = 3  # search: {1, 3}
 y = f(  # kept
-    "ä", 5,  # noqa: E501  # search: {5, 7}
+    "ä", 5,  # noqa: E501  # as published  # search: {5, 7}
 )
 # search: {1,
 #          2}
@@ -23,7 +23,7 @@ w = [
 
 def test_annotation_comments_go_and_everything_else_stays():
     assert SourceText(TEXT).render((0, len(TEXT))) == (
-        '"""Größe."""\nx = 3\ny = f(  # kept\n    "ä", 5,  # noqa: E501\n)\n'
+        '"""Größe."""\nx = 3\ny = f(  # kept\n    "ä", 5,  # noqa: E501  # as published\n)\n'
         'z = 1  # not a search: comment\ns = "# search: {1, 2}"\nw = [\n    2,  # noqa\n]\n'
     )
 

@@ -238,3 +238,41 @@ def test_a_function_may_return_any_candidate_and_a_class_only_its_own() -> None:
     assert (ast.unparse(found.node), found.default) == ("block(c)", None)
     for value in ("Skip(c)", "nn.Identity()"):
         assert code_of(f"op = {value}  # search: {{Conv(c), Pool(c)}}\n") == "default-not-a-candidate"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("c = f(n=3,  # search: 1..4\n      m=2,  # search: 1..4\n      k=4)\n", ["3", "2"]),
+        ("c = f(\n    3,  # search: {1, 3}\n    5,\n)\n", ["3"]),
+        ("c = f(\n    n=3,\n    m=2,\n    k=4,  # search: 1..4\n)\n", ["4"]),
+        ("c = f(n=3,\n      m=4)  # search: 1..4\n", ["4"]),
+        ("c = f(\n    # search: 1..4\n    n=3,\n    m=4,\n)\n", ["3"]),
+        ("c = f(n=3, m=g(\n    a=2,  # search: {1, 2}\n    b=2,\n))\n", ["2"]),
+        ("c = f(x, y,\n      3,  # search: {1, 3}\n      4)\n", ["3"]),
+        ("c = f(n=-3,  # search: -4..4\n      m=2)\n", ["-3"]),
+        ("return f(\n    p=0.1,  # search: 0.0..0.5\n    q=0.2,\n)\n", ["0.1"]),
+    ],
+)
+def test_in_a_call_over_several_lines_the_one_literal_of_the_line_is_meant(
+    source: str, expected: list[str]
+) -> None:
+    parsed = parse_module(source, "m.py")
+    assert pieces(parsed) == expected
+    line = next(n for n, text in enumerate(source.splitlines(), 1) if "search" in text)
+    assert parsed.annotations[0].node.lineno in (line, line + 1)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "c = f(3, 5)  # search: {1, 3}\n",
+        "c = f(16, 3,  # search: {1, 3}\n      5)\n",
+        "c = f(n=3, m=4,  # search: 1..4\n      k=2)\n",
+        "c = f(n=3, m='a',  # search: 1..4\n      k=2)\n",
+        "c = f(n=3, m=4,\n      k=x)  # search: 1..4\n",
+        "c = g(f(3, 5),  # search: {1, 3}\n      x)\n",
+    ],
+)
+def test_several_literals_of_the_line_are_still_asked_about(source: str) -> None:
+    assert code_of(source) in ("literal-among-arguments", "several-matches")
