@@ -4,6 +4,11 @@ A row of a table says: whatever agrees with these codes gives this outcome, wher
 Rows come from runs, and name only the points that the outcome was seen to depend on: where `k` is not 3, the
 row of `k == 3 and n > 1` names `k` alone. So a table is a decision diagram rather than a truth table, and it
 is complete when its rows cover all codes of the points that they name.
+
+What a run says is as good as what was known of effects when it was made: before it was seen that a branch
+which was not taken changes an object, conditions on that object had fewer labels, or went unnoticed. So
+everything is kept with the number of the last run that said it, and what is said no more when those runs have
+been done again is forgotten (`Knowledge.forget`).
 """
 
 from __future__ import annotations
@@ -61,10 +66,11 @@ class Table:
     line: str
     may: bool = False
     effects: bool = False
-    # Partial assignment -> outcome; the ways in which it was met; assignments given up, since no run met it
-    # there.
+    # Partial assignment -> outcome; the last run that showed the row; the ways in which the condition was
+    # met, with the last run that met it so; assignments given up, since no run met it there.
     rows: dict[frozenset[tuple[int, Code]], Hashable] = field(default_factory=dict)
-    around: dict[Conjunction, None] = field(default_factory=dict)
+    shown: dict[frozenset[tuple[int, Code]], int] = field(default_factory=dict)
+    around: dict[Conjunction, int] = field(default_factory=dict)
     dead: set[frozenset[tuple[int, Code]]] = field(default_factory=set)
 
     @property
@@ -93,7 +99,10 @@ class Knowledge:
     addresses: list[str] = field(default_factory=list)
     points: dict[int, Point] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
-    around: dict[int, dict[Conjunction, None]] = field(default_factory=dict)
+    around: dict[int, dict[Conjunction, int]] = field(default_factory=dict)
+    """Of every point the ways in which it was met, each with the last run that met it so."""
+    learnt: int = 0
+    """How many runs were taken in, which is the number of the last one."""
     tables: dict[Hashable, Table] = field(default_factory=dict)
     codes: dict[int, dict[Code, None]] = field(default_factory=dict)
     """Codes seen, of every point."""
@@ -111,6 +120,7 @@ class Knowledge:
 
     def learn(self, trace: RunSeen) -> None:
         """Take a run in."""
+        self.learnt += 1
         values = {self.number(met.point.address): met.code for met in trace.points}
         previous: int | None = None
         known = set(self.order)
@@ -121,7 +131,7 @@ class Knowledge:
             if number not in known:
                 self.order.insert(0 if previous is None else self.order.index(previous) + 1, number)
                 known.add(number)
-            self.around.setdefault(number, {})[met.around] = None
+            self.around.setdefault(number, {})[met.around] = self.learnt
             self.codes.setdefault(number, {})[met.code] = None
             previous = number
         self.ranks = {number: rank for rank, number in enumerate(self.order)}
@@ -134,14 +144,36 @@ class Knowledge:
             table.effects |= condition.effects
             # Met in a new way, what seemed impossible may be possible.
             if condition.around not in table.around:
-                table.around[condition.around] = None
                 table.dead.clear()
                 self.changed[condition.key] = None
+            table.around[condition.around] = self.learnt
             # A label without a value belongs to a point that this run gave none.
             row = frozenset((v, values[v]) for v in bits(condition.labels) if v in values)
             if row not in table.rows:
                 table.rows[row] = condition.outcome
                 self.changed[condition.key] = None
+            table.shown[row] = self.learnt
+
+    def forget(self, last: int) -> None:
+        """Forget what no run after number `last` has said again; points, their order and codes stay."""
+        # A program that goes another way when it is run again hangs on something that is no choice. That is
+        # told by the check at the end, for which everything is kept.
+        if any(max(conjunctions.values()) <= last for conjunctions in self.around.values()):
+            return
+        for number, conjunctions in self.around.items():
+            self.around[number] = {key: run for key, run in conjunctions.items() if run > last}
+        for key, table in list(self.tables.items()):
+            fewer = [row for row, run in table.shown.items() if run <= last]
+            for row in fewer:
+                del table.rows[row], table.shown[row]
+            around = {way: run for way, run in table.around.items() if run > last}
+            if not table.rows:
+                del self.tables[key]
+            elif fewer or len(around) < len(table.around):
+                table.around = around
+                table.dead.clear()
+            if fewer:
+                self.changed[key] = None
 
     def _same(self, number: int, point: Point) -> None:
         # A default may differ, since the code may compute it from other choices; the first run's stays.

@@ -9,7 +9,8 @@ they came out, which are rows of tables (`knowledge`). Which run is next follows
    Concolic testing goes on like this (Godefroid, Klarlund and Sen, "DART", 2005), with a constraint solver
    where there are tables over finite domains here;
 3. every candidate once, so that one that cannot be built is found;
-4. again what was run before something new was seen of what branches change that were not taken;
+4. again what was run before something new was seen of what branches change that were not taken; what those
+   runs said only when it was not known is forgotten;
 5. random decisions, as a check on the tracker itself.
 
 It ends: domains are finite (a real choice is probed at a few values), so are tables over the points that they
@@ -97,6 +98,8 @@ class Survey:
         self.worked: set[tuple[int, Code]] = set()
         self.grew = 0
         """How many runs came before something new was seen about what conditional code changes."""
+        self.outdated = 0
+        """The last run, as `Knowledge` counts them, that was made without knowing all that was seen since."""
         # Tables that have changed since they were found complete; the others need no second look.
         self.stale: dict[Hashable, None] = {}
 
@@ -107,21 +110,32 @@ class Survey:
             raise self.explain({}, first.error)
         self._run({}, LONGEST)
         self._exhaust()
-        for _ in range(6):
-            # What code changes under conditions was learnt on the way; earlier runs may have missed it.
-            again, self.grew = self.asked[: self.grew], 0
-            for asked, policy, seed in again:
-                self._run(asked, policy, seed, again=True)
-            self._exhaust()
-            if not self.grew:
-                break
+        self._catch_up()
         self._report_failures(first)
         for _ in range(8):
+            self._catch_up()
             space = self._assemble(requires)
             if self._agrees(space):
                 return space
             self._exhaust()
         raise ProgramError(self._disagreement)
+
+    def _catch_up(self) -> None:
+        """Run again what was run before it was known what code changes under conditions.
+
+        The same decisions meet the same points, but under more conditions, and conditions with more labels.
+        So once all are done again, what was said before and is not said now was said too early: a point that
+        a branch of some run takes away was met under nothing, and is met under what the branch depends on.
+        """
+        while self.grew:
+            again, self.grew, last = self.asked[: self.grew], 0, self.outdated
+            for asked, policy, seed in again:
+                self._run(asked, policy, seed, again=True)
+            self.knowledge.forget(last)
+            # Of these tables rows are missing again, so what was tried for them counts no more.
+            self.attempts = {k: n for k, n in self.attempts.items() if k[0] not in self.knowledge.changed}
+            self._note_changes()
+            self._exhaust()
 
     # -- running -------------------------------------------------------------------------------
 
@@ -145,22 +159,25 @@ class Survey:
             return self._policy(point, policy, rng)
 
         trace = self.runner.run(decide, limit)
-        if not self.runner.settled():
-            self.grew = len(self.asked)
         self._take(trace)
+        if not self.runner.settled():
+            self.grew, self.outdated = len(self.asked), limit.learnt
         return trace
 
     def _take(self, trace: RunSeen) -> None:
         knowledge = self.knowledge
         knowledge.learn(trace)
-        self.stale.update(knowledge.changed)
-        knowledge.changed = {}
+        self._note_changes()
         values = {knowledge.number(met.point.address): met.code for met in trace.points}
         if trace.error is None:
             self.worked.update(values.items())
         else:
             for item in values.items():
                 self.failed.setdefault(item, trace.error)
+
+    def _note_changes(self) -> None:
+        self.stale.update(self.knowledge.changed)
+        self.knowledge.changed = {}
 
     def _domain(self, point: Point) -> Sequence[Code]:
         if isinstance(point, FloatRange) and point.step is None:
@@ -205,10 +222,10 @@ class Survey:
     def _tasks(self) -> Iterator[_Task]:
         knowledge = self.knowledge
         for key in list(self.stale):
-            table = knowledge.tables[key]
-            wanted = self._wanted(table)
-            if not wanted:
+            table = knowledge.tables.get(key)
+            if table is None or not (wanted := self._wanted(table)):
                 self.stale.pop(key, None)
+                continue
             for prefix in wanted:
                 attempt = self.attempts.get((key, frozenset(prefix.items())), 0) + 1
                 assignment = self._witness(table, prefix, attempt)

@@ -15,6 +15,7 @@ from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, Knowledge, PointSeen, RunSeen
 from symnas.survey.runner import conditions_seen
 from symnas.tree.choices import FloatRange, OneOf, Point
+from symnas.tree.space import Space
 
 
 def choose(name: str, candidates: Any) -> Any:
@@ -108,3 +109,8 @@ def brute_force(code: Any) -> set[frozenset[tuple[str, Code]]]:
             for value in range(1, sizes[name]):
                 pending.append({**prefix, **dict.fromkeys(fresh[:position], 0), name: value})
     return found
+
+
+def decisions(space: Space) -> set[frozenset[Any]]:
+    """Return the decisions of a space as `brute_force` does."""
+    return {frozenset((a, space[a].rank(space[a].code(v))) for a, v in d.items()) for d in space.enumerate()}

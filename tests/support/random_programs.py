@@ -15,6 +15,7 @@ class Net:
         self.layers = []
         self.flag = False
         self.table = {}
+        self.on = True
     @property
     def depth(self):
         return len(self.layers)
@@ -24,6 +25,8 @@ class Net:
         self.planes = width
         self.layers.append(width)
         return self
+    def off(self):
+        self.on = False
     def mark(self, value):
         self.flag = value
         self.table[value] = value
@@ -93,7 +96,7 @@ class Writer:
             a, f"{a} + {b}", f"pick({a})", f"max({a}, {b})", f"({a} if {b} else 0)", f"len([q for q in range(3) if q > {a}])",
             f"{{0: {a}, 1: {b}}}.get({b}, 2)", f"({a}, {b})[0]", f"sum(counter({a}))", f"(lambda z: z + {a})({b})",
             "net.depth", "int(net.flag)", "net.planes", f"[{a}, {b}][-1]", f"early('e{self.count}', {a})" if False else a,
-            f"({a} and {b})", f"({a} or {b})", "len(shared)", f"maker({a})({b})", f"int(f'{{{a}}}')", "net.bias",
+            f"({a} and {b})", f"({a} or {b})", "len(shared)", f"maker({a})({b})", f"int(f'{{{a}}}')", "net.bias", "int(net.on)",
             f"dict(u={a}, w={b})['u']", f"[*range({a}), {b}][0]", f"int(not {a})", f"sum(i * j for i, j in zip([{a}, 1], [{b}, 2]))",
         ]))  # fmt: skip
 
@@ -110,7 +113,7 @@ class Writer:
         return lines
 
     def statement(self, indent: str, names: list[str], loops: list[str], depth: int, place: str) -> list[str]:
-        simple = ["choice", "choice", "value", "mutate", "mark", "shared", "aug"]
+        simple = ["choice", "choice", "value", "mutate", "mark", "shared", "aug", "take"]
         nested = [
             "if",
             "if",
@@ -155,6 +158,11 @@ class Writer:
         a = self.value(names)
         return [indent + self.pick([f"net.layers.append({a})", f"net.planes = {a}", f"net.layers = [{a}]",
                                     f"net.layers += [{a}, 1]"])]  # fmt: skip
+
+    def _take(self, indent, names, loops, depth, place):
+        # Under a condition, what is taken away here may be what the defaults meet.
+        return [indent + self.pick(["net.off()", "net.on = 0", "net.layers.clear()", "shared.clear()",
+                                    "net.layers[-1:] = []", "net.table.pop(1, None)"])]  # fmt: skip
 
     def _mark(self, indent, names, loops, depth, place):
         return [f"{indent}net.mark({self.value(names)})"]

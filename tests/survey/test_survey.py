@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from planted import PlantedRunner, brute_force, plain_run
+from planted import PlantedRunner, brute_force, decisions, plain_run
 from random_programs import program_texts
 
 from symnas.errors import ProgramError
 from symnas.survey.survey import Survey
-from symnas.tree.space import Space
 
 PROGRAMS = {
     "flat": "a = choose('a', [1, 2, 3])\nb = choose('b', [0, 1])\n",
@@ -52,10 +50,6 @@ PROGRAMS = {
     "reached twice": "a = choose('a', [0, 1, 2])\nb = choose('b', [0, 1])\ndef f(): choose('p', [0, 1])\n"
     "if a == 1: f()\nelif b: f()\n",
 }  # fmt: skip
-
-
-def decisions(space: Space) -> set[frozenset[Any]]:
-    return {frozenset((a, space[a].rank(space[a].code(v))) for a, v in d.items()) for d in space.enumerate()}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -240,6 +240,9 @@ def _direct(
         function,
         shape,
         tag,
+        # What a constructor itself changes under conditions has to be known again, so the new object has its
+        # key from the first line on.
+        at.key(at.site) if isinstance(callee, type) and function.__name__ == "__init__" else None,
     )
 
     def run() -> Any:

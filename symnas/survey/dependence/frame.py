@@ -437,8 +437,10 @@ class Frame:
     def class_end(self, kind: Any) -> Any:
         """Attach the labels of a class body to the class."""
         held = self.stack.pop()
+        # Classes of one text that were made on different paths are different ones.
+        record = self.state.heap.record(kind, ("class", kind.__qualname__, self.at.path))
         if any(held.values()):
-            self.state.heap.record(kind).attributes.update(held)
+            record.attributes.update(held)
         return kind
 
     # -- generators ----------------------------------------------------------------------------

@@ -140,6 +140,9 @@ class Heap:
         """Return the record of an object, made now if need be."""
         found = self.records.get(id(value))
         if found is None:
+            # Classes and functions are known again by name, unless the code that makes them says more.
+            if key is None and isinstance(value, (type, types.FunctionType)):
+                key = ("named", value.__module__, value.__qualname__)
             found = self.records[id(value)] = Record(value, key)
         # The first object with a key keeps it: effects are remembered for one object, in every run the same.
         if key is not None and (found.key is None or key not in self.by_key):

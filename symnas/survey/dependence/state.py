@@ -57,6 +57,8 @@ class Call:
     """What the number of arguments depends on."""
     tag: Hashable = None
     """Which function it was, where that was chosen."""
+    new: Hashable = None
+    """The key of the object that the call makes, where it enters a constructor."""
 
 
 class GlobalName(NamedTuple):

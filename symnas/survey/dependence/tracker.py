@@ -85,7 +85,12 @@ class Tracker:
             # Which defaults were used is not known either.
             labels = state.native | state.any_defaults
             frame.args = [labels] * len(values)
+            if name == "__post_init__":
+                # Of a dataclass the generated constructor is native; see `Call.new`.
+                state.heap.record(values[0], ("new", path))
         else:
+            if call.new is not None:
+                state.heap.record(values[0], call.new)
             frame.args = _bound(call, positional, keyword_only, state.defaults, extra, keywords, state.heap)
         state.top = frame.at
         return frame
