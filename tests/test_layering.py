@@ -44,7 +44,7 @@ PACKAGES = {
     "construction": Package(3, torch=True),
     "algorithms": Package(3),
     "supernet": Package(4, torch=True),
-    "relaxed": Package(5, torch=True),
+    "relaxed": Package(4, torch=True),
     "oneshot": Package(5, torch=True),
     "programs": Package(6),
     "study": Package(7),

@@ -1,6 +1,7 @@
 """Puts the chosen candidates of open choices into a model's tree, in the place of the modules that hold all.
 
-What is called, listed and walked through is then an ordinary child, without having been constructed anew.
+What is called, listed and walked through is then an ordinary child, without having been constructed anew. Its
+tensors, too, can be put in the place of parameters (`put`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from symnas._typing import Value
@@ -102,3 +104,13 @@ class Plugs:
         for choice, sockets in self._sockets.items():
             for modules, name in sockets:
                 modules[name] = choice
+
+
+def put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
+    """Let a module compute with a tensor in the place of a parameter."""
+    module._parameters[name] = tensor  # type: ignore[assignment]
+    if isinstance(module, nn.RNNBase):
+        # Recurrent modules keep a second list of their weights.
+        weights = list(module._flat_weights)
+        weights[module._flat_weights_names.index(name)] = tensor
+        module.__dict__["_flat_weights"] = weights

@@ -11,13 +11,13 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from symnas.construction.mixed_module import MixedModule
+from symnas.construction.plugging import put
 from symnas.contracts.relaxed_points import Mixture, RelaxedPoint
 from symnas.errors import ProgramError
 from symnas.relaxed.folding import Activations, share, tail, tails, times
 from symnas.relaxed.forward_choices import Caller
 from symnas.relaxed.mixing import Place, mixed, plus, scaled
 from symnas.relaxed.partial_channels import through
-from symnas.supernet.child import put
 
 Used = tuple[nn.Module, str, torch.Tensor]
 """A module, the name of a parameter, and what the module computes with instead."""

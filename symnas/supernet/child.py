@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from symnas.construction.child_layout import ChildLayout, SharedSlice, keyed_child, layout_alone, unreal
+from symnas.construction.plugging import put
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -106,13 +107,3 @@ def place(made: BoundChild, part: SharedSlice, tensor: torch.Tensor) -> None:
             module._buffers[name] = tensor
         else:
             put(module, name, tensor)
-
-
-def put(module: nn.Module, name: str, tensor: torch.Tensor) -> None:
-    """Let a module compute with a tensor in the place of a parameter."""
-    module._parameters[name] = tensor  # type: ignore[assignment]
-    if isinstance(module, nn.RNNBase):
-        # Recurrent modules keep a second list of their weights.
-        weights = list(module._flat_weights)
-        weights[module._flat_weights_names.index(name)] = tensor
-        module.__dict__["_flat_weights"] = weights
