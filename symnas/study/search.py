@@ -40,6 +40,7 @@ from symnas.study.trials.trial_context import RunningTrial, caller, current_tria
 from symnas.study.warm_start import Given, Source, first_decisions, listed, source_name, warm_start_events
 from symnas.study.workers.evaluation import Evaluation
 from symnas.study.workers.executor import Executor, InProcessExecutor
+from symnas.study.workers.script import bootstrapping
 from symnas.tree.space import Space
 
 TRIALS = 100
@@ -367,10 +368,11 @@ def _usual_trials(algorithm: Algorithm, estimator: Estimator, budget: int | None
 
 
 def _check_begin(on_change: str) -> None:
-    if worker_loading():
+    if worker_loading() or bootstrapping():
         raise StudyError(
-            "a worker process, and whoever builds a child of a study, imports the script that the program's "
-            "class is in, and the script starts a search while it is imported: put the search under "
+            "worker processes, those of multiprocessing, and whoever builds a child of a study import the "
+            "script that the program's class is in, and the script starts a search while it is imported: put "
+            "the search under "
             "`if __name__ == '__main__':`, or the class "
             "into a module of its own"
         )

@@ -17,6 +17,7 @@ from symnas.contracts.objectives import Objectives, undefined
 from symnas.contracts.outcome import Status
 from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
 from symnas.study.trials.trial_context import RunningTrial, TrialPruned, running
+from symnas.study.workers.forks import ended_if_forked
 from symnas.tree.space import Decision, Space
 
 RULE = "an evaluator returns a number, or a dict of numbers by name"
@@ -125,7 +126,7 @@ class Evaluation:
 
         trial._on_report = noted
         try:
-            with running(trial), self._seeded(trial):
+            with running(trial), self._seeded(trial), ended_if_forked():
                 metrics, child = self._call(trial)
             return self._finished(metrics, child)
         except TrialPruned:

@@ -1,26 +1,29 @@
-"""A worker process: reads trials from its standard input, writes results to what was its standard output.
+"""A worker process: reads trials from what was its standard input, writes results to what was its output.
 
-What evaluators print goes to standard error. The process ends when its driver does, however that ended.
+It has one thread, so that evaluators may fork. It ends when nobody sends it trials any more. That it does so
+while a trial runs, and with all that the trial has started, is up to the driver and the driver's guard.
 """
 
 from __future__ import annotations
 
 import gc
+import io
 import os
 import pickle
-import queue
 import signal
 import sys
-import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from symnas.contracts.objectives import Objectives
 from symnas.errors import EvaluatorError, MissingExtraError, StoreError
 from symnas.study.trials.trial_context import RunningTrial, loading
 from symnas.study.workers.evaluation import FATAL, Evaluation, one_line
+from symnas.study.workers.pipe import receive, send
 from symnas.tree.space import Space
 
 
@@ -66,47 +69,75 @@ class Setup:
 
 def main() -> None:
     """Serve a driver until it goes away."""
-    # Descriptor 1 is kept for replies under another number and then points to standard error, for what is
-    # printed by Python and by libraries alike.
-    commands, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the driver ends its workers
-    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    sys.path[:] = pickle.load(commands)
-    # A thread reads all that follows, and so notices that the driver is gone while a trial runs.
-    threading.Thread(target=_listen, args=(commands, inbox), daemon=True).start()
+    commands, replies = _connected()
+    if os.name == "nt":  # elsewhere it has a session of its own, which Ctrl-C in the driver's does not reach
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sys.path[:], script = receive(commands)
+        script.pretend()
+        _serve(commands, replies)
+    except (EOFError, BrokenPipeError):
+        # The driver is gone, killed perhaps: nobody waits for what an interpreter does at its end.
+        os._exit(0)
+
+
+def _connected() -> tuple[int, int]:
+    """Return where commands come from and where replies go, and give evaluators streams of their own.
+
+    The pipes move to other descriptors. Programs that are started here do not inherit them, and processes
+    that are forked here close them: the driver learns that a worker is gone when its last holder is.
+    What evaluators read is empty, and what they print goes to standard error.
+    """
+    commands, replies = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:  # the driver has no standard error
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+    if nothing > 2:
+        os.close(nothing)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # workers are killed at the end: what is printed is out
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(_let_go, commands, replies))
+    return commands, replies
+
+
+def _let_go(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def _serve(commands: int, replies: int) -> None:
+    sent = receive(commands)
     try:
         with loading():
             # Bytes inside a message: what they name is imported here, with the driver's `sys.path` in force.
-            setup: Setup = pickle.loads(inbox.get())
+            setup: Setup = pickle.loads(sent)
             evaluation = setup.evaluation()
         space = evaluation.target if isinstance(evaluation.target, Space) else evaluation.target.space
     except Exception as error:
-        _send(replies, ("broken", one_line(error)))
+        send(replies, ("broken", one_line(error)))
         return
-    _send(replies, ("ready", os.getpid()))
+    send(replies, ("ready", os.getpid()))
     while True:
-        _send(replies, _served(inbox.get(), setup.study, space, evaluation, inbox, replies))
+        send(replies, _served(receive(commands), setup.study, space, evaluation, commands, replies))
         # Children have cycles, and their memory is needed for the next one.
         gc.collect()
 
 
 def _served(
-    job: Job,
-    study: str,
-    space: Space,
-    evaluation: Evaluation,
-    inbox: queue.SimpleQueue[Any],
-    replies: IO[bytes],
+    job: Job, study: str, space: Space, evaluation: Evaluation, commands: int, replies: int
 ) -> tuple[Any, ...]:
     def report(step: int, metrics: Mapping[str, float]) -> bool:
-        _send(replies, ("step", job.number, step, dict(metrics)))
+        send(replies, ("step", job.number, step, dict(metrics)))
         # While a trial runs the driver sends nothing but answers to its steps, so this is one.
-        return bool(inbox.get())
+        return bool(receive(commands))
 
-    _send(replies, ("started", job.number))
+    send(replies, ("started", job.number))
     decision = space.decision(job.decision, complete=True)
     trial = RunningTrial(study, job.number, job.seed, decision, report, job.fidelity, job.checkpoint)
     try:
@@ -121,20 +152,3 @@ def fatal_kind(error: Exception) -> str:
         if isinstance(error, kind):
             return kind.__name__
     raise error
-
-
-def _listen(commands: IO[bytes], inbox: queue.SimpleQueue[Any]) -> None:
-    try:
-        while True:
-            inbox.put(pickle.load(commands))
-    except (EOFError, OSError, pickle.UnpicklingError):
-        # The driver is gone, killed perhaps: whatever runs here, nobody waits for it.
-        os._exit(0)
-
-
-def _send(replies: IO[bytes], message: tuple[Any, ...]) -> None:
-    try:
-        pickle.dump(message, replies, protocol=pickle.HIGHEST_PROTOCOL)
-        replies.flush()
-    except BrokenPipeError:
-        os._exit(0)
