@@ -309,10 +309,11 @@ class _Reader:
             masked[low:high] = "_" + "".join("\n" if sign == "\n" else " " for sign in masked[low + 1 : high])
         text = "".join(masked)
         expr = self.python(text, soup)
-        places = {}
-        for node in ast.walk(expr):
-            if isinstance(node, ast.Name) and node.id == "_":
-                places[_offset(text, node)] = node
+        places = {
+            _offset(text, node): node
+            for node in ast.walk(expr)
+            if isinstance(node, ast.Name) and node.id == "_"
+        }
         relocate(expr, self.passage, start, text)
         nested = []
         for part in parts:
