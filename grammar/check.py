@@ -20,6 +20,7 @@ from symnas.grammar.domains.model import (
     format_domain,
 )
 from symnas.grammar.module import parse_module
+from symnas.grammar.requirements import unknown_names
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,14 @@ class CheckReport:
 def check_source(source: str, filename: str) -> CheckReport:
     """Read a source and report every annotation and every mistake in it."""
     parsed = parse_module(source, filename)
+    errors = sorted(
+        [*parsed.errors, *unknown_names([parsed])[0]], key=lambda e: (e.location.line, e.location.column)
+    )
     requirements = tuple((r.location.line, text) for r in parsed.requirements for text in r.expressions)
     return CheckReport(
         filename,
         tuple(_finding(annotation) for annotation in parsed.annotations),
-        tuple(_notice(error) for error in parsed.errors),
+        tuple(_notice(error) for error in errors),
         tuple(_notice(warning) for warning in parsed.warnings),
         tuple(_advice(parsed.tree, parsed.annotations)),
         requirements,

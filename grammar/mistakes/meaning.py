@@ -301,6 +301,17 @@ ATTACHMENT: tuple[Mistake, ...] = (
         ),
     ),
     Mistake(
+        "require-unknown",
+        "`require` speaks of variables in scope, of points, and of params, flops and memory; nothing here is "
+        "named {given}{nearest}",
+        "correct the name",
+        (
+            "k = 3  # search: {1, 3} require latency < 5\n",
+            "# search: require parms < 1e6\nk = 3\n",
+            "k = 3  # search: {1, 3} require k < 2 or max(kernels) < 3\n",
+        ),
+    ),
+    Mistake(
         "near-miss",
         "an annotation starts with `# search:`, in these letters, with one space and a hash of its own, and "
         "{given} was found",

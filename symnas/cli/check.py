@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,22 +28,30 @@ def check(ctx: click.Context, files: tuple[Path, ...], quiet: bool, as_json: boo
     Exits with 1 if there is a mistake in any file.
     """
     from symnas.grammar import parse_module
+    from symnas.grammar.requirements import unknown_names
 
+    read = {path: parse_module(path.read_text(encoding="utf-8"), str(path)) for path in python_files(files)}
+    # A clause may name what another of the files has.
+    unknown = unknown_names(list(read.values()))
     report: list[dict[str, Any]] = []
     mistakes = 0
-    for path in python_files(files):
-        parsed = parse_module(path.read_text(encoding="utf-8"), str(path))
-        mistakes += len(parsed.errors)
+    for index, (path, parsed) in enumerate(read.items()):
+        errors = sorted([*parsed.errors, *unknown[index]], key=lambda error: error.location.line)
+        mistakes += len(errors)
         report.append(
             {
                 "file": str(path),
                 "annotations": [describe(annotation) for annotation in parsed.annotations],
-                "mistakes": [complaint(error) for error in parsed.errors],
+                "requirements": [
+                    {"line": found.location.line, "requires": list(found.expressions)}
+                    for found in parsed.requirements
+                ],
+                "mistakes": [complaint(error) for error in errors],
                 "advice": [complaint(warning) for warning in parsed.warnings],
             }
         )
         if not as_json:
-            print_file(report[-1], parsed, quiet)
+            print_file(report[-1], parsed, errors, quiet)
     if as_json:
         echo_json(report)
     else:
@@ -80,7 +88,9 @@ def complaint(error: AnnotationError) -> dict[str, Any]:
     return {"line": place.line, "column": place.column + 1, "code": error.code, "message": error.message}
 
 
-def print_file(entry: dict[str, Any], parsed: ParsedModule, quiet: bool) -> None:
+def print_file(
+    entry: dict[str, Any], parsed: ParsedModule, errors: Iterable[AnnotationError], quiet: bool
+) -> None:
     """Print one file's annotations as aligned lines, then its mistakes with their carets."""
     lines = entry["annotations"]
     width = min(40, max((len(line["describes"]) for line in lines), default=0))
@@ -91,7 +101,10 @@ def print_file(entry: dict[str, Any], parsed: ParsedModule, quiet: bool) -> None
             extra += "".join(f" require {text}" for text in line["requires"])
             place = f"{entry['file']}:{line['line']}"
             click.echo(f"{place}  {line['describes']:<{width}}  {line['domain']}{extra}")
+        for stated in entry["requirements"]:
+            for text in stated["requires"]:
+                click.echo(f"{entry['file']}:{stated['line']}  require {text}")
         for warning in parsed.warnings:
             click.echo(f"{warning.location}\n{warning.message}\n")
-    for error in parsed.errors:
+    for error in errors:
         click.echo(f"{error}\n")

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from symnas.constraints.clauses import COSTS, Clause, Verdict
+from symnas.constraints.clauses import Clause, Verdict
 from symnas.errors import BuildError, RequirementError
 from symnas.frontend.run import Run, Visit
+from symnas.grammar.requirements import COSTS
 
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Decision, Space

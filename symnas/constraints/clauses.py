@@ -16,9 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from symnas.errors import RequirementError, nearest
-
-COSTS = ("params", "flops", "memory")
-"""Names that stand for what a model costs (`symnas.cost.profiling`): elements, FLOPs, bytes."""
+from symnas.grammar.requirements import COSTS
 
 # What is allowed is listed, so that what Python adds later is refused as well.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {

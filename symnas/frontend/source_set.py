@@ -31,7 +31,9 @@ from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import functions_of, source_of
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.module import ParsedModule, parse_module
+from symnas.grammar.requirements import unknown_names
 
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Transform = Callable[[Function, Any], Any]
 """A second pass over an instrumented tree, before it is compiled."""
 
@@ -67,6 +69,12 @@ class SourceFile:
             for site in self.sites
             if site.definition and site.role != "parameter" and site.parent is None
         ]
+
+    def reaches(self, site: Site) -> bool:
+        """Whether a site stands in a definition that the target reaches."""
+        while site.parent is not None:
+            site = site.parent
+        return id(site.node) not in self.unreached
 
     def code(self, references: References, transform: Transform | None = None, *, whole: bool) -> CodeType:
         """Return its instrumented statements (compiled once for each transform).
@@ -186,17 +194,25 @@ class SourceSet:
     @property
     def local_requires(self) -> tuple[str, ...]:
         """The texts of the `require` clauses at choices, but those that are never met."""
-        return tuple(text for site in self.sites for text in site.requires)
+        return tuple(
+            text
+            for source in self.files.values()
+            for site in source.sites
+            if source.reaches(site)
+            for text in site.requires
+        )
 
     @property
     def requires(self) -> tuple[str, ...]:
-        """The texts of all `require` clauses, but those at choices that are never met."""
+        """The texts of all `require` clauses of definitions that are reached."""
         texts: dict[str, None] = {}
         for source in self.files.values():
-            for site in source.sites:
+            for site in filter(source.reaches, source.sites):
                 texts.update(dict.fromkeys(site.requires))
             for requirement in source.parsed.requirements:
-                texts.update(dict.fromkeys(requirement.expressions))
+                defines = requirement.scope or isinstance(requirement.statement, DEFINITIONS)
+                if not (defines and id(requirement.statement) in source.unreached):
+                    texts.update(dict.fromkeys(requirement.expressions))
         return tuple(texts)
 
     @functools.cached_property
@@ -259,7 +275,8 @@ class SourceSet:
         homes = self._homes(functions, file)
         texts = {name: source_of(name, vars(module)) for name, module in homes.items()}
         parsed = {name: self._parse(text, name, homes[name]) for name, text in texts.items()}
-        _raise(error for one in parsed.values() for error in one.errors)
+        unknown = unknown_names(list(parsed.values()))
+        _raise(error for index, one in enumerate(parsed.values()) for error in [*one.errors, *unknown[index]])
         tops = {name: [site_of(annotation) for annotation in one.annotations] for name, one in parsed.items()}
         outlines = [
             SourceOutline(name, homes[name].__name__, one.tree, tops[name]) for name, one in parsed.items()
