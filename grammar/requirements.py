@@ -12,13 +12,11 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from symnas.errors import AnnotationError, Location, nearest
+from symnas.grammar.attachment.annotation import COSTS
 from symnas.grammar.domains.model import Candidate, Domain, OneOfDomain, OrderDomain, SubsetDomain
 from symnas.grammar.mistakes import catalogue
 from symnas.grammar.module import ParsedModule
 from symnas.grammar.text.parse_python import parse_expression
-
-COSTS = ("params", "flops", "memory")
-"""Names that stand for what a model costs: elements, FLOPs, bytes."""
 
 
 def unknown_names(modules: Sequence[ParsedModule]) -> dict[int, list[AnnotationError]]:

@@ -65,6 +65,10 @@ class Annotation:
         return None
 
 
+COSTS = ("params", "flops", "memory")
+"""Names in `require` clauses that stand for what a model costs: elements, FLOPs, bytes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Requirement:
     """A comment of `require` clauses alone, attached to the statement that it stands at or above.

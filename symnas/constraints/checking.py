@@ -20,7 +20,7 @@ import numpy as np
 from symnas.constraints.clauses import Clause, Verdict
 from symnas.errors import BuildError, RequirementError
 from symnas.frontend.run import Run, Visit
-from symnas.grammar.requirements import COSTS
+from symnas.grammar.attachment.annotation import COSTS
 
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Decision, Space

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from symnas.errors import RequirementError, nearest
-from symnas.grammar.requirements import COSTS
+from symnas.grammar.attachment.annotation import COSTS
 
 # What is allowed is listed, so that what Python adds later is refused as well.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
