@@ -1,4 +1,4 @@
-"""How the tensors of one child are slices of the shared ones, as a call of the child tells it.
+"""What the tensors of one child consist of, as a call of the child tells it.
 
 The child is constructed on the device `meta`, so nothing is computed, and called once on the example inputs.
 What its operations say of the axes of its tensors (`symnas.features.trace`) gives every parameter its *rows*,
@@ -12,12 +12,12 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
-from symnas.construction.alignment import Index, Row, Segment, Tensors
+from symnas.construction.alignment import Row, Segment, Tensors
 from symnas.construction.parameter_keys import KeyedModule, keyed_module
 from symnas.errors import BuildError, SymnasError
 from symnas.features.axes import Axis, ordered
@@ -33,21 +33,16 @@ ATTEMPTS: tuple[tuple[str | None, bool], ...] = (("meta", True), ("meta", False)
 
 
 @dataclass(eq=False)
-class SharedSlice:
-    """A tensor of a child as a slice of a shared one.
+class TensorLayout:
+    """A tensor of a child: which weight it is, and what its dimensions consist of.
 
     Args:
-        key: of the shared tensor.
+        key: under which children share it.
         paths: under which it stands in the child; several where tied.
         rows: its dimensions.
         dtype: as the constructor makes it.
         trained: whether it asks for gradients.
         buffer: whether it is a statistic and no parameter.
-        index: where it stands in the shared tensor.
-        own: whether the child has one of its own instead.
-        leaf: what takes the child's gradient, where it is kept apart (`symnas.supernet.optimizer`).
-        chain: how it is made of what stands at the index, where kernels are learned
-            (`symnas.supernet.kernel_transforms`).
     """
 
     key: str
@@ -56,20 +51,11 @@ class SharedSlice:
     dtype: torch.dtype
     trained: bool
     buffer: bool
-    index: tuple[Index, ...] = ()
-    own: bool = False
-    leaf: nn.Parameter | None = None
-    chain: tuple[tuple[tuple[int, ...], str], ...] = ()
 
     @property
     def name(self) -> str:
-        """What the shared tensor is called in the supernet."""
+        """What a module that holds the shared tensor calls it: names of parameters have no dots."""
         return self.key.replace(".", "/")
-
-    @property
-    def sliced(self) -> bool:
-        """Whether a view reaches it."""
-        return all(isinstance(where, slice) for where in self.index)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,9 +63,12 @@ class SharedSlice:
         return tuple(sum(segment.size for segment in row) for row in self.rows)
 
 
+Part_co = TypeVar("Part_co", bound=TensorLayout, covariant=True)
+
+
 @dataclass(eq=False)
-class ChildLayout:
-    """Which slices of shared tensors a child is made of.
+class ChildLayout(Generic[Part_co]):
+    """What the tensors of a child are.
 
     Args:
         decision: under which it is built.
@@ -88,21 +77,21 @@ class ChildLayout:
     """
 
     decision: Decision
-    slices: dict[str, SharedSlice]
+    slices: Mapping[str, Part_co]
     notes: set[str]
 
     @property
     def rows(self) -> Tensors:
-        """The dimensions of all slices."""
+        """The dimensions of all tensors."""
         return {key: part.rows for key, part in self.slices.items()}
 
-    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, SharedSlice]]:
-        """Yield the tensors of a child built under the same decision, and which slice each is."""
+    def tensors(self, child: nn.Module) -> Iterator[tuple[torch.Tensor, Part_co]]:
+        """Yield the tensors of a child built under the same decision, and which each is."""
         for part in self.slices.values():
             yield self.tensor_at(child, part.paths[0], part), part
 
     @staticmethod
-    def tensor_at(child: nn.Module, path: str, part: SharedSlice) -> torch.Tensor:
+    def tensor_at(child: nn.Module, path: str, part: TensorLayout) -> torch.Tensor:
         """Return a tensor of a child built under the same decision."""
         try:
             return child.get_buffer(path) if part.buffer else child.get_parameter(path)
@@ -138,7 +127,9 @@ def keyed_child(program: ProgramView, decision: Decision, device: str | None) ->
     return KeyedModule(child, made.parameters, made.buffers)
 
 
-def layout_alone(program: ProgramView, decision: Decision, seed: int) -> tuple[nn.Module, ChildLayout]:
+def layout_alone(
+    program: ProgramView, decision: Decision, seed: int
+) -> tuple[nn.Module, ChildLayout[TensorLayout]]:
     """Construct a child on `meta`, and find the slices that its tensors are.
 
     Args:
@@ -173,7 +164,7 @@ def layout_alone(program: ProgramView, decision: Decision, seed: int) -> tuple[n
     return made.module, found
 
 
-def layout_of(program: ProgramView, decision: Decision, made: KeyedModule) -> ChildLayout:
+def layout_of(program: ProgramView, decision: Decision, made: KeyedModule) -> ChildLayout[TensorLayout]:
     """Find the slices that the tensors of a model are which was made on `meta`; it is called in training.
 
     Args:
@@ -214,14 +205,14 @@ def _labels(made: KeyedModule) -> dict[str, str]:
     return labels
 
 
-def _layout(decision: Decision, made: KeyedModule, axes: ModelAxes) -> ChildLayout:
-    """Make a slice of every parameter, and of every buffer that is a statistic or that the call wrote to."""
+def _layout(decision: Decision, made: KeyedModule, axes: ModelAxes) -> ChildLayout[TensorLayout]:
+    """Lay out every parameter, and every buffer that is a statistic or that the call wrote to."""
     module = made.module
     # By identity: a tied parameter stands under several paths, and is one slice with all of them.
     parameters = {path: id(tensor) for path, tensor in module.named_parameters(remove_duplicate=False)}
     buffers = {path: id(tensor) for path, tensor in module.named_buffers(remove_duplicate=False)}
     kept = _statistics(module) | {path for path, own in buffers.items() if own in axes.changed}
-    slices: dict[str, SharedSlice] = {}
+    slices: dict[str, TensorLayout] = {}
     owners: dict[str, int] = {}
     for tensors, keys, buffer in ((parameters, made.parameters, False), (buffers, made.buffers, True)):
         for path, key in keys.items():
@@ -238,7 +229,7 @@ def _layout(decision: Decision, made: KeyedModule, axes: ModelAxes) -> ChildLayo
                 continue
             tensor, own = axes.tensors[tensors[path]]
             rows = tuple(map(_row, own))
-            slices[key] = SharedSlice(key, [path], rows, tensor.dtype, tensor.requires_grad, buffer)
+            slices[key] = TensorLayout(key, [path], rows, tensor.dtype, tensor.requires_grad, buffer)
     return ChildLayout(decision, slices, set(axes.notes))
 
 

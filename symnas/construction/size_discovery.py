@@ -29,7 +29,7 @@ import torch
 
 from symnas._typing import Value
 from symnas.construction.alignment import Index, SharedLayout
-from symnas.construction.child_layout import ChildLayout, layout_of
+from symnas.construction.child_layout import ChildLayout, TensorLayout, layout_of
 from symnas.construction.mixed_module import added_up
 from symnas.construction.sizes import Mask, Sizes
 from symnas.construction.superposition import ConstructorRun, kept_run, looking
@@ -73,6 +73,7 @@ def find_sizes(
     return finder.found(), finder.run
 
 
+Layout = ChildLayout[TensorLayout]
 Touching = Mapping[str, Mapping[int, set[str]]]
 """The points that a dimension of a tensor depends on, by the tensor's key and the dimension."""
 Changes = tuple[tuple[str, Value], ...]
@@ -115,8 +116,8 @@ class _Finder:
         self.largest = {a: max(values) for a, values in self.values.items()}
         self.run: ConstructorRun
         """What is made with all sizes at their largest."""
-        self.base: ChildLayout
-        self.models: dict[Changes, ChildLayout] = {}
+        self.base: Layout
+        self.models: dict[Changes, Layout] = {}
         self.refined: dict[int, Mapping[str, Any]] = {}
         """Rows by the identity of a layout, as the shared tensors that were looked at last tell them."""
 
@@ -172,7 +173,7 @@ class _Finder:
     def _made(self, changes: Mapping[str, Value]) -> ConstructorRun:
         return kept_run(self.program, self.given.opening.under({**self.largest, **changes}))
 
-    def _model(self, changes: Mapping[str, Value]) -> ChildLayout:
+    def _model(self, changes: Mapping[str, Value]) -> Layout:
         """Return the slices of the model under some changes, all candidates called and added up."""
         made = self._made(changes)
         with looking(made, added_up):
@@ -372,7 +373,7 @@ class _Finder:
         self._look(touching, looks)
         self.values = {a: values for a, values in self.values.items() if a not in self.refused}
 
-    def _there(self, shared: SharedLayout, key: str, dim: int, made: ChildLayout) -> np.ndarray[Any, Any]:
+    def _there(self, shared: SharedLayout, key: str, dim: int, made: Layout) -> np.ndarray[Any, Any]:
         """Return which positions of a dimension a model has."""
         refined = self.refined.get(id(made))
         if refined is None:

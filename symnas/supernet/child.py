@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from symnas.construction.child_layout import ChildLayout, SharedSlice, keyed_child, layout_alone, unreal
+from symnas.construction.alignment import Index
+from symnas.construction.child_layout import ChildLayout, TensorLayout, keyed_child, layout_alone, unreal
 from symnas.construction.plugging import put
 
 if TYPE_CHECKING:
@@ -18,7 +19,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class BoundChild(ChildLayout):
+class SharedSlice(TensorLayout):
+    """A tensor of a child as a slice of a shared one.
+
+    Args:
+        index: where it stands in the shared tensor.
+        own: whether the child has one of its own instead.
+        leaf: what takes the child's gradient, where it is kept apart (`symnas.supernet.optimizer`).
+        chain: how it is made of what stands at the index, where kernels are learned
+            (`symnas.supernet.kernel_transforms`).
+    """
+
+    index: tuple[Index, ...] = ()
+    own: bool = False
+    leaf: nn.Parameter | None = None
+    chain: tuple[tuple[tuple[int, ...], str], ...] = ()
+
+    @property
+    def sliced(self) -> bool:
+        """Whether a view reaches it."""
+        return all(isinstance(where, slice) for where in self.index)
+
+
+@dataclass(eq=False)
+class BoundChild(ChildLayout[SharedSlice]):
     """A child, and which slices of shared tensors get into it in what way.
 
     Args:
@@ -97,7 +121,8 @@ def child_alone(program: ProgramView, decision: Decision, seed: int) -> BoundChi
         BuildError: it cannot be built, or one key belongs to two tensors.
     """
     child, layout = layout_alone(program, decision, seed)
-    return BoundChild(layout.decision, layout.slices, layout.notes, child)
+    slices = {key: SharedSlice(**vars(part)) for key, part in layout.slices.items()}
+    return BoundChild(layout.decision, slices, layout.notes, child)
 
 
 def place(made: BoundChild, part: SharedSlice, tensor: torch.Tensor) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from symnas.construction.child_layout import ChildLayout, layout_of
+from symnas.construction.child_layout import ChildLayout, TensorLayout, layout_of
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import may_be_open, open_run
 from symnas.construction.parameter_keys import KeyedModule
@@ -41,7 +41,7 @@ Alone = Callable[["Decision"], BoundChild]
 """Constructs a child by itself."""
 
 
-def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildLayout]:
+def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildLayout[TensorLayout]]:
     """Return the layouts of children that between them take every value of every point.
 
     Args:
@@ -53,7 +53,7 @@ def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildL
         BuildError: a child cannot be built, or one key belongs to two tensors.
     """
     decisions = list(covering(program.space))
-    found: dict[str, ChildLayout] = {}
+    found: dict[str, ChildLayout[TensorLayout]] = {}
     for run, served in _models(program, decisions, seed, alone):
         # What cannot be called with its candidates plugged in is left to be constructed alone.
         with _switching(run) as model:
@@ -119,7 +119,7 @@ class _Model:
         self._keys = {id(named[path]): key for path, key in keys}
         self.plugs = Plugs(run)
 
-    def layout(self, program: ProgramView, decision: Decision, seed: int) -> ChildLayout | None:
+    def layout(self, program: ProgramView, decision: Decision, seed: int) -> ChildLayout[TensorLayout] | None:
         """Return the layout of a child, or None where it is not in the model, or cannot be called so."""
         if not self.run.serves(decision):
             return None
@@ -165,7 +165,7 @@ def _switching(run: ConstructorRun) -> Iterator[_Model]:
             model.plugs.release()
 
 
-def _told(layout: ChildLayout) -> list[object]:
+def _told(layout: ChildLayout[TensorLayout]) -> list[object]:
     """Return what two layouts have alike if they are of the same child."""
     return [
         (part.key, part.paths, part.rows, part.dtype, part.trained, part.buffer)

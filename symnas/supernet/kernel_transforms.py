@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from symnas.construction.alignment import SharedLayout, Tensors
-from symnas.construction.child_layout import SharedSlice
+from symnas.construction.child_layout import TensorLayout
 
 Shape = tuple[int, ...]
 Chain = tuple[tuple[Shape, str], ...]
@@ -36,7 +36,7 @@ class Holder(Protocol):
     """Where the matrices are kept, beside the weights: what `Kernels` needs of shared tensors."""
 
     @property
-    def known(self) -> Mapping[str, SharedSlice]:
+    def known(self) -> Mapping[str, TensorLayout]:
         """A part of each shared tensor, by key."""
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -72,7 +72,7 @@ class Kernels:
                 for shape in sorted(shapes, key=lambda shape: (-math.prod(shape), shape)):
                     self._matrix(tensors, key, shape, shared.shape(key)[-count:])
 
-    def chain(self, tensors: Holder, part: SharedSlice, shared: SharedLayout) -> Chain:
+    def chain(self, tensors: Holder, part: TensorLayout, shared: SharedLayout) -> Chain:
         """Return how the kernel of a part is made of the largest; empty where it is that one, or no kernel.
 
         Args:

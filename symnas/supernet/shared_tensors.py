@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from symnas.construction.alignment import SharedLayout, Tensors
-from symnas.construction.child_layout import ChildLayout, SharedSlice
+from symnas.construction.child_layout import ChildLayout, TensorLayout
 from symnas.errors import BuildError
 from symnas.supernet.child import BoundChild
 from symnas.supernet.kernel_transforms import Kernels
@@ -43,7 +43,7 @@ class SharedTensors(nn.Module):
         self.dtype, self.device = dtype, device
         self._shared = SharedLayout()
         self._rows: list[Tensors] = []
-        self._asked: dict[str, tuple[SharedSlice, str]] = {}
+        self._asked: dict[str, tuple[TensorLayout, str]] = {}
         self._reached: dict[str, torch.Tensor] = {}
         self._children: OrderedDict[str, BoundChild] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
@@ -66,7 +66,7 @@ class SharedTensors(nn.Module):
 
     # -- growing --------------------------------------------------------------------------------
 
-    def _grow(self, children: Sequence[ChildLayout]) -> None:
+    def _grow(self, children: Sequence[ChildLayout[TensorLayout]]) -> None:
         """Make the shared tensors hold further children.
 
         What the tensors hold stays with the children that they have been made for; new positions take what
@@ -125,7 +125,7 @@ class SharedTensors(nn.Module):
                 news = True
         return news
 
-    def _check(self, made: ChildLayout) -> None:
+    def _check(self, made: ChildLayout[TensorLayout]) -> None:
         for key, part in made.slices.items():
             known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
             if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
@@ -135,7 +135,9 @@ class SharedTensors(nn.Module):
                     f"{dict(made.decision)}: construct the two at different places"
                 )
 
-    def _constructed(self, children: Sequence[ChildLayout], keys: set[str]) -> dict[str, torch.Tensor]:
+    def _constructed(
+        self, children: Sequence[ChildLayout[TensorLayout]], keys: set[str]
+    ) -> dict[str, torch.Tensor]:
         """Return tensors of the shared shapes with the values that constructors give to them."""
         values: dict[str, torch.Tensor] = {}
         filled: dict[str, torch.Tensor] = {}
@@ -204,7 +206,7 @@ class SharedTensors(nn.Module):
             optimizer.param_groups[0]["params"].append(made)
 
     @property
-    def known(self) -> Mapping[str, SharedSlice]:
+    def known(self) -> Mapping[str, TensorLayout]:
         """A part of each shared tensor, by key."""
         return {key: part for key, (part, _) in self._asked.items()}
 

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from symnas.construction.alignment import Row, Segment, SharedLayout, Tensors
-from symnas.construction.child_layout import SharedSlice
+from symnas.construction.child_layout import TensorLayout
 from symnas.errors import BuildError
 from symnas.supernet.tensors import Move, extend
 
 
-def described(children: Sequence[Tensors], slices: Mapping[str, SharedSlice]) -> dict[str, Any]:
+def described(children: Sequence[Tensors], slices: Mapping[str, TensorLayout]) -> dict[str, Any]:
     """Return the dimensions of children's tensors, and what is known of each tensor, in lists and numbers.
 
     Args:
@@ -61,7 +61,7 @@ class Saved:
     """
 
     children: list[Tensors]
-    slices: dict[str, SharedSlice]
+    slices: dict[str, TensorLayout]
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Saved:
@@ -76,7 +76,7 @@ class Saved:
             for key, own in child.items():
                 first.setdefault(key, own)
         slices = {
-            key: SharedSlice(
+            key: TensorLayout(
                 key, [], tuple(first[key]), getattr(torch, dtype.removeprefix("torch.")), trained, buffer
             )
             for key, (dtype, trained, buffer) in data["tensors"].items()
@@ -125,7 +125,7 @@ def _segment(shape: Sequence[int], labels: Iterable[str], centred: bool, axes: S
     return Segment(tuple(shape), frozenset(labels), centred, tuple(axes))
 
 
-def same_program(mine: str, name: str, theirs: str, known: Mapping[str, SharedSlice], saved: Saved) -> None:
+def same_program(mine: str, name: str, theirs: str, known: Mapping[str, TensorLayout], saved: Saved) -> None:
     """Check that a state is of the same program, or could be.
 
     Args:

@@ -17,9 +17,8 @@ import torch
 from torch import nn
 
 from symnas._typing import Value
-from symnas.construction.child_layout import SharedSlice
 from symnas.errors import BuildError, refuse_unknown
-from symnas.supernet.child import BoundChild, child_alone, place
+from symnas.supernet.child import BoundChild, SharedSlice, child_alone, place
 from symnas.supernet.first_children import first_children
 from symnas.supernet.kernel_transforms import Kernels, transformed
 from symnas.supernet.optimizer import Make, SliceOptimizer

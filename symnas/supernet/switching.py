@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from symnas.construction.alignment import SharedLayout, plain
-from symnas.construction.child_layout import SharedSlice, unreal
+from symnas.construction.child_layout import TensorLayout, unreal
 from symnas.construction.mixed_module import MixedModule
 from symnas.construction.open_choices import openable
 from symnas.construction.plugging import Plugs
@@ -29,7 +29,7 @@ from symnas.construction.superposition import WORTH, ConstructorRun, superpose
 from symnas.errors import SymnasError
 from symnas.frontend import execution
 from symnas.frontend.openings import Opening
-from symnas.supernet.child import BoundChild
+from symnas.supernet.child import BoundChild, SharedSlice
 from symnas.supernet.comparison import difference, telling_children
 from symnas.supernet.tensors import narrow
 from symnas.tree.choices import OneOf
@@ -189,7 +189,7 @@ class SupernetView(Protocol):
     device: torch.device
 
     @property
-    def known(self) -> Mapping[str, SharedSlice]:
+    def known(self) -> Mapping[str, TensorLayout]:
         """A part of each shared tensor, by key."""
 
     def built(self) -> list[BoundChild]:
@@ -289,7 +289,7 @@ def _switched_model(
     return model
 
 
-def _slices(made: ConstructorRun, known: Mapping[str, SharedSlice]) -> dict[str, SharedSlice] | None:
+def _slices(made: ConstructorRun, known: Mapping[str, TensorLayout]) -> dict[str, SharedSlice] | None:
     """Return the slices of a model, or None if it holds what no child has held."""
     if isinstance(made.module, MixedModule):
         return None
