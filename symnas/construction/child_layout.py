@@ -235,6 +235,8 @@ def _layout(decision: Decision, made: KeyedModule, axes: ModelAxes) -> ChildLayo
 
 def _row(axis: Axis) -> Row:
     """Return a dimension as segments; sizes keep the identity of their axes, to be found in other tensors."""
+    # An axis is a sum of products, such as two branches of heads x width behind a concatenation: a segment
+    # for each term, in order, with a size for each factor, the innermost last.
     return tuple(
         Segment(
             tuple(part.size for part in axes),
@@ -263,6 +265,7 @@ def unreal(child: nn.Module, shared: set[str]) -> bool:
     for path, tensor in child.named_buffers(remove_duplicate=False):
         if path not in shared and tensor.is_meta:
             return True
+    # Constructors may keep tensors anywhere, in a list of masks, say: what was made on `meta` has no values.
     skip = {"_parameters", "_buffers", "_modules", "_flat_weights"}
     return any(
         _meta_inside(value, 3)

@@ -68,6 +68,7 @@ class Probe(Run):
         return values[visit.code]
 
     def _above(self, visit: Visit) -> Above | None:
+        # A candidate that is being evaluated in `forward` is nearer than one that the module is part of.
         parent = visit.parent
         while parent is not None:
             if parent.address in self.fit or parent.address not in self.values:
@@ -140,6 +141,7 @@ def _walk(
     """Yield modules, their paths in a child, spelled as in addresses, and the candidates they are in."""
     above = edges.get(id(module), above)
     yield module, execution.bracketed(path), above
+    # In a child the candidate itself stands where the choice does, so it has the path of the choice.
     if isinstance(module, MixedModule):
         for code, candidate in enumerate(module.candidates):
             yield from _walk(candidate, path, (module.address, code), edges)

@@ -97,6 +97,9 @@ class KeyingRun(Run):
 
     # -- places ---------------------------------------------------------------------------------
 
+    # The place of a call is that of its frame, then the turns of the loops around it there, then its path in
+    # the text: `stage[1]`, `block[0]`, `layers`. Below a candidate, `op:conv` stands for the frame's place.
+
     def _place(self, frame: Frame, call: CallSite) -> str:
         if call.parent is None:
             return _joined(self._places[frame], _turns(frame, call.loops), call.path)
@@ -133,6 +136,8 @@ class KeyingRun(Run):
                     self._note(f"{place}[{name}]", item)
 
     def _add(self, tensor: torch.Tensor, place: str, name: str) -> None:
+        # Inner calls return first, so the first note is the call that made the tensor, and those of the calls
+        # around are not heard. The tensor is held: another at its address would be taken for it.
         if id(tensor) not in self._noted:
             self._noted[id(tensor)] = (_joined(place, "", name), tensor)
 

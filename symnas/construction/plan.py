@@ -78,6 +78,7 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: A
     rest = [address for address in known if address not in taken]
     sizes, largest = find_sizes(program, run, rest)
     points += [replace(point, under=run.under.get(address)) for address, point in sizes.points.items()]
+    # In the order of the tree, where points stand behind those that they exist under.
     order = {address: place for place, address in enumerate(known)}
     points.sort(key=lambda point: order[point.address])
     locations = {address: str(site.location) for address, site in sites.items()}
@@ -118,6 +119,8 @@ def _among_modules(known: Mapping[str, Point], run: ConstructorRun) -> Iterator[
     for address in run.sites:
         point, under = known.get(address), run.under.get(address)
         if address in run.choices and isinstance(point, OneOf):
+            # One decision may be used at several places, each with modules of its own: (candidates, places).
+            # A candidate is zero if its modules are at all places, and a skip if one of them is.
             places = [choice.candidates for choice in run.choices[address]]
             columns = list(zip(*places, strict=True))
             zero = tuple(code for code, modules in enumerate(columns) if all(map(_zero, modules)))

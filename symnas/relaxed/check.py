@@ -173,7 +173,7 @@ def _wrong(network: Checked, decision: Decision, args: tuple[Any, ...], kwargs: 
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for call in (child, network):
-                torch.manual_seed(0)
+                torch.manual_seed(0)  # code may draw in evaluation, too: then both draw the same
                 mixes = {"mixes": network.one_hot(decision, sparse=True)} if call is network else {}
                 results.append(call(*args, **kwargs, **mixes))
     except SymnasError:
@@ -187,6 +187,8 @@ def _wrong(network: Checked, decision: Decision, args: tuple[Any, ...], kwargs: 
 
 def _guilty(network: Checked, decision: Decision, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """Return the address of a point that is wrong by itself, the others as they are by default."""
+    # One value changed at a time: what is wrong under it alone is to blame. Where only several together are
+    # wrong, the first point is named, whose line is a place to begin.
     default = network.space.default
     for point in network.points:
         if point.address in decision and point.address in default:
@@ -218,6 +220,7 @@ def _difference(expected: Any, found: Any) -> str:
             continue
         scale = float(other.abs().amax()) if other.numel() else 0.0
         apart = float((mine - other).abs().amax()) if other.numel() else 0.0
+        # Not `apart > …`, which is false of NaN.
         if not apart <= TOLERANCE * max(scale, 1e-6):
             return f"an output that differs by {apart:.3g}, the largest being {scale:.3g}"
     return ""

@@ -60,6 +60,8 @@ def epochs_back(algorithm: RelaxedAlgorithm, history: Sequence[Epoch]) -> int:
     if algorithm.stop == "skips" and history[-1].skips > algorithm.skip_limit:
         return 1
     if algorithm.stop == "eigenvalue" and len(history) >= 2 * WINDOW:
+        # mean(values[t - 9 … t - 5]) / mean(values[t - 4 … t]) < 3 / 4: the loss has become sharp in the
+        # logits, so rounding them to a decision would change it much; it would less before the rise.
         values = [abs(done.eigenvalue or 0.0) for done in history]
         if sum(values[-2 * WINDOW : -WINDOW]) < GROWTH * sum(values[-WINDOW:]):
             return WINDOW
@@ -72,6 +74,6 @@ def entropy(points: Sequence[RelaxedPoint], logits: Mapping[str, Tensor]) -> flo
     for point in points:
         own = logits[point.address].detach()
         if point.kind != RelaxedKind.EDGES and len(own) > 1:
-            likely = own.log_softmax(-1)
+            likely = own.log_softmax(-1)  # (candidates,); -sum_c p_c log p_c, of at most log(candidates)
             shares.append(float(-(likely.exp() * likely).sum()) / math.log(len(own)))
     return sum(shares) / len(shares) if shares else 0.0

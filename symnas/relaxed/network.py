@@ -267,6 +267,7 @@ class Relaxed(nn.Module):
                 raise DecisionError(
                     f"{address!r} is no point of {self.program.name}{nearest(address, self.space.addresses)}"
                 )
+        # In the order of the tree: what is set above decides which points there are below.
         for address in self.space.addresses:
             if address in values and address in chosen:
                 chosen = chosen.replace({address: values[address]})
@@ -292,6 +293,8 @@ class Relaxed(nn.Module):
         decision = self.decision(decision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
+            # Keys are noted while the user's own class is constructed; a child of a generated one has the
+            # same names.
             if execution.needs_source(self.program.internals.source_set):
                 keyed, child = keyed_module(self.program, decision), self.program.build(decision)
             else:

@@ -61,6 +61,8 @@ def explain_nonfinite(
     base = next((path for path in _decisions(points) if finite(path)), None)
     if base is None:
         return f"{rule}, {DIVERGED}"
+    # A call for every candidate of every point. All else on the path is as where the loss was finite, save
+    # for what has to be chosen above for the point to be there.
     reasons = [
         (point, label)
         for point in points
@@ -79,6 +81,7 @@ def _because(reasons: Sequence[tuple[RelaxedPoint, object]]) -> str:
 
 
 def _chosen(point: RelaxedPoint, index: int) -> tuple[int, ...]:
+    # Of edges as many are kept as ever: this one, and the first of the others.
     others = [other for other in range(len(point.labels)) if other != index]
     return tuple(sorted([index, *others[: point.keep - 1]]))
 

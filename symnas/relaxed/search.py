@@ -220,6 +220,8 @@ class RelaxedSearch(Algorithm):
 
     def propose(self, n: int, rng: np.random.Generator) -> Batch:  # noqa: ARG002 - one search, one decision
         """Train a relaxed network, or go on with it, and return the one decision it stands for."""
+        # The generator is that of the proposal's number, so after a kill the same proposal has the same seed,
+        # and finds the file of what it had trained.
         seed = int(rng.integers(2**31))
         file = None if self.folder is None else self.folder / f"search-{seed}.pt"
         run = _Run(self.program, self.task, self.algorithm, seed, file, self.on_epoch)
@@ -230,6 +232,8 @@ class RelaxedSearch(Algorithm):
 
     def observe(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002
         """Drop the states of searches that have ended: the trials of what they found have."""
+        # A search whose story is written down (`_keep`) has ended. Its state stays until a trial ends, as a
+        # kill before the proposal is in the log has it made again.
         if self.folder is not None and any(outcome.status.final for outcome in outcomes):
             for file in self.folder.glob("search-*.pt"):
                 if file.with_suffix(".json").is_file():
@@ -242,7 +246,7 @@ class RelaxedSearch(Algorithm):
             "probabilities": found.probabilities,
             "history": [asdict(done) for done in found.history],
         }
-        part = file.with_suffix(".part")
+        part = file.with_suffix(".part")  # renamed when it is whole, so that no half is ever read
         part.write_text(json.dumps(text, indent=1))
         part.replace(file)
 

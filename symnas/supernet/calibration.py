@@ -48,6 +48,8 @@ def _recalibrate(child: nn.Module, batches: Iterable[Any]) -> None:
         child.eval()
         for layer in layers:
             layer.reset_running_stats()
+            # Without a momentum every batch counts the same, m_n = m_(n-1) + (x_n - m_(n-1)) / n. With one,
+            # what they were reset to (mean 0, variance 1) would still be part of them.
             layer.momentum, layer.training = None, True
         with torch.no_grad():
             for batch in batches:

@@ -107,6 +107,7 @@ class BoundChild(ChildLayout[SharedSlice]):
 
     def empty(self, dtype: torch.dtype | None, device: torch.device) -> None:
         """Take the shared tensors out of the child, and move the rest to where it will run."""
+        # None in their places: `to` moves what is the child's own, and copies nothing that is shared.
         for part in self.slices.values():
             for module, name in self.places(part):
                 (module._buffers if part.buffer else module._parameters)[name] = None

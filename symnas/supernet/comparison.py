@@ -56,6 +56,8 @@ def difference(mine: nn.Module, theirs: nn.Module, shared: Collection[str], *, v
         twin = others[path]
         if type(module) is not type(twin):
             return f"the class of {path!r}"
+        # Weights are told apart by their keys, which is the callers' part. Here it is what else constructors
+        # leave behind: attributes, and buffers that are not shared (a table of positions, say).
         names = (vars(module).keys() | vars(twin).keys()) - _SKIPPED
         for name in sorted(names):
             if not same(vars(module).get(name), vars(twin).get(name), MOST_INSIDE, values=values):
@@ -82,7 +84,7 @@ def same(one: Any, other: Any, depth: int, *, values: bool = True) -> bool:
         alike = one.shape == other.shape and one.dtype == other.dtype
         return alike and (not values or torch.equal(one, other))
     if isinstance(one, bool | int | float | complex | str | bytes | type | None):
-        return bool(one == other) or one != one
+        return bool(one == other) or one != one  # NaN is like NaN
     if isinstance(one, Mapping):
         return list(map(str, one)) == list(map(str, other)) and all(
             same(a, b, depth - 1, values=values) for a, b in zip(one.values(), other.values(), strict=True)
@@ -91,7 +93,9 @@ def same(one: Any, other: Any, depth: int, *, values: bool = True) -> bool:
         pairs = zip(one, other, strict=False)
         return len(one) == len(other) and all(same(a, b, depth - 1, values=values) for a, b in pairs)
     if isinstance(one, set | frozenset):
-        return len(one) == len(other)
+        return len(one) == len(other)  # no order says which elements are to be compared
+    # Modules are compared where they stand in the tree. Objects may refer to each other in circles, which the
+    # depth ends.
     if isinstance(one, nn.Module) or depth <= 0 or not hasattr(one, "__dict__"):
         return True
     return same(dict(vars(one)), dict(vars(other)), depth - 1, values=values)

@@ -77,6 +77,7 @@ def _models(
         opened = frozenset(first.choices)
         groups = _groups(decisions, opened)
         compared = telling_children(program, first, decisions[0]) if opened else []
+        # A model saves all constructions of its group but one; being compared takes one for each child.
         if isinstance(first.module, MixedModule) or sum(len(own) - 1 for own in groups) <= len(compared):
             return
         with _switching(first) as model:

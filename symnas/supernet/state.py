@@ -27,9 +27,12 @@ def described(children: Sequence[Tensors], slices: Mapping[str, TensorLayout]) -
         children: their rows.
         slices: one of each shared tensor, by key.
     """
+    # Children have most rows in common: each is written once, and a child says by number which are its own.
     numbers: dict[Any, int] = {}
     found = []
     for child in children:
+        # An axis is an identity in memory, which says no more than that two sizes of one child are the same
+        # axis. Numbered as they come, axes say that in every process.
         axes: dict[int, int] = {}
         rows = {key: [_plain(row, axes) for row in child[key]] for key in sorted(child)}
         found.append(
@@ -71,6 +74,7 @@ class Saved:
             {key: tuple(rows[number] for number in own) for key, own in child.items()}
             for child in data["children"]
         ]
+        # What is asked of a tensor is how many dimensions it has: the rows of any child tell.
         first: dict[str, Sequence[Row]] = {}
         for child in children:
             for key, own in child.items():
@@ -92,6 +96,8 @@ class Saved:
 
     def joined(self, own: Sequence[Tensors]) -> list[Tensors]:
         """Return the children of this state and others: in its own order where it holds all of them."""
+        # The layout depends on the order of children (of rows as long, the first takes the slots), so in the
+        # saved order tensors are loaded as they stand.
         if all(child in self.children for child in own):
             return list(self.children)
         return [*own, *(child for child in self.children if child not in own)]

@@ -126,6 +126,7 @@ class Supernet(SharedTensors):
         """
         decision = self._active if decision is None else self.program.decision(decision)
         made = self._bound(decision)
+        # What is not shared, such as a table of positions, is what the constructor makes under the seed.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             child = self.program.build(decision)
@@ -234,6 +235,7 @@ class Supernet(SharedTensors):
         if found is None:
             found = self._children[decision.key] = child_alone(self.program, decision, self.seed)
             self.notes |= found.notes
+            # The last used stay. One that is dropped loses nothing: its weights are in the shared tensors.
             while len(self._children) > max(self.most, 1):
                 self._children.popitem(last=False)
         else:
@@ -245,6 +247,7 @@ class Supernet(SharedTensors):
         if made is None:
             made = self.alone(decision)
             if not made.bound:
+                # More than any child before: the tensors grow, and all children are bound anew.
                 if not self._shared.holds(self._shared.refined(made.rows)):
                     self._grow([made])
                 self._bind(made)
@@ -311,6 +314,8 @@ class Supernet(SharedTensors):
         if self._kernels is not None and not part.buffer:
             part.chain = self._kernels.chain(self, part, self._shared)
             if part.chain:
+                # The chain goes from the largest kernel down, so of that the child uses every position, and
+                # its slice is one in the channels alone: (out, in, *whole kernel).
                 count = len(part.chain[0][0])
                 largest = self._shared.shape(part.key)[-count:]
                 part.index = (*part.index[:-count], *(slice(0, size) for size in largest))

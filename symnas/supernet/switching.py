@@ -77,6 +77,7 @@ class SwitchedModel(BoundChild):
         self._at = {
             (id(module), name): part for part in slices.values() for module, name in self.places(part)
         }
+        # Modules with a `train` of their own, such as frozen normalisation: they are asked at every call.
         everything = list(made.module.modules())
         self._free = [
             m for m in everything if type(m).train is not nn.Module.train and not isinstance(m, MixedModule)
@@ -299,6 +300,7 @@ def _slices(made: ConstructorRun, known: Mapping[str, TensorLayout]) -> dict[str
     named.update(made.module.named_parameters(remove_duplicate=False))
     named.update(made.module.named_buffers(remove_duplicate=False))
     for path, key in (*made.parameters.items(), *made.buffers.items()):
+        # A slice of what children have told of: one tensor a key, with as many dimensions as theirs.
         like, tensor = known.get(key), named[path]
         if path in made.buffers and (like is None or not like.buffer):
             continue
