@@ -21,7 +21,7 @@ import dis
 import functools
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from symnas.frontend.sites import Site
@@ -121,6 +121,24 @@ class Reachability:
         self.reached = self._closure([*roots, *others])
         if not roots or any(self._looks_around(statement) for statement in self.reached):
             self.reached = set(self.statements)
+        self.made_before = self._made_before(cls for value in given for cls in _classes_of(value))
+
+    def _made_before(self, classes: Iterable[type]) -> list[Statement]:
+        """Return the definitions of given instances' classes that nothing else which is reached makes."""
+        named = {
+            s: cls.__qualname__
+            for cls in classes
+            for s in (self._roots(cls) if "." not in cls.__qualname__ else ())
+            if isinstance(s.node, ast.ClassDef)
+        }
+        used = {s: _used(s.node) for s in self.reached} if named else {}
+        while named:
+            # A class in the fields of another one that is given was made with it, unless others name it, too.
+            again = {s for s, name in named.items() if any(name in used[o] for o in used if o not in named)}
+            if not again:
+                break
+            named = {s: name for s, name in named.items() if s not in again}
+        return [*named]
 
     def unreached(self, file: str) -> list[ast.stmt]:
         """Return the statements of a source that the target does not reach."""
@@ -268,6 +286,44 @@ def evaluated(statement: ast.stmt) -> Iterator[ast.AST]:
             pending += ast.iter_child_nodes(node)
 
 
+def fixed_with_an_instance(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yield the nodes of a class that say what an instance holds once it is made.
+
+    These are its attributes, and the defaults of what makes it; defaults of its other methods count whenever
+    they are called.
+    """
+    assert isinstance(statement, ast.ClassDef)
+    for part in statement.body:
+        if isinstance(part, _FUNCTIONS):
+            if part.name in ("__init__", "__new__", "__post_init__"):
+                yield from ast.walk(part.args)
+        else:
+            yield from ast.walk(part)
+
+
+def _used(node: ast.AST) -> set[str]:
+    """Return the names that a piece of code refers to, type hints and `isinstance` aside."""
+    found: set[str] = set()
+    pending: list[ast.AST] = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, ast.Name):
+            found.add(part.id)
+        elif isinstance(part, ast.Attribute):
+            found.add(part.attr)
+        if isinstance(part, ast.arg):
+            continue
+        if isinstance(part, ast.AnnAssign):
+            pending += [part.target, *([part.value] if part.value else [])]
+        elif isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            pending += [*part.body, *part.decorator_list, part.args]
+        elif isinstance(part, ast.Call) and ast.unparse(part.func) in ("isinstance", "issubclass"):
+            pending += part.args[:1]
+        else:
+            pending += ast.iter_child_nodes(part)
+    return found
+
+
 def _loaded(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
@@ -284,6 +340,27 @@ def _changes(node: ast.AST) -> set[str]:
         elif isinstance(part, ast.Attribute) and part.attr not in _READING and id(part) in called:
             changed |= {part.value.id} if isinstance(part.value, ast.Name) else set()
     return changed
+
+
+def _classes_of(value: Any, depth: int = 4) -> Iterator[type]:
+    """Yield the classes of the instances in an argument."""
+    held: Iterable[Any] = ()
+    if isinstance(value, (type, FunctionType, ModuleType)):
+        return
+    if isinstance(value, MethodType):
+        held = [value.__self__]
+    elif isinstance(value, functools.partial):
+        held = [*value.args, *value.keywords.values()]
+    elif isinstance(value, Mapping):
+        held = [*value.keys(), *value.values()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        held = value
+    elif type(getattr(value, "__dict__", None)) is dict:
+        held = vars(value).values()
+    yield type(value)
+    # A configuration may hold others: a few levels deep, which is as deep as such things are.
+    for item in held if depth else ():
+        yield from _classes_of(item, depth - 1)
 
 
 def _parts(value: Any) -> Iterator[Any]:

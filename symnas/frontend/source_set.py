@@ -26,7 +26,7 @@ from symnas.frontend.code_objects import References, compile_function, compile_m
 from symnas.frontend.code_swapping import Swap
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
-from symnas.frontend.reachability import Reachability, SourceOutline, evaluated
+from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
 from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import functions_of, source_of
 from symnas.grammar.attachment.annotation import Annotation
@@ -174,6 +174,8 @@ class SourceSet:
         self.modules = tuple(modules)
         self.references = References()
         functions = functions_of(target, self.modules)
+        self.made_before: list[Site] = []
+        """Choices in what a given instance holds: it was made before, so these are no points."""
         self.files = self._read(functions, file)
         self._watch_constructors()
         self.bindings = [binding for function in functions for binding in self._bind(function)]
@@ -288,6 +290,14 @@ class SourceSet:
             # A choice in a definition that is not reached would be a point for nothing: it stays code. One in
             # the body of a function is a point only if the function is called, so it may stay a site.
             apart = {id(node) for statement in reachability.unreached(name) for node in evaluated(statement)}
+            fixed = {
+                id(node)
+                for statement in reachability.made_before
+                if statement.source.file == name
+                for node in fixed_with_an_instance(statement.node)
+            }
+            self.made_before += [top for top in tops[name] if id(top.node) in fixed]
+            apart |= fixed
             met = [top for top in tops[name] if id(top.node) not in apart]
             sites[name] = {id(site.node): site for top in met for site in top.walk()}
             defaulted[name] = {id(top.node) for top in tops[name] if top.spelling == "call"} & apart

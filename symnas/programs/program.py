@@ -6,6 +6,7 @@ import ast
 import functools
 import hashlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Unpack, overload
@@ -95,6 +96,16 @@ class Program(Generic[Child]):
                     "is called, so the program is given example inputs: symnas.program(…, "
                     "inputs=torch.zeros(…))"
                 )
+        made_before = self.internals.source_set.made_before
+        if made_before:
+            listed = ", ".join(f"{site.origin} `{ast.unparse(site.node)}`" for site in made_before[:3])
+            more = f" and {len(made_before) - 3} more" if len(made_before) > 3 else ""
+            warnings.warn(
+                f"{self.name} was given an instance whose fields had their values before the program saw it, "
+                f"so the choices at {listed}{more} are no points; give a function that makes it as well: "
+                f"symnas.program(lambda: {self.name}(…))",
+                stacklevel=3,
+            )
         from symnas.survey.survey import survey
 
         return survey(self, **self._bounds)
