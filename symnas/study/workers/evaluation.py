@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import signal
 import sys
 import time
 import traceback as tracebacks
@@ -23,6 +24,7 @@ from symnas.tree.space import Decision, Space
 RULE = "an evaluator returns a number, or a dict of numbers by name"
 # Mistakes in how a search was set up: no other trial would fare better, so they end it and are not logged.
 FATAL = (EvaluatorError, StoreError, MissingExtraError)
+TERMINATING = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
 Metrics = Mapping[str, float]
 
 
@@ -81,6 +83,7 @@ class Evaluation:
         objectives: what is optimised.
         keep_weights: whether a trained child's weights are part of the result.
         fidelity: whether the algorithm says how far trials go.
+        apart: whether this is a process for trials alone, which Ctrl-C does not reach.
 
     Raises:
         EvaluatorError: the evaluator cannot be called like that.
@@ -93,12 +96,14 @@ class Evaluation:
         objectives: Objectives,
         keep_weights: bool = False,
         fidelity: bool = False,
+        apart: bool = False,
     ) -> None:
         self.target = target
         self.evaluate = evaluate
         self.objectives = objectives
         self.keep_weights = keep_weights
         self.fidelity = fidelity
+        self.apart = apart
         self.takes_child, self.by_name = convention(evaluate, fidelity)
 
     def run(self, trial: RunningTrial) -> Result:
@@ -137,7 +142,11 @@ class Evaluation:
             raise
         except RequirementError as error:
             return Result(Status.INFEASIBLE, error=one_line(error))
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and not self.apart:
+                raise  # Ctrl-C; what the evaluator raises itself cannot be told from it
+            if isinstance(error, SystemExit) and of_a_signal(error):
+                raise  # whoever sent it means the process
             status = Status.OOM if out_of_memory(error) else Status.FAILED
             return Result(status, error=one_line(error), traceback=_trace(error))
 
@@ -193,10 +202,12 @@ def as_metrics(returned: Any) -> dict[str, float]:
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error, or what caused it, says that memory ran out; torch need not be imported to tell."""
     seen: BaseException | None = error
-    while seen is not None:
+    chain: set[int] = set()
+    while seen is not None and id(seen) not in chain:  # `raise error from error` is its own cause
+        chain.add(id(seen))
         if isinstance(seen, MemoryError) or type(seen).__name__ == "OutOfMemoryError":
             return True
-        text = str(seen).lower()
+        text = message(seen).lower()
         if isinstance(seen, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
             return True
         # A loader or a compiled function may have wrapped it.
@@ -204,10 +215,25 @@ def out_of_memory(error: BaseException) -> bool:
     return False
 
 
+def message(error: BaseException) -> str:
+    """Return what an error says, or that it cannot say it."""
+    try:
+        return str(error)
+    except BaseException as inner:  # whatever `__str__` does, the trial has its end
+        return f"(its message cannot be shown: {type(inner).__name__})"
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's class and first line."""
-    text = str(error).strip().splitlines()
+    text = message(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def of_a_signal(error: BaseException) -> bool:
+    """Whether an error was raised by the handler of a signal that ends processes."""
+    handlers = (signal.getsignal(getattr(signal, name)) for name in TERMINATING if hasattr(signal, name))
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    return any(frame.f_code in codes for frame, _ in tracebacks.walk_tb(error.__traceback__))
 
 
 def state_of(child: Any) -> Any:
@@ -310,4 +336,7 @@ def _number(value: Any, shown: str) -> float:
 
 
 def _trace(error: BaseException) -> str:
-    return "".join(tracebacks.format_exception(error))
+    try:
+        return "".join(tracebacks.format_exception(error))
+    except BaseException:  # it may have attributes that raise
+        return one_line(error)

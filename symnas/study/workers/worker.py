@@ -64,7 +64,9 @@ class Setup:
             from symnas.programs.program import program
 
             target = program(target)
-        return Evaluation(target, self.evaluate, self.objectives, self.keep_weights, self.fidelity)
+        return Evaluation(
+            target, self.evaluate, self.objectives, self.keep_weights, self.fidelity, apart=True
+        )
 
 
 def main() -> None:
