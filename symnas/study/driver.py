@@ -23,6 +23,7 @@ from symnas.study.state import StudyState
 from symnas.study.store.base import CRASH, PROPOSE, START, STOP, Event, Store
 from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import Trial
+from symnas.study.trials.trial_context import blame
 from symnas.study.workers.evaluation import Result
 from symnas.study.workers.executor import Crash, Executor
 from symnas.tree.space import Batch, Decision
@@ -332,10 +333,12 @@ class Driver:
             for number, result in executor.wait():
                 self._take(number, result)
         self.flush()
-        raise StudyError(
-            "a metric whose name says that less of it is better is given its direction; the evaluator "
-            f"returns {name!r} alone: run it again with objectives={{{name!r}: 'min'}} (or 'max', if that is "
-            "meant). What is finished is kept"
+        raise blame(
+            StudyError(
+                "a metric whose name says that less of it is better is given its direction; the evaluator "
+                f"returns {name!r} alone: run it again with objectives={{{name!r}: 'min'}} (or 'max', if "
+                "that is meant). What is finished is kept"
+            )
         )
 
     def _give_up_if_hopeless(self) -> None:

@@ -18,6 +18,7 @@ from symnas.study.store.base import IMPORT, Event, Store, StudyRow
 from symnas.study.store.lock import LockHolder
 from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import StudyContext
+from symnas.study.trials.trial_context import blame
 from symnas.tree.space import Space
 
 BEAT_SECONDS = 10.0
@@ -116,9 +117,12 @@ def _lock(store: Store, row: StudyRow, holder: LockHolder) -> None:
                 f"study {row.name!r} is gone from {store.location} since this search began: run it again"
             )
         if current.holder is not None and current.holder.alive:
-            raise StudyError(
-                f"one driver runs a study at a time; {current.holder} runs {row.name!r} in {store.location} "
-                "now: let it finish, stop it, or give this search another name= (workers=N shares one study)"
+            raise blame(
+                StudyError(
+                    f"one driver runs a study at a time; {current.holder} runs {row.name!r} in "
+                    f"{store.location} now: let it finish, stop it, or give this search another name= "
+                    "(workers=N shares one study)"
+                )
             )
         if store.lock(row.key, holder, current.holder):
             return

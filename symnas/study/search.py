@@ -36,7 +36,7 @@ from symnas.study.study import Study
 from symnas.study.trials.checkpoints import Checkpoints
 from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import StudyContext, Trial, derived_seed
-from symnas.study.trials.trial_context import RunningTrial, caller, current_trial, worker_loading
+from symnas.study.trials.trial_context import RunningTrial, caller, current_trial, set_up, worker_loading
 from symnas.study.warm_start import Given, Source, first_decisions, listed, source_name, warm_start_events
 from symnas.study.workers.evaluation import Evaluation
 from symnas.study.workers.executor import Executor, InProcessExecutor
@@ -134,42 +134,44 @@ def search(
         EvaluatorError: the evaluator cannot be called, or returns no metric.
         KeywordError: a keyword is none of these.
     """
-    _check_begin(on_change)
-    check_numbers(
-        trials=trials, budget=budget, workers=workers, retries=retries, give_up_after=give_up_after,
-        keep=keep, timeout=timeout,
-    )  # fmt: skip
-    outer = current_trial()
-    made = resolve(algorithm, options)
-    space = _space(target)
-    estimator = serving(as_estimator(evaluate), made)
-    resources = estimator.resources
-    check_resources(resources, workers, timeout, keep, pruner)
-    made = bounded(made, estimator.fidelities)
-    goals = Objectives.parse(objectives if objectives is not None else estimator.objectives or None)
-    check_fit(made, space, goals)
-    check_halving(made, budget, pruner)
-    given = None if initial is None else first_decisions(space, initial)
-    sources = listed(warm_start)
-    opened = open_store(store)
-    identity = identify(
-        target, estimator.identity, made, goals, name=name, seed=seed, context=context, outer=outer,
-        frame=caller(2), durable=opened.durable, initial=given,
-        sources=None if warm_start is None else [source_name(source) for source in sources],
-    )  # fmt: skip
-    rules = Rules(
-        trials=trials or _usual_trials(made, estimator, budget), budget=budget, retries=retries,
-        reuse=reuse and resources.repeatable,
-        deterministic=deterministic,
-        give_up_after=give_up_after,
-        keep=resources.keeps if keep is None else keep,
-    )  # fmt: skip
+    with set_up():
+        _check_begin(on_change)
+        check_numbers(
+            trials=trials, budget=budget, workers=workers, retries=retries, give_up_after=give_up_after,
+            keep=keep, timeout=timeout,
+        )  # fmt: skip
+        outer = current_trial()
+        made = resolve(algorithm, options)
+        space = _space(target)
+        estimator = serving(as_estimator(evaluate), made)
+        resources = estimator.resources
+        check_resources(resources, workers, timeout, keep, pruner)
+        made = bounded(made, estimator.fidelities)
+        goals = Objectives.parse(objectives if objectives is not None else estimator.objectives or None)
+        check_fit(made, space, goals)
+        check_halving(made, budget, pruner)
+        given = None if initial is None else first_decisions(space, initial)
+        sources = listed(warm_start)
+        opened = open_store(store)
+        identity = identify(
+            target, estimator.identity, made, goals, name=name, seed=seed, context=context, outer=outer,
+            frame=caller(2), durable=opened.durable, initial=given,
+            sources=None if warm_start is None else [source_name(source) for source in sources],
+        )  # fmt: skip
+        rules = Rules(
+            trials=trials or _usual_trials(made, estimator, budget), budget=budget, retries=retries,
+            reuse=reuse and resources.repeatable,
+            deterministic=deterministic,
+            give_up_after=give_up_after,
+            keep=resources.keeps if keep is None else keep,
+        )  # fmt: skip
+        display = _display(progress, outer)
     plan = _Plan(
         target, estimator, goals, made, opened, identity, rules, on_change, workers, timeout, pruner,
         on_trial, sources,
     )  # fmt: skip
     try:
-        return plan.run(_display(progress, outer), outer)
+        return plan.run(display, outer)
     finally:
         if opened is not store:
             opened.close()
@@ -201,9 +203,12 @@ class _Plan:
         halving = self.algorithm.capabilities.fidelity
         if halving:
             context.checkpoints = Checkpoints(self.store.folder, self.identity.name)
-        # A mistake in what it should learn from, or be evaluated by, is told before there is a study.
-        events = self._begin(space, weights)
-        row = open_study(self.store, self.identity, context, self.objectives, self.on_change, self.algorithm)
+        with set_up():
+            # A mistake in what it should learn from, or be evaluated by, is told before there is a study.
+            events = self._begin(space, weights)
+            row = open_study(
+                self.store, self.identity, context, self.objectives, self.on_change, self.algorithm
+            )
         title = f"{self.identity.header['algorithm_name']} on {target_name(self.target)}"
         with driving(self.store, row), display.line(title) as line:
             state = load(self.store, row, context, self.objectives)

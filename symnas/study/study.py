@@ -19,6 +19,7 @@ from symnas.study.store.base import Store, StudyRow
 from symnas.study.store.open import open_store
 from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import StudyContext, Trial
+from symnas.study.trials.trial_context import blame
 from symnas.tree.space import Space
 from symnas.tree.statistics import Statistics
 
@@ -120,9 +121,11 @@ class Study:
             StudyError: no trial has a result, or there are several objectives.
         """
         if self._state.objectives.count > 1:
-            raise StudyError(
-                "with several objectives there is a front, not a best trial; this study has "
-                f"{', '.join(self.objectives)}: use study.front"
+            raise blame(
+                StudyError(
+                    "with several objectives there is a front, not a best trial; this study has "
+                    f"{', '.join(self.objectives)}: use study.front"
+                )
             )
         if self._state.best is None:
             counts = (

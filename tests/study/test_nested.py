@@ -9,7 +9,7 @@ import pytest
 
 import symnas
 from symnas import OneOf, Space, Status
-from symnas.errors import StudyError
+from symnas.errors import AlgorithmError, StudyError, SymnasError
 from symnas.study.trials.trial_context import current_trial
 
 HARDWARE = Space((OneOf("lanes", (1, 2, 4, 8), 1),))
@@ -139,6 +139,102 @@ def test_a_failure_of_an_inner_search_is_a_failed_trial() -> None:
     study = symnas.search(HARDWARE, evaluate, algorithm="grid", trials=4, progress=False)
     assert study.counts == {Status.DONE: 3, Status.FAILED: 1}
     assert "first 10 trials all ended as 'failed'" in (study.trials[1].error or "")
+
+
+def one(d: Any) -> float:
+    return 1.0
+
+
+def two(d: Any) -> dict[str, float]:
+    return {"a": 1.0, "b": 2.0}
+
+
+# name: (a search that is written wrongly, the message)
+MISTAKES: dict[str, tuple[Any, str]] = {
+    "algorithm": (lambda: symnas.search(NETS, one, algorithm="evolutoin"), "no algorithm named 'evolutoin'"),
+    "option": (lambda: symnas.search(NETS, one, algorithm="evolution", options={"popu": 3}), "option 'popu'"),
+    "kind of algorithm": (lambda: symnas.search(NETS, one, algorithm="darts"), "DARTS trains all candidates"),
+    "number": (lambda: symnas.search(NETS, one, trials=-1), "trials is a whole number of at least 1"),
+    "timeout": (lambda: symnas.search(NETS, one, timeout=0), "timeout is a number of seconds"),
+    "keyword": (lambda: symnas.search(NETS, one, n_trials=3), "write trials=3"),  # type: ignore[call-arg]
+    "choice": (lambda: symnas.search(NETS, one, on_change="imprt"), "on_change is"),  # type: ignore[arg-type]
+    "display": (lambda: symnas.search(NETS, one, progress="x"), "progress is one"),  # type: ignore[arg-type]
+    "direction": (lambda: symnas.search(NETS, one, objectives={"a": "up"}), "an objective's direction is"),
+    "no direction": (lambda: symnas.search(NETS, lambda d: {"loss": 1.0}, trials=2), "given its direction"),
+    "first decision": (lambda: symnas.search(NETS, one, initial=[{"nope": 1}]), "the space has no po"),
+    "target": (lambda: symnas.search(3, one), "a search needs a program or a space"),
+    "evaluator": (lambda: symnas.search(NETS, 3), "an evaluator is a function"),  # type: ignore[arg-type]
+    "result": (lambda: symnas.search(NETS, lambda d: "high"), "it returned 'high'"),
+    "front": (lambda: symnas.search(NETS, two, objectives=["a", "b"], trials=2).best, "use study.front"),
+}  # fmt: skip
+
+
+def outer(mistake: Any, workers: int, store: Any = None) -> symnas.Study:
+    def evaluate(chip: Any) -> float:
+        if chip["lanes"] > 1:
+            mistake()
+        return 1.0
+
+    return symnas.search(
+        HARDWARE, evaluate, algorithm="grid", trials=4, workers=workers, store=store, context=0, name="outer",
+        progress=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_an_inner_search_is_raised(name: str, tmp_path: Path) -> None:
+    mistake, message = MISTAKES[name]
+    store = tmp_path / "s.db"
+    with pytest.raises(SymnasError, match=message) as direct:
+        mistake()
+    with pytest.raises(SymnasError, match=message) as raised:
+        outer(mistake, 1, store)
+    assert raised.type is direct.type
+    # It is no trial's failure, so mended it goes on.
+    study = symnas.load_study(store)
+    assert study.counts[Status.DONE] == 1
+    assert Status.FAILED not in study.counts
+    assert outer(lambda: None, 1, store).counts == {Status.DONE: 4}
+
+
+@pytest.mark.parametrize("name", ["algorithm", "keyword", "first decision", "front"])
+def test_a_mistake_in_an_inner_search_crosses_processes(name: str) -> None:
+    mistake, message = MISTAKES[name]
+    with pytest.raises(SymnasError, match=message) as direct:
+        mistake()
+    with pytest.raises(SymnasError, match=message) as raised:
+        outer(mistake, 2)
+    assert raised.type is direct.type
+    assert "in evaluate\n    mistake()" in raised.value.__notes__[0]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_mistake_is_raised_through_searches_and_errors_around_it(workers: int) -> None:
+    def middle() -> None:
+        def evaluate(net: Any) -> float:
+            try:
+                symnas.search(NETS, one, algorithm="evolutoin", progress=False)
+            except AlgorithmError as error:
+                raise RuntimeError("the inner search") from error
+            return 1.0
+
+        symnas.search(NETS, evaluate, trials=2, progress=False)
+
+    with pytest.raises(AlgorithmError, match="no algorithm named 'evolutoin'"):
+        outer(middle, workers)
+
+
+def test_a_mistake_that_the_evaluator_copes_with_is_none() -> None:
+    def evaluate(chip: Any) -> float:
+        with pytest.raises(AlgorithmError, match="no algorithm named 'evolutoin'"):
+            symnas.search(NETS, one, algorithm="evolutoin", progress=False)
+        if chip["lanes"] == 2:
+            raise ValueError("something else")
+        return 1.0
+
+    study = symnas.search(HARDWARE, evaluate, algorithm="grid", trials=4, progress=False)
+    assert study.counts == {Status.DONE: 3, Status.FAILED: 1}
+    assert study.trials[1].error == "ValueError: something else"
 
 
 def test_outside_a_search_no_trial_runs() -> None:

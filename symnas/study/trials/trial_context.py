@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
+from symnas.errors import AlgorithmError, DecisionError, EvaluatorError, MissingExtraError, StudyError
 from symnas.tree.space import Decision
 
+MISTAKES = (AlgorithmError, DecisionError, EvaluatorError, MissingExtraError, StudyError)
+Error = TypeVar("Error", bound=BaseException)
 _running: ContextVar[RunningTrial | None] = ContextVar("symnas_running_trial", default=None)
 _loading: ContextVar[bool] = ContextVar("symnas_worker_loading", default=False)
 
@@ -51,6 +55,7 @@ class RunningTrial:
         self._on_report = on_report
         self._checkpoint = checkpoint
         self.display: object | None = None  # where a search inside this trial shows itself
+        self.mistake: BaseException | None = None  # of a search inside this trial; see `blame`
         self._places: dict[str, int] = {}
 
     @property
@@ -88,6 +93,28 @@ class RunningTrial:
 def current_trial() -> RunningTrial | None:
     """Return the trial whose evaluator is running here, if any."""
     return _running.get()
+
+
+def blame(error: Error) -> Error:
+    """Note that an error is a mistake in how a search was written, and return it.
+
+    Inside a trial of another search it says nothing about that trial, and no other would fare better. So it
+    ends that search too, unless the evaluator catches it.
+    """
+    trial = current_trial()
+    if trial is not None:
+        trial.mistake = error
+    return error
+
+
+@contextmanager
+def set_up() -> Iterator[None]:
+    """Blame whoever wrote the search for what is refused within."""
+    try:
+        yield
+    except MISTAKES as error:
+        blame(error)
+        raise
 
 
 def worker_loading() -> bool:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback as tracebacks
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,14 +16,14 @@ from typing import Any, cast
 from symnas.constraints.checking import demand
 from symnas.contracts.objectives import Objectives, undefined
 from symnas.contracts.outcome import Status
-from symnas.errors import EvaluatorError, MissingExtraError, RequirementError, StoreError
-from symnas.study.trials.trial_context import RunningTrial, TrialPruned, running
+from symnas.errors import EvaluatorError, KeywordError, MissingExtraError, RequirementError, StoreError
+from symnas.study.trials.trial_context import RunningTrial, TrialPruned, blame, running
 from symnas.study.workers.forks import ended_if_forked
 from symnas.tree.space import Decision, Space
 
 RULE = "an evaluator returns a number, or a dict of numbers by name"
 # Mistakes in how a search was set up: no other trial would fare better, so they end it and are not logged.
-FATAL = (EvaluatorError, StoreError, MissingExtraError)
+FATAL = (EvaluatorError, KeywordError, StoreError, MissingExtraError)
 TERMINATING = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT")
 Metrics = Mapping[str, float]
 
@@ -111,6 +111,7 @@ class Evaluation:
 
         Raises:
             EvaluatorError: the evaluator returned something that is not a metric.
+            SymnasError: a search inside the evaluator was not written as it must be.
         """
         began = time.perf_counter()
         steps: list[tuple[int, Metrics]] = []
@@ -143,6 +144,9 @@ class Evaluation:
         except RequirementError as error:
             return Result(Status.INFEASIBLE, error=one_line(error))
         except BaseException as error:
+            for cause in causes(error):
+                if cause is trial.mistake:
+                    raise blame(cause) from None
             if isinstance(error, KeyboardInterrupt) and not self.apart:
                 raise  # Ctrl-C; what the evaluator raises itself cannot be told from it
             if isinstance(error, SystemExit) and of_a_signal(error):
@@ -201,18 +205,23 @@ def as_metrics(returned: Any) -> dict[str, float]:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error, or what caused it, says that memory ran out; torch need not be imported to tell."""
-    seen: BaseException | None = error
-    chain: set[int] = set()
-    while seen is not None and id(seen) not in chain:  # `raise error from error` is its own cause
-        chain.add(id(seen))
+    for seen in causes(error):  # a loader or a compiled function may have wrapped it
         if isinstance(seen, MemoryError) or type(seen).__name__ == "OutOfMemoryError":
             return True
         text = message(seen).lower()
         if isinstance(seen, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text):
             return True
-        # A loader or a compiled function may have wrapped it.
-        seen = seen.__cause__
     return False
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and so on."""
+    seen: BaseException | None = error
+    before: set[int] = set()
+    while seen is not None and id(seen) not in before:  # `raise error from error` is its own cause
+        before.add(id(seen))
+        yield seen
+        seen = seen.__cause__
 
 
 def message(error: BaseException) -> str:

@@ -24,6 +24,7 @@ from symnas import errors
 from symnas.contracts.outcome import Status
 from symnas.errors import EvaluatorError
 from symnas.study.trials.trial import Trial
+from symnas.study.trials.trial_context import blame
 from symnas.study.workers.descendants import MARK, end, marked
 from symnas.study.workers.evaluation import Evaluation, Result
 from symnas.study.workers.executor import Crash, Report
@@ -39,7 +40,7 @@ from symnas.tree.space import Space
 #                step: stop?
 # from it        ("ready", pid) or ("broken", error), then per trial
 #                ("started", number), ("step", number, step, metrics) …, and at the end
-#                ("done", number, Result) or ("fatal", number, name of the error, text)
+#                ("done", number, Result) or ("fatal", number, name of the error, text, traceback)
 # The thread that reads them puts them into the inbox, and in the end ("late",) or ("gone", how it ended).
 START = "from symnas.study.workers.worker import main; main()"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -237,7 +238,7 @@ class ProcessPool:
             self._over += self._handled(process, message)
         # What others have finished is written down before a mistake ends the search.
         if self._fatal is not None and not self._over:
-            raise self._fatal
+            raise blame(self._fatal)
         over, self._over = self._over, []
         return over
 
@@ -282,6 +283,7 @@ class ProcessPool:
             return [] if job is None else [(job, Crash(message[1]))]
         elif kind == "fatal":
             self._fatal = getattr(errors, message[2])(message[3])
+            self._fatal.add_note(f"In a worker process:\n{message[4]}")
         elif kind == "broken":
             self._fatal = EvaluatorError(
                 f"a worker process could not load the program and the evaluator: {message[1]}. Workers "

@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from symnas import errors
 from symnas.contracts.objectives import Objectives
-from symnas.errors import EvaluatorError, MissingExtraError, StoreError
+from symnas.errors import SymnasError
 from symnas.study.trials.trial_context import RunningTrial, loading
-from symnas.study.workers.evaluation import FATAL, Evaluation, one_line
+from symnas.study.workers.evaluation import Evaluation, one_line
 from symnas.study.workers.pipe import receive, send
 from symnas.tree.space import Space
 
@@ -144,13 +146,11 @@ def _served(
     trial = RunningTrial(study, job.number, job.seed, decision, report, job.fidelity, job.checkpoint)
     try:
         return ("done", job.number, evaluation.run(trial))
-    except FATAL as error:
-        return ("fatal", job.number, fatal_kind(error), str(error))
+    except SymnasError as error:
+        return ("fatal", job.number, fatal_kind(error), str(error), traceback.format_exc())
 
 
-def fatal_kind(error: Exception) -> str:
+def fatal_kind(error: SymnasError) -> str:
     """Return the name by which the driver raises an error again."""
-    for kind in (EvaluatorError, StoreError, MissingExtraError):
-        if isinstance(error, kind):
-            return kind.__name__
-    raise error
+    known = {kind for kind in vars(errors).values() if isinstance(kind, type)}
+    return next(kind.__name__ for kind in type(error).__mro__ if kind in known)
