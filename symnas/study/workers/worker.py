@@ -28,6 +28,9 @@ from symnas.study.workers.evaluation import Evaluation, one_line
 from symnas.study.workers.pipe import receive, send
 from symnas.tree.space import Space
 
+FEW_MODULES = 20
+"""So many more may be looked through after every trial."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -127,10 +130,28 @@ def _serve(commands: int, replies: int) -> None:
         send(replies, ("broken", one_line(error)))
         return
     send(replies, ("ready", os.getpid()))
+    modules = 0
     while True:
         send(replies, _served(receive(commands), setup.study, space, evaluation, commands, replies))
-        # Children have cycles, and their memory is needed for the next one.
-        gc.collect()
+        modules = _collect(modules)
+
+
+def _collect(modules: int) -> int:
+    """Free what a trial has left in cycles, whose memory the next child needs.
+
+    What modules hold is none of that, and with torch a hundred times as much to look through. So what is left
+    is passed over the next time, and looked through again when many modules have come since.
+
+    Args:
+        modules: how many there were when all was looked through, 0 before that.
+    """
+    many = len(sys.modules) > modules + FEW_MODULES
+    if many:
+        gc.unfreeze()
+    gc.collect()
+    if many:
+        gc.freeze()
+    return len(sys.modules) if many else modules
 
 
 def _served(

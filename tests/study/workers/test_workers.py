@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,33 @@ def test_pruning_crosses_processes() -> None:
 def test_a_mistake_of_the_evaluator_ends_the_search() -> None:
     with pytest.raises(EvaluatorError, match="it returned 'high'"):
         symnas.search(SPACE, lambda d: "high", workers=2, **GRID)
+
+
+class Cyclic:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_workers_free_what_trials_leave_without_looking_through_all_that_modules_hold() -> None:
+    left: list[Any] = []
+    held: list[Any] = []
+
+    def evaluate(d: Any) -> dict[str, float]:
+        import numpy.polynomial  # while the trial runs, as evaluators do
+
+        assert numpy.polynomial
+        alive = sum(reference() is not None for reference in left)
+        left.append(weakref.ref(Cyclic()))
+        held[:] = [Cyclic()]  # what one trial keeps for the next is freed as well
+        left.append(weakref.ref(held[0]))
+        return {"alive": alive, "frozen": gc.get_freeze_count(), "seen": len(gc.get_objects())}
+
+    study = symnas.search(SPACE, evaluate, workers=2, objectives="alive", **GRID)
+    later = [t for t in study.trials if t.worker in {u.worker for u in study.trials[: t.number]}]
+    assert len(later) >= 14
+    for trial in later:
+        assert trial.metrics["alive"] <= 2  # what it holds, and what it held when all was looked through
+        assert trial.metrics["frozen"] > trial.metrics["seen"]
 
 
 def test_what_cannot_be_sent_is_told() -> None:
