@@ -163,7 +163,8 @@ class _Assembly:
             return None
         (variable,) = named[0]
         point = self.knowledge.points[variable]
-        if _is_real(point):
+        # A large selection is not written out for it.
+        if _is_real(point) or (_is_selection(point) and point.cardinality > self.knowledge.limit):
             return None
         return (variable,), frozenset((code,) for code in range(int(point.cardinality)))
 
@@ -199,7 +200,9 @@ class _Assembly:
         for row in rows:
             # A point that a row leaves open may have any code, or not exist.
             options = [
-                [row[v]] if v in row else [INACTIVE, *range(int(self.knowledge.points[v].cardinality))]
+                [_rank(self.knowledge.points[v], row[v])]
+                if v in row
+                else [INACTIVE, *range(int(self.knowledge.points[v].cardinality))]
                 for v in variables
             ]
             if math.prod(map(len, options)) + len(result) > limit:
@@ -322,6 +325,15 @@ class _Assembly:
             Guard(tuple(knowledge.addresses[v] for v in variables), rows) for variables, rows in placed.guards
         )
         return knowledge.points[number].replace(branches=tuple(branches), guards=guards)
+
+
+def _is_selection(point: Point) -> bool:
+    return isinstance(point, (ManyOf, Permutation))
+
+
+def _rank(point: Point, code: Code) -> int:
+    """Return a survey's code as guards have it: of a selection its rank."""
+    return int(point.rank(code)) if _is_selection(point) else int(code)  # type: ignore[call-overload]
 
 
 def _is_real(point: Point) -> bool:

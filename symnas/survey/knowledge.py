@@ -17,9 +17,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from symnas.errors import ProgramError
-from symnas.tree.choices import Point
+from symnas.tree.choices import FloatRange, Point
 
 Code = Hashable
+"""What a point was: a rank in its domain, a real number, or of a selection the tuple of candidates' codes."""
 Row = Mapping[int, Code]
 Fact = tuple[Hashable, Hashable]
 """A condition and its outcome."""
@@ -29,7 +30,7 @@ Conjunction = tuple[Fact, ...]
 
 @dataclass(frozen=True)
 class PointSeen:
-    """A point met by a run: its node, its code (a rank, or a real number), and the conditions around it."""
+    """A point met by a run: its node, its code, and the conditions around it."""
 
     point: Point
     code: Code
@@ -217,7 +218,7 @@ class Knowledge:
         if count[0] > self.limit:
             raise self.too_many(variables | set(prefix), what)
         variable = min(variables, key=self.rank)
-        for code in self.domain(variable):
+        for code in self.domain(variable, what):
             yield from self._decide(open_conjunctions, {**prefix, variable: code}, count, what)
 
     def _evaluate(self, conjunction: Conjunction, prefix: Row) -> tuple[bool | None, set[int]]:
@@ -238,16 +239,31 @@ class Knowledge:
         """Return where a point stands in the program's order."""
         return self.ranks.get(variable, len(self.ranks))
 
-    def domain(self, variable: int) -> Sequence[Code]:
-        """Return the codes that a point may have in a table."""
-        return self.domains(self.points[variable])
+    def domain(self, variable: int, what: str) -> Sequence[Code]:
+        """Return the codes that a point may have in a table; selections are listed here alone, if few."""
+        point = self.points[variable]
+        if point.kind in ("manyof", "permutation") and point.cardinality > self.limit:
+            raise ProgramError(
+                f"{what}: a condition that decides which points exist is tried under all values of the "
+                f"points it depends on, up to {self.limit} of them; this one depends on {point.address!r}, a "
+                f"selection with {int(point.cardinality)} values; make the decision a choice of its own, "
+                "select from fewer candidates, or raise the bound (`symnas.program(…, joint_limit=N)`)"
+            )
+        return self.domains(point)
 
-    def missing(self, table: Table) -> Iterator[dict[int, Code]]:
-        """Yield assignments of a condition that no run has tried yet."""
-        yield from self._missing(table, list(table.rows), {}, [0])
+    def missing(
+        self, table: Table, domains: Callable[[Point], Sequence[Code]] | None = None
+    ) -> Iterator[dict[int, Code]]:
+        """Yield assignments of a condition that no run has tried; `domains` says what to try of a point."""
+        yield from self._missing(table, list(table.rows), {}, [0], domains)
 
     def _missing(
-        self, table: Table, rows: list[frozenset[tuple[int, Code]]], prefix: dict[int, Code], count: list[int]
+        self,
+        table: Table,
+        rows: list[frozenset[tuple[int, Code]]],
+        prefix: dict[int, Code],
+        count: list[int],
+        domains: Callable[[Point], Sequence[Code]] | None,
     ) -> Iterator[dict[int, Code]]:
         # The same expansion, over rows: where no row fits an assignment any more, nothing is known of it.
         if not rows:
@@ -262,9 +278,16 @@ class Knowledge:
         if count[0] > self.limit:
             raise self.too_many(variables | set(prefix), table.line)
         variable = min(variables, key=self.rank)
-        for code in self.domain(variable):
-            fitting = [row for row in rows if (variable, code) in row or all(v != variable for v, _ in row)]
-            yield from self._missing(table, fitting, {**prefix, variable: code}, count)
+        # Rows by their code of this point, and those that leave it open and so fit every code.
+        fitting: dict[Code, list[frozenset[tuple[int, Code]]]] = {}
+        either: list[frozenset[tuple[int, Code]]] = []
+        for row in rows:
+            named = next(([c] for v, c in row if v == variable), [])
+            (fitting.setdefault(named[0], []) if named else either).append(row)
+        codes = domains(self.points[variable]) if domains else self.domain(variable, table.line)
+        for code in codes:
+            chosen = [*fitting.get(code, ()), *either]
+            yield from self._missing(table, chosen, {**prefix, variable: code}, count, domains)
 
     def too_many(self, variables: set[int], what: str) -> ProgramError:
         """Return the error for a condition over too many points."""
@@ -276,6 +299,14 @@ class Knowledge:
             "decision a choice of its own, let it depend on fewer points, or raise the bound "
             "(`symnas.program(…, joint_limit=N)`)"
         )
+
+
+def code_of(point: Point, value: object) -> Code:
+    """Return the survey's code of a value; the rank of a selection would need all of them listed."""
+    if isinstance(point, FloatRange) and point.step is None:
+        return float(value)  # type: ignore[arg-type]
+    code = point.code(value)
+    return code if isinstance(code, tuple) else int(point.rank(code))
 
 
 def bits(labels: int) -> Iterator[int]:

@@ -22,7 +22,7 @@ from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
 from symnas.survey.dependence.state import Activation, TrackerState
 from symnas.survey.dependence.tracker import Tracker
-from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen
+from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen, code_of
 from symnas.survey.tracked_hooks import TrackedHooks
 from symnas.tree.choices import FloatRange, Point
 
@@ -85,13 +85,7 @@ def decoded(point: Point, code: Code) -> Value:
     """Return the value that a code of the survey stands for."""
     if isinstance(point, FloatRange) and point.step is None:
         return float(code)  # type: ignore[arg-type]
-    value: Value
-    # The survey's codes of selections are ranks, the position in `values()`.
-    if point.kind in ("manyof", "permutation"):
-        for rank, value in enumerate(point.values()):
-            if rank == code:
-                return value
-    value = point.value(code)
+    value: Value = point.value(code)
     return value
 
 
@@ -237,12 +231,7 @@ class _Tracked:
 
 
 def _code(visit: Visit) -> Code:
-    point, value = visit.point, visit.value
-    if point.kind == "tied":
-        return 0
-    if isinstance(point, FloatRange) and point.step is None:
-        return float(value)  # type: ignore[arg-type]
-    return int(point.rank(point.code(value)))
+    return 0 if visit.point.kind == "tied" else code_of(visit.point, visit.value)
 
 
 def conditions_seen(state: TrackerState) -> tuple[ConditionSeen, ...]:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,9 +34,10 @@ import numpy as np
 
 from symnas.errors import ProgramError, SpaceError
 from symnas.survey.assembly import assemble
-from symnas.survey.knowledge import Code, Fact, Knowledge, Row, RunSeen, Table
-from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Point
+from symnas.survey.knowledge import Code, Fact, Knowledge, Row, RunSeen, Table, code_of
+from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
 from symnas.tree.space import Space
+from symnas.tree.subsets import Subsets
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -47,6 +48,10 @@ DEFAULT, LONGEST, RANDOM = "default", "longest", "random"
 _ATTEMPTS = 4
 _EFFECT_TASKS = 24
 _PROBES = 5
+# Of a selection with more values not all are tried under conditions that only change objects, but some that
+# cover the candidates.
+_LISTED = 64
+_SELECTIONS = (ManyOf, Permutation)
 
 
 class Runner(Protocol):
@@ -186,19 +191,19 @@ class Survey:
             near = [c + d * (high - low) for c in self.constants for d in (-1e-6, 0, 1e-6) if low < c < high]
             probes = {low, high, point.default, *np.linspace(low, high, _PROBES).tolist(), *near[:30]}
             return sorted(p for p in probes if low <= p <= high)
-        return range(int(point.cardinality))
+        return list(point.subsets) if isinstance(point, _SELECTIONS) else range(int(point.cardinality))
 
     def _policy(self, point: Point, policy: str, rng: random.Random) -> Code:
         default = point.default  # type: ignore[attr-defined]
         if isinstance(point, FloatRange) and point.step is None:
             return float(default)
+        if isinstance(point, _SELECTIONS) and policy != DEFAULT:
+            return _selected(point, policy, rng)
         if policy == RANDOM:
             return rng.randrange(min(int(point.cardinality), 1 << 40))
         if policy == LONGEST and isinstance(point, IntRange):
             return int(point.cardinality) - 1
-        if policy == LONGEST and isinstance(point, ManyOf) and point.subsets.tabulated:
-            return int(point.cardinality) - 1
-        return point.rank(point.code(default))
+        return code_of(point, default)
 
     # -- what is left to try -------------------------------------------------------------------
 
@@ -263,13 +268,18 @@ class Survey:
         if several and (len(set(table.rows.values())) > 1 or tried > _EFFECT_TASKS):
             return []
         try:
-            for prefix in self.knowledge.missing(table):
+            for prefix in self.knowledge.missing(table, self._some):
                 wanted.append(prefix)
                 if several and len(wanted) >= _EFFECT_TASKS // 4:
                     break
         except ProgramError:
             return wanted
         return wanted
+
+    def _some(self, point: Point) -> Sequence[Code]:
+        """Return what to try of a point under a condition that only changes objects."""
+        broad = isinstance(point, _SELECTIONS) and point.cardinality > _LISTED
+        return _covering(point.subsets) if broad else self._domain(point)  # type: ignore[attr-defined]
 
     def _witness(self, table: Table, prefix: dict[int, Code], attempt: int) -> dict[int, Code] | None:
         """Return an assignment that meets the condition under these codes, or None if none is known."""
@@ -374,11 +384,10 @@ class Survey:
             codes = {}
             for address, value in wanted.items():
                 point = space[address]
-                real = isinstance(point, FloatRange) and point.step is None
                 if point.kind != "tied":
-                    codes[address] = value if real else point.rank(point.code(value))
+                    codes[address] = code_of(point, value)
             numbers = {self.knowledge.number(address): code for address, code in codes.items()}
-            trace = self._run(numbers, DEFAULT)  # type: ignore[arg-type]
+            trace = self._run(numbers, DEFAULT)
             if trace.error is not None:
                 continue
             met = {item.point.address for item in trace.points}
@@ -422,6 +431,53 @@ def _difference(met: set[str], wanted: Mapping[str, object]) -> str:
         + "; look for conditions on anything else (time, random numbers, state kept between runs, values "
         "computed outside the program's own code), and make them choices"
     )
+
+
+def _selected(point: ManyOf | Permutation, policy: str, rng: random.Random) -> tuple[int, ...]:
+    """Return the last of all selections, or a random one, without listing them unless they are few."""
+    subsets = point.subsets
+    if policy == RANDOM and not subsets.tabulated:
+        (slots,) = subsets.draw(1, np.random.default_rng(rng.getrandbits(64))).tolist()
+        return tuple(code for code in slots if code >= 0)
+    if policy == RANDOM:
+        return subsets.rows[rng.randrange(subsets.count)]
+    if isinstance(point, Permutation):
+        return tuple(point.code(point.default))
+    if subsets.only:
+        return subsets.only[-1]
+    # The largest, of which the last in lexicographic order.
+    n, size = subsets.n, subsets.high
+    if subsets.repeats:
+        return (n - 1,) * size
+    return tuple(range(n - 1, n - 1 - size, -1)) if subsets.ordered else tuple(range(n - size, n))
+
+
+def _covering(subsets: Subsets) -> list[tuple[int, ...]]:
+    """Return a few selections that have every candidate in every place it can take, and every size.
+
+    Without repeats and order, slot t of i, i + 1, …, holds i + t; so the starts i = 0 .. n - low cover all
+    pairs of a slot and a candidate. In order, the n rotations do. About n + high - low of them in all.
+    """
+    n, low, high = subsets.n, subsets.low, subsets.high
+    tried: Iterable[tuple[int, ...]] = subsets.only
+    if not tried and subsets.ordered:
+        turned = [tuple((start + slot) % n for slot in range(high)) for start in range(n)]
+        tried = [*turned, *([(0,) * high] if subsets.repeats else [])]
+    elif not tried:
+        tried = [tuple(range(start, min(start + high, n))) for start in range(n - min(low, n) + 1)]
+        if subsets.repeats:
+            same = [(code,) * high for code in range(n)]
+            tried = same + [tuple(min(at + slot, n - 1) for slot in range(high)) for at in range(n)]
+    sizes = [] if subsets.only else [next(iter(tried))[:size] for size in range(low, high)]
+    found: dict[tuple[int, ...], None] = {}
+    met: set[tuple[int, ...]] = set()
+    for codes in [*sizes, *tried]:
+        pairs = {(len(codes),), *enumerate(codes)}
+        # Of listed ones those that add a size or a pair.
+        if codes in subsets and not (subsets.only and pairs <= met):
+            met |= pairs
+            found[codes] = None
+    return list(found)
 
 
 def _packed(tasks: list[_Task]) -> list[dict[int, Code]]:

@@ -94,7 +94,11 @@ class TrackedHooks:
     def _do_enter(self, op: _Operation) -> Pair:
         before = len(self.run.trace)
         code = op.hooks.enter(op.args[0][0], op.args[1][0])
-        return code, self._visited(op.at, op.site, self.run.trace[before])
+        visit = self.run.trace[before]
+        labels = self._visited(op.at, op.site, visit)
+        # Of a selection it only says that the code's own expression is not evaluated, whatever was chosen;
+        # the candidates come from `each`.
+        return code, 0 if visit.kind in ("manyof", "permutation") else labels
 
     def _do_dynamic(self, op: _Operation) -> Pair:
         """Visit a choice whose candidates are known only now; they are part of what it depends on."""

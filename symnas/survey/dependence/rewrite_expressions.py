@@ -85,7 +85,8 @@ class Expressions:
         # Places that no point depends on are numbered as well: their numbers are part of paths.
         number = self.first + len(self.places)
         text = self.describe(node) if reached else ""
-        self.places.append(Place(number, getattr(node, "lineno", 0), text, reached, _effects(dependent)))
+        effects = _effects(dependent, self.reserved)
+        self.places.append(Place(number, getattr(node, "lineno", 0), text, reached, effects))
         return number
 
     def temporary(self) -> str:
@@ -415,10 +416,18 @@ def _targets(generators: list[ast.comprehension]) -> set[str]:
     }
 
 
-def _effects(nodes: list[ast.AST]) -> bool:
-    # Coarse: any call may change anything.
+def _effects(nodes: list[ast.AST], reserved: str) -> bool:
+    # Coarse: any call may change anything, but that by which a choice of several goes through its candidates.
     for top in nodes:
         for node in ast.walk(top):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "each"
+            ):
+                owner = node.func.value
+                if isinstance(owner, ast.Name) and owner.id == reserved:
+                    continue
             if isinstance(node, (ast.Call, ast.Yield, ast.Await, ast.Delete, ast.Global, ast.Nonlocal)):
                 return True
             if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
