@@ -110,7 +110,8 @@ class _Finder:
     """Makes the model with its sizes at their largest, and with one or a few of them smaller."""
 
     def __init__(self, program: ProgramView, run: ConstructorRun, closed: Collection[str]) -> None:
-        self.program, self.given = program, run
+        self.program = program
+        self.given = run
         self.refused: dict[str, str] = {}
         self.values = {a: v for a in closed if (v := self._values(a)) is not None}
         self.largest = {a: max(values) for a, values in self.values.items()}
