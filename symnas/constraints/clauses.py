@@ -239,6 +239,8 @@ def _value(node: ast.expr, scope: Mapping[str, Any]) -> Any:
         return _FUNCTIONS[node.func.id](*(_value(argument, scope) for argument in node.args))
     assert isinstance(node, (ast.Tuple, ast.List, ast.Set))
     items = [_value(item, scope) for item in node.elts]
+    if isinstance(node, ast.Set):
+        return frozenset(items)
     return items if isinstance(node, ast.List) else tuple(items)
 
 

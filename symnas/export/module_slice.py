@@ -12,6 +12,7 @@ from typing import Any
 from symnas.errors import ProgramError
 from symnas.export.text_edits import Edit, SourceText
 from symnas.frontend.reachability import binds, bound_name
+from symnas.grammar.text.passage import lines_of
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -73,7 +74,7 @@ def _needed_aliases(source: SourceText, statement: ast.stmt, needed: set[str]) -
 def _tidied(text: str) -> str:
     """Leave at most two blank lines in a row, and none at the ends."""
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         if line.strip() or lines[-2:] != ["", ""]:
             lines.append(line.rstrip() if not line.strip() else line)
     return "\n".join(lines).strip("\n") + "\n"

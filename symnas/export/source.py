@@ -28,6 +28,7 @@ from symnas.export.writing import BodyWriter, Names, own_name, parents_of
 from symnas.frontend.execution import execute
 from symnas.frontend.sites import Function
 from symnas.frontend.sources import file_of
+from symnas.grammar.text.passage import lines_of
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -316,7 +317,7 @@ def without_symnas(text: str) -> str:
         if not used:
             continue
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            line = text.splitlines()[used[0].lineno - 1].strip()
+            line = lines_of(text)[used[0].lineno - 1].strip()
             raise ProgramError(
                 f"standalone source must not need SymNAS, and `{statement.name}` uses {used[0].id!r} for "
                 f"more than a choice that the run met: {line!r}; move that use out of the model's code"

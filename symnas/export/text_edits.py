@@ -35,7 +35,8 @@ class SourceText:
     def __init__(self, text: str, first_line: int = 1) -> None:
         self.text = text
         self.first_line = first_line
-        self.lines = text.splitlines(keepends=True)
+        # Lines as Python's tokenizer has them, with their ends; `str.splitlines` splits at form feeds too.
+        self.lines = [line for line in re.split(r"(?<=\n)|(?<=\r)(?!\n)", text) if line]
         self._starts = [0]
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line))

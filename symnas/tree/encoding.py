@@ -312,11 +312,14 @@ class Encoder:
             for code in range(1, card):
                 value = columns[starts + code]
                 if exact:
-                    # More than one mark gives a wrong code, which encoding again brings to light.
                     best += value * best.dtype.type(code)
                 else:
                     np.copyto(best, code, where=value > top)
                     np.maximum(top, value, out=top)
+            if exact:
+                # More than one mark gives a wrong code, which encoding again brings to light; but it has to
+                # be a code of the point.
+                np.clip(best, 0, card - 1, out=best)
             codes[[p.entry.column for p in places]] = best
         for place in self.rest:
             entry = place.entry

@@ -118,3 +118,23 @@ def test_mistakes_are_named():
         Clause("act < 3").judge(SCOPE)
     with pytest.raises(RequirementError, match="a power in `require` is at most 4096"):
         Clause("9 ** 9 ** 9 > 1").judge({})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{1, 2} == {2, 1}",
+        "{1, 1, 2} == {2, 1}",
+        "not {1, 2} == (1, 2)",
+        "{1, 2} != {1, 3}",
+        "len({groups, 4, 4}) == 1",
+        "{1, 2} <= {2, 1, 3}",
+        "{sizes[0], sizes[1]} == {5, 3}",
+        "act in {'relu', act}",
+        "{act, 'gelu'} == {'gelu', 'relu'}",
+        "sum({groups, 4}) == 4",
+    ],
+)
+def test_sets_are_compared_as_sets(text):
+    assert Clause(text).judge(SCOPE).holds
+    assert eval(text, {"groups": 4, "act": "relu", "sizes": [3, 5]})

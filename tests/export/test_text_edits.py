@@ -76,3 +76,29 @@ def test_brackets_where_an_expression_needs_them(text, expected):
 def test_names_are_never_taken_twice():
     taken = {"Block", "Block_3"}
     assert [free_name("Block", taken) for _ in range(3)] == ["Block_2", "Block_4", "Block_5"]
+
+
+@pytest.mark.parametrize("character", ["\x0c", "\x0b", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_are_those_of_the_syntax_tree(character: str, end: str) -> None:
+    text = f'"""a{character}b"""{end}x = "{character}"  # {character}{end}{end}y = 2{end}'
+    source = SourceText(text)
+    assert "".join(source.lines) == text
+    for statement in ast.parse(text).body:
+        start, stop = source.span(statement)
+        assert text[start:stop] == text.split(end)[statement.lineno - 1].split("  #")[0]
+
+
+@pytest.mark.parametrize("character", ["\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_standalone_source_of_a_file_with_other_ends_of_lines(character: str, tmp_path) -> None:
+    from symnas.programs.program import program
+
+    file = tmp_path / "net.py"
+    lines = [
+        f'X = "a{character}b"', "def used():", "    return X", "def net():", f"    # a{character}b",
+        "    w = 8  # search: {8, 16}", f'    return [w, used(), "{character}"]', "",
+    ]  # fmt: skip
+    file.write_text("\n".join(lines), encoding="utf-8")
+    namespace: dict = {}
+    exec(program(f"{file}:net").source({"w": 16}), namespace)
+    assert namespace["net"]() == [16, f"a{character}b", character]

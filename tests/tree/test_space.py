@@ -502,3 +502,15 @@ def test_codes_widen_with_the_number_of_values(count: int) -> None:
         d["n"] != count or d["b"] != 1
         for d in space.mutate(space.batch([last] * 50), np.random.default_rng(1))
     )
+
+
+@pytest.mark.parametrize("marks", [[0, 1, 1], [1, 1, 0], [1, 1, 1], [1, 0, 1], [0, 0, 0]])
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("candidates", [3, 90])
+def test_several_marks_at_the_last_point_are_no_decision(marks, before, candidates):
+    labels = tuple(range(candidates))
+    space = Space((*(OneOf(f"p{i}", labels) for i in range(before)), OneOf("last", labels)))
+    array = space.encode(space.batch([space.default]))
+    array[0, -candidates:] = [*[0] * (candidates - 3), *marks]
+    with pytest.raises(DecisionError, match="row 0"):
+        space.decode(array)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from symnas.survey.dependence.heap import Heap, Record, is_atom, is_mapping, is_sequence
+from symnas.survey.dependence.heap import REST, Heap, Record, is_atom, is_mapping, is_sequence
 from symnas.survey.dependence.state import Activation, GlobalName, Pair
 
 _METHODS = (types.MethodType, types.BuiltinMethodType, types.MethodWrapperType)
@@ -130,12 +130,18 @@ class Stepper:
         known = is_sequence(self.value) or is_mapping(self.value)
         if not (known or isinstance(self.value, (dict, set, range, *_VIEWS))):
             total |= at.state.heap.deep(self.value)
+        begin(at.state.heap, self.value)
         self.iterator, self.extra = at.natively(lambda: iter(self.value), total)
         self.native = total
 
     def step(self) -> tuple[Pair, int]:
         """Return the next item with its labels, and the labels of its being there."""
         value, extra = self.at.natively(lambda: next(self.iterator), self.native)
+        if self.iterator is self.value and self.at.pc is not None:
+            # An iterator that is moved on under a condition is somewhere else without it.
+            record = self.at.state.heap.get(self.value)
+            if record is not None:
+                self.at.state.touch(record, REST, self.at.pc)
         self.position += 1
         if not self.at.state.heap.everything:
             return (value, 0), 0
@@ -151,6 +157,15 @@ class Stepper:
         """Return what it depends on that there are no more items."""
         _, shape = peek(self.at.state.heap, self.value, self.position + 1, None)
         return shape | self.own | self.extra
+
+
+def begin(heap: Heap, source: Any) -> None:
+    """Note that an iterator is gone through; the second time it does not begin at its first item."""
+    record = heap.get(source)
+    if record is not None and record.source and hasattr(type(source), "__next__"):
+        if "#begun" in record.attributes:
+            record.attributes["#used"] = 0
+        record.attributes["#begun"] = 0
 
 
 def peek(heap: Heap, source: Any, position: int, value: Any) -> tuple[int, int]:
@@ -170,7 +185,7 @@ def peek(heap: Heap, source: Any, position: int, value: Any) -> tuple[int, int]:
         shape = 0 if record is None else record.shape | record.rest
         return shape, shape
     if isinstance(source, types.GeneratorType) and record is not None:
-        return record.last, record.shape | record.rest
+        return record.last | record.rest, record.shape | record.rest
     if record is not None and record.source and "#used" not in record.attributes:
         return _through(heap, source, record.source, position, value, record.rest)
     total = heap.deep(source)

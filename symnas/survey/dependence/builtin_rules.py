@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from symnas.survey.dependence.access import entries, gather, read_attribute
+from symnas.survey.dependence.access import begin, entries, gather, read_attribute
 from symnas.survey.dependence.heap import REST, SHAPE, is_atom, is_mapping, is_sequence
 from symnas.survey.dependence.state import Activation, Named, Pair
 from symnas.survey.dependence.stores import change, filled, set_attribute
@@ -182,6 +182,8 @@ def _over(function: Callable[..., Any]) -> Rule:
         extra = pairs[1:] if function is enumerate else []
         sources = pairs[:1] if function is enumerate else pairs
         record.source = tuple(source for source, _ in sources)
+        for source in record.source:
+            begin(at.state.heap, source)
         for _, own in [*extra, *named.values(), *sources]:
             record.rest |= own
         return value, labels

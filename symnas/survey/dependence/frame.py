@@ -79,7 +79,9 @@ code in whose rewritten form the operation occurs (`\n` is a new line); the test
 | try_end        | try: a\nexcept E: b       | end it: the labels of what was assigned in it              |
 | manager        | with a as b: c            | enter a context                                            |
 | managed        | with a as b: c            | what it hands out                                          |
+| behind         | with a:\n return b        | go on behind a with whose body may have been left          |
 | subject        | match a:\n case b: c      | begin a match                                              |
+| pattern        | match a:\n case b.c: d    | note what a dotted name or a class in a pattern depends on |
 | captured       | match a:\n case b: c      | the labels of what a pattern captured                      |
 | mguard         | match a:\n case b if c: d | decide a case's guard                                      |
 | chosen         | match a:\n case b: c      | enter a case                                               |
@@ -319,7 +321,10 @@ class Frame:
 
     def unpack(self, pair: Pair, count: int, star: int) -> list[Pair]:
         """Take an iterable apart for assignment to `count` targets, of which number `star` takes the rest."""
-        items = list(access.gather(self.at, pair).pairs)
+        gathered = access.gather(self.at, pair)
+        items = list(gathered.pairs)
+        # Inside a `try`, whether there are as many decides what is reached.
+        self.state.seen |= gathered.labels
         # The errors are Python's own, as its bytecode is not there to raise them.
         if star < 0:
             if len(items) != count:
@@ -331,7 +336,11 @@ class Frame:
             raise ValueError(f"not enough values to unpack (expected at least {count - 1}, got {len(items)})")
         middle = items[star : len(items) - after]
         rest = self.display(self.at.site, "list", tuple(middle))
-        return [*items[:star], rest, *items[len(items) - after :]]
+        if gathered.labels:
+            self.state.heap.record(rest[0]).shape |= gathered.labels
+        # Counted from the end, an item is another one as soon as there are more of them.
+        last = [(value, labels | gathered.labels) for value, labels in items[len(items) - after :]]
+        return [*items[:star], rest, *last]
 
     def star(self, site: int, pair: Pair) -> Items:
         """Take a starred item apart."""
@@ -403,12 +412,20 @@ class Frame:
         """Return from the function."""
         # A function may pass several `return`s (in `try` and `finally`): any may be the one that counts.
         self.result |= pair[1] | self.at.since_base()
+        # Inside a `try` it is returned because nothing raised so far, of all that was computed there.
+        labels = self.state.seen
+        for attempt in reversed(self.state.attempts):
+            if attempt.at is not self.at:
+                break
+            self.result |= labels if attempt.watches else 0
+            labels |= attempt.saved
         self.has_result = True
         return pair[0]
 
     def exit(self) -> None:
         """Close the frame, and hand the labels of the result to the call or to the native code around."""
         state, at = self.state, self.at
+        self._unwind(0)
         if not self.has_result:
             self.result |= at.since_base()  # None, because nothing was returned
         state.seen |= self.result
@@ -447,7 +464,7 @@ class Frame:
 
     def generator(self, made: Any) -> Any:
         """Register a generator; its body runs when it is asked."""
-        self.generated = self.state.heap.record(made)
+        self.generated = self.state.heap.record(made, self.at.key("generator"))
         self.state.alive.append(made)
         self.state.top = self.at.caller or self.state.top
         # The generator object itself depends on nothing; its items do.
@@ -597,7 +614,7 @@ class Frame:
         if isinstance(first[0], types.GeneratorType):
             state.alive.append(first[0])
         result = made(frame, first)
-        frame.generated = state.heap.record(result)
+        frame.generated = state.heap.record(result, frame.at.key(site))
         frame.generated.source = (first[0],)
         frame.generated.shape |= first[1]
         return result, 0
@@ -609,13 +626,21 @@ class Frame:
 
     # -- exceptions, contexts, match -----------------------------------------------------------
 
-    def attempt(self, site: int) -> Attempt:
-        """Begin a `try` or a `with`."""
+    def attempt(self, site: int, watches: int = 1) -> Attempt:
+        """Begin a `try` or a `with`; one without handlers hands every exception on and `watches` for none."""
         self.at.site = site
-        return Attempt(self.at, site)
+        return Attempt(self.at, site, len(self.stack), bool(watches))
+
+    def _unwind(self, depth: int) -> None:
+        """Give up expressions that an exception has left; what was collected before them stays."""
+        for saved in self.stack[depth:]:
+            if isinstance(saved, int):
+                self.state.collected |= saved
+        del self.stack[depth:]
 
     def caught(self, attempt: Attempt, position: int, kinds: int) -> None:
         """Enter a handler."""
+        self._unwind(attempt.stack)
         attempt.caught(position, kinds)
 
     def passed(self, attempt: Attempt, kinds: int) -> None:
@@ -628,7 +653,12 @@ class Frame:
 
     def try_end(self, attempt: Attempt) -> int:
         """End a `try`: return the labels of what was assigned in it."""
+        self._unwind(attempt.stack)
         return attempt.end()
+
+    def behind(self, attempt: Attempt, kinds: int) -> None:
+        """Go on behind a `with` whose body may have been left, had no exception been swallowed."""
+        attempt.behind(kinds)
 
     def manager(self, attempt: Attempt, pair: Pair) -> Any:
         """Enter a context."""
@@ -644,6 +674,16 @@ class Frame:
     def subject(self, site: int, pair: Pair) -> Subject:
         """Begin a `match`."""
         return Subject(self.at, site, pair)
+
+    def pattern(self, subject: Subject, pair: Pair, names: tuple[str, ...]) -> None:
+        """Note what a dotted name or a class in a pattern depends on."""
+        # Python reads it only if it comes to that case, so a missing attribute is no mistake here.
+        subject.labels |= pair[1]
+        for name in names:
+            if not hasattr(pair[0], name):
+                return
+            pair = access.read_attribute(self.at, pair, name)
+            subject.labels |= pair[1]
 
     def captured(self, subject: Subject) -> int:
         """Return the labels of what a pattern captured."""

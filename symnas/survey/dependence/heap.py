@@ -7,8 +7,9 @@ identities are never reused within a run.
 
 from __future__ import annotations
 
+import functools
 import types
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
@@ -158,13 +159,16 @@ class Heap:
     def deep(self, value: object) -> int:
         """Return the labels of everything that can be reached from an object."""
         # Most of the time of a survey is spent here: native code is given whole models again and again.
-        if type(value) in _ATOMS or not self.everything:
+        kind = type(value)
+        if (kind in _ATOMS and kind is not types.FunctionType) or not self.everything:
             return 0
         # Without recursion, whose limit a deeply nested model would meet.
         total, seen, stack = 0, set(), [value]
         while stack:
             item = stack.pop()
-            if type(item) in _ATOMS or id(item) in seen:
+            kind = type(item)
+            # What a function closes over has labels elsewhere, but it may have attributes.
+            if (kind in _ATOMS and kind is not types.FunctionType) or id(item) in seen:
                 continue
             seen.add(id(item))
             # Safe where it is too much to look at: everything that is known.
@@ -180,22 +184,36 @@ class Heap:
 
 
 def _children(value: Any) -> Iterator[object]:
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
         yield from value
     elif isinstance(value, dict):
         yield from value.keys()
         yield from value.values()
     elif isinstance(value, types.MethodType):
         yield value.__self__
+    elif isinstance(value, functools.partial):
+        yield from (value.func, value.args, value.keywords)
     # A generator's record says what it hands out, a class's is read attribute by attribute.
     elif isinstance(value, (types.GeneratorType, type)):
         return
     inside = getattr(value, "__dict__", None)
     if isinstance(inside, dict):
         yield from inside.values()
-    for name in getattr(type(value), "__slots__", ()) if not isinstance(value, (list, tuple, dict)) else ():
-        if isinstance(name, str) and not name.startswith("__"):
-            try:
-                yield object.__getattribute__(value, name)
-            except (AttributeError, TypeError):
-                continue
+    for name in _slots(value.__class__):
+        try:
+            yield object.__getattribute__(value, name)
+        except (AttributeError, TypeError):
+            continue
+
+
+@functools.cache
+def _slots(kind: Hashable) -> tuple[str, ...]:
+    """Return the names of a class's slots, those of its bases included, as the compiler mangles them."""
+    found: list[str] = []
+    assert isinstance(kind, type)
+    for base in kind.__mro__:
+        slots = vars(base).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            private = name.startswith("__") and not name.endswith("__")
+            found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return tuple(name for name in found if name not in ("__dict__", "__weakref__"))

@@ -142,10 +142,14 @@ class Attempt:
     they become the labels of one condition whose outcome is the handler that was entered, or -1.
     """
 
-    def __init__(self, at: Activation, site: int) -> None:
+    def __init__(self, at: Activation, site: int, stack: int, watches: bool) -> None:
         self.at = at
         self.site = site
+        # How many expressions of the frame were open when it began.
+        self.stack = stack
         self.base, self.path = at.pc, at.path
+        # Whether an exception may end here.
+        self.watches = watches
         self.key = ("try", site, at.path)
         state = at.state
         self.saved = state.seen
@@ -166,6 +170,7 @@ class Attempt:
         if kind.__module__.split(".")[0] == "torch" or kind.__name__ == "nullcontext":
             self.close()
             self.labels = pair[1]
+            self.watches = False
 
     def close(self) -> None:
         """Stop watching for exceptions."""
@@ -208,6 +213,15 @@ class Attempt:
         # Take the marker out of the conditions, which may go on after an early exit.
         at.restack(self.base, list(outwards(at.pc, self.marker)))
         return self.labels
+
+    def behind(self, kinds: int) -> None:
+        """Go on behind a `with` that is over: its body may have been left, had no exception been swallowed.
+
+        Where it is left there is nothing behind it to be met, so it is known like a place inside a `try`:
+        reached, or not.
+        """
+        if self.watches and self.labels:
+            self.at.push(("reach", self.key, "behind"), self.labels, True, self.site, kinds)
 
 
 class Subject:

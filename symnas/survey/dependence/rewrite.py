@@ -30,6 +30,7 @@ from symnas.survey.dependence.rewrite_expressions import (
     innermost,
     load,
     op,
+    pack,
     parameter_names,
     store,
 )
@@ -109,6 +110,14 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 def _catches_all(case: ast.match_case) -> bool:
     return case.guard is None and isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
+
+
+def _deleted(targets: Iterable[ast.expr]) -> Iterable[ast.expr]:
+    for target in targets:
+        if isinstance(target, (ast.Tuple, ast.List)):
+            yield from _deleted(target.elts)
+        else:
+            yield target
 
 
 def _do(call: ast.expr) -> ast.stmt:
@@ -232,7 +241,7 @@ class Pass(Expressions):
 
     def s_delete(self, node: ast.Delete) -> list[ast.stmt]:
         result: list[ast.stmt] = []
-        for target in node.targets:
+        for target in _deleted(node.targets):
             if isinstance(target, ast.Subscript):
                 place = self.place(target)
                 result.append(_do(op("delitem", place, self.expr(target.value), self.expr(target.slice))))
@@ -288,9 +297,29 @@ class Pass(Expressions):
         return [
             ast.Assign([store(saved)], innermost()),
             ast.Assign([store(subject)], op("subject", place, self.expr(node.subject))),
+            *self._patterns(node, subject),
             ast.Match(ast.Attribute(load(subject), "value", ast.Load()), cases),
             *self._rejoin(saved, [node]),
         ]
+
+    def _patterns(self, node: ast.Match, subject: str) -> list[ast.stmt]:
+        """Write what the dotted names and the classes in patterns depend on; Python matches them natively."""
+        found: list[ast.expr] = []
+        for case in node.cases:
+            for part in ast.walk(case.pattern):
+                if isinstance(part, (ast.MatchValue, ast.MatchClass)):
+                    found.append(part.value if isinstance(part, ast.MatchValue) else part.cls)
+                elif isinstance(part, ast.MatchMapping):
+                    found += part.keys
+        result = []
+        for value in found:
+            names: list[ast.expr] = []
+            while isinstance(value, ast.Attribute):
+                names.insert(0, constant(self.attribute_name(value.attr)))
+                value = value.value
+            if isinstance(value, ast.Name):
+                result.append(_do(op("pattern", load(subject), self.expr(value), pack(names))))
+        return result
 
     # -- loops ---------------------------------------------------------------------------------
 
@@ -363,7 +392,7 @@ class Pass(Expressions):
         # Python allows `else` only behind handlers.
         made = type(node)(self.block(node.body), handlers, passed if handlers else [], final)
         return [
-            ast.Assign([store(attempt)], op("attempt", place)),
+            ast.Assign([store(attempt)], op("attempt", place, int(bool(handlers)))),
             made,
             ast.Assign([store(labels)], op("try_end", load(attempt))),
             *self.join(everything, load(labels)),
@@ -384,7 +413,8 @@ class Pass(Expressions):
         # with _tk_f.manager(_tk_1, a) as _tk_2: b = _tk_f.managed(_tk_1, _tk_2); body
         # _tk_3 = _tk_f.try_end(_tk_1); _tk_x_x |= _tk_3
         item, attempt, value, labels = items[0], self.temporary(), self.temporary(), self.temporary()
-        place = self.place(node, node.body)
+        kinds = exits(node.body)
+        place = self.place(node, node.body, may=self.rest_reaches if kinds else None)
         manager = op("manager", load(attempt), self.expr(item.context_expr))
         body: list[ast.stmt] = []
         if item.optional_vars:
@@ -396,6 +426,7 @@ class Pass(Expressions):
             made,
             ast.Assign([store(labels)], op("try_end", load(attempt))),
             *self.join(node.body, load(labels)),
+            *([_do(op("behind", load(attempt), kinds))] if kinds else []),
         ]
 
     # -- definitions ---------------------------------------------------------------------------

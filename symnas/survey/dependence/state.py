@@ -88,6 +88,8 @@ class Watch(Protocol):
     saved: int
     """What had been computed before it began."""
     open: bool
+    watches: bool
+    """Whether an exception may end there."""
 
     @property
     def key(self) -> Hashable:
@@ -266,7 +268,7 @@ class Activation:
         self.caller: Activation | None = None
         self.ended = 0
 
-    def key(self, site: int) -> Hashable:
+    def key(self, site: Hashable) -> Hashable:
         """Return a key for an object made here, the same in every run."""
         return (site, self.path)
 

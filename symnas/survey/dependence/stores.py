@@ -7,8 +7,8 @@ ends, the field depends on it, in the runs too in which the store does not happe
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Hashable, Sequence
+from types import FunctionType, ModuleType
 from typing import Any
 
 from symnas.survey.dependence.access import Items
@@ -19,12 +19,22 @@ from symnas.survey.dependence.state import Activation, Global, GlobalName, Pair
 
 def change(at: Activation, obj: object, field: Field, labels: int) -> None:
     """Note that a field of an object was changed here."""
-    if is_atom(obj):
+    if _holds_nothing(obj):
         return
-    record = at.state.heap.record(obj)
+    record = at.state.heap.record(obj, _made(at, obj))
     record.add(field, labels)
     if at.pc is not None:
         at.state.touch(record, field, at.pc)
+
+
+def _holds_nothing(obj: object) -> bool:
+    """Whether an object has no attributes that are assigned; classes and functions have."""
+    return is_atom(obj) and not isinstance(obj, (type, FunctionType))
+
+
+def _made(at: Activation, obj: object) -> Hashable:
+    """Return where a function was made, which tells those of one text apart."""
+    return at.state.made.get(id(obj)) if isinstance(obj, FunctionType) else None
 
 
 def set_attribute(at: Activation, owner: Pair, name: str, pair: Pair) -> None:
@@ -33,9 +43,9 @@ def set_attribute(at: Activation, owner: Pair, name: str, pair: Pair) -> None:
     _, extra = at.natively(lambda: setattr(obj, name, pair[0]), labels | pair[1])
     if isinstance(obj, ModuleType):
         set_global(at, GlobalName(obj.__name__, name), labels | pair[1] | at.around())
-    if is_atom(obj) and not isinstance(obj, type):
+    if _holds_nothing(obj):
         return
-    record = at.state.heap.record(obj)
+    record = at.state.heap.record(obj, _made(at, obj))
     # A strong update: what the attribute held before is gone, its labels too. The conditions around come on
     # top when they end.
     record.attributes[name] = labels | pair[1] | extra
