@@ -103,8 +103,14 @@ def driving(store: Store, row: StudyRow) -> Iterator[LockHolder]:
         stop.set()
         if beats.ident is not None:
             beats.join(timeout=BEAT_SECONDS)
-        with suppress(StoreError):
+        try:
             store.unlock(row.key, holder)
+        except BaseException as error:
+            threading.Thread(
+                target=_unlock, args=(store, row.key, holder), daemon=True, name=holder.farewell
+            ).start()
+            if not isinstance(error, StoreError):
+                raise
 
 
 def _lock(store: Store, row: StudyRow, holder: LockHolder) -> None:
@@ -137,6 +143,15 @@ def _beat(store: Store, key: int, holder: LockHolder, stop: threading.Event) -> 
         with suppress(StoreError):
             if not store.beat(key, holder):
                 return
+
+
+def _unlock(store: Store, key: int, holder: LockHolder) -> None:
+    """Give up a lock as soon as its store can be told; in this process it counts as given up until then."""
+    while True:
+        time.sleep(BEAT_SECONDS)
+        with suppress(StoreError):
+            store.unlock(key, holder)
+            return
 
 
 def _import(

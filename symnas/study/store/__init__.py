@@ -1,7 +1,8 @@
 """Where events are kept: in memory, or in an SQL database.
 
 To read in this order: `lock` (who drives a study), `base` (events, rows, and what a store does), `memory`,
-`interrupts` and `sql_errors` (what can come in between), `sql`, `open` (which store a user means).
+`interrupts` and `sql_errors` (what can come in between), `sqlite_files` (how one is looked at), `sql`, `open`
+(which store a user means).
 
 Laws, in `tests/study/store`: what is read is what was written; one driver at a time.
 """

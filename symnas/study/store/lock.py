@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -59,7 +60,14 @@ class LockHolder:
         # if the process of that number started when the holder did.
         if self.boot != _boot() or not _exists(self.pid):
             return False
+        if self.pid == os.getpid() and any(t.name == self.farewell for t in threading.enumerate()):
+            return False
         return self.started == _started(self.pid)
+
+    @property
+    def farewell(self) -> str:
+        """The name of the thread that gives up what a store did not take back when the search was over."""
+        return f"symnas-farewell-{self.token}"
 
     def __str__(self) -> str:
         """Name the process for a message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from symnas.study.store.base import Store
@@ -19,7 +20,7 @@ def open_store(store: Store | str | Path | None, must_exist: bool = False) -> St
     Raises:
         StoreError: it cannot be opened; the message says why, and nothing was changed.
     """
-    if store is None:
+    if store is None or re.fullmatch(r"sqlite(\+\w+)?://(/(:memory:)?)?", str(store)):
         return MemoryStore()
     if isinstance(store, str | Path):
         # Importing SQLAlchemy takes a third of a second, which studies in memory need not pay.

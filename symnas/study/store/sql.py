@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -20,11 +18,20 @@ from symnas.study.store.base import Event, StudyRow
 from symnas.study.store.interrupts import HeldInterrupt
 from symnas.study.store.lock import LockHolder
 from symnas.study.store.sql_errors import friendly
+from symnas.study.store.sqlite_files import (
+    BUSY_SECONDS,
+    check_file,
+    configure,
+    path_of,
+    tables,
+    url_of,
+    writable,
+)
 from symnas.tree.space import Decision
 
 SCHEMA = 1
-SQLITE_MAGIC = b"SQLite format 3\x00"
-BUSY_SECONDS = 30
+TRIES = 50
+"""How often to look again at a new store that others are making too."""
 _metadata = sa.MetaData()
 
 META = sa.Table(
@@ -73,12 +80,13 @@ class SqlStore:
 
     def __init__(self, target: str | Path, must_exist: bool = False) -> None:
         text = str(target)
-        self._path = None if "://" in text else Path(text).expanduser().absolute()
+        self._path = path_of(target)
         self.location = text if self._path is None else str(self._path)
         if self._path is not None:
-            _check_file(self._path, must_exist)
-        read_only = must_exist and self._path is not None and not _writable(self._path)
-        url = text if self._path is None else _sqlite_url(self._path, read_only)
+            check_file(self._path, must_exist)
+            self._check_tables(tables(self._path))  # before it is opened, which writes
+        read_only = must_exist and self._path is not None and not writable(self._path)
+        url = text if self._path is None else url_of(self._path, read_only)
         self._cut_off = False  # whether the connection was lost in the middle of a transaction
         self._guard = threading.RLock()  # one connection, used by the driver and by its heartbeat
         try:
@@ -89,7 +97,7 @@ class SqlStore:
             ) from error
         self.location = self._engine.url.render_as_string() if self._path is None else self.location
         if self._engine.dialect.name == "sqlite" and not read_only:
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
+            sa.event.listen(self._engine, "connect", configure)
         try:
             with friendly(self.location):
                 self._connection = self._engine.connect()
@@ -159,6 +167,8 @@ class SqlStore:
 
     def unlock(self, key: int, holder: LockHolder) -> None:
         """Give the study up, if `holder` drives it."""
+        if self._path is not None and not self._path.exists():
+            return  # deleted; it would be made again
         mine = (STUDIES.c.key == key) & (STUDIES.c.token == holder.token)
         self._update(mine, token="", owner=None, beat=None)
 
@@ -214,21 +224,38 @@ class SqlStore:
         return _Transaction(self)
 
     def _prepare(self) -> None:
-        tables = set(sa.inspect(self._connection).get_table_names())
-        self._connection.rollback()
-        if META.name in tables:
-            self._check_schema()
-            return
-        if tables and self._path is not None:
+        # Others may be making the same new store. Whoever comes second, or is thrown out, finds it made.
+        for left in reversed(range(TRIES)):
+            found = set(sa.inspect(self._connection).get_table_names())
+            self._connection.rollback()
+            if META.name in found:
+                break
+            self._check_tables(found)
+            try:
+                self._make()
+            except sa.exc.SQLAlchemyError:
+                self._connection.rollback()
+                if not left:
+                    raise
+                time.sleep(0.01)
+        self._check_schema()
+
+    def _make(self) -> None:
+        """Make the tables of a new store, with what they say about it, in one transaction."""
+        if self._engine.dialect.name == "sqlite":
+            # Nobody else makes them meanwhile; sqlite3 by itself begins transactions for rows alone.
+            self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _metadata.create_all(self._connection, checkfirst=True)
+        if self._connection.execute(sa.select(META.c.value)).first() is None:
+            self._connection.execute(META.insert().values(name="schema", value=str(SCHEMA)))
+        self._connection.commit()
+
+    def _check_tables(self, found: set[str]) -> None:
+        if found and META.name not in found and self._path is not None:
             raise StoreError(
                 f"a store is a file of its own; {self.location} is a database of something else "
-                f"(tables {', '.join(sorted(tables)[:4])}): name another file; this one was left as it is"
+                f"(tables {', '.join(sorted(found)[:4])}): name another file; this one was left as it was"
             )
-        with self._connection.begin():
-            _metadata.create_all(self._connection, checkfirst=True)
-            # Two processes may make the same new store at the same moment; both write the same row.
-            if self._connection.execute(sa.select(META.c.value)).first() is None:
-                self._connection.execute(META.insert().values(name="schema", value=str(SCHEMA)))
 
     def _check_schema(self) -> None:
         with self._connection.begin():
@@ -317,52 +344,3 @@ def _plain(value: object) -> Any:
     if isinstance(value, Decision):
         return value.flat()
     raise TypeError(f"an event holds plain data; got {value!r}")
-
-
-def _configure_sqlite(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # on disk when the commit returns, power failures included
-    cursor.close()
-
-
-def _writable(path: Path) -> bool:
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-
-
-def _sqlite_url(path: Path, read_only: bool) -> sa.URL:
-    if not read_only:
-        return sa.URL.create("sqlite", database=str(path))
-    # Without a log beside it, nothing can be in flight; SQLite then reads it without making files of its own.
-    frozen = "0" if path.with_name(path.name + "-wal").exists() else "1"
-    query = {"mode": "ro", "immutable": frozen, "uri": "true"}
-    return sa.URL.create("sqlite", database=f"file:{quote(str(path))}", query=query)
-
-
-def _check_file(path: Path, must_exist: bool) -> None:
-    if path.is_dir():
-        raise StoreError(
-            f"a store is a file; {path} is a folder: name a file in it, such as {path / 'runs.db'}"
-        )
-    if not path.exists():
-        if must_exist:
-            raise StoreError(
-                f"there is no store at {path}: check the path, or run a search with store={path.name!r}"
-            )
-        if not path.parent.is_dir():
-            raise StoreError(
-                f"the folder of a store must exist; {path.parent} does not: make it, or name another"
-            )
-        return
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(SQLITE_MAGIC))
-    except OSError as error:
-        raise StoreError(
-            f"the store {path} cannot be read: {error.strerror}: check its permissions"
-        ) from error
-    if head and head != SQLITE_MAGIC:
-        raise StoreError(
-            f"a store is a SQLite file; {path} is something else (it starts with {head[:8]!r}): name another "
-            "file; this one was left as it is"
-        )

@@ -140,7 +140,7 @@ def test_what_is_no_store_is_left_as_it_was(tmp_path: Path) -> None:
     before = foreign.read_bytes()
     with pytest.raises(StoreError, match="is a database of something else \\(tables precious\\)"):
         run(foreign)
-    assert foreign.read_bytes()[100:] == before[100:]
+    assert foreign.read_bytes() == before
     with pytest.raises(StoreError, match=r"a store is a file; .* is a folder"):
         run(tmp_path)
     with pytest.raises(StoreError, match="the folder of a store must exist"):
@@ -172,6 +172,126 @@ def test_a_damaged_store_is_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"the file is damaged .*recover"):
         run(path, trials=500)
     assert path.read_bytes()[: len(data)] == bytes(data)
+
+
+@pytest.mark.parametrize("mode", ["delete", "truncate", "wal", "empty wal"])
+def test_a_foreign_database_is_looked_at_without_being_changed(tmp_path: Path, mode: str) -> None:
+    foreign = tmp_path / "foreign.db"
+    writer = sqlite3.connect(foreign)
+    writer.execute(f"pragma journal_mode = {mode.split()[-1]}")
+    writer.execute("create table precious (x)")
+    writer.execute("insert into precious values (1)")
+    writer.commit()
+    if mode != "wal":  # else its log lies beside it
+        writer.close()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")}
+    for look in (run, symnas.studies, symnas.load_study):
+        with pytest.raises(StoreError, match="is a database of something else"):
+            look(foreign)
+    after = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")}
+    assert after == before
+    writer.close()
+
+
+TOGETHER = """
+import sys, time
+import symnas.study.search, symnas.study.store.sql, sqlalchemy.dialects.sqlite
+from tests_space import SPACE, total
+while not __import__("pathlib").Path(sys.argv[1]).exists():
+    time.sleep(0.001)
+try:
+    study = symnas.search(SPACE, total, trials=3, store=sys.argv[2], name=sys.argv[3], progress=False)
+    print(len(study.trials))
+except symnas.errors.StudyError as error:
+    print("told" if "one driver runs a study at a time" in str(error) else error)
+"""
+
+
+def together(folder: Path, processes: int, rounds: int) -> None:
+    """Start drivers of a store that nobody has made at one moment: studies of their own, and one of all."""
+    (folder / "tests_space.py").write_text(SHARED)
+    (folder / "driver.py").write_text(TOGETHER)
+    for number in range(rounds):
+        go, store = folder / f"go{number}", folder / f"s{number}.db"
+        names = [f"n{place}" if place % 2 else "shared" for place in range(processes)]
+        command = [sys.executable, str(folder / "driver.py"), str(go), str(store)]
+        drivers = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in names]
+        threading.Event().wait(1 + 0.2 * processes)
+        go.touch()
+        printed = [driver.communicate()[0].strip() for driver in drivers]
+        own = [text for text, name in zip(printed, names, strict=True) if name != "shared"]
+        shared = [text for text, name in zip(printed, names, strict=True) if name == "shared"]
+        assert own == ["3"] * len(own)
+        assert "3" in shared
+        assert set(shared) <= {"3", "told"}
+        assert {s.name: s.trials for s in symnas.studies(store)} == dict.fromkeys(names, 3)
+
+
+def test_drivers_start_together_on_a_new_store(tmp_path: Path) -> None:
+    together(tmp_path, 6, 1)
+
+
+@pytest.mark.slow
+def test_many_drivers_start_together_on_new_stores(tmp_path: Path) -> None:
+    together(tmp_path, 20, 5)
+
+
+def test_urls_of_sqlite_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a folder" / "s.db"
+    path.parent.mkdir()
+    run(f"sqlite:///{path}", name="x")
+    assert len(run(path, name="x", trials=6).trials) == 6
+    assert len(run("sqlite:///a folder/s.db", name="x", trials=7).trials) == 7
+    assert len(run(f"sqlite+pysqlite:///{path}", name="x", trials=8).trials) == 8
+    assert [s.trials for s in symnas.studies(f"sqlite:///{path}")] == [8]
+    store = SqlStore(f"sqlite:///{path}")
+    assert store.folder == path.with_name("s.db.weights")
+    store.close()
+    for url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
+        study = run(url, name="x")
+        assert len(run(study.store, name="x", trials=6).trials) == 6
+    with pytest.raises(StoreError, match=r"there is no store at .*none.db"):
+        symnas.studies(f"sqlite:///{tmp_path}/none.db")
+
+
+def broken(*_: Any) -> None:
+    raise StoreError("the disk is full")
+
+
+@pytest.mark.parametrize("what", ["unlock", "set_state", "append", "beat"])
+@pytest.mark.parametrize("mine", [True, False], ids=["the same store", "the file"])
+def test_a_search_that_its_store_failed_goes_on_in_the_same_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, mine: bool
+) -> None:
+    path = tmp_path / "s.db"
+    store: Any = SqlStore(path) if mine else path
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlStore, "unlock", broken)
+        patch.setattr(SqlStore, what, broken)
+        if what in ("unlock", "beat"):
+            run(store)
+        else:
+            with pytest.raises(StoreError, match="the disk is full"):
+                run(store)
+    assert symnas.studies(path)[0].state != "running"
+    assert run(store, trials=7).counts == {Status.DONE: 7}
+    assert run(path, trials=8).counts == {Status.DONE: 8}
+    if mine:
+        store.close()
+
+
+def test_a_full_disk_is_made_room_on_and_the_same_process_goes_on(tmp_path: Path) -> None:
+    store = SqlStore(tmp_path / "s.db")
+    store._connection.exec_driver_sql("PRAGMA max_page_count = 16")
+    store._connection.commit()
+    with pytest.raises(StoreError, match="the disk is full"):
+        run(store, trials=500)
+    kept = symnas.load_study(tmp_path / "s.db").counts[Status.DONE]
+    store._connection.exec_driver_sql("PRAGMA max_page_count = 4000")
+    store._connection.commit()
+    assert run(store, trials=kept + 5).counts == {Status.DONE: kept + 5}
+    store.close()
 
 
 @pytest.mark.slow
