@@ -14,7 +14,7 @@ from symnas.contracts.outcome import Status
 from symnas.errors import DecisionError, EvaluatorError, StoreError, StudyError
 from symnas.study.identity import CHANGES, Identity
 from symnas.study.state import REPEATABLE, StudyState, comparable, remembered
-from symnas.study.store.base import IMPORT, Event, Store, StudyRow
+from symnas.study.store.base import IMPORT, Event, Store, StudyRow, reading
 from symnas.study.store.lock import LockHolder
 from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import StudyContext
@@ -53,9 +53,10 @@ def open_study(
             row = store.find(identity.name)  # another process may have made it at the same moment
             if row is None:
                 raise
-    changed = identity.changes(row.header)
+    with reading(store.location, f"the header of study {row.name!r}"):
+        changed = identity.changes(row.header)
+        started = [] if changed else identity.begins_otherwise(row.header)
     if not changed:
-        started = identity.begins_otherwise(row.header)
         if started:
             raise StudyError(
                 f"what a study begins with is given when it begins; study {identity.name!r} in "
@@ -76,7 +77,8 @@ def open_study(
 def load(store: Store, row: StudyRow, context: StudyContext, objectives: Objectives) -> StudyState:
     """Return the state of a study, with what was interrupted queued again."""
     state = StudyState(context, objectives)
-    state.apply_all(store.events(row.key))
+    with reading(store.location, f"the log of study {row.name!r}"):
+        state.apply_all(store.events(row.key))
     state.requeue_interrupted()
     return state
 
@@ -170,7 +172,8 @@ def _import(
         Space.from_json(row.header["space"]) if row.header["space"] else context.space, row.header["seed"]
     )
     old = StudyState(old_context, Objectives.parse(row.header["objectives"] or None))
-    old.apply_all(store.events(row.key))
+    with reading(store.location, f"the log of study {row.name!r}"):
+        old.apply_all(store.events(row.key))
     fitting = list(_fitting(old, context.space, objectives, algorithm))
     number = 1
     while store.find(f"{row.name}@{number}") is not None:

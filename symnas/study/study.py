@@ -15,7 +15,7 @@ from symnas.contracts.outcome import Status
 from symnas.errors import StudyError, nearest
 from symnas.study.replay import rebuild
 from symnas.study.state import StudyState
-from symnas.study.store.base import Store, StudyRow
+from symnas.study.store.base import Store, StudyRow, reading
 from symnas.study.store.open import open_store
 from symnas.study.trials.kept_weights import KeptWeights
 from symnas.study.trials.trial import StudyContext, Trial
@@ -261,7 +261,10 @@ def load_study(store: Store | str | Path, name: str | None = None, *, program: A
 
 def _loaded(opened: Store, name: str | None, program: Any) -> Study:
     row = _pick(opened, name)
-    context = StudyContext(Space.from_json(row.header["space"]), row.header["seed"])
+    with reading(opened.location, f"the header of study {row.name!r}"):
+        context = StudyContext(Space.from_json(row.header["space"]), row.header["seed"])
+        objectives = Objectives.parse(row.header["objectives"] or None)
+        fingerprint = row.header["fingerprints"]["program"]
     if program is not None:
         context.target = program
         space = program if isinstance(program, Space) else program.space
@@ -272,13 +275,14 @@ def _loaded(opened: Store, name: str | None, program: Any) -> Study:
                 "out"
             )
         context.space = space
-    elif not row.header["fingerprints"]["program"]:
+    elif not fingerprint:
         context.target = context.space
     else:
         context.locator = row.header.get("program")  # stores of earlier versions have none
     context.weights = KeptWeights(opened.folder, row.name)
-    state = StudyState(context, Objectives.parse(row.header["objectives"] or None))
-    state.apply_all(opened.events(row.key))
+    state = StudyState(context, objectives)
+    with reading(opened.location, f"the log of study {row.name!r}"):
+        state.apply_all(opened.events(row.key))
     return Study(opened, row, state)
 
 

@@ -8,10 +8,12 @@ search runs and after it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from symnas.errors import EvaluatorError, StoreError, StudyError
 from symnas.study.store.lock import LockHolder
 
 PROPOSE = "propose"
@@ -21,6 +23,29 @@ STOP = "stop"
 IMPORT = "import"
 WARM_START = "transfer"
 """Kinds of events; a trial's end has the name of its status as the kind."""
+
+
+@contextmanager
+def reading(location: str, what: str) -> Iterator[None]:
+    """Turn what goes wrong in reading what a store holds into a `StoreError`.
+
+    Args:
+        location: of the store.
+        what: is read.
+
+    Raises:
+        StoreError: it is not what SymNAS wrote.
+    """
+    try:
+        yield
+    except (EvaluatorError, StudyError):
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"what is read from a store is what SymNAS wrote; {what} in {location} is not "
+            f"({type(error).__name__}: {error}): the store is damaged. Copy it somewhere safe, and restore "
+            "it from a backup or name another one; this one was left as it is"
+        ) from error
 
 
 class Event(NamedTuple):

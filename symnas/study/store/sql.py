@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from symnas.errors import StoreError
-from symnas.study.store.base import Event, StudyRow
+from symnas.study.store.base import Event, StudyRow, reading
 from symnas.study.store.interrupts import HeldInterrupt
 from symnas.study.store.lock import LockHolder
 from symnas.study.store.sql_errors import friendly
@@ -197,7 +197,9 @@ class SqlStore:
         with self._transaction():
             rows = self._connection.execute(query).fetchall()
         for kind, trial, at, payload in rows:
-            yield Event(kind, trial, at, json.loads(payload))
+            with reading(self.location, f"an event of kind {kind!r}"):
+                event = Event(kind, trial, at, json.loads(payload))
+            yield event
 
     def counts(self, key: int) -> dict[str, int]:
         """Return how many events of each kind there are."""
@@ -270,7 +272,8 @@ class SqlStore:
         query = sa.select(STUDIES).where(condition).order_by(STUDIES.c.key)
         with self._transaction():
             rows = self._connection.execute(query).fetchall()
-        return [_row(row) for row in rows]
+        with reading(self.location, "the list of studies"):
+            return [_row(row) for row in rows]
 
     def _update(self, condition: sa.ColumnElement[bool], **values: Any) -> int:
         with self._transaction():

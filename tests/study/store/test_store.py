@@ -193,6 +193,32 @@ def test_a_foreign_database_is_looked_at_without_being_changed(tmp_path: Path, m
     writer.close()
 
 
+DAMAGE = {
+    "no text": "update symnas_events set payload = '{\"call\": 0' where seq = 0",
+    "another kind of thing": "update symnas_events set payload = '[1, 2]' where seq = 0",
+    "nothing in it": "update symnas_events set payload = '{}' where seq = 0",
+    "an unknown kind": "update symnas_events set kind = 'dnoe' where seq = 2",
+    "another trial": "update symnas_events set trial = 77 where seq = 1",
+    "an event lost": "delete from symnas_events where seq = 0",
+    "a header cut off": "update symnas_studies set header = substr(header, 1, 40)",
+    "a header of nothing": "update symnas_studies set header = '{}'",
+    "a holder of nothing": "update symnas_studies set owner = '{}', token = 'x'",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_store_that_says_something_else_is_told(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "s.db"
+    run(path, name="x")
+    with sqlite3.connect(path) as connection:
+        connection.execute(DAMAGE[how])
+    connection.close()
+    with pytest.raises(StoreError, match="the store is damaged"):
+        symnas.load_study(path)
+    with pytest.raises(StoreError, match="the store is damaged"):
+        run(path, name="x", trials=7)
+
+
 TOGETHER = """
 import sys, time
 import symnas.study.search, symnas.study.store.sql, sqlalchemy.dialects.sqlite
