@@ -91,7 +91,8 @@ class _Assembly:
     # -- conditions of one point ---------------------------------------------------------------
 
     def _conditions(self, number: int) -> list[Clause]:
-        conjunctions = [self._closed(conjunction) for conjunction in self.knowledge.around[number]]
+        ways = self._ways(list(self.knowledge.around[number]))
+        conjunctions = [self._closed(conjunction) for conjunction in ways]
         # D = C_1 or … or C_m with C_j = S and R_j, S being the shared facts, is S and (R_1 or … or R_m):
         # the facts of S are clauses one by one, the disjunction is one clause.
         shared = [fact for fact in conjunctions[0] if all(fact in other for other in conjunctions[1:])]
@@ -105,6 +106,28 @@ class _Assembly:
             for variables, rows in self._clauses(rest, number):
                 merged[variables] = merged[variables] & rows if variables in merged else rows
         return list(merged.items())
+
+    def _ways(self, met: list[Conjunction]) -> list[Conjunction]:
+        """Add the ways that no run took, because what they lead to was known already.
+
+        A place under a condition K is reached under K's outcome in every way in which K is met (behind the
+        last turn of a loop, which may be any of its turns), while K's rows are complete when they were seen
+        in one of them. A turn for another candidate of a subset leads to a point with another address.
+        """
+        found = dict.fromkeys(met)
+        pending = list(found)
+        while pending and len(found) < self.knowledge.limit:
+            way = pending.pop()
+            for place, (key, _) in enumerate(way):
+                around = self.knowledge.tables[key].around
+                # A way that the table knows, or its beginning: turns of loops are met after the turns before.
+                if len(around) > 1 and any(other[:place] == way[:place] for other in around):
+                    for other in around:
+                        again = (*other, *way[place:])
+                        if again not in found and _candidates(other) == _candidates(way[:place]):
+                            found[again] = None
+                            pending.append(again)
+        return list(found)
 
     def _closed(self, conjunction: Conjunction) -> Conjunction:
         """Add what has to hold for a conjunction's conditions to be met at all: earlier turns of a loop."""
@@ -325,6 +348,11 @@ class _Assembly:
             Guard(tuple(knowledge.addresses[v] for v in variables), rows) for variables, rows in placed.guards
         )
         return knowledge.points[number].replace(branches=tuple(branches), guards=guards)
+
+
+def _candidates(facts: Conjunction) -> set[Fact]:
+    """Return the facts that name the candidate of a turn; see `tracked_hooks._names_a_candidate`."""
+    return {fact for fact in facts if isinstance(fact[1], tuple) and fact[1][-1] is not None}
 
 
 def _is_selection(point: Point) -> bool:
