@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A run in the background of a script's shell ignores Ctrl-C, and so would all that it starts; tests
+# interrupt themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # In CI the same examples every time, so that a run says something about the change alone.
 settings.register_profile(
