@@ -79,14 +79,13 @@ class Probe(Run):
 
 
 def found_in_forward(
-    program: ProgramView, run: ConstructorRun, inputs: Any
+    program: ProgramView, run: ConstructorRun
 ) -> tuple[dict[str, Above | None], Mapping[str, Site]]:
     """Return the addresses of choices in `forward` that can be added up, each with what it stands below.
 
     Args:
         program: whose `forward` holds choices.
         run: the model on the device `meta`, with its choices open.
-        inputs: example inputs, positional and named.
     """
     for device in ("meta", None):
         # What cannot be called without computing is made again where its code makes it.
@@ -95,7 +94,8 @@ def found_in_forward(
         probe = Probe(
             run.opening.values, {id(module): above for module, _, above in places if above is not None}
         )
-        args, kwargs = _moved(inputs, device)
+        with torch.random.fork_rng(devices=[]):  # a function may draw them
+            args, kwargs = program.internals.example(device)
         try:
             with (
                 torch.no_grad(),
@@ -148,15 +148,3 @@ def _walk(
         return
     for name, child in module.named_children():
         yield from _walk(child, f"{path}.{name}" if path else name, above, edges)
-
-
-def _moved(value: Any, device: str | None) -> Any:
-    if device is None:
-        return value
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_moved(item, device) for item in value)
-    return value

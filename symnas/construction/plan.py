@@ -49,7 +49,7 @@ class RelaxationPlan:
     locations: Mapping[str, str]
 
 
-def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: Any) -> RelaxationPlan:
+def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value]) -> RelaxationPlan:
     """Find the points of a program that can be relaxed.
 
     What the constructor makes goes from stage to stage: first with all blocks that there can be, then with
@@ -58,7 +58,6 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: A
     Args:
         program: whose target makes a module.
         freeze: values of points that are not to be.
-        inputs: example inputs, positional and named.
 
     Raises:
         DecisionError: `freeze` names no point, or not one of its values.
@@ -68,7 +67,7 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value], inputs: A
     known = {point.address: point for point in space.walk() if point.kind != "tied"}
     fixed = _fixed(known, freeze)
     depths, run = find_depths(program, known, fixed)
-    forward, sites = _chosen_in_forward(program, known, run, inputs)
+    forward, sites = _chosen_in_forward(program, known, run)
     points = [
         *_among_modules(known, run),
         *(_among_tensors(known[address], above) for address, above in forward.items()),
@@ -131,13 +130,13 @@ def _among_modules(known: Mapping[str, Point], run: ConstructorRun) -> Iterator[
 
 
 def _chosen_in_forward(
-    program: ProgramView, known: Mapping[str, Point], run: ConstructorRun, inputs: Any
+    program: ProgramView, known: Mapping[str, Point], run: ConstructorRun
 ) -> tuple[dict[str, Above | None], dict[str, Site]]:
     """Return the points whose tensors are made when the model is called, and what is known of all points."""
     sites = dict(run.sites)
     if not program.internals.source_set.when_called:
         return {}, sites
-    found, more = found_in_forward(program, run, inputs)
+    found, more = found_in_forward(program, run)
     sites.update(more)
     return {address: above for address, above in found.items() if address in known}, sites
 

@@ -228,6 +228,27 @@ def placed(device: str | None) -> contextlib.AbstractContextManager[Any]:
     return torch.device(device)
 
 
+def is_tensor(value: object) -> bool:
+    """Whether a value is a PyTorch tensor; torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def moved(value: Any, device: Any, dtype: Any = None) -> Any:
+    """Return inputs with their tensors on a device, floating-point ones of a dtype; None leaves either alone.
+
+    Tensors are looked for in mappings, lists and tuples.
+    """
+    if is_tensor(value):
+        return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+    if isinstance(value, Mapping):
+        return {key: moved(item, device, dtype) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        items = [moved(item, device, dtype) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value
+
+
 # -- errors -------------------------------------------------------------------------------------
 
 

@@ -89,9 +89,10 @@ class Internals:
 
     def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example inputs as positional and keyword arguments, their tensors on `device`."""
-        given = self.inputs() if callable(self.inputs) and not _is_tensor(self.inputs) else self.inputs
+        drawn = callable(self.inputs) and not execution.is_tensor(self.inputs)
+        given = self.inputs() if drawn else self.inputs
         if device is not None:
-            given = _moved(given, device)
+            given = execution.moved(given, device)
         if isinstance(given, Mapping):
             return (), dict(given)
         return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
@@ -106,18 +107,3 @@ def _module_of(target: Any) -> ModuleType:
     module = ModuleType(target.__module__)
     vars(module).update(namespace)
     return module
-
-
-def _is_tensor(value: object) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-def _moved(value: Any, device: str) -> Any:
-    if _is_tensor(value):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: _moved(item, device) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_moved(item, device) for item in value)
-    return value

@@ -71,7 +71,7 @@ class Relaxed(nn.Module):
         self.partial, self.seed = options.get("partial", 1), options.get("seed", 0)
         device, dtype = options.get("device"), options.get("dtype")
         example = _example(self.program)
-        self.plan = plan_relaxation(self.program, dict(options.get("freeze") or {}), example)
+        self.plan = plan_relaxation(self.program, dict(options.get("freeze") or {}))
         # Weights and logits are drawn under the seed, in this order.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -79,7 +79,7 @@ class Relaxed(nn.Module):
             logits = [torch.randn(len(point.labels)) * LOGIT_SCALE for point in self.plan.points]
         self.model = run.module.to(device=device, dtype=dtype)
         self._logits = nn.ParameterList(nn.Parameter(each.to(device=device, dtype=dtype)) for each in logits)
-        args, kwargs = moved(example, device, dtype)
+        args, kwargs = execution.moved(example, device, dtype)
         self._mix(run, (args, kwargs))
         check(self, run, args, kwargs)
         self._step.spare(run.mixed, self.points, lambda: call(self, args, kwargs))
@@ -346,14 +346,3 @@ def _example(program: ProgramView) -> tuple[tuple[Any, ...], dict[str, Any]]:
             "symnas.program(…, inputs=torch.zeros(…)), or relaxed(inputs=…)"
         )
     return program.internals.example()
-
-
-def moved(value: Any, device: torch.device | str | None, dtype: torch.dtype | None) -> Any:
-    """Return inputs on a device, floating-point ones of a dtype."""
-    if isinstance(value, Tensor):
-        return value.to(device=device, dtype=dtype if value.is_floating_point() else None)
-    if isinstance(value, Mapping):
-        return {key: moved(item, device, dtype) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(moved(item, device, dtype) for item in value)
-    return value
