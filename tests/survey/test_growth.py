@@ -99,6 +99,36 @@ def test_an_object_with_a_method_of_that_name_is_still_looked_into(tmp_path: Pat
     assert program(f"{file}:Net", inputs=torch.zeros(1)).space.size == 3 + 3
 
 
+BOUND = """
+import types
+import torch
+from torch import nn
+
+def plain(self):
+    return 0
+
+def own(self):
+    return 1  # search: {1, 2, 3} as inside
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.function = plain  # search: {plain, own}
+        self.other = 0         # search: {0, 1}
+    def forward(self, x):
+        y = x + self.other
+        y.own = types.MethodType(self.function, y)
+        y.own()
+        return x
+"""
+
+
+def test_a_function_that_is_bound_to_a_tensor_is_looked_into(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(BOUND)
+    assert program(f"{file}:Net", inputs=torch.zeros(1)).space.size == 2 * (1 + 3)
+
+
 HOOK = """
 import torch
 from torch import nn

@@ -71,6 +71,8 @@ def call(
     named = _named(at, keywords)
     callee, labels = function
     state = at.state
+    if isinstance(callee, types.MethodType) and (made := state.heap.get(callee)) is not None:
+        labels |= made.rest  # `types.MethodType(function, obj)` is what it was made of
     # By the function behind a bound method, since every access to a method makes a new object.
     handler = state.intrinsics.get(id(getattr(callee, "__func__", callee)))
     if handler is not None:
@@ -131,7 +133,9 @@ def _known_method(callee: Any) -> bool:
     """
     receiver = getattr(callee, "__self__", None)
     if (type(receiver).__module__, type(receiver).__qualname__) in _PLAIN_TENSORS:
-        return callee.__name__ not in _CALLING_METHODS
+        own = str(getattr(getattr(callee, "__func__", None), "__module__", "torch"))
+        # The user's functions may be bound to a tensor, or put into its class.
+        return own.startswith("torch") and callee.__name__ not in _CALLING_METHODS
     return isinstance(callee, types.BuiltinMethodType) and is_atom(receiver)
 
 
@@ -291,7 +295,7 @@ def _native(at: Activation, callee: Any, labels: int, pairs: list[Pair], named: 
     if isinstance(callee, type) and not is_atom(value):
         # `nn.Sequential`, `nn.ModuleList`, `nn.ModuleDict`: kept item by item, like lists and dictionaries.
         if (is_sequence(value) or is_mapping(value)) and type(value).__module__.startswith("torch"):
-            _fill_modules(at, value, pairs, shape, total)
+            _fill_modules(at, value, [*pairs, *named.values()], shape, total)
         else:
             # labels go inside the new object, `total`, not to the reference, which depends on the class alone
             state.heap.record(value, at.key(at.site)).rest |= total
@@ -317,7 +321,7 @@ def _fill_modules(at: Activation, value: Any, pairs: list[Pair], shape: int, tot
         # nn.ModuleDict({"a": a}) has its items by key, nn.Sequential(OrderedDict(a=a)) by place.
         found = entries(at, pairs[0]) if pairs else None
         if found is None:
-            record.rest |= total if pairs else 0
+            record.rest |= total
             return
         labels = found.values.items() if is_mapping(value) else enumerate(found.values.values())
         record.items.update(labels)
