@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from symnas.survey.dependence.rewrite import instrument
 from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, Knowledge, PointSeen, RunSeen
 from symnas.survey.runner import conditions_seen
+from symnas.survey.survey import Survey
 from symnas.tree.choices import FloatRange, OneOf, Point
 from symnas.tree.space import Space
 
@@ -109,6 +112,27 @@ def brute_force(code: Any) -> set[frozenset[tuple[str, Code]]]:
             for value in range(1, sizes[name]):
                 pending.append({**prefix, **dict.fromkeys(fresh[:position], 0), name: value})
     return found
+
+
+def surveyed(text: str, **options: Any) -> set[frozenset[tuple[str, Code]]]:
+    """Return the decisions of the tree that a survey makes of a program."""
+    return decisions(Survey(PlantedRunner(text), **options).space())
+
+
+def really(text: str) -> set[frozenset[tuple[str, Code]]]:
+    """Return the decisions of a program, found by running it under all of them."""
+    return brute_force(compile(text, "<planted>", "exec"))
+
+
+@contextmanager
+def counting_runs() -> Iterator[None]:
+    """Let programs ask how often they have run: `choose.__defaults__[0]()`."""
+    ticks = itertools.count()
+    choose.__defaults__ = (lambda: next(ticks),)
+    try:
+        yield
+    finally:
+        choose.__defaults__ = None
 
 
 def decisions(space: Space) -> set[frozenset[Any]]:

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from planted import PlantedRunner, brute_force, decisions
-
-from symnas.survey.survey import Survey
+from planted import really, surveyed
 
 S = "class S: k = 0\ns = S()\n"
 A, B, P = "choose('a', [0, 1])", "choose('b', [0, 1])", "choose('p', [0, 1])"
@@ -100,11 +98,9 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_tree_has_exactly_the_decisions_of_the_program(name: str) -> None:
-    runner = PlantedRunner(PROGRAMS[name])
-    assert decisions(Survey(runner).space()) == brute_force(runner.plain)
+    assert surveyed(PROGRAMS[name]) == really(PROGRAMS[name])
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_tree_is_complete_before_it_is_checked(name: str) -> None:
-    runner = PlantedRunner(PROGRAMS[name])
-    assert decisions(Survey(runner, checks=0).space()) == brute_force(runner.plain)
+    assert surveyed(PROGRAMS[name], checks=0) == really(PROGRAMS[name])

@@ -6,10 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planted import PlantedRunner, brute_force, decisions
+from planted import really, surveyed
 
 from symnas.programs.program import program
-from symnas.survey.survey import Survey
 
 J, N, W = "choose('j', [1, 2, 3])", "choose('n', [1, 2, 3, 4, 5])", "choose(f'w{g}', [0, 1])"
 PROGRAMS = {
@@ -37,8 +36,7 @@ def make():
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_tree_has_exactly_the_decisions_of_the_program(name: str) -> None:
-    runner = PlantedRunner(PROGRAMS[name])
-    assert decisions(Survey(runner, checks=0).space()) == brute_force(runner.plain)
+    assert surveyed(PROGRAMS[name], checks=0) == really(PROGRAMS[name])
 
 
 def test_an_annotated_loop(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planted import PlantedRunner, brute_force, decisions
+from planted import counting_runs, really, surveyed
 
+from symnas.errors import ProgramError
 from symnas.programs.program import program
-from symnas.survey.survey import Survey
 
 S = "class S: pass\ns = S()\ns.f = s.g = 1\n"
 A, B, C = "choose('a', [0, 1])", "choose('b', [0, 1])", "choose('c', [0, 1])"
@@ -60,15 +60,13 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_tree_has_exactly_the_decisions_of_the_program(name: str) -> None:
-    runner = PlantedRunner(PROGRAMS[name])
-    assert decisions(Survey(runner).space()) == brute_force(runner.plain)
+    assert surveyed(PROGRAMS[name]) == really(PROGRAMS[name])
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_tree_is_complete_before_it_is_checked(name: str) -> None:
     """Random decisions would show most of what is missing; here nothing may be left to them."""
-    runner = PlantedRunner(PROGRAMS[name])
-    assert decisions(Survey(runner, checks=0).space()) == brute_force(runner.plain)
+    assert surveyed(PROGRAMS[name], checks=0) == really(PROGRAMS[name])
 
 
 NET = """
@@ -99,18 +97,6 @@ def test_a_program_with_annotations(off: str, tmp_path: Path) -> None:
 
 
 def test_runs_that_do_not_repeat_themselves_are_refused_in_the_usual_words() -> None:
-    import itertools
-
-    from symnas.errors import ProgramError
-
-    ticks = itertools.count()
     text = f"{S}if {A}: s.f = 0\nif s.f: {C}\nif choose.__defaults__[0]() % 3: choose('d', [0, 1])\n"
-    import planted
-
-    runner = PlantedRunner(text)
-    planted.choose.__defaults__ = (lambda: next(ticks),)
-    try:
-        with pytest.raises(ProgramError, match="must follow from the choices alone"):
-            Survey(runner).space()
-    finally:
-        planted.choose.__defaults__ = None
+    with counting_runs(), pytest.raises(ProgramError, match="must follow from the choices alone"):
+        surveyed(text)
