@@ -16,6 +16,7 @@ def ended_if_forked() -> Iterator[None]:
     Two processes would go on with the search otherwise: with one store, or one pipe to the driver.
     """
     process = os.getpid()
+    _flush()  # what is printed and not yet written, a process that is forked would write a second time
     try:
         yield
     except BaseException as error:
@@ -34,7 +35,12 @@ def _leave(error: BaseException | None) -> None:
         print(error.code, file=sys.stderr)
     elif error is not None:
         traceback.print_exception(error)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
+    _flush()
     os._exit(code & 0xFF)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # Without a console there are none, and those of others may be closed.
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
