@@ -12,7 +12,8 @@ from what the text says (`addressing`) and what only a run knows:
     prefix  = address of the call, as if it were a point, and a dot
 
 Inside candidate c of a choice it is `address of the choice:c.path`. When a built model is called (`forward`),
-the prefix is the module's own path, and plain loops do not count: they go over modules.
+the prefix is the module's own path, and loops whose turns depend on data do not count: a point in one must be
+`shared`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Position:
         prefix: what the callee's addresses begin with.
         turns: of the loops around the call.
         visit: the choice of which a candidate makes the call, if any.
+        uncounted: a loop around it, up to the model's module, that depends on data.
     """
 
     frame: Frame
@@ -55,6 +57,7 @@ class Position:
     prefix: str
     turns: tuple[int, ...]
     visit: Visit | None = None
+    uncounted: Loop | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -65,7 +68,8 @@ class Frame:
         prefix: what the addresses of its points begin with, empty or ending in a dot.
         position: the call that led here, or None for the outermost ones.
         owner: `self`, where there is one.
-        forward: whether the built model is being called, so that plain loops do not count.
+        forward: whether the built model is being called, so that loops over data do not count.
+        uncounted: a loop of a caller's that depends on data.
         turns: the current turn of every counted loop.
         labels: of loops over a chosen subset, the label of the current turn instead.
         open: the visits whose choice is being evaluated, the innermost last.
@@ -77,6 +81,7 @@ class Frame:
     position: Position | None
     owner: object
     forward: bool
+    uncounted: Loop | None = None
     turns: dict[Loop, int] = field(default_factory=dict)
     labels: dict[Loop, Label] = field(default_factory=dict)
     open: list[Visit] = field(default_factory=list)
@@ -91,16 +96,25 @@ class Frame:
         """Return an address: the prefix, the turns and the path of a place."""
         parts = [self.prefix]
         for loop in loops:
-            # A shared point is one for all turns. When a model is called, a loop goes over its modules, whose
-            # own paths tell them apart; only turns that were chosen, by number or by label, still count.
-            named = loop in self.labels
-            if shared or (self.forward and loop.site is None and not named):
+            # A shared point is one for all turns.
+            if shared or self.uncountable(loop):
                 parts.append(f"{loop.name}.")
             else:
-                turn: Turn = self.labels[loop] if named else self.turns.get(loop, 0)
+                turn: Turn = self.labels[loop] if loop in self.labels else self.turns.get(loop, 0)
                 parts.append(f"{loop.name}[{turn}].")
         parts.append(path)
         return "".join(parts)
+
+    def uncountable(self, loop: Loop) -> bool:
+        """Whether the turns of a loop are no part of addresses, since data says how many there are.
+
+        Turns that are chosen, by number or by label, always count.
+        """
+        return self.forward and loop.of_data and loop.site is None and loop not in self.labels
+
+    def uncounted_around(self, loops: tuple[Loop, ...]) -> Loop | None:
+        """Return a loop of data, of those around a place here and around the calls that led here."""
+        return next(filter(self.uncountable, loops), self.uncounted)
 
     def unwind(self, parent: Site | None) -> Visit | None:
         """Forget visits whose candidate raised and was caught, and return the enclosing one."""
@@ -251,7 +265,7 @@ class Run:
     def frame(self, function: Function, owner: object) -> Frame:
         """Open the record of an invocation."""
         position = self.position
-        prefix = position.prefix if position is not None else ""
+        prefix, uncounted = ("", None) if position is None else (position.prefix, position.uncounted)
         # A module called in `forward` is addressed by its own path, whoever calls it; helper methods that it
         # calls itself keep the prefix of that call.
         if self.forward and owner is not None:
@@ -259,8 +273,8 @@ class Run:
             if path is not None and (
                 function.name == "forward" or position is None or position.frame.owner is not owner
             ):
-                prefix = f"{path}." if path else ""
-        frame = Frame(self, function, prefix, position, owner, self.forward)
+                prefix, uncounted = f"{path}." if path else "", None
+        frame = Frame(self, function, prefix, position, owner, self.forward, uncounted)
         self.frames.append(frame)
         return frame
 
@@ -279,7 +293,8 @@ class Run:
         else:
             prefix = frame.relative(call.loops, call.path) + "."
         before = self.position
-        self.position = Position(frame, call, prefix, frame.turns_of(call.loops), visit)
+        uncounted = frame.uncounted_around(call.loops) if frame.forward else None
+        self.position = Position(frame, call, prefix, frame.turns_of(call.loops), visit, uncounted)
         try:
             return self.called(frame, call, function, args, kwargs)
         finally:
@@ -305,6 +320,8 @@ class Run:
                     "model, and here `forward` runs while the model is still being constructed; build "
                     "first, or move the choice into the constructor"
                 )
+            if frame.forward and not site.shared:
+                _refuse_uncounted(site, frame.uncounted_around(site.loops))
             self.visits[visit.address] = visit
             self._decide(visit)
         self.trace.append(visit)
@@ -391,6 +408,15 @@ class Run:
                 "both places"
             )
         return found.value
+
+
+def _refuse_uncounted(site: Site, loop: Loop | None) -> None:
+    if loop is not None:
+        raise ProgramError(
+            f"{site.location}\na choice in a loop is one for each turn, and how often the loop at line "
+            f"{loop.line} turns depends on what the model is called with; write `shared` behind the domain "
+            "if it is one decision for all turns, or loop over a number that the constructor knows"
+        )
 
 
 def _literal(candidate: Candidate) -> bool:

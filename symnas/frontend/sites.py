@@ -35,6 +35,7 @@ class Loop:
         around: the loops of the same function that enclose it, outermost first.
         site: the choice that says how often it turns, if one was annotated.
         counted: whether anything below needs its turns (else it is only bounded).
+        of_data: whether how often it turns depends on what a built model is called with (`turn_counts`).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Loop:
     around: tuple[Loop, ...] = ()
     site: Site | None = None
     counted: bool = False
+    of_data: bool = False
 
 
 @dataclass(eq=False)

@@ -29,6 +29,7 @@ from symnas.frontend.operations import Missing
 from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
 from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import functions_of, source_of
+from symnas.frontend.turn_counts import mark_loops_of_data
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.module import ParsedModule, parse_module
 from symnas.grammar.requirements import unknown_names
@@ -267,6 +268,12 @@ class SourceSet:
     def _watch_constructors(self) -> None:
         """Record where instances are made, if what they do when called holds choices."""
         if self.when_called:
+            mark_loops_of_data(
+                record
+                for source in self.files.values()
+                for record in source.walker.functions.values()
+                if id(record.node) not in source.unreached
+            )
             for source in self.files.values():
                 for record in source.walker.functions.values():
                     record.watched = record.owner is not None and record.name in ("__init__", "__post_init__")
