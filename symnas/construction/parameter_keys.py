@@ -120,6 +120,11 @@ class KeyingRun(Run):
 
     # -- what was made --------------------------------------------------------------------------
 
+    def given(self, path: str, part: object) -> None:
+        """Note a module of the arguments under its path: it was constructed outside, and copied."""
+        if isinstance(part, (nn.Module, nn.Parameter)):
+            self._note(path, part)
+
     def _note(self, place: str, result: object) -> None:
         if isinstance(result, nn.Module):
             for name, tensor in itertools.chain(result.named_parameters(), result.named_buffers()):

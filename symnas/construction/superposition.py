@@ -184,7 +184,7 @@ def run_constructor(
         execution.placed(device),
         execution.explained(program, run.values) if explain else nullcontext(),
     ):
-        return execution.call_target(program, source_set, all_evaluated)
+        return execution.call_target(program.internals, source_set, all_evaluated)
 
 
 @contextmanager

@@ -42,7 +42,8 @@ def build(program: ProgramView, values: Mapping[str, Value]) -> Any:
     found: Any = None
     for part in program.target.__qualname__.rpartition("<locals>.")[2].split("."):
         found = made.namespace[part] if found is None else getattr(found, part)
-    return found(*program.internals.args, **program.internals.kwargs)
+    args, kwargs = program.internals.arguments.fresh()
+    return found(*args, **kwargs)
 
 
 class GeneratedText:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from symnas._typing import Value
 from symnas.errors import BuildError, ProgramError, SymnasError
+from symnas.frontend.arguments import parts
 from symnas.frontend.code_swapping import swapped
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import RUN, Run, Visit
 from symnas.frontend.source_set import SourceSet, Transform
 
 if TYPE_CHECKING:
-    from symnas.frontend.protocols import ProgramView
+    from symnas.frontend.protocols import Internals, ProgramView
 
 
 def execute(
@@ -40,7 +41,7 @@ def execute(
     """
     source_set = program.internals.source_set
     with running(source_set, run, transform), placed(device):
-        result = call_target(program, source_set, transform)
+        result = call_target(program.internals, source_set, transform)
         if program.inputs is not None and is_module(result):
             call_model(program, run, result, device)
     return result
@@ -63,13 +64,28 @@ def constructed(
     """
     source_set = program.internals.whole_source_set if everywhere else program.internals.source_set
     with explained(program, run.values), running(source_set, run), placed(device):
-        return call_target(program, source_set)
+        return call_target(program.internals, source_set)
 
 
-def call_target(program: ProgramView, source_set: SourceSet, transform: Transform | None = None) -> Any:
+def call_target(internals: Internals, source_set: SourceSet, transform: Transform | None = None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
-    target = fresh_target(source_set, transform) if source_set.definitions else program.target
-    return target(*program.internals.args, **program.internals.kwargs)
+    target = fresh_target(source_set, transform) if source_set.definitions else internals.target
+    args, kwargs = given(internals, source_set)
+    return target(*args, **kwargs)
+
+
+def given(internals: Internals, source_set: SourceSet) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments for one call of the target, and tell the current run what they hold."""
+    arguments = internals.arguments
+    args, kwargs = arguments.fresh()
+    run = RUN.get()
+    if run is not None and arguments.copied:
+        for name, value in arguments.named(args, kwargs).items():
+            # A place of construction may have the name, too: `self.body = nn.Sequential(body, …)`.
+            spelled = f"({name})" if name in source_set.stored_names else name
+            for path, part in parts(value, spelled):
+                run.given(path, part)
+    return args, kwargs
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 from symnas._typing import Value
+from symnas.frontend.arguments import Arguments
 from symnas.frontend.kept_runs import KeptRuns
 from symnas.frontend.source_set import SourceSet
 from symnas.tree.space import Decision, Space
@@ -39,13 +40,17 @@ class Internals(Protocol):
     """The inside of a program: its code, its arguments, its example inputs.
 
     Attributes:
+        target: the class or function.
         args: positional arguments of every call of the target.
         kwargs: keyword arguments of every call of it.
+        arguments: both, with modules and tensors copied for each call.
         kept_runs: what the last few runs of its constructor made, for stages that only look at it.
     """
 
+    target: Any
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    arguments: Arguments
     kept_runs: KeptRuns
 
     @property

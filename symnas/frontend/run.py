@@ -249,6 +249,9 @@ class Run:
         """Return what a counted loop goes over; the default is `iterable` itself."""
         return iterable
 
+    def given(self, path: str, part: object) -> None:
+        """See a module or tensor that the target is called with, under its path in the arguments."""
+
     def called(
         self,
         frame: Frame,  # noqa: ARG002

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -217,6 +218,14 @@ class SourceSet:
                 if not (defines and id(requirement.statement) in source.unreached):
                     texts.update(dict.fromkeys(requirement.expressions))
         return tuple(texts)
+
+    @functools.cached_property
+    def stored_names(self) -> frozenset[str]:
+        """The names that places begin with in the target: `body` of `self.body = block(…)`."""
+        own = self.target.__qualname__
+        functions = (f for source in self.files.values() for f in source.walker.functions.values())
+        calls = (c for f in functions if f"{f.qualname}.".startswith(f"{own}.") for c in f.calls)
+        return frozenset(re.split(r"[.\[{]", call.path)[0] for call in calls)
 
     @functools.cached_property
     def definitions(self) -> list[Site]:

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symnas.frontend import execution
+from symnas.frontend.arguments import Arguments
 from symnas.frontend.kept_runs import KeptRuns
 from symnas.frontend.source_set import SourceSet
 from symnas.frontend.sources import as_module, file_of, unwrap
@@ -40,6 +41,8 @@ class Internals:
         self.target = target
         self.args = args
         self.kwargs = kwargs
+        self.arguments = Arguments(target, args, kwargs)
+        """Both, with modules and tensors copied for each call."""
         self.include = include
         self.inputs = inputs
         self.kept_runs = KeptRuns()
@@ -85,7 +88,7 @@ class Internals:
             return None
         run = CheckedRun(decision)
         with execution.running(self.source_set, run):
-            return self.target(*self.args, **self.kwargs), run.met
+            return execution.call_target(self, self.source_set), run.met
 
     def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example inputs as positional and keyword arguments, their tensors on `device`."""

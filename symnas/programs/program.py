@@ -126,8 +126,8 @@ class Program(Generic[Child]):
         digest = hashlib.blake2b(digest_size=16)
         for source in self.internals.source_set.files.values():
             digest.update(ast.unparse(ast.Module(source.definitions_only(), [])).encode())
-        for value in (self.internals.args, sorted(self.internals.kwargs.items()), self.requires):
-            digest.update(spell(value).encode())
+        for text in (*self.internals.arguments.text(spell), spell(self.requires)):
+            digest.update(text.encode())
         digest.update(self.space.fingerprint.encode())
         return digest.hexdigest()
 

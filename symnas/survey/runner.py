@@ -180,8 +180,9 @@ class ProgramRunner:
         if given.source_set.definitions:
             target = execution.fresh_target(given.source_set, self._transform)
             state.top = at
-        args = tuple((value, 0) for value in given.args)
-        keywords = tuple((name, (value, 0)) for name, value in given.kwargs.items())
+        positional, named = execution.given(given, given.source_set)
+        args = tuple((value, 0) for value in positional)
+        keywords = tuple((name, (value, 0)) for name, value in named.items())
         # -1 and -2 are places that are not in the text: the call of the target, and of the built model.
         result, _ = tracked_call(at, -1, (target, 0), args, keywords)
         # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the
