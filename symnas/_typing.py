@@ -39,3 +39,6 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 Array: TypeAlias = NDArray[Any]
 """An array whose type is the caller's choice, such as parameters in single or double precision."""
+
+COSTS = ("params", "flops", "memory")
+"""What a `require` clause may say of costs."""

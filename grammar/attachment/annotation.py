@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from symnas._typing import COSTS as COSTS
 from symnas.errors import Location
 from symnas.grammar.domains.model import Default, Domain, OneOfDomain
 
@@ -63,10 +64,6 @@ class Annotation:
         if isinstance(self.domain, OneOfDomain) and isinstance(self.default, int):
             return self.default
         return None
-
-
-COSTS = ("params", "flops", "memory")
-"""Names in `require` clauses that stand for what a model costs: elements, FLOPs, bytes."""
 
 
 @dataclass(frozen=True, eq=False)

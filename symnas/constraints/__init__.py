@@ -1,6 +1,7 @@
 """`require` clauses: parsed, judged, sampled under.
 
-`clauses` reads and evaluates one; `checking` judges those of a program, with costs where they are named.
+`clauses` reads and evaluates one (it lies with the tree); `checking` judges those of a program, with costs
+where they are named.
 
 Laws, in `tests/constraints`: what is sampled meets the clauses; what is impossible is said to be.
 """

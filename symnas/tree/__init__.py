@@ -4,10 +4,10 @@ To read in this order: `point`, `choices` and `ranges` are the nodes of the tree
 those that choose several; `layout` numbers points and gives each a column; `activity` says which exist under
 which codes, `rows` does the same for one decision and writes and reads it. On columns work `sampling`,
 `scalar_sampling`, `mutation`, `neighbours`, `enumeration`, `encoding`; `counting` and `coupled_counting` say
-how many decisions there are, `uniform_sampling` draws by these counts. `compiled` holds all of them for a
-space, and `space` has what users see: `Space`, `Decision`, `Batch`. `restriction` makes other spaces,
-`serialization` (with patterns of addresses), `outline` and `rendering` text, `covering` a few decisions that
-meet everything, `statistics` tables of trials.
+how many decisions there are, `uniform_sampling` draws by these counts; `admission` (over `requirements`)
+keeps all of this within clauses. `compiled` holds all of them for a space, and `space` has what users see:
+`Space`, `Decision`, `Batch`. `restriction` makes other spaces, `serialization` (with patterns of addresses),
+`outline` text, `covering` a few decisions that meet everything, `statistics` tables of trials.
 
 Laws, in `tests/tree`: a decision survives JSON, rows and encodings; counting, enumerating and sampling
 agree; a replaced or mutated decision is complete; two spaces are equal exactly when their trees are.

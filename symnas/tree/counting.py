@@ -14,11 +14,13 @@ counts as `real` values; that they differ for one and for two tells whether one 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from symnas.tree.admission import RequiredPoints, Rules
 from symnas.tree.choices import Branch
 from symnas.tree.coupled_counting import CoupledPoint, CoupledPoints, State, Transitions
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
@@ -31,6 +33,7 @@ class Counter:
     Args:
         layout: the compiled space.
         real: how many values a real range without a step counts for.
+        rules: the clauses of the space, of which the folds are counted under; None where there are none.
 
     Attributes:
         partners: per number of a point, those that it is coupled with.
@@ -42,16 +45,19 @@ class Counter:
         total: N of the roots.
     """
 
-    def __init__(self, layout: Layout, real: int = 1) -> None:
+    def __init__(self, layout: Layout, real: int = 1, rules: Rules | None = None) -> None:
         self.layout = layout
         self.real = real
-        self.partners = _couplings(layout)
+        self.rules = rules
+        self.partners = _couplings(layout, [] if rules is None else rules.couplings)
+        # Points that folds need are coupled, if with themselves alone.
+        self.named = frozenset() if rules is None else rules.named
         count = len(layout.entries)
         self.reach = [(i, i) for i in range(count)]
         self.trees: list[int | None] = [None] * count
         self.branches: list[list[int | None]] = [[] for _ in range(count)]
         self.kids: list[list[list[int]]] = [[] for _ in range(count)]
-        self.coupled: list[CoupledPoints] = []
+        self.coupled: list[CoupledPoints | RequiredPoints] = []
         # From the last to the first, so that what is below a point has been counted when it is its turn.
         for entry in reversed(layout.entries):
             self._count_tree(entry)
@@ -71,7 +77,7 @@ class Counter:
             return
         # Closed as a whole, but with an open branch: the coupling is within, and the point leads its group.
         sizes = [size for size in self.branches[i] if size is not None]
-        if len(sizes) < len(self.branches[i]):
+        if len(sizes) < len(self.branches[i]) or i in self.named:
             self.trees[i] = self._count_coupled([i])
         elif entry.shape == REAL:
             self.trees[i] = 1 if entry.tied else self.real
@@ -145,7 +151,8 @@ class Counter:
             item.open = [j for j, closed in enumerate(self.branches[i]) if closed is None]
             for j in reversed(item.open):
                 stack.extend((kid, i, j) for kid in reversed(self.kids[i][j]))
-        group = CoupledPoints(self.layout, items, self.real)
+        required = None if self.rules is None else self.rules.points(items, self.real)
+        group = CoupledPoints(self.layout, items, self.real) if required is None else required
         self.coupled.append(group)
         return group.total
 
@@ -303,8 +310,8 @@ def _by_branch(entry: Entry) -> list[list[int]]:
     return groups
 
 
-def _couplings(layout: Layout) -> dict[int, set[int]]:
-    """Return which points each point is coupled with by a guard, or by a tie that others depend on."""
+def _couplings(layout: Layout, folds: Sequence[Sequence[int]]) -> dict[int, set[int]]:
+    """Return which points each point is coupled with by a guard, a fold, or a tie that others depend on."""
     partners: dict[int, set[int]] = {}
 
     def couple(a: int, b: int) -> None:
@@ -318,6 +325,10 @@ def _couplings(layout: Layout) -> dict[int, set[int]]:
             for address in guard.addresses:
                 sources.add(layout.index[address])
                 couple(layout.index[address], entry.number)
+    for numbers in folds:
+        sources.update(numbers)
+        for a, b in itertools.pairwise(numbers):
+            couple(a, b)
     for entry in layout.entries:
         if entry.tied and (entry.below or entry.number in sources):
             couple(entry.target, entry.number)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from symnas.errors import SpaceError
+from symnas.tree.admission import Admission, Guide
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
 from symnas.tree.rows import holds, pack_row
 from symnas.tree.subsets import INACTIVE
 
 
-def enumerate_rows(layout: Layout) -> Iterator[bytes]:
-    """Yield the row of every decision once.
+def enumerate_rows(layout: Layout, admission: Admission | None = None) -> Iterator[bytes]:
+    """Yield the row of every decision once, but those that a fold of `admission` refuses.
 
     Raises:
         SpaceError: a point is a real range without a step, so that the decisions cannot be listed.
@@ -27,7 +28,7 @@ def enumerate_rows(layout: Layout) -> Iterator[bytes]:
             f"only finite spaces can be listed, and {real.point.address} is a real range, "
             f"{real.domain.domain}; give it a step, or restrict or freeze it"
         )
-    return _listed(layout)
+    return _listed(layout, admission)
 
 
 def _values(entry: Entry) -> Iterator[tuple[int, ...]]:
@@ -36,7 +37,10 @@ def _values(entry: Entry) -> Iterator[tuple[int, ...]]:
     return (tuple(entry.slots(codes)) for codes in entry.subsets)
 
 
-def _listed(layout: Layout) -> Iterator[bytes]:
+def _listed(layout: Layout, admission: Admission | None) -> Iterator[bytes]:
+    if admission is not None and not admission.possible:
+        return
+    guide = None if admission is None else Guide(admission)
     entries = layout.entries
     codes = [INACTIVE] * layout.columns
     # One iterator for each of the first `position` points; those behind are not begun.
@@ -46,7 +50,8 @@ def _listed(layout: Layout) -> Iterator[bytes]:
         # Forward: give every further point its first value; backward: advance the last that has another.
         while position < len(entries):
             entry = entries[position]
-            running.append(_options(layout, entry, codes))
+            options = _options(layout, entry, codes)
+            running.append(options if guide is None else guide.narrow(entry, codes, options))
             codes[entry.column : entry.column + entry.width] = next(running[-1])
             position += 1
         yield pack_row(layout, codes, [])

@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from symnas._typing import Codes, Ints, Reals
 from symnas.errors import DecisionError
 from symnas.tree.activity import Activity
+from symnas.tree.admission import DRAWN, GIVEN, PINNED, Admission
 from symnas.tree.layout import REAL, SINGLE, Entry
-from symnas.tree.sampling import Sampler, thresholds
+from symnas.tree.sampling import Sampler, alike, thresholds
 from symnas.tree.subsets import INACTIVE
 
-# Rounds of rejection before a row is looked through; draws by weight before they are even.
+# Rounds of rejection before a row is looked through; draws by weight before they are even; mutations of a
+# row that the clauses led back to where it was.
 TRIES = 4
 REDRAWS = 64
+AGAIN = 8
 
 
 class Mutator:
@@ -30,6 +33,7 @@ class Mutator:
     Args:
         activity: its compiled conditions.
         sampler: its compiled draws.
+        admission: what its clauses admit, or None.
 
     Attributes:
         numbers: the points that have at least two values of their own.
@@ -39,8 +43,9 @@ class Mutator:
         fixed: whether all points of `numbers` always exist.
     """
 
-    def __init__(self, activity: Activity, sampler: Sampler) -> None:
+    def __init__(self, activity: Activity, sampler: Sampler, admission: Admission | None = None) -> None:
         self.activity = activity
+        self.admission = admission
         self.sampler = sampler
         self.layout = layout = sampler.layout
         entries = layout.entries
@@ -60,7 +65,8 @@ class Mutator:
     def mutate(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> tuple[Codes, Reals]:
         """Redraw one existing point of every row, chosen uniformly among those with at least two values.
 
-        Rows in which nothing can change stay as they are.
+        Rows in which nothing can change stay as they are. Where a clause does not hold then, as few others
+        as can be are changed too.
 
         Args:
             codes: (columns, rows), not written to.
@@ -70,12 +76,43 @@ class Mutator:
         codes, reals = np.array(codes, order="C"), np.array(reals, order="C")
         if not codes.shape[1] or not len(self.numbers):
             return codes, reals
+        if self.admission is None:
+            self._move(codes, reals, rng)
+            return codes, reals
+        # A value that nothing can be built around is changed back: such rows are mutated again.
+        old, old_reals = codes.copy(), reals.copy()
+        rows = np.arange(codes.shape[1])
+        for _ in range(AGAIN):
+            some, some_reals = old[:, rows].copy(), old_reals[:, rows].copy()
+            picked = self._move(some, some_reals, rng)
+            self.mend(some, some_reals, rng, picked)
+            codes[:, rows], reals[:, rows] = some, some_reals
+            rows = rows[alike((some, some_reals), (old[:, rows], old_reals[:, rows]))]
+            if not len(rows):
+                break
+        return codes, reals
+
+    def _move(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> Ints:
+        """Redraw one point of every row, in place, and what follows; return which (rows,)."""
         picked = self.pick(codes, reals, rng)
         self.redraw(codes, reals, picked, rng)
         rows = np.flatnonzero((picked >= 0) & self.deciding[picked])
         if len(rows):
             self.settle(codes, reals, rows, rng)
-        return codes, reals
+        return picked
+
+    def mend(
+        self, codes: Codes, reals: Reals, rng: np.random.Generator | None, picked: Ints | None = None
+    ) -> None:
+        """Change rows that break a clause, in place, as little as can be, `picked` points least of all."""
+        if self.admission is None or not codes.shape[1]:
+            return
+        costs = None
+        if picked is not None:
+            costs = np.full((len(self.layout.entries), codes.shape[1]), GIVEN)
+            rows = np.flatnonzero(picked >= 0)
+            costs[picked[rows], rows] = PINNED
+        self.admission.mend(codes, reals, rng, costs)
 
     def crossover(
         self, first: tuple[Codes, Reals], second: tuple[Codes, Reals], rng: np.random.Generator
@@ -197,11 +234,28 @@ class Mutator:
     def settle(self, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator) -> None:
         """Draw, in place, what came into being in these rows, and empty what ceased to exist."""
         kept, kept_reals = codes[:, rows], reals[:, rows]
-        self.complete(kept, kept_reals, rng)
+        self.fill(kept, kept_reals, rng)
         codes[:, rows], reals[:, rows] = kept, kept_reals
 
     def complete(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
-        """Fill empty columns with draws, then empty, in place, the points that do not exist."""
+        """Fill empty columns with draws, then empty, in place, the points that do not exist.
+
+        Where a clause does not hold then, what was drawn is changed first, what was there last.
+        """
+        if self.admission is None:
+            self.fill(codes, reals, rng)
+            return
+        owners, real_owners = self.layout.owners
+        costs = np.full((len(self.layout.entries), codes.shape[1]), DRAWN)
+        # A selection is given if its first slot is; of each point the first column stands for all.
+        first, places = np.unique(owners, return_index=True)
+        costs[first] = np.where(codes[places] != INACTIVE, GIVEN, DRAWN)
+        costs[real_owners] = np.where(np.isnan(reals), DRAWN, GIVEN)
+        self.fill(codes, reals, rng)
+        self.admission.mend(codes, reals, rng, costs)
+
+    def fill(self, codes: Codes, reals: Reals, rng: np.random.Generator) -> None:
+        """Fill empty columns with draws, whatever clauses say, and empty what does not exist."""
         # Everything is drawn, which is a few operations on arrays, and what is not empty or not existing
         # thrown away.
         drawn, drawn_reals = np.empty_like(codes), np.empty_like(reals)

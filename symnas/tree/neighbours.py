@@ -140,7 +140,7 @@ class Neighbourhood:
         parts = [self._single(self._every, codes, reals)]
         parts += [self._selections(entry, codes, reals) for entry in self.slots]
         parts += [self._spaced(entry, codes, reals, rng, count) for entry in self.real]
-        found = self._settled(parts, rng)
+        found = self._settled(parts, (codes, reals), rng)
         if len(codes) > 1 and len(parts) > 1:
             # Parts are by point; stable, so that neighbours of one decision stay in the order of points.
             order = np.argsort(found.sources, kind="stable")
@@ -172,7 +172,7 @@ class Neighbourhood:
         parts += [self._selections(entry, codes, reals) for entry in self.slots]
         parts += [self._laddered(entry, codes, reals) for entry in self.wide]
         parts += [self._halved(entry, codes, reals, rng) for entry in self.real]
-        found = self._settled(parts, None)
+        found = self._settled(parts, (codes, reals), None)
         if len(found.codes) <= limit:
             return found.codes, found.reals
         kept = np.sort(rng.permutation(len(found.codes))[:limit])
@@ -248,21 +248,43 @@ class Neighbourhood:
 
     # ------------------------------------------------------------ what follows
 
-    def _settled(self, parts: list[Part], rng: np.random.Generator | None) -> Part:
-        """Join parts, and give what a change brought into being its default, or a draw."""
+    def _settled(
+        self, parts: list[Part], given: tuple[Codes, Reals], rng: np.random.Generator | None
+    ) -> Part:
+        """Join parts, and give what a change brought into being its default, or a draw.
+
+        Under clauses, a change may take others with it, as few as can be; what comes to the same counts once.
+        """
         found = Part(*map(np.concatenate, zip(*parts, strict=True)))
+        self._follow(found, rng)
+        if self.mutator.admission is None or not len(found.codes):
+            return found
+        codes, reals = found.codes.T.copy(), found.reals.T.copy()
+        self.mutator.mend(codes, reals, rng, found.numbers)
+        # By bytes, with the decision that each is a neighbour of; that decision itself is none.
+        rows, size = self.layout.join(codes.T, reals.T), self.layout.row_bytes
+        own = self.layout.join(*given)
+        seen = {(source, own[source * size : (source + 1) * size]) for source in range(len(given[0]))}
+        kept = []
+        for place, source in enumerate(found.sources.tolist()):
+            key = source, rows[place * size : (place + 1) * size]
+            if key not in seen:
+                seen.add(key)
+                kept.append(place)
+        return Part(found.sources[kept], found.numbers[kept], codes.T[kept], reals.T[kept])
+
+    def _follow(self, found: Part, rng: np.random.Generator | None) -> None:
         rows = np.flatnonzero(self.mutator.deciding[found.numbers])
         if not len(rows):
-            return found
+            return
         codes, reals = found.codes[rows].T.copy(), found.reals[rows].T.copy()
         if rng is None:
             np.copyto(codes, self.defaults, where=codes == INACTIVE)
             np.copyto(reals, self.real_defaults, where=np.isnan(reals))
             self.mutator.activity.mask(codes, reals)
         else:
-            self.mutator.complete(codes, reals, rng)
+            self.mutator.fill(codes, reals, rng)
         found.codes[rows], found.reals[rows] = codes.T, reals.T
-        return found
 
 
 def _changed(entry: Entry, codes: Codes, reals: Reals, rows: Ints, values: Codes | Reals) -> Part:

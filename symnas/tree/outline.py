@@ -1,4 +1,7 @@
-"""A space as lines to read: turns and copies that are alike become one line with indices."""
+"""A space as lines to read: turns and copies that are alike become one line with indices.
+
+For terminals and notebooks too.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from symnas._typing import Value
 from symnas.tree.choices import Branch, IntRange, ManyOf, OneOf, Permutation, Point, Tied, show
 from symnas.tree.serialization import join, point_to_json, segments
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
 
 LETTERS = "ijklmnuvw"
 SHOWN = 12
@@ -250,3 +257,60 @@ def _starred(candidates: Sequence[Value], defaults: Sequence[Value]) -> str:
         kept += ["…", *(text for text in texts[SHOWN:] if text.endswith("*"))]
         texts = [*kept, "…"] if kept[-1] != "…" else kept
     return "{" + ", ".join(texts) + "}"
+
+
+# -------------------------------------------------------------------- terminals and notebooks
+
+_STYLE = "font-family:monospace;font-size:90%;line-height:1.5"
+
+
+def rich_tree(title: str, roots: Iterable[Point]) -> Tree:
+    """Return points as a tree for rich, copies that are alike on one line."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text(title, style="bold"), guide_style="dim")
+    stack = [(tree, outline(roots))]
+    while stack:
+        node, lines = stack.pop()
+        width = max((len(line.name) for line in lines), default=0)
+        for line in lines:
+            label = Text(line.name.ljust(width + 4))
+            label.append(line.domain, style="cyan")
+            if line.notes:
+                label.append("  " + "; ".join(line.notes), style="dim")
+            below = node.add(label)
+            stack.append((below, line.below))
+    return tree
+
+
+def points_html(title: str, roots: Iterable[Point]) -> str:
+    """Return points as HTML: nested lists, what has much below it folded."""
+    return f'<div style="{_STYLE}"><b>{escape(title)}</b>{_html_lines(outline(roots), 0)}</div>'
+
+
+def _html_lines(lines: list[Line], depth: int) -> str:
+    if not lines:
+        return ""
+    items = "".join(f"<li>{_html_line(line, depth)}</li>" for line in lines)
+    return f'<ul style="list-style:none;margin:0;padding-left:1.4em">{items}</ul>'
+
+
+def _html_line(line: Line, depth: int) -> str:
+    text = f'{escape(line.name)} <span style="color:#0a7ea4">{escape(line.domain)}</span>'
+    if line.notes:
+        text += f' <span style="opacity:.6">{escape("; ".join(line.notes))}</span>'
+    if not line.below:
+        return text
+    opened = " open" if depth < 2 else ""
+    return f"<details{opened}><summary>{text}</summary>{_html_lines(line.below, depth + 1)}</details>"
+
+
+def values_html(values: Mapping[str, Value], default: Mapping[str, Value]) -> str:
+    """Return values by address as an HTML table; those that differ from the default are bold."""
+    rows = []
+    for address, value in values.items():
+        text = escape(show(value))
+        usual = address in default and repr(default[address]) == repr(value)
+        rows.append(f"<tr><td>{escape(address)}</td><td>{text if usual else f'<b>{text}</b>'}</td></tr>")
+    return f'<table style="{_STYLE}"><tbody>{"".join(rows)}</tbody></table>'

@@ -251,3 +251,11 @@ def chunks(columns: int, rows: int, numbers: int = CHUNK) -> list[slice]:
     """Cut rows so that the numbers of a piece stay in the cache, and what is drawn in little memory."""
     size = max(64, numbers // max(columns, 1))
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def alike(some: tuple[Codes, Reals], others: tuple[Codes, Reals]) -> Ints:
+    """Return the rows in which two times codes (columns, rows) and reals (reals, rows) are the same."""
+    same = (some[0] == others[0]).all(axis=0)
+    # NaN, which is unlike itself, stands for what does not exist: that is for the codes to tell.
+    same &= ((some[1] == others[1]) | (np.isnan(some[1]) & np.isnan(others[1]))).all(axis=0)
+    return np.flatnonzero(same)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
 from symnas.tree.choices import Branch, FloatRange, Guard, IntRange, ManyOf, OneOf, Permutation, Point, Tied
+from symnas.tree.requirements.requirement import Requirement
 
 OWN = "="
 
@@ -166,9 +167,16 @@ def _branch_from_json(data: Mapping[str, Any]) -> Branch:
     return Branch(codes, tuple(map(point_from_json, data["points"])), data.get("occurrence", 0))
 
 
-def fingerprint(points: tuple[Point, ...], requires: tuple[str, ...]) -> str:
+def fingerprint(
+    points: tuple[Point, ...], requires: tuple[str, ...], requirements: Sequence[Requirement] | None = None
+) -> str:
     """Return a hash of the structure (64 hex digits), the same in every process; origins do not count."""
-    data = {"points": [point_to_json(point) for point in points], "requires": list(requires)}
+    data: dict[str, Any] = {
+        "points": [point_to_json(point) for point in points],
+        "requires": list(requires),
+    }
+    if requirements is not None:
+        data["requirements"] = [requirement.to_json() for requirement in requirements]
     # Where a program stands on disk is no part of its space.
     stack: list[Any] = [data]
     while stack:

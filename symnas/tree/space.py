@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symnas._typing import Codes, Mask, Reals, Value
-from symnas.errors import DecisionError, SpaceError
+from symnas.errors import DecisionError, SpaceError, nearest
 from symnas.tree import restriction, sampling, serialization
 from symnas.tree.compiled import Compiled
 from symnas.tree.counting import Counter
 from symnas.tree.encoding import Encoded, View
 from symnas.tree.enumeration import enumerate_rows
-from symnas.tree.layout import REAL, SINGLE, Layout
+from symnas.tree.layout import REAL, SINGLE, Layout, walk
 from symnas.tree.outline import headline
 from symnas.tree.point import Point, identity, show
+from symnas.tree.requirements.requirement import Requirement, grounded
 from symnas.tree.rows import build_row, decode_row, exists, unpack_row
 from symnas.tree.subsets import INACTIVE
 
@@ -35,6 +36,10 @@ KEY_BYTES = 16
 
 # Below this many points times rows, plain Python draws faster than arrays do.
 SMALL = 256
+
+# Draws until a clause that is not counted is met by mending; decisions that are listed to count those left.
+LOOSE_TRIES = 200
+LOOSE_LISTED = 20_000
 
 _MOVED = {
     **{name: f"compiled.{name}" for name in ("layout", "activity", "sampler", "mutator", "counter")},
@@ -157,9 +162,12 @@ class Decision(Mapping[str, Value]):
         """Return a copy with some values changed; what that brings into being takes its default.
 
         Raises:
-            DecisionError: an address is unknown or absent after the change, or a value is not allowed.
+            DecisionError: an address is unknown or absent after the change, a value is not allowed, or a
+                clause over chosen values does not hold any more.
         """
-        return self._space._built(changes, self._mapping)
+        changed = self._space._built(changes, self._mapping)
+        self._space._demand(changed)
+        return changed
 
     def diff(self, other: Mapping[str, Value]) -> Difference:
         """Return what separates another decision from this one, by address."""
@@ -187,7 +195,7 @@ class Decision(Mapping[str, Value]):
         return "Decision({" + ", ".join(items[:12]) + rest + "})"
 
     def _repr_html_(self) -> str:
-        from symnas.tree.rendering import values_html
+        from symnas.tree.outline import values_html
 
         return values_html(self._mapping, self._space.default)
 
@@ -335,22 +343,42 @@ class Space:
 
     Args:
         points: the points at the root, in order.
-        requires: conditions that decisions must meet, as texts; size and sampling do not regard them.
+        requires: conditions that decisions must meet, as texts.
+        requirements: those of them that decisions alone can be asked about, over addresses. Size, sampling
+            and moves keep to them. None for those of the texts whose names are all addresses, or the last
+            part of one.
     """
 
     points: tuple[Point, ...]
     requires: tuple[str, ...] = ()
+    requirements: tuple[Requirement, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the tree as a whole: unique addresses, ties and guards that look back."""
         object.__setattr__(self, "points", tuple(self.points))
         object.__setattr__(self, "requires", tuple(self.requires))
+        stated = self.requirements
+        if stated is not None:
+            # What the texts say anyhow is not said twice: neither in JSON nor in the fingerprint.
+            plain = grounded(self.requires, Layout(self.points).index) if self.requires else ()
+            object.__setattr__(self, "requirements", None if tuple(stated) == plain else tuple(stated))
         self.compiled  # noqa: B018  compiling is what checks
 
     @cached_property
     def compiled(self) -> Compiled:
         """The space compiled to columns, for algorithms; it may change from one release to the next."""
-        return Compiled(Layout(self.points))
+        layout = Layout(self.points)
+        stated = self.requirements
+        if stated is None:
+            stated = grounded(self.requires, layout.index) if self.requires else ()
+        for requirement in stated:
+            for address in requirement.addresses:
+                if address not in layout.index:
+                    raise SpaceError(
+                        f"a requirement speaks of points of its space; {requirement} of {address!r}, and "
+                        f"there is no such point{nearest(address, layout.index)}"
+                    )
+        return Compiled(layout, stated)
 
     if not TYPE_CHECKING:
 
@@ -364,7 +392,7 @@ class Space:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the structure (64 hex digits), the same in every process."""
-        return serialization.fingerprint(self.points, self.requires)
+        return serialization.fingerprint(self.points, self.requires, self.requirements)
 
     @cached_property
     def _key_seed(self) -> bytes:
@@ -414,12 +442,12 @@ class Space:
 
     def __rich__(self) -> Any:
         """Return the tree for rich to print."""
-        from symnas.tree.rendering import rich_tree
+        from symnas.tree.outline import rich_tree
 
         return rich_tree(self._headline, self.points)
 
     def _repr_html_(self) -> str:
-        from symnas.tree.rendering import points_html
+        from symnas.tree.outline import points_html
 
         return points_html(self._headline, self.points)
 
@@ -430,7 +458,7 @@ class Space:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as points and requirements; compiled parts are made again."""
-        return Space, (self.points, self.requires)
+        return Space, (self.points, self.requires, self.requirements)
 
     # ------------------------------------------------------------ decisions
 
@@ -461,8 +489,42 @@ class Space:
         return Decision(self, build_row(self.compiled.layout, given, base))
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Raise a `DecisionError` unless a mapping is a complete decision of this space."""
-        self.decision(values, complete=True)
+        """Raise a `DecisionError` unless a mapping is a complete decision that this space admits."""
+        self._demand(self.decision(values, complete=True))
+
+    def admits(self, given: Decision | Batch) -> Mask:
+        """Tell which decisions meet the clauses over chosen values, (decisions,); of one, an array of one."""
+        batch = given if isinstance(given, Batch) else self.batch([given])
+        admission = self.compiled.admission
+        if admission is None:
+            return np.ones(len(batch), bool)
+        return admission.admits(batch.codes.T, batch.reals.T)
+
+    def mend(self, batch: Batch, rng: int | np.random.Generator | None = None) -> Batch:
+        """Return decisions that meet the clauses over chosen values, each as close to its own as can be.
+
+        Args:
+            batch: decisions; those that meet the clauses stay as they are.
+            rng: if given, it decides between decisions that are as close, and draws what comes into being.
+
+        Raises:
+            RequirementError: no decision meets the clauses, or none was found that does.
+        """
+        admission = self.compiled.admission
+        if admission is None or not len(batch):
+            return batch
+        codes, reals = np.array(batch.codes.T, order="C"), np.array(batch.reals.T, order="C")
+        admission.mend(codes, reals, None if rng is None else sampling.generator(rng))
+        return Batch(self, codes.T, reals.T)
+
+    def _demand(self, decision: Decision) -> None:
+        admission = self.compiled.admission
+        broken = (
+            [] if admission is None else admission.broken(*unpack_row(self.compiled.layout, decision.row))
+        )
+        if broken:
+            told = "; ".join(f"{clause}: {detail}" for clause, detail in broken)
+            raise DecisionError(f"the decision breaks {told}")
 
     def batch(self, decisions: Sequence[Decision]) -> Batch:
         """Collect decisions of this space, or of an equal one, into a batch, in their order.
@@ -505,13 +567,19 @@ class Space:
         rng = sampling.generator(rng)
         if uniform not in ("points", "space"):
             raise SpaceError(f"sampling is uniform over 'points' or over the 'space', got {uniform!r}")
+        parts = self.compiled
+        if parts.admission is not None:
+            return self._sample_admitted(n, rng, uniform)
         if uniform == "points" and n * len(self) <= SMALL:
             return self.batch([self.draw(rng) for _ in range(n)])
+        sampler = parts.sampler if uniform == "points" else parts.uniform_sampler
+        return self._sample(n, rng, sampler, sampling.DRAWN if uniform == "points" else sampling.CHUNK)
+
+    def _sample(self, n: int, rng: np.random.Generator, sampler: Any, numbers: int) -> Batch:
         parts = self.compiled
         codes = np.empty((parts.layout.columns, n), parts.layout.dtype)
         reals = np.empty((parts.layout.reals, n))
-        sampler = parts.sampler if uniform == "points" else parts.uniform_sampler
-        pieces = sampling.chunks(sampler.width, n, sampling.DRAWN if uniform == "points" else sampling.CHUNK)
+        pieces = sampling.chunks(sampler.width, n, numbers)
         u = np.empty((pieces[0].stop if pieces else 0, sampler.width))
         for rows in pieces:
             some, some_reals = codes[:, rows], reals[:, rows]
@@ -519,17 +587,44 @@ class Space:
             parts.activity.mask(some, some_reals)
         return Batch(self, codes.T, reals.T)
 
+    def _sample_admitted(self, n: int, rng: np.random.Generator, uniform: str) -> Batch:
+        """Draw given that all clauses hold: by the counts of those that are folds, again for the others."""
+        parts, admission = self.compiled, self.compiled.admission
+        assert admission is not None
+        if n and not admission.possible:
+            raise admission.impossible()
+        sampler = parts.admitted_sampler if uniform == "points" else parts.uniform_sampler
+        if not admission.loose:
+            return self._sample(n, rng, sampler, sampling.CHUNK)
+        # One after the other, so that the first of a larger sample are the smaller one.
+        found = []
+        for _ in range(n):
+            for _ in range(LOOSE_TRIES):
+                one = self._sample(1, rng, sampler, sampling.CHUNK)
+                if self.admits(one)[0]:
+                    break
+            else:
+                one = self.mend(one, rng)
+            found.append(one)
+        return Batch.concat(found) if found else self.batch([])
+
     def draw(self, rng: int | np.random.Generator | None = None) -> Decision:
         """Draw one decision, the first one that `sample` draws."""
+        if self.compiled.admission is not None:
+            return self.sample(1, rng)[0]
         return Decision(self, *self.compiled.scalar_sampler.draw(sampling.generator(rng)))
 
     def enumerate(self) -> Iterator[Decision]:
-        """Yield every decision once, in tree order, the last point changing fastest.
+        """Yield every admitted decision once, in tree order, the last point changing fastest.
 
         Raises:
             SpaceError: a point is a real range without a step.
         """
-        return (Decision(self, row) for row in enumerate_rows(self.compiled.layout))
+        admission = self.compiled.admission
+        rows = (Decision(self, row) for row in enumerate_rows(self.compiled.layout, admission))
+        if admission is None or not admission.loose:
+            return rows
+        return (decision for decision in rows if self.admits(decision)[0])
 
     def mutate(self, batch: Batch, rng: int | np.random.Generator | None = None) -> Batch:
         """Redraw one existing point of every decision to another value.
@@ -538,6 +633,14 @@ class Space:
         """
         rng = sampling.generator(rng)
         codes, reals = self.compiled.mutator.mutate(batch.codes.T, batch.reals.T, rng)
+        if self.compiled.admission is not None:
+            # Where hardly a value can be built around, any neighbour is as good.
+            old = np.array(batch.codes.T), np.array(batch.reals.T)
+            for row in sampling.alike((codes, reals), old).tolist():
+                near = self.neighbours(batch[row], rng)
+                if len(near):
+                    place = int(rng.integers(len(near)))
+                    codes[:, row], reals[:, row] = near.codes[place], near.reals[place]
         return Batch(self, codes.T, reals.T)
 
     def crossover(self, first: Batch, second: Batch, rng: int | np.random.Generator | None = None) -> Batch:
@@ -576,13 +679,22 @@ class Space:
     @cached_property
     def leaves(self) -> int:
         """How many decisions there are when every real range counts as one value."""
-        return self.compiled.counter.total
+        admission = self.compiled.admission
+        total = self.compiled.counter.total
+        if admission is not None and admission.loose and total <= LOOSE_LISTED:
+            layout = self.compiled.layout
+            if not layout.reals:
+                return sum(1 for _ in self.enumerate())
+        return total
 
     @cached_property
     def size(self) -> int | float:
-        """How many decisions there are: exact, or `math.inf` where a real range without a step can exist."""
+        """How many decisions there are: exact, or `math.inf` where a real range without a step can exist.
+
+        Of clauses over so many ways that they cannot be counted, it is the number without these.
+        """
         layout = self.compiled.layout
-        if layout.reals and Counter(layout, real=2).total != self.leaves:
+        if layout.reals and Counter(layout, real=2, rules=self.compiled.rules).total != self.leaves:
             return math.inf
         return self.leaves
 
@@ -635,7 +747,14 @@ class Space:
             changes: per address a collection of values; of a subset also of candidates; of a real range
                 a pair (low, high) or a set of values.
         """
-        return Space(restriction.restrict(self.compiled.layout, self.points, changes), self.requires)
+        points = restriction.restrict(self.compiled.layout, self.points, changes)
+        rules = self.compiled.rules
+        if rules is None:
+            return Space(points, self.requires)
+        # A clause over a point that is gone never applies.
+        left = {point.address for point, _, _ in walk(points)}
+        kept = (each for each in rules.requirements if left.issuperset(each.addresses))
+        return Space(points, self.requires, tuple(kept))
 
     def freeze(self, values: Mapping[str, Value]) -> Space:
         """Return the space in which points have one value each; decisions still name it."""
@@ -650,16 +769,21 @@ class Space:
 
     def to_json(self) -> dict[str, Any]:
         """Return the space as plain data."""
-        return {
+        data: dict[str, Any] = {
             "points": [serialization.point_to_json(point) for point in self.points],
             "requires": list(self.requires),
         }
+        if self.requirements is not None:
+            data["requirements"] = [requirement.to_json() for requirement in self.requirements]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Space:
         """Return the space that `to_json` wrote."""
         points = tuple(serialization.point_from_json(point) for point in data["points"])
-        return cls(points, tuple(data.get("requires", ())))
+        stated = data.get("requirements")
+        requirements = None if stated is None else tuple(map(Requirement.from_json, stated))
+        return cls(points, tuple(data.get("requires", ())), requirements)
 
 
 def product(**spaces: Space) -> Space:
@@ -668,4 +792,8 @@ def product(**spaces: Space) -> Space:
         restriction.prefixed(point, name) for name, space in spaces.items() for point in space.points
     )
     requires = tuple(text for space in spaces.values() for text in space.requires)
-    return Space(points, requires)
+    if not requires:
+        return Space(points)
+    rules = [(name, space.compiled.rules) for name, space in spaces.items()]
+    stated = (each.prefixed(name) for name, rule in rules if rule is not None for each in rule.requirements)
+    return Space(points, requires, tuple(stated))
