@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 PYTEST_WORKERS ?= 2
 SITE ?= site
+PUBLISHED ?= .venv-published
+PART ?=
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
@@ -11,11 +13,13 @@ PYTEST = $(BIN)/python -m pytest -n $(PYTEST_WORKERS) -q
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
 
-.PHONY: help install demo test test-slow test-thorough coverage lint format types docs bench bench-quality wheel clean
+.PHONY: help install demo test test-slow test-thorough test-published published coverage lint format types docs bench bench-quality wheel clean
 
 help:
 	@echo "make demo    search a small CNN's space on real MNIST images, end to end"
 	@echo "make test    the test suite (make test-slow: the long ones; make test-thorough: all variants)"
+	@echo "make test-published  published models of other packages, annotated (PART=1/3: every third)"
+	@echo "make published       the same, and write docs/published.md"
 	@echo "make lint    ruff and mypy"
 	@echo "make docs    build the documentation into site/"
 	@echo "make bench   run every benchmark and write docs/benchmarks.md"
@@ -44,6 +48,19 @@ test-slow: $(VENV)/.dev
 
 test-thorough: $(VENV)/.dev
 	$(PYTEST) --slow --thorough -m thorough
+
+# Packages as they are published, pinned, with no more of their dependencies than they import: some would replace torch.
+$(PUBLISHED)/.installed: pyproject.toml constraints.txt tests/published/requirements.txt
+	test -x $(PUBLISHED)/bin/python || $(PYTHON) -m venv $(PUBLISHED)
+	$(PUBLISHED)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt -e . pytest pytest-xdist
+	$(PUBLISHED)/bin/python -m pip --disable-pip-version-check install -q --no-deps -r tests/published/requirements.txt
+	touch $@
+
+test-published: $(PUBLISHED)/.installed
+	PART=$(PART) $(PUBLISHED)/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/published
+
+published: $(PUBLISHED)/.installed
+	$(PUBLISHED)/bin/python tests/published/page.py
 
 coverage: $(VENV)/.dev
 	$(PYTEST) --cov=symnas --cov=grammar --cov=spaces --cov=algorithms --cov-report=term-missing:skip-covered
