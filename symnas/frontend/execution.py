@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -201,8 +201,17 @@ def bracketed(path: str) -> str:
 
 
 @contextlib.contextmanager
-def explained(program: ProgramView, values: Mapping[str, Value]) -> Iterator[None]:
-    """Turn what the user's code raises into an error that says where and under what."""
+def explained(
+    program: ProgramView, values: Mapping[str, Value], doing: str = "", when: Callable[[], str] | None = None
+) -> Iterator[None]:
+    """Turn what the user's code raises into an error that says where and under what.
+
+    Args:
+        program: whose code it is.
+        values: what was chosen.
+        doing: what fails if it raises; building the program for an empty text.
+        when: says under which circumstances, where more is known than which candidate is being evaluated.
+    """
     try:
         yield
     except SymnasError:
@@ -214,9 +223,11 @@ def explained(program: ProgramView, values: Mapping[str, Value]) -> Iterator[Non
         ) from _cleaned(error)
     except Exception as error:
         where, visit = _place(program, error)
-        what = f"building {program.name} failed at {where}"
-        if visit is not None:
-            what += f" while {visit.address!r} was {_chosen(visit)}"
+        what = f"{doing or f'building {program.name}'} failed at {where}"
+        if when is not None:
+            what += f" {when()}"
+        elif visit is not None:
+            what += f" while {visit.address!r} was {chosen_text(visit)}"
         raise BuildError(f"{what}: {type(error).__name__}: {error}\ndecision: {_few(values)}") from _cleaned(
             error
         )
@@ -307,7 +318,8 @@ def _deepest(program: ProgramView, error: BaseException) -> str:
     return f"{file}:{line}"
 
 
-def _chosen(visit: Visit) -> str:
+def chosen_text(visit: Visit) -> str:
+    """Return what a point was given as the user wrote it, and where."""
     code = visit.code
     if isinstance(code, int) and code >= 0 and visit.site.candidates:
         return f"`{visit.site.candidates[code].text}` ({visit.site.origin})"

@@ -264,13 +264,36 @@ def _undisturbed() -> Iterator[None]:
 
 
 def explain(program: ProgramView, values: Mapping[str, Value], error: Exception) -> Exception:
-    """Return the error to show for a program that fails under every decision tried."""
+    """Return the error to show for a program that fails whenever these values are chosen.
+
+    Args:
+        program: whose code raised.
+        values: what was chosen, beginning with the value that failed in every run; empty if all runs did.
+        error: what was raised in the survey. It may speak of tensors that are on `meta` for the survey alone,
+            so the program is run again as users run it, and what that raises is shown.
+    """
+    run, source_set = Run(values, strict=False), program.internals.source_set
+    doing = f"calling the built {program.name} on the example inputs"
+
+    def when() -> str:
+        if not values:
+            return "under every decision that was tried"
+        address = next(iter(values))
+        visit = run.visits.get(address)
+        chosen = repr(values[address]) if visit is None else execution.chosen_text(visit)
+        return f"whenever {address!r} was {chosen}"
+
     try:
-        execution.constructed(program, Run(values, strict=False))
+        with execution.running(source_set, run):
+            with execution.explained(program, values, when=when):
+                model = execution.call_target(program, source_set)
+            if program.inputs is not None and execution.is_module(model):
+                with execution.explained(program, values, doing, when):
+                    execution.call_model(program, run, model)
     except SymnasError as found:
         return found
     made = BuildError(
-        f"calling the built {program.name} on the example inputs failed: {type(error).__name__}: {error}\n"
+        f"running {program.name} failed {when()}: {type(error).__name__}: {error}\n"
         f"decision: {dict(values)}"
     )
     made.__cause__ = error
