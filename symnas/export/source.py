@@ -46,7 +46,7 @@ def source(program: ProgramView, values: Mapping[str, Value]) -> str:
     Raises:
         ProgramError: the choices cannot be told apart in one text; the message says where.
     """
-    own = program.internals.source_set.files[file_of(program.target)]
+    own = program.internals.source_set.files[file_of(program.internals.source_set.target)]
     run = _recorded(program, values)
     for visit in run.trace:
         if visit.site.location.file != own.file:
@@ -154,6 +154,14 @@ class _Specialiser:
                     "(a `map`, a `starmap`, a decorator) calls it where no text can tell them apart; call it "
                     "in a loop or a comprehension instead"
                 )
+        # Which text keeps the name is known when all are there; so what calls by variables took for granted
+        # is looked at again.
+        for target in (t for bodies in self.variants.all_bodies() for body in bodies for t in body.aside):
+            if self.names.of(target) != own_name(target):
+                raise ProgramError(
+                    f"`{own_name(target)}` is given different choices at different places, and a variable "
+                    "that holds another function, too, calls it; call it by its name"
+                )
 
     def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
         """Return the edits inside a function (or the module), those of the definitions inside it included."""
@@ -168,10 +176,21 @@ class _Specialiser:
                 by_class.setdefault(child.owner, []).append(child)
             else:
                 edits += self._function(child, used, edits)
+        # One without methods of its own may be written several times for its bases.
+        for definition in self.variants.classes:
+            if definition not in by_class and self._around(definition) is function.node:
+                by_class[definition] = []
         # Inner classes first, so that the text of an outer one contains them as edited.
         for definition in sorted(by_class, key=lambda d: -d.col_offset):
             edits.append(self._class(definition, by_class[definition], used, edits))
         return edits
+
+    def _around(self, node: ast.AST) -> ast.AST:
+        """Return the function, or the module, that a node stands in."""
+        while True:
+            node = self.parents[id(node)]
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.Module)):
+                return node
 
     def _function(self, function: Function, used: set[Invocation], outer: Sequence[Edit]) -> list[Edit]:
         escaped = function in self.visibility.escaped
@@ -238,13 +257,19 @@ class _Specialiser:
             edits = [*outer, *self._renamed_references(definition, text, name)]
             inner: list[Edit] = []
             for function in methods:
+                # Of static and class methods every text of the class has all bodies.
                 bodies = text.methods.get(function) or list(self.variants.functions.get(function, ()))
-                names = [function.name if n == 0 else f"{function.name}_{n + 1}" for n in range(len(bodies))]
+                names = [self._method_name(function, body, n) for n, body in enumerate(bodies)]
                 inner.append(self._definition(function, bodies or [Body(function)], names or [None], edits))
             if name != definition.name:
                 edits.append(self._renamed(definition, name))
             written.append(self.source.render(span, [*inner, *edits]))
         return Edit(*span, self._joined(written, definition) + self._attached(definition, texts))
+
+    def _method_name(self, function: Function, body: Body, number: int) -> str:
+        if body in self.names.functions:
+            return self.names.functions[body]
+        return function.name if number == 0 else f"{function.name}_{number + 1}"
 
     def _renamed(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, name: str) -> Edit:
         start = self.source.offset(node.lineno, node.col_offset)

@@ -14,7 +14,8 @@ it the same text every time.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -32,7 +33,8 @@ class Body:
 
     Args:
         function: whose text.
-        index: which body of its method it is within one class; 0 for plain functions.
+        index: which text of its function (or of its method, within one class) it is; 0 keeps the name.
+        aside: what calls that name no definition lead to as well: each by its own name, so the text is one.
     """
 
     function: Function
@@ -40,18 +42,23 @@ class Body:
     members: list[Invocation] = field(default_factory=list)
     chosen: dict[Site, dict[Turns, Chosen]] = field(default_factory=dict)
     calls: dict[CallSite, dict[Turns, Target]] = field(default_factory=dict)
+    aside: list[Direct] = field(default_factory=list)
 
     def fits(self, other: Body) -> bool:
         """Whether nothing that the two were given contradicts."""
-        return _agree(self.chosen, other.chosen) and _agree(self.calls, other.calls)
+        return _agree(self.chosen, other.chosen) and _agree(self.calls, other.calls, _is_one_text)
 
     def absorb(self, other: Body) -> None:
         """Take over the members of a body that fits."""
         self.members += other.members
         for site, picks in other.chosen.items():
             self.chosen.setdefault(site, {}).update(picks)
+        self.aside += other.aside
         for call, targets in other.calls.items():
-            self.calls.setdefault(call, {}).update(targets)
+            known = self.calls.setdefault(call, {})
+            for turns, target in targets.items():
+                if known.setdefault(turns, target) != target and not isinstance(target, Bound):
+                    self.aside.append(target)
 
 
 @dataclass(eq=False)
@@ -61,6 +68,9 @@ class ClassBody:
     definition: ast.ClassDef
     methods: dict[Function, list[Body]] = field(default_factory=dict)
     bases: dict[ast.ClassDef, ClassBody] = field(default_factory=dict)
+    index: int = 0
+    on: list[Invocation] = field(default_factory=list)
+    """What ran on its instances, methods of their bases and subclasses included."""
 
     def fits(self, other: ClassBody) -> bool:
         """Whether instances of both may be instances of one class."""
@@ -76,6 +86,7 @@ class ClassBody:
     def absorb(self, other: ClassBody) -> None:
         """Take over the instances of a class that fits."""
         self.bases.update(other.bases)
+        self.on += other.on
         for function, bodies in other.methods.items():
             mine = self.methods.setdefault(function, [])
             for index, body in enumerate(bodies):
@@ -86,8 +97,9 @@ class ClassBody:
 
     @property
     def members(self) -> list[Invocation]:
-        """All invocations of its methods."""
-        return [member for bodies in self.methods.values() for body in bodies for member in body.members]
+        """All invocations of its methods; of a class without any, those on its instances."""
+        own = [member for bodies in self.methods.values() for body in bodies for member in body.members]
+        return own or self.on
 
 
 Direct = Body | ClassBody | tuple[Function, int]
@@ -105,14 +117,39 @@ Target = Direct | Bound
 """What a call leads to, by itself or with arguments that are bound already."""
 
 
-def _agree(mine: Mapping[K, dict[Turns, V]], theirs: Mapping[K, dict[Turns, V]]) -> bool:
+def _agree(
+    mine: Mapping[K, dict[Turns, V]],
+    theirs: Mapping[K, dict[Turns, V]],
+    equal: Callable[[V, V], bool] = operator.eq,
+) -> bool:
     # for each place and turns that both have:  mine[place][turns] == theirs[place][turns]
     return all(
-        mine[place].get(turns, given) == given
+        equal(mine[place].get(turns, given), given)
         for place, by_turns in theirs.items()
         if place in mine
         for turns, given in by_turns.items()
     )
+
+
+def _is_one_text(mine: Target, theirs: Target) -> bool:
+    """Whether one text of a call leads to both.
+
+    It does where they are two definitions, each of which keeps its name: then the call goes by a variable
+    (`fn(x)` in a decorator of several functions), which holds the one or the other.
+    """
+    if mine == theirs or isinstance(mine, Bound) or isinstance(theirs, Bound):
+        return mine == theirs
+    return _definition(mine) is not _definition(theirs) and _keeps_name(mine) and _keeps_name(theirs)
+
+
+def _definition(target: Direct) -> object:
+    if isinstance(target, Body):
+        return target.function
+    return target.definition if isinstance(target, ClassBody) else target[0]
+
+
+def _keeps_name(target: Direct) -> bool:
+    return (target[1] if isinstance(target, tuple) else target.index) == 0
 
 
 class Variants:
@@ -133,13 +170,13 @@ class Variants:
         self._own: dict[Invocation, Body] = {}
         self._methods: dict[tuple[int, Function], list[Body]] = {}
         self._class_of: dict[tuple[int, ast.ClassDef], ClassBody] = {}
-        self._definitions: dict[str, ast.ClassDef] = {}
+        # Class statements by their qualified names, and modules that instances' classes say they are from.
+        self._definitions = dict(_classes(root.function.node))
+        self._homes: set[str] = set()
         for invocation in [root, *root.below()]:
             self.order[invocation] = len(self.order)
-            owner = invocation.function.owner
-            if owner is not None:
-                self._definitions[invocation.function.qualname.rpartition(".")[0]] = owner
             if invocation.instance is not None:
+                self._homes.add(type(invocation.instance).__module__)
                 self._on.setdefault(id(invocation.instance), []).append(invocation)
         self.module = self.body(root)
         for invocation in list(self.order):
@@ -149,8 +186,16 @@ class Variants:
         for bodies in (*self.functions.values(), *self.classes.values()):
             bodies.sort(key=self._first)  # type: ignore[attr-defined]
 
+    def all_bodies(self) -> Iterator[list[Body]]:
+        """Yield the bodies of every function and of every method in every text of its class."""
+        yield [self.module]
+        yield from self.functions.values()
+        for texts in self.classes.values():
+            for text in texts:
+                yield from text.methods.values()
+
     def _first(self, body: Body | ClassBody) -> int:
-        return min(self.order[member] for member in body.members)
+        return min((self.order[member] for member in body.members), default=len(self.order))
 
     def body(self, invocation: Invocation) -> Body:
         """Return the body that an invocation shares."""
@@ -188,9 +233,9 @@ class Variants:
         return invocation.function, self.body(invocation).index
 
     def definition_of(self, kind: type) -> ast.ClassDef | None:
-        """Return the class statement that a type was made by, if any of its methods was invoked."""
+        """Return the class statement that a type was made by, if it is one of this module's."""
         name = kind.__qualname__.replace(".<locals>", "")
-        return self._definitions.get(name)
+        return self._definitions.get(name) if kind.__module__ in self._homes else None
 
     def _instance(self, instance: object) -> ClassBody | None:
         found: ClassBody | None = None
@@ -205,7 +250,7 @@ class Variants:
         key = id(instance), definition
         if key in self._class_of:
             return self._class_of[key]
-        fresh = ClassBody(definition)
+        fresh = ClassBody(definition, on=list(self._on.get(id(instance), ())))
         for invocation in self._on.get(id(instance), []):
             if invocation.function.owner is definition:
                 self.body(invocation)
@@ -222,11 +267,25 @@ class Variants:
         else:
             # Copies, since absorbing other instances later must not change what this instance was given.
             text = ClassBody(definition)
-            text.absorb(ClassBody(definition, {f: [_copy(b) for b in bs] for f, bs in fresh.methods.items()}))
-            text.bases.update(fresh.bases)
+            copies = {
+                function: [_copy(body) for body in bodies] for function, bodies in fresh.methods.items()
+            }
+            text.absorb(ClassBody(definition, copies, fresh.bases, on=fresh.on))
+            text.index = len(shelf)
             shelf.append(text)
         self._class_of[key] = text
         return text
+
+
+def _classes(node: ast.AST, path: str = "") -> Iterator[tuple[str, ast.ClassDef]]:
+    """Yield the classes under a node by their qualified names, functions around them included."""
+    for child in ast.iter_child_nodes(node):
+        name = path
+        if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            name = f"{path}.{child.name}" if path else child.name
+            if isinstance(child, ast.ClassDef):
+                yield name, child
+        yield from _classes(child, name)
 
 
 def _shelve(shelf: list[Body], fresh: Body) -> Body:

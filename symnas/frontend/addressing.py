@@ -18,6 +18,7 @@ visits, so an address moves only when the code around its point moves.
 | `table = {"a": oneof([1, 2])}` | `table[a]` |
 | `head = conv(size=3)`, size annotated in a candidate labelled out | `head:out.size` |
 | `k = 3` again in the same function | `k_2` |
+| `@property def size(self): return 3` | `size` |
 
 To read in this order: `Walker.module`, `_statement` (what names a point), `_expression` and `_call` (what is
 added on the way down to it), `_path`, `_place`, `_number` (what is left the same is told apart).
@@ -362,6 +363,8 @@ class Walker:
             path = _turns_name(site, self._path(suffix), self._function)
         elif path in ("if", "while", "match", "assert"):
             path = name_of(site.node) or path
+        elif path == "return" and self._function.is_property:
+            path = self._function.name
         if site.name:
             path = site.name if self._parent is not None else f"{self._classes}{site.name}"
         site.path = path

@@ -94,16 +94,24 @@ def running(source_set: SourceSet, run: Run, transform: Transform | None = None)
     swaps = source_set.swaps(transform)
     with swapped(swaps):
         token = RUN.set(run)
+        _forget(source_set)
         try:
             yield
         finally:
             RUN.reset(token)
+            _forget(source_set)
             # Functions that the run defined may be called after it, and by code that knows nothing of runs.
             for function, record in run.made:
                 plain = source_set.plain_code(record)
                 if plain is not None and plain.co_freevars == function.__code__.co_freevars:
                     function.__code__ = plain
             run.made.clear()
+
+
+def _forget(source_set: SourceSet) -> None:
+    """Empty the memories of functions that make choices: each run calls them anew."""
+    for cache in source_set.caches:
+        cache.cache_clear()
 
 
 def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> Any:

@@ -377,11 +377,15 @@ def _const(where: ast.AST, value: str | int | None) -> ast.expr:
     return place_at(ast.Constant(value), where)
 
 
+_OF_THE_CLASS = ("staticmethod", "classmethod")
+
+
 def _owner(function: Function) -> str | None:
     node = function.node
     if function.owner is None or isinstance(node, (ast.Lambda, ast.Module)):
         return None
-    if any(isinstance(item, ast.Name) and item.id == "staticmethod" for item in node.decorator_list):
+    # What belongs to no instance is a function like others.
+    if any(isinstance(item, ast.Name) and item.id in _OF_THE_CLASS for item in node.decorator_list):
         return None
     positional = [*node.args.posonlyargs, *node.args.args]
     return positional[0].arg if positional else None

@@ -347,8 +347,8 @@ class Run:
     def _again(self, visit: Visit, earlier: Visit) -> None:
         """Give a visit what the first one of its address was given, where meeting it again is meant.
 
-        It is where the point is `shared` or one per definition, when a model is called again, and inside a
-        candidate that is evaluated for a point met again itself.
+        It is where the point is `shared` or one per definition, when a model is called again, where a
+        property is read again, and inside a candidate that is evaluated for a point met again itself.
 
         Raises:
             ProgramError: two places, or two invocations that nothing tells apart, have the same address.
@@ -358,6 +358,7 @@ class Run:
             site.shared
             or site.definition
             or visit.frame.forward
+            or (visit.frame.function.is_property and visit.frame.owner is earlier.frame.owner)
             or (visit.parent is not None and not visit.parent.first)
         )
         if not same:

@@ -77,6 +77,12 @@ class Function:
         return last if isinstance(last, ast.ClassDef) else None
 
     @property
+    def is_property(self) -> bool:
+        """Whether it runs where its name is read as an attribute."""
+        decorators = getattr(self.node, "decorator_list", ())
+        return any("property" in ast.unparse(item).rpartition(".")[2] for item in decorators)
+
+    @property
     def touched(self) -> bool:
         """Whether it is instrumented: a site, a reaching call or a `while` is in it or inside it."""
         own = (

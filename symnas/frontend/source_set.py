@@ -29,7 +29,7 @@ from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
 from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
 from symnas.frontend.sites import Function, Site, site_of
-from symnas.frontend.sources import functions_of, source_of
+from symnas.frontend.sources import caches_of, functions_of, source_of
 from symnas.frontend.turn_counts import mark_loops_of_data
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.module import ParsedModule, parse_module
@@ -184,6 +184,7 @@ class SourceSet:
         self.by_source: bool | None = None
         """Whether children are instances of generated classes; found out once, by the builder."""
         self.touched = [binding for binding in self.bindings if binding.record.touched]
+        self.caches = caches_of(self.modules, [binding.function for binding in self.touched])
 
     @property
     def sites(self) -> list[Site]:
@@ -260,6 +261,9 @@ class SourceSet:
                 found.append(record)
             for name in _called_names(record.node):
                 pending.extend(named.get(name, []))
+            # A property runs where it is read.
+            for name in _read_names(record.node):
+                pending.extend(one for one in named.get(name, []) if one.is_property)
         return found
 
     def swaps(self, transform: Transform | None = None) -> list[Swap]:
@@ -436,6 +440,11 @@ def _tell_apart(files: Iterable[SourceFile]) -> None:
                 continue
             if taken.setdefault(site.path, source) is not source:
                 site.path = f"{source.module.__name__.rpartition('.')[2]}.{site.path}"
+
+
+def _read_names(module: ast.AST) -> set[str]:
+    """Return the names of the attributes that a piece of code reads."""
+    return {n.attr for n in ast.walk(module) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
 
 
 def _called_names(module: ast.AST) -> set[str]:

@@ -181,6 +181,26 @@ def functions_of(target: Any, modules: Iterable[ModuleType]) -> list[FunctionTyp
     return list(found.values())
 
 
+_CACHE = type(functools.lru_cache(len))
+
+
+def caches_of(modules: Iterable[ModuleType], functions: Iterable[FunctionType]) -> list[Any]:
+    """Return the memories (`functools.lru_cache`, `cache`) of given functions, in modules and their classes.
+
+    What such a function returned under one decision is no answer under another one.
+    """
+    wanted = {id(function) for function in functions}
+    values = [value for module in modules for value in list(vars(module).values())]
+    values += [part for value in values if isinstance(value, type) for part in list(vars(value).values())]
+    plain = [getattr(value, "__func__", value) for value in values]
+    found = {
+        id(value): value
+        for value in plain
+        if isinstance(value, _CACHE) and id(inspect.unwrap(value)) in wanted
+    }
+    return list(found.values())
+
+
 def _collect(value: Any, covered: list[str], found: dict[int, FunctionType], seen: set[int]) -> None:
     pending = [value]
     while pending:

@@ -293,8 +293,7 @@ def explain(program: ProgramView, values: Mapping[str, Value], error: Exception)
     except SymnasError as found:
         return found
     made = BuildError(
-        f"running {program.name} failed {when()}: {type(error).__name__}: {error}\n"
-        f"decision: {dict(values)}"
+        f"running {program.name} failed {when()}: {type(error).__name__}: {error}\ndecision: {dict(values)}"
     )
     made.__cause__ = error
     return made

@@ -67,6 +67,11 @@ class Net(nn.Module):
         head = nn.Identity()  # search: {nn.Identity(), out: conv(size={1, 3})}
         j = 3  # search: {1, 3}
         j = 4  # search: {2, 4}
+        self.kept = self.size
+
+    @property
+    def size(self):
+        return 3  # search: {3, 5}
 """
 
 

@@ -45,7 +45,7 @@ def test_a_forward_that_raises_under_a_candidate_names_line_and_candidate(body: 
     path = tmp_path / "failing.py"
     path.write_text(MODEL.replace("BODY", body).replace("WIDTH", width))
     line, when, what = CASES[body]
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(BuildError, match="calling the built Net") as caught:
         _ = symnas.program(f"{path}:Net", inputs=torch.ones(2, 4)).space
     message = str(caught.value)
     assert message.startswith(f"calling the built Net on the example inputs failed at {path}:{line} {when}")
