@@ -112,21 +112,19 @@ def _factory(function: Function, node: Any, free: tuple[str, ...]) -> ast.Module
             width = None         # free variables of the method
             class Net:
                 def build(self):
-                    if False: width
                     ...
+                    if False: width
     """
     classes = [parent for parent in function.parents if isinstance(parent, ast.ClassDef)]
     inner: list[ast.stmt]
     if isinstance(node, ast.Lambda):
         inner = [ast.Expr(node)]
     else:
-        # Uses of every free variable keep the closure's shape, whatever the choices made of the body.
+        # Uses of every free variable keep the closure's shape, whatever the choices made of the body. They
+        # come last, since no name may be used before its `nonlocal` statement.
         uses = [ast.Expr(ast.Name(name, ast.Load())) for name in free]
         if uses:
-            body = list(node.body)
-            at = 1 if is_docstring(body[0]) else 0
-            body.insert(at, place_at(ast.If(ast.Constant(False), list(uses), []), body[at]))
-            node.body = body
+            node.body = [*node.body, place_at(ast.If(ast.Constant(False), list(uses), []), node.body[-1])]
         inner = [node]
     if classes:
         if not isinstance(function.parents[-1], ast.ClassDef):

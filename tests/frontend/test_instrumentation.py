@@ -6,6 +6,8 @@ import ast
 import re
 import textwrap
 
+import pytest
+
 import symnas
 from symnas.frontend import instrumentation, operations
 from symnas.frontend.code_objects import RESERVED
@@ -56,3 +58,37 @@ def test_the_example_is_what_comes_out(tmp_path) -> None:
     for node in ast.walk(source.instrumenter.function(record)):
         if isinstance(node, ast.expr | ast.stmt):
             assert 1 <= node.lineno <= len(lines)
+
+
+COUNTERS = {
+    "at the top": "nonlocal count\n        count += 1",
+    "under a docstring": '"""Count."""\n        nonlocal count\n        count += 1',
+    "two of them": "nonlocal count\n        nonlocal last\n        last, count = count, count + 1",
+    "in a branch": "if True:\n            nonlocal count\n            count += 1",
+    "behind a choice": "by = 1  # search: {1, 2}\n        nonlocal count\n        count += by",
+    "behind a return": "nonlocal count\n        if count > 9:\n            return None\n        count += 1",
+}
+
+
+@pytest.mark.parametrize("body", COUNTERS.values(), ids=list(COUNTERS))
+def test_functions_may_assign_names_of_those_around(tmp_path, body) -> None:
+    text = f"""
+def counter():
+    count = last = 0
+
+    def step(f):
+        {body}
+        return f()
+
+    return step, lambda: count
+
+def make():
+    step, count = counter()
+    width = step(lambda: 8)  # search: {{step(lambda: 8), 16}}
+    step(int)
+    return width, count()
+"""
+    (tmp_path / "counters.py").write_text(text)
+    program = symnas.program(f"{tmp_path / 'counters.py'}:make")
+    built = {str(program.build(decision)) for decision in program.space.enumerate()}
+    assert {"(8, 2)", "(16, 1)"} <= built

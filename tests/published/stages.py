@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import symnas
 from symnas.errors import BuildError, SymnasError
+from symnas.export.torch_graph import graph as export_graph
 from symnas.frontend.sources import load
 from symnas.grammar import check_source
 from symnas.tree.outline import headline
@@ -34,11 +35,12 @@ STATUSES = {
     "raw": "another error, which is a defect",
     "wrong": "no error, and not what the plain model computes, which is a defect",
     "slow": "took longer than its limit of processor time",
+    "plain": "the plain model cannot do it either",
     "-": "not reached, as the space was not found",
 }
-LIMITS = {"space": 30}
+LIMITS = {"space": 20}
 """Seconds of processor time by stage; all others have `LIMIT`."""
-LIMIT = 30
+LIMIT = 20
 _LINE = re.compile(r"\.py:\d+")
 
 
@@ -63,6 +65,10 @@ class TooSlowError(BaseException):
 
 class WrongError(AssertionError):
     """Something computes what it should not."""
+
+
+class PlainError(Exception):
+    """The model as it was published cannot do it either."""
 
 
 class Tried:
@@ -157,9 +163,10 @@ def children(tried: Tried) -> str:
 
 def pickled(tried: Tried) -> str:
     """Children, and the program itself, survive pickle."""
-    for decision in tried.some(3):
-        child = tried.child(decision).eval()
-        _same_outputs(tried.model, pickle.loads(pickle.dumps(child)), child)
+    with _plain_can(lambda: pickle.dumps(tried.plain())):
+        for decision in tried.some(3):
+            child = tried.child(decision).eval()
+            _same_outputs(tried.model, pickle.loads(pickle.dumps(child)), child)
     again = pickle.loads(pickle.dumps(tried.program))
     if [a.location for a in again.annotations] != [a.location for a in tried.program.annotations]:
         raise WrongError("the pickled program has other annotations")
@@ -181,7 +188,8 @@ def graph(tried: Tried) -> str:
     ways = set()
     for decision in tried.some(2):
         torch.manual_seed(0)
-        made = tried.program.graph(decision)
+        with _plain_can(lambda: export_graph(tried.plain(), *tried.program.internals.example())):
+            made = tried.program.graph(decision)
         ways.add(type(made).__name__)
         module = made.module() if hasattr(made, "module") else made
         _same_outputs(tried.model, module, tried.child(decision), rtol=1e-3)
@@ -196,7 +204,10 @@ def source(tried: Tried) -> str:
             raise WrongError("the text still has annotations")
         file = tried.folder / f"{tried.model.name}_source_{number}.py"
         file.write_text(text, encoding="utf-8")
-        target = load(f"{file}:{tried.model.target}")
+        try:
+            target = load(f"{file}:{tried.model.target}")
+        except SymnasError as error:
+            raise WrongError(f"the text cannot be imported: {error}") from error
         torch.manual_seed(1)
         standalone = target(**tried.arguments(target))
         child = tried.child(decision).eval()
@@ -257,6 +268,8 @@ def _timed(tried: Tried, name: str) -> Cell:
         status, note = _refusal(error), f"{type(error).__name__}: {error}"
     except WrongError as error:
         status, note = "wrong", str(error)
+    except PlainError as error:
+        status, note = "plain", str(error)
     except Exception as error:
         status, note = "raw", f"{type(error).__name__}: {error}"
     return Cell(status, round(time.process_time() - start, 1), note)
@@ -267,6 +280,21 @@ def _refusal(error: SymnasError) -> str:
     if isinstance(error, BuildError) and error.__cause__ and not isinstance(error.__cause__, SymnasError):
         return "raw"
     return "refused" if _LINE.search(str(error)) else "vague"
+
+
+@contextlib.contextmanager
+def _plain_can(task: Callable[[], object]) -> Iterator[None]:
+    """Blame the plain model where it fails at the same task."""
+    try:
+        yield
+    except WrongError:
+        raise
+    except Exception:
+        try:
+            task()
+        except Exception as error:
+            raise PlainError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ MODELS = [
             At("SegResNet.__init__", "num_groups", "{4, 8}"),
             At("SegResNet.decode", "x = #1", "{up(x) + down_x[i + 1], up(x)}"),
             At("ResBlock.__init__", "kernel_size", "{1, 3, 5}"),
-            At("ResBlock.forward", "x = #2", "{self.act(x), torch.tanh(x)}"),
+            At("ResBlock.forward", "x = #2", "{self.act(x), x.tanh()}"),
         ],
     ),
     Model(
