@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+import typing
 
 import pytest
 import torch
@@ -109,6 +110,16 @@ def test_the_same_text_is_the_same_module_and_nothing_is_left_behind():
     del net
     gc.collect()
     assert name not in sys.modules
+
+
+def test_types_of_annotations_are_found_in_the_module():
+    made = load(TEXT)
+    block = made.namespace["Block"]
+    module = sys.modules[block.__module__]
+    assert vars(module)["Config"] is made.namespace["Config"]
+    assert eval("nn.Linear", module.__dict__) is torch.nn.Linear
+    assert typing.get_type_hints(made.namespace["Config"]) == {"width": int}
+    assert inspect.getmodule(block) is module
 
 
 def test_a_class_of_the_users_may_pickle_its_own_way():
