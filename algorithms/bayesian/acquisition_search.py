@@ -23,8 +23,9 @@ Score = Callable[["Batch"], Floats]
 # Neighbours by each real range, moves of all ranges together, and the standard deviation of these in the
 # first round, as a share of the range. 4 neighbours and 0.2 are SMAC's.
 REALS, MOVES, WIDTH = 4, 16, 0.2
-# Of a decision with more neighbours, so many are drawn.
-MOST_NEIGHBOURS = 400
+# Of a decision with more neighbours, so many are drawn; fewer, but not below 50, where they have more than
+# CELLS coordinates together.
+MOST_NEIGHBOURS, FEWEST_NEIGHBOURS, CELLS = 400, 50, 1 << 19
 
 
 class AcquisitionSearch:
@@ -118,7 +119,8 @@ class AcquisitionSearch:
     ) -> tuple[Batch, NDArray[np.intp]]:
         codes, reals, sources = self._space.compiled.neighbourhood.of(batch.codes, batch.reals, rng, REALS)
         near = type(batch)(self._space, codes, reals)
-        most = MOST_NEIGHBOURS * len(batch)
+        width_of_row = max(self._space.compiled.encoder.width, 1)
+        most = len(batch) * min(MOST_NEIGHBOURS, max(FEWEST_NEIGHBOURS, CELLS // width_of_row))
         if len(near) > most:
             some = np.sort(rng.choice(len(near), most, replace=False))
             near, sources = near[some], sources[some]
@@ -141,7 +143,9 @@ class AcquisitionSearch:
             # What does not exist is NaN and stays so.
             old = reals[:, entry.column]
             steps = rng.normal(0.0, width * (high - low), len(old)) * (rng.random(len(old)) < 0.5)
-            new = np.clip((np.log(old) if entry.domain.log else old) + steps, low, high)
+            # Near the largest floats a step may lead beyond all of them, which is the end of the range.
+            with np.errstate(over="ignore"):
+                new = np.clip((np.log(old) if entry.domain.log else old) + steps, low, high)
             new = np.exp(new) if entry.domain.log else new
             reals[:, entry.column] = np.where(
                 steps == 0.0, old, np.clip(new, entry.domain.low, entry.domain.high) + 0.0

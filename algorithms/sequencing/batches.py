@@ -17,6 +17,7 @@ from symnas._typing import Codes, Floats, Ints, Reals
 from symnas.algorithms.sequencing.points import PointSequence, RealSequence, sequence_of
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry
+from symnas.tree.sampling import Shares
 from symnas.tree.space import Batch, Space
 from symnas.tree.subsets import INACTIVE, UNUSED
 
@@ -190,7 +191,8 @@ def _columns(entry: Entry) -> slice:
 
 def _sequence(space: Space, entry: Entry) -> PointSequence:
     weights = space.compiled.sampler.weights.get(entry.number)
-    if weights is not None:
+    # Of long ranges, whose priors are logarithmic, no value is without weight.
+    if weights is not None and not isinstance(weights, Shares):
         shares = np.asarray(weights, np.float64) / sum(weights)
         weights = tuple(np.maximum(shares, UNLIKELY * shares.max()).tolist())
     wide = isinstance(entry.domain, IntRange | FloatRange) and entry.card > LISTED

@@ -28,6 +28,7 @@ import numpy as np
 from symnas._typing import Floats, Reals
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
+from symnas.tree.sampling import Shares
 from symnas.tree.subsets import UNUSED, Subsets
 
 State: TypeAlias = Any
@@ -36,7 +37,7 @@ State: TypeAlias = Any
 Action: TypeAlias = Any
 """One of the alternatives in a state: a whole number from 0 on, of a real range the value."""
 
-Weights: TypeAlias = Sequence[float] | None
+Weights: TypeAlias = Sequence[float] | Shares | None
 
 # Levels of halving on which every interval has parameters of its own in a policy; of those below, each level.
 TABLED = 10
@@ -87,6 +88,8 @@ class PointSequence(ABC):
             # Selections may go on in more ways than a float can hold.
             top = max(ways.values())
             weights = tuple(math.exp(way - top) if way > -math.inf else 0.0 for way in ways.values())
+            if len(self._actions) >= REMEMBERED:
+                self._actions.clear()
             known = self._actions[state] = tuple(ways), weights
         return known
 
@@ -173,6 +176,7 @@ class _Choice(PointSequence):
         return bool(state != ())
 
     def ways(self, state: State) -> dict[Action, float]:  # noqa: ARG002 - there is one
+        assert not isinstance(self.weights, Shares)
         return dict(enumerate(map(_log, self.weights or (1.0,) * self.options)))
 
     def step(self, state: State, action: Action) -> State:  # noqa: ARG002
@@ -197,7 +201,7 @@ class _Halves(PointSequence):
     def __init__(self, entry: Entry, weights: Weights) -> None:
         # Nodes 1 to 2^L - 1 on the first L = min(levels, TABLED) levels, 0 unused, and one for each level
         # below.
-        levels = math.ceil(math.log2(entry.card))
+        levels = (entry.card - 1).bit_length()
         nodes = (1 << min(levels, TABLED)) + max(0, levels - TABLED)
         super().__init__(entry, weights, (0, entry.card, 1), 2, nodes)
 
@@ -211,6 +215,8 @@ class _Halves(PointSequence):
         # value.
         if self.weights is None:
             return {0: math.log(middle - first), 1: math.log(end - middle)}
+        if isinstance(self.weights, Shares):
+            return {0: self.weights.log_mass(first, middle), 1: self.weights.log_mass(middle, end)}
         return {0: _log(math.fsum(self.weights[first:middle])), 1: _log(math.fsum(self.weights[middle:end]))}
 
     def node(self, state: State) -> int:
@@ -329,7 +335,7 @@ class _Slots(_Selection):
         # prior multiplies this by the candidate's weight, and does not weigh what may follow: selections of
         # several sizes, or without order, then come with other probabilities than `Space.sample` gives them.
         found = {action: math.log(count) for action, count in completions(self.subsets, state).items()}
-        if self.weights is not None:
+        if self.weights is not None and not isinstance(self.weights, Shares):
             found |= {code: way + _log(self.weights[code]) for code, way in found.items() if code < self.stop}
         return found
 
@@ -409,6 +415,7 @@ class _Counts(_Selection):
             times = range(0 if later else max(0, least), most + 1)
         else:
             times = range(max(0, least - later), min(1, most) + 1)
+        assert not isinstance(self.weights, Shares)
         weight = 0.0 if self.weights is None else _log(self.weights[candidate])
         # k times this candidate, weighed as in `_Slots`, and the rest among later ones; 0 times log 0 is 0,
         # not NaN.

@@ -68,15 +68,15 @@ class Embedding:
         self._width = space.compiled.encoder.width
         # Each coordinate is a linear function of the one-hot view; most are one column of it.
         # `_taken` are those that are one column, in the order of their blocks; blocks that mix columns follow
-        # behind them, so that `__call__` is one look-up and one product with `_mix`, (width of the view,
-        # mixed).
+        # behind them: places of values on a scale, and products with `_mix`, (width of the view, mixed).
         self._taken: list[NDArray[np.intp]] = []
         self._mixes: list[Floats] = []
         # (coordinate, its flag's column in the view, -1 where the point always exists) of scaled numbers.
         self._offsets: list[tuple[int, int]] = []
         self._like: dict[object, list[tuple[Entry, int]]] = {}
         self._conditions: dict[object, str] = {}
-        thin: list[tuple[Block, Floats]] = []
+        # Those behind: a mix, or the first column of a point and the places of its values.
+        thin: list[tuple[Block, Floats | tuple[int, Floats]]] = []
         for place in space.compiled.encoder.places:
             thin += self._point(place.entry, place.start, place.width, place.scaled, place.per_slot)
             if place.flagged:
@@ -85,8 +85,7 @@ class Embedding:
             thin += self._counts()
         self.blocks += [block for block, _ in thin]
         self._taken_columns = np.concatenate(self._taken or [np.empty(0, np.intp)])
-        mixes = [mix for _, mix in thin]
-        self._mix = np.concatenate(mixes, axis=1) if mixes else np.empty((self._width, 0))
+        self._place([how for _, how in thin])
         self.block_of = np.repeat(np.arange(len(self.blocks)), [block.columns for block in self.blocks])
         self.shares = np.array([block.share for block in self.blocks])[self.block_of]
         self.width = len(self.block_of)
@@ -100,14 +99,42 @@ class Embedding:
         for column, flag in self._offsets:
             # A number u in [0, 1] goes to u - ½; where the flag is 0, so is u, and 0 is the middle.
             out[:, column] -= 0.5 * (view[:, flag] if flag >= 0 else 1.0)
-        out[:, taken:] = view @ self._mix
+        out[:, self._mixed] = view @ self._mix
+        for columns, places, into in self._placed:
+            # One value each, (rows, points, values) times (points, values): one term of a sum is not zero.
+            marks = view[:, columns].reshape(len(batch), *places.shape)
+            out[:, into] = np.einsum("rpv,pv->rp", marks, places)
         return out
+
+    def _place(self, thin: list[Floats | tuple[int, Floats]]) -> None:
+        """Note where the blocks behind those of single columns go: mixes, and places by number of values."""
+        first = sum(map(len, self._taken))
+        mixed: list[tuple[int, Floats]] = []
+        by_card: dict[int, list[tuple[int, int, Floats]]] = {}
+        for how in thin:
+            if isinstance(how, tuple):
+                start, places = how
+                by_card.setdefault(len(places), []).append((first, start, places))
+                first += 1
+            else:
+                mixed.append((first, how))
+                first += how.shape[1]
+        self._mixed = np.array([c for at, mix in mixed for c in range(at, at + mix.shape[1])], np.intp)
+        self._mix = np.concatenate([np.empty((self._width, 0)), *(mix for _, mix in mixed)], axis=1)
+        self._placed = [
+            (
+                np.array([start + np.arange(card) for _, start, _ in points], np.intp).reshape(-1),
+                np.array([places for _, _, places in points]),
+                np.array([at for at, _, _ in points], np.intp),
+            )
+            for card, points in by_card.items()
+        ]
 
     # ------------------------------------------------------------ blocks
 
     def _point(
         self, entry: Entry, start: int, width: int, scaled: bool, per_slot: bool
-    ) -> Iterable[tuple[Block, Floats]]:
+    ) -> Iterable[tuple[Block, Floats | tuple[int, Floats]]]:
         if not entry.mutable:
             return
         address = entry.point.address
@@ -126,9 +153,7 @@ class Embedding:
             self._like.setdefault(_likeness(entry), []).append((entry, start))
         if positions is not None:
             # One-hot columns times places on the scale, less ½: the middle, 0, where all columns are 0.
-            mix = np.zeros((self._width, 1))
-            mix[columns, 0] = positions - 0.5
-            yield Block(address, "number", 1, NUMBERS), mix
+            yield Block(address, "number", 1, NUMBERS), (start, positions - 0.5)
         if per_slot:
             # A coordinate per candidate: 1 in the first of w slots, 1 - s / w in slot s, 0 where not chosen.
             mix = np.zeros((self._width, entry.card))
@@ -144,7 +169,7 @@ class Embedding:
 
     def _presence(self, entry: Entry, flag: int) -> None:
         branch = entry.branch
-        place = (tuple(branch.when), branch.occurrence) if branch else None
+        place = (branch.when, branch.occurrence) if branch else None
         condition = (entry.parent, place, entry.point.guards)
         if condition not in self._conditions:
             self._conditions[condition] = entry.point.address

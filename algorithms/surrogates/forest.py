@@ -10,12 +10,16 @@ from symnas._typing import Floats
 from symnas.algorithms.surrogates.base import Frozen
 from symnas.contracts.algorithm import Prediction
 from symnas.errors import MissingExtraError
+from symnas.tree.choices import FloatRange
+from symnas.tree.layout import REAL
 
 if TYPE_CHECKING:
     from symnas.tree.space import Batch, Space
 
 # Positions begin at 0, and a slot that is not used is -1.
 ABSENT = -2.0
+# Trees compare floats of 32 bits, which end at 3.4e38.
+LARGE = 1e37
 
 
 class Forest:
@@ -23,7 +27,7 @@ class Forest:
 
     Hutter, Hoos, Leyton-Brown: Sequential Model-Based Optimization for General Algorithm Configuration, LION
     2011. As in their code, trees split on positions of candidates, and a point that does not exist has a
-    position of its own below all others. (A real range is told by its values, which may lie below that.)
+    position of its own below all others; of a real range, which is told by its values, a number below these.
 
     Args:
         trees: how many.
@@ -66,7 +70,17 @@ class Forest:
 def columns_of(space: Space, batch: Batch) -> Floats:
     """Return the ordinal view with a number for what does not exist; a column of zeros if there is none."""
     view = space.encode(batch, "ordinal").astype(np.float64, copy=False)
-    view = np.where(np.isnan(view), ABSENT, view)
+    real = np.flatnonzero(space.compiled.encoder.is_real)
+    own = [entry.domain for entry in space.compiled.layout.own if entry.shape == REAL]
+    domains = [domain for domain in own if isinstance(domain, FloatRange)]
+    absent = np.full(view.shape[1], ABSENT)
+    for column, domain in zip(real, domains, strict=True):
+        span = domain.high - domain.low
+        if max(abs(domain.low), abs(domain.high)) > LARGE:
+            view[:, column] = (view[:, column] - domain.low) / span
+        elif domain.low <= ABSENT:
+            absent[column] = domain.low - max(span, -domain.low)
+    view = np.where(np.isnan(view), absent, view)
     # A space of one decision has no columns, which scikit-learn refuses.
     return view if view.shape[1] else np.zeros((len(batch), 1))
 

@@ -19,7 +19,9 @@ from symnas._typing import Value
 from symnas.construction.open_choices import open_run
 from symnas.construction.superposition import ConstructorRun, kept_run
 from symnas.errors import SymnasError
+from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.point import Point
+from symnas.tree.ranges import LONG
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
@@ -75,6 +77,9 @@ def _depth(program: ProgramView, point: Point, base: ConstructorRun) -> Depth | 
 
     The most telling value comes first: most points that are no depth are found out by a single run.
     """
+    # No model has that many blocks.
+    if isinstance(point, IntRange | FloatRange) and point.codes > LONG:
+        return None
     made = {base.closed[point.address]: base}
     options = list(point.values())
     for value in (options[-1], *options):

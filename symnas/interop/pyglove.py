@@ -17,12 +17,24 @@ from pyglove.core import geno
 
 from symnas._typing import Label, Value
 from symnas.errors import DecisionError, ProgramError, SpaceError
-from symnas.tree.choices import Branch, FloatRange, ManyOf, OneOf, Permutation, Point, Tied, show
+from symnas.tree.choices import (
+    Branch,
+    FloatRange,
+    IntRange,
+    ManyOf,
+    OneOf,
+    Permutation,
+    Point,
+    Tied,
+    show,
+)
+from symnas.tree.ranges import LONG, Steps
 from symnas.tree.serialization import point_to_json
 from symnas.tree.space import Decision, Space
 
 HINT = "symnas.space"
 MAX_LABEL = 40
+EXACT = 2**53
 
 
 @dataclass(slots=True)
@@ -60,6 +72,9 @@ def _plan(points: Iterable[Point]) -> list[_Node]:
             nodes.append(_many(point))
         elif isinstance(point, FloatRange) and not point.finite:
             nodes.append(_Node(point))
+        elif isinstance(point, IntRange | FloatRange) and point.codes > LONG:
+            _check_long(point)
+            nodes.append(_Node(point))
         else:
             below = [
                 [_plan(p for b in point.branches if c in b.when for p in b.points)]
@@ -67,6 +82,20 @@ def _plan(points: Iterable[Point]) -> list[_Node]:
             ]
             nodes.append(_Node(point, 1, below))
     return nodes
+
+
+def _check_long(point: IntRange | FloatRange) -> None:
+    """Refuse a long range that cannot be told as one of PyGlove's numbers, between its ends."""
+    if point.branches:
+        raise SpaceError(
+            f"{point.address}: PyGlove lists the values that points hang under, and {point.domain} has "
+            f"{point.codes:,}; give it a larger step"
+        )
+    if isinstance(point, IntRange) and max(abs(point.low), abs(point.high)) > EXACT:
+        raise SpaceError(
+            f"{point.address}: PyGlove holds long ranges as floats, which are whole numbers up to {EXACT:,}, "
+            f"and {point.domain} goes beyond; give it nearer ends, or a larger step"
+        )
 
 
 def _refuse_only(point: ManyOf | Permutation) -> None:
@@ -132,8 +161,8 @@ def _spec(node: _Node, named: set[str]) -> geno.DecisionPoint:
     if node.sizes:
         candidates = [geno.Space([_spec(size, named)] if size is not None else []) for size in node.sizes]
         return geno.Choices(1, candidates, **place)
-    if isinstance(point, FloatRange) and not point.finite:
-        return geno.Float(point.low, point.high, "log" if point.log else None, **place)
+    if isinstance(point, IntRange | FloatRange) and not node.count:
+        return geno.Float(float(point.low), float(point.high), "log" if point.log else None, **place)
     labels = point.candidates if isinstance(point, ManyOf | Permutation) else tuple(point.values())
     literals = [label if type(label) in (str, int, float) else repr(label) for label in labels]
     distinct = not (isinstance(point, ManyOf) and point.repeats)
@@ -171,7 +200,7 @@ def _write_node(node: _Node, decision: Mapping[str, Value]) -> geno.DNA:
         index = len(value) - point.low
         return geno.DNA(index, [_write_node(inner, decision)] if inner is not None else [])
     if not node.count:
-        return geno.DNA(value)
+        return geno.DNA(float(value))  # type: ignore[arg-type]
     code = point.code(value)
     codes = (code,) if isinstance(code, int) else code
     picks = []
@@ -195,7 +224,9 @@ def from_dna(space: Space, dna: geno.DNA) -> Decision:
     values: dict[str, Value] = {}
     nodes = _plan(space.points)
     try:
-        _read(nodes, list(dna.children) if len(nodes) > 1 or _spread(nodes) else [dna], values)
+        # PyGlove writes one decision in place of all, and the picks of a lone point in place of the point.
+        given = [dna] if len(nodes) == 1 and not _spread(nodes) else list(dna.children)
+        _read(nodes, given, values)
     except (IndexError, ValueError, TypeError) as error:
         raise DecisionError(f"the DNA must have the structure of the space, got {dna}: {error}") from None
     return space.decision(values, complete=True)
@@ -218,9 +249,20 @@ def _read(nodes: list[_Node], given: list[geno.DNA], values: dict[str, Value]) -
             else:
                 _read([inner], list(dna.children), values)
         elif not node.count:
-            values[node.point.address] = float(dna.value)
+            values[node.point.address] = _number(node.point, float(dna.value))
         else:
             _read_picks(node, list(dna.children) if node.count > 1 else [dna], values)
+
+
+def _number(point: Point, given: float) -> Value:
+    """Return the value of a range that is the nearest to a float, which for a real range is that float."""
+    assert isinstance(point, IntRange | FloatRange)
+    if isinstance(point, FloatRange) and not point.finite:
+        return given
+    values = point.values()
+    step = point.step or 1
+    code = values.nearest(given) if isinstance(values, Steps) else round((given - point.low) / step)
+    return point.value(min(max(code, 0), point.codes - 1))
 
 
 def _read_picks(node: _Node, picks: list[geno.DNA], values: dict[str, Value]) -> None:

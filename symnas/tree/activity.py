@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from symnas._typing import Codes, Mask, Reals
 from symnas.tree.choices import Guard, Permutation
 from symnas.tree.layout import REAL, SLOTS, Entry, Layout
+from symnas.tree.ranges import LONG
 from symnas.tree.subsets import INACTIVE, UNUSED
 
 # Entries of a guard's truth table, of one byte each.
@@ -146,7 +147,9 @@ class Activity:
             return "range", 1
         if parent.shape == SLOTS:
             return "slots", parent.width
-        return ("range" if isinstance(entry.branch.when, range) else "list"), 1
+        if isinstance(entry.branch.when, range):
+            return "range", 1
+        return ("list" if parent.card <= LONG else "long"), 1
 
     def _condition(self, test: Test, groups: Iterable[list[Entry]]) -> _Condition:
         places: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
@@ -162,7 +165,8 @@ class Activity:
 
         Args:
             kind: "range" where every `when` is a run of codes, so that two comparisons do; "list" where codes
-                are looked up in a table; "slots" where any slot of a selection may have such a code.
+                are looked up in a table, "long" where the table would be too long; "slots" where any slot of
+                a selection may have such a code.
             firsts: one point under each branch.
         """
         parents = [self.layout.entries[entry.parent] for entry in firsts]
@@ -183,6 +187,13 @@ class Activity:
                 return (parent >= low) & (parent <= high)
 
             return in_range
+        if kind == "long":
+
+            def in_long_list(codes: Codes) -> Mask:
+                pairs = zip(parents, branches, strict=True)
+                return np.array([np.isin(codes[parent.column], branch.when) for parent, branch in pairs])
+
+            return in_long_list
         offsets, table = _lookup(
             [(parent.card, list(b.when)) for parent, b in zip(parents, branches, strict=True)]
         )

@@ -27,7 +27,7 @@ from symnas.tree.requirements.diagram import ABSENT, Course, Diagram, TooManyWay
 from symnas.tree.requirements.folds import MOST_ROWS, Fold, folds_of
 from symnas.tree.requirements.requirement import Requirement
 from symnas.tree.rows import value_at
-from symnas.tree.sampling import Sampler, prior
+from symnas.tree.sampling import Sampler, Shares, prior
 from symnas.tree.subsets import INACTIVE
 
 # What it costs to change a value that is to stay, one that was there, and one that was only drawn.
@@ -635,6 +635,7 @@ class AdmittedSampler:
 def ranked_prior(entry: Entry) -> list[float]:
     """Return how likely every value of a point is by itself, in the order of ranks."""
     weights = prior(entry)
+    assert not isinstance(weights, Shares)
     if entry.shape == SINGLE:
         chances = [1.0] * entry.card if weights is None else list(weights)
     elif weights is None:

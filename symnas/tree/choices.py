@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from symnas._typing import Code, Label, Value
 from symnas.errors import DecisionError, SpaceError
-from symnas.tree.point import UNSET, Branch, Guard, Point, identity, label_key, show
+from symnas.tree.point import UNSET, Branch, Guard, Point, identity, label_key, plain, show
 from symnas.tree.ranges import FloatRange, IntRange
 from symnas.tree.subsets import Subsets
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def _check_labels(address: str, labels: Sequence[Label]) -> tuple[Label, ...]:
-    given = tuple(labels)
+    given = tuple(map(plain, labels))
     if not given:
         raise SpaceError(f"{address}: a choice needs at least one candidate, got none")
     seen: set[object] = set()
@@ -58,7 +58,7 @@ def _positions(labels: tuple[object, ...]) -> dict[object, int]:
 def _find(candidates: tuple[Label, ...], label: object) -> int | None:
     # What cannot be hashed is no label.
     try:
-        return _positions(tuple(map(label_key, candidates))).get(label_key(label))
+        return _positions(tuple(map(label_key, candidates))).get(label_key(plain(label)))
     except TypeError:
         return None
 
@@ -79,8 +79,7 @@ class OneOf(Point):
 
     def _check(self) -> None:
         self._set(candidates=_check_labels(self.address, self.candidates))
-        if self.default is UNSET:
-            self._set(default=self.candidates[0])
+        self._set(default=self.candidates[0] if self.default is UNSET else plain(self.default))
         if _find(self.candidates, self.default) is None:
             raise SpaceError(
                 f"{self.address}: the default must be a candidate, {self.default!r} is not in {self.domain}"

@@ -87,7 +87,7 @@ class Counter:
         elif not sizes:
             self.trees[i] = int(entry.domain.cardinality)
         elif entry.shape == SINGLE:
-            self.trees[i] = sum(self.code_counts(entry))
+            self.trees[i] = sum((end - first) * count for first, end, count in self.code_runs(entry))
         else:
             self.trees[i] = self.selections(entry).total
 
@@ -159,9 +159,13 @@ class Counter:
     # ------------------------------------------------------------ one point
 
     def code_counts(self, entry: Entry) -> list[int]:
-        """Return, for every code of a point, how many ways its counted branches can be decided.
+        """Return, for every code of a point, how many ways its counted branches can be decided."""
+        return [count for first, end, count in self.code_runs(entry) for _ in range(first, end)]
 
-        The product of N(b) over the branches b with the code in their `when`, for all codes in one sweep: a
+    def code_runs(self, entry: Entry) -> list[tuple[int, int, int]]:
+        """Return runs of codes (first, end, count): in how many ways their counted branches can be decided.
+
+        The count is the product of N(b) over the branches b with the codes in their `when`, in one sweep: a
         run of codes multiplies where it begins and divides, without remainder, where it ends. Branches
         that are not counted (None) are left to the group of coupled points that they belong to.
         """
@@ -174,13 +178,14 @@ class Counter:
                 changes[start] = up * size, down
                 up, down = changes.get(stop, (1, 1))
                 changes[stop] = up, down * size
-        counts, running = [], 1
-        for code in range(entry.card):
-            up, down = changes.get(code, (1, 1))
+        runs, running = [], 1
+        starts = sorted({0, *(code for code in changes if code < entry.card)})
+        for first, end in itertools.pairwise([*starts, entry.card]):
+            up, down = changes.get(first, (1, 1))
             # Runs end at a code before others begin there, and `running` has `down` among its factors then.
-            running = running // down * up if down != 1 or up != 1 else running
-            counts.append(running)
-        return counts
+            running = running // down * up
+            runs.append((first, end, running))
+        return runs
 
     def selection_counts(self, entry: Entry) -> list[int]:
         """Return, for every selection in order, how many ways its counted branches can be decided.

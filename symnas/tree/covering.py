@@ -184,11 +184,11 @@ def _options(entry: Entry) -> tuple[Value, ...]:
     if isinstance(point, FloatRange):
         return (point.default,)
     if isinstance(point, IntRange):
-        values = list(point.values())
+        values = point.values()
         if len(values) > MOST_VALUES:
             ends = {0, len(values) - 1}
             ends |= {end for branch in point.branches for end in branch.bounds}
-            values = [values[place] for place in sorted(ends)]
+            return tuple(values[place] for place in sorted(ends, reverse=True))
         return tuple(reversed(values))
     if isinstance(point, OneOf):
         if _numeric(point.candidates):

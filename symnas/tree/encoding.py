@@ -16,7 +16,8 @@ is NaN.
 
 The one-hot view is float32, or float64 if any column is scaled, so that real values survive; the ordinal
 view is float64. Law: `decode(encode(rows)) == rows`, exactly but for what scaling a real value loses
-(1e-6).
+(1e-6), and for positions that a float cannot hold, from 2^51 on (2^53 in the ordinal view), which come back
+as near ones.
 """
 
 from __future__ import annotations
@@ -149,7 +150,9 @@ class Encoder:
         plain = [(e, start) for e, start in placed if e.shape == SINGLE]
         self.ordinal_single = np.array([start for _, start in plain], np.intp)
         self.single_columns = np.array([e.column for e, _ in plain], np.intp)
+        # As floats, and as whole numbers, which tell all positions apart.
         self.tops = np.array([e.card - 1.0 for e, _ in plain])[:, None]
+        self.last = np.array([e.card - 1 for e, _ in plain], np.int64)[:, None]
         self.ordinal_rest = [(e, start) for e, start in placed if e.shape != SINGLE]
         order = [(e.shape == REAL, c) for e in self.layout.own for c in e.columns]
         self.is_real = np.array([real for real, _ in order], bool)
@@ -353,7 +356,9 @@ class Encoder:
             values = np.exp(values) if entry.domain.log else values
             reals[entry.column] = np.clip(values, entry.domain.low, entry.domain.high) + 0.0
         else:
-            codes[entry.column] = np.rint(unit * (entry.card - 1))
+            # Clipped as whole numbers, since the last position may round up to one more as a float.
+            near = np.rint(unit * (entry.card - 1)).astype(np.int64)
+            codes[entry.column] = np.minimum(near, entry.card - 1)
 
     def _unmark(self, place: EncodedPoint, given: Encoded, codes: Codes) -> None:
         entry = place.entry
@@ -377,7 +382,8 @@ class Encoder:
         # `fmax` and `fmin` pass over NaN, which stands where a point does not exist.
         single = given[:, self.ordinal_single].T
         single = single if exact else np.rint(single)
-        codes[self.single_columns] = np.fmin(np.fmax(single, 0.0), self.tops)
+        near = np.fmin(np.fmax(single, 0.0), self.tops).astype(np.int64)
+        codes[self.single_columns] = np.minimum(near, self.last)
         for entry, column in self.ordinal_rest:
             block = given[:, column : column + entry.width]
             if entry.shape == REAL:

@@ -305,7 +305,12 @@ class Layout:
 
 
 def _within(branch: Branch, given: Branch) -> bool:
-    return set(given.when) <= set(branch.when) and given.occurrence >= branch.occurrence
+    if isinstance(branch.when, range):
+        # Codes rise, so that those between the first and the last are within as well.
+        inside = given.bounds[0] in branch.when and given.bounds[1] in branch.when
+    else:
+        inside = len(given.when) <= len(branch.when) and set(given.when) <= set(branch.when)
+    return inside and given.occurrence >= branch.occurrence
 
 
 def scale_bounds(point: IntRange | FloatRange) -> tuple[float, float]:

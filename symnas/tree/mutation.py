@@ -17,7 +17,7 @@ from symnas.errors import DecisionError
 from symnas.tree.activity import Activity
 from symnas.tree.admission import DRAWN, GIVEN, PINNED, Admission
 from symnas.tree.layout import REAL, SINGLE, Entry
-from symnas.tree.sampling import Sampler, alike, thresholds
+from symnas.tree.sampling import Sampler, Shares, alike, thresholds
 from symnas.tree.subsets import INACTIVE
 
 # Rounds of rejection before a row is looked through; draws by weight before they are even; mutations of a
@@ -211,8 +211,11 @@ class Mutator:
         self, entry: Entry, codes: Codes, reals: Reals, rows: Ints, rng: np.random.Generator
     ) -> None:
         if entry.shape == SINGLE:
-            weights = self.sampler.weights[entry.number] or ()
-            codes[entry.column, rows] = _another(np.array(weights), codes[entry.column, rows], rng)
+            weights, old = self.sampler.weights[entry.number] or (), codes[entry.column, rows]
+            if isinstance(weights, Shares):
+                codes[entry.column, rows] = weights.another(old, rng)
+            else:
+                codes[entry.column, rows] = _another(np.array(weights), old, rng)
             return
         # Selections and real values are drawn again until they differ, by weights as long as that may help.
         store = reals if entry.shape == REAL else codes

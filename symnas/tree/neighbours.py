@@ -13,6 +13,7 @@ from symnas._typing import Codes, Floats, Ints, Reals
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, SLOTS, Entry, scale_bounds
 from symnas.tree.mutation import Mutator
+from symnas.tree.ranges import LONG
 from symnas.tree.rows import put
 from symnas.tree.subsets import INACTIVE, UNUSED, Subsets
 
@@ -30,15 +31,19 @@ def moves(codes: tuple[int, ...], subsets: Subsets) -> list[tuple[int, ...]]:
     if subsets.only:
         return [other for other in subsets.only if other != codes]
     found: dict[tuple[int, ...], None] = {}
-    candidates = range(subsets.n)
+    size = len(codes)
     # Of a selection of k: k drops, k n replacements, (k + 1) n additions and, ordered, k (k - 1) / 2
-    # exchanges. Those that are no selections are left out at the end.
-    for place in range(len(codes)):
-        rest = codes[:place] + codes[place + 1 :]
-        found[rest] = None
+    # exchanges. Those that are no selections are not made, or left out at the end.
+    candidates = [c for c in range(subsets.n) if subsets.repeats or c not in codes]
+    fewer, more = size - 1 >= subsets.low, size + 1 <= subsets.high
+    for place in range(size):
+        before, after = codes[:place], codes[place + 1 :]
+        if fewer:
+            found[before + after] = None
         for new in candidates:
-            found[(*codes[:place], new, *codes[place + 1 :])] = None
-    for place in range(len(codes) + 1):
+            found[(*before, new, *after)] = None
+    # Where the order does not count, all places are as good as the first.
+    for place in range(size + 1 if subsets.ordered else 1) if more else ():
         for new in candidates:
             found[(*codes[:place], new, *codes[place:])] = None
     if subsets.ordered:
@@ -48,7 +53,28 @@ def moves(codes: tuple[int, ...], subsets: Subsets) -> list[tuple[int, ...]]:
             found[tuple(swapped)] = None
     else:
         found = dict.fromkeys(tuple(sorted(other)) for other in found)
-    return [other for other in found if other != codes and other in subsets]
+    return [other for other in found if other != codes]
+
+
+def _set_moves(codes: tuple[int, ...], subsets: Subsets, dtype: np.dtype[np.signedinteger]) -> Codes:
+    """Return `moves` of a set without order and repeats as slots (moves, high), in the same order."""
+    size, high = len(codes), subsets.high
+    old = np.array(codes, dtype)
+    others = np.setdiff1d(np.arange(subsets.n, dtype=dtype), old)
+    fewer = int(size - 1 >= subsets.low)
+    # Per place a drop, if allowed, then a replacement by each of the others: (places, fewer + others, high).
+    table = np.full((size, fewer + len(others), high), UNUSED, dtype)
+    if size:
+        kept = np.array([[*codes[:place], *codes[place + 1 :]] for place in range(size)], dtype)
+        table[:, :, : size - 1] = kept.reshape(size, 1, size - 1)
+        table[:, fewer:, size - 1] = others
+        table[:, fewer:, :size].sort(axis=2)
+    added = np.full((len(others) if size + 1 <= high else 0, high), UNUSED, dtype)
+    if len(added):
+        added[:, :size] = old
+        added[:, size] = others
+        added[:, : size + 1].sort(axis=1)
+    return np.concatenate([table.reshape(-1, high), added])
 
 
 class _Singles(NamedTuple):
@@ -102,9 +128,13 @@ class Neighbourhood:
         self.defaults = np.array(defaults, layout.dtype)[:, None]
         self.real_defaults = np.array(real_defaults)[:, None]
 
+        # Of these not even `of` lists all other values.
+        self.long = [e for e in self.wide if e.card > LONG]
+
     @cached_property
     def _every(self) -> _Singles:
-        return self._singles(self.single)
+        long = {entry.number for entry in self.long}
+        return self._singles([entry for entry in self.single if entry.number not in long])
 
     @cached_property
     def _narrow(self) -> _Singles:
@@ -127,6 +157,8 @@ class Neighbourhood:
     ) -> tuple[Codes, Reals, Ints]:
         """Return all neighbours of all rows, and the row that each is a neighbour of, in its order.
 
+        A range of more than `LONG` values goes up and down by 1, 2, 4, 8, … values, as in `near`.
+
         Args:
             codes: (rows, columns).
             reals: (rows, reals).
@@ -139,6 +171,7 @@ class Neighbourhood:
         codes, reals = np.ascontiguousarray(codes), np.ascontiguousarray(reals)
         parts = [self._single(self._every, codes, reals)]
         parts += [self._selections(entry, codes, reals) for entry in self.slots]
+        parts += [self._laddered(entry, codes, reals) for entry in self.long]
         parts += [self._spaced(entry, codes, reals, rng, count) for entry in self.real]
         found = self._settled(parts, (codes, reals), rng)
         if len(codes) > 1 and len(parts) > 1:
@@ -195,11 +228,9 @@ class Neighbourhood:
         held = np.flatnonzero(codes[:, entry.column] != INACTIVE)
         # Rows with the same selection share the list of its moves: `starts` and `counts` find it in `table`.
         distinct, which = np.unique(codes[held, columns], axis=0, return_inverse=True)
-        options = [moves(tuple(c for c in row if c >= 0), entry.subsets) for row in distinct.tolist()]
+        options = [self._moves(tuple(c for c in row if c >= 0), entry) for row in distinct.tolist()]
         counts = np.array([len(found) for found in options], np.intp)
-        table = np.full((int(counts.sum()), entry.width), UNUSED, self.layout.dtype)
-        for position, other in enumerate(itertools.chain.from_iterable(options)):
-            table[position, : len(other)] = other
+        table = np.concatenate([np.empty((0, entry.width), self.layout.dtype), *options])
         starts = np.cumsum(counts) - counts
         which = which.reshape(-1)
         repeats = counts[which]
@@ -209,14 +240,22 @@ class Neighbourhood:
         new[:, columns] = table[np.repeat(starts[which], repeats) + within]
         return Part(rows, np.full(len(rows), entry.number), new, reals[rows])
 
+    def _moves(self, codes: tuple[int, ...], entry: Entry) -> Codes:
+        """Return the moves of a selection as slots (moves, slots)."""
+        subsets = entry.subsets
+        if not (subsets.only or subsets.ordered or subsets.repeats):
+            return _set_moves(codes, subsets, self.layout.dtype)
+        found = [entry.slots(other) for other in moves(codes, subsets)]
+        return np.array(found, self.layout.dtype).reshape(-1, entry.width)
+
     def _laddered(self, entry: Entry, codes: Codes, reals: Reals) -> Part:
-        """Return a row with a long range moved up and down by powers of two."""
-        old = int(codes[0, entry.column])
-        # 1, 2, 4, … up to the longest that may still fit.
+        """Return rows with a long range moved down and up by powers of two."""
+        old = codes[:, entry.column].astype(np.int64)[:, None]
+        # 1, 2, 4, … up to the longest that may still fit; sums beyond 64 bits come out negative.
         steps = 1 << np.arange(int(entry.card - 1).bit_length())
-        new = np.concatenate([old - steps, old + steps])
-        new = new[(new >= 0) & (new < entry.card) & (old != INACTIVE)]
-        return _changed(entry, codes, reals, np.zeros(len(new), np.intp), new)
+        new = np.concatenate([old - steps, old + steps], axis=1)
+        rows, place = np.nonzero((new >= 0) & (new < entry.card) & (old != INACTIVE))
+        return _changed(entry, codes, reals, rows, new[rows, place])
 
     def _spaced(
         self, entry: Entry, codes: Codes, reals: Reals, rng: np.random.Generator | None, count: int

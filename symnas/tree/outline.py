@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from symnas._typing import Value
 from symnas.tree.choices import Branch, IntRange, ManyOf, OneOf, Permutation, Point, Tied, show
+from symnas.tree.ranges import LONG
 from symnas.tree.serialization import join, point_to_json, segments
 
 if TYPE_CHECKING:
@@ -108,13 +109,15 @@ def _shared_form(place: _Sibling, free: list[int], parent: Point | None) -> str:
         return data
     if _turn(place, free, parent):
         return data + "turn"
-    return data + json.dumps([list(place.branch.when), place.branch.occurrence])
+    when = place.branch.when
+    codes = [when.start, when.stop, "run"] if isinstance(when, range) else list(when)
+    return data + json.dumps([codes, place.branch.occurrence])
 
 
 def _turn(place: _Sibling, free: list[int], parent: Point) -> bool:
     """Tell whether the point belongs to one turn of a loop that its parent counts."""
     values = _numbers(parent)
-    if values is None or place.branch is None:
+    if values is None or place.branch is None or len(values) > LONG:
         return False
     turns = {int(place.parts[i][1:-1]) for i in free}
     when = set(place.branch.when)
@@ -217,9 +220,9 @@ def _condition(place: _Sibling, parent: Point) -> list[str]:
     branch = place.branch
     if branch is None or isinstance(parent, Permutation | Tied):
         return []
-    labels = [_label(parent, code) for code in branch.when]
-    if len(labels) == parent.codes and not isinstance(parent, ManyOf):
+    if len(branch.when) == parent.codes and not isinstance(parent, ManyOf):
         return []
+    labels = [_label(parent, code) for code in branch.when[:5]]
     if len(labels) == 1 and f"{parent.address}:{labels[0]}" in place.point.address:
         return []
     if len(labels) == 1 and f"{parent.address}[{labels[0]}]" in place.point.address:

@@ -8,10 +8,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from symnas._typing import Code, Value
 from symnas.errors import DecisionError, SpaceError
 
 UNSET: Any = object()
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy scalar as the Python number, text or truth value that it is, and all else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def label_key(label: object) -> object:

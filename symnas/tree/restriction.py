@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,9 +24,10 @@ from symnas.tree.choices import (
     identity,
 )
 from symnas.tree.layout import REAL, Layout
+from symnas.tree.ranges import LONG
 from symnas.tree.subsets import INACTIVE
 
-Renumbering = dict[int, int]
+Renumbering = Mapping[int, int]
 """New codes by old ones; those that are gone are left out."""
 
 
@@ -64,7 +66,10 @@ class Restriction:
                         continue
                 self.ranks[point.address] = ranks
         elif point.cardinality != math.inf:
-            self.codes[point.address] = _matching(point.values(), smaller)
+            long = isinstance(point, IntRange | FloatRange) and point.codes > LONG
+            self.codes[point.address] = (
+                _ByValue(point, smaller) if long else _matching(point.values(), smaller)
+            )
 
     def rebuild(self, points: Iterable[Point]) -> tuple[Point, ...]:
         """Return the points that can still exist, with everything below them."""
@@ -100,7 +105,7 @@ class Restriction:
                 for below in branch.points:
                     self._drop(below)
             if points:
-                branches.append(Branch(tuple(when), points, branch.occurrence))
+                branches.append(Branch(when, points, branch.occurrence))
         return domain.replace(branches=tuple(branches), guards=tuple(guards))
 
     def _drop(self, point: Point) -> None:
@@ -110,9 +115,13 @@ class Restriction:
             self.dropped.add(gone.address)
             stack.extend(below for branch in gone.branches for below in branch.points)
 
-    def _when(self, address: str, when: Iterable[int]) -> list[int]:
+    def _when(self, address: str, when: range | tuple[int, ...]) -> range | tuple[int, ...]:
         known = self.codes.get(address)
-        return list(when) if known is None else sorted(known[code] for code in when if code in known)
+        if known is None:
+            return when
+        if isinstance(known, _ByValue) and isinstance(when, range):
+            return known.run(when)
+        return tuple(sorted(known[code] for code in when if code in known))
 
     def _rows(self, guard: Guard) -> _Rows | None:
         """Return a guard in the new codes, None where it can no longer hold."""
@@ -141,8 +150,37 @@ class _Rows:
     allowed: frozenset[tuple[int, ...]]
 
 
+class _ByValue(Mapping[int, int]):
+    """New codes by old ones of a long range, each worked out from its value when it is asked for."""
+
+    def __init__(self, point: Point, smaller: Point) -> None:
+        self._point, self._smaller = point, smaller
+
+    def __getitem__(self, code: int) -> int:
+        try:
+            new = self._smaller.code(self._point.value(code))
+        except DecisionError:
+            raise KeyError(code) from None
+        assert isinstance(new, int)
+        return new
+
+    def __iter__(self) -> Iterator[int]:
+        return (int(self._point.code(value)) for value in self._smaller.values())  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return self._smaller.codes
+
+    def run(self, codes: range) -> range | tuple[int, ...]:
+        """Return the new codes of a run of old ones: a run, where values stay in their order."""
+        if isinstance(self._smaller, OneOf):
+            return tuple(new for new, old in enumerate(self) if old in codes)
+        values: Any = self._smaller.values()
+        low, high = self._point.value(codes[0]), self._point.value(codes[-1])
+        return range(bisect_left(values, low), bisect_right(values, high))
+
+
 def _matching(values: Iterable[Value], smaller: Point) -> Renumbering:
-    found: Renumbering = {}
+    found: dict[int, int] = {}
     # Old codes by position, new ones by value: what is not in the smaller domain has none.
     for code, value in enumerate(values):
         try:
@@ -173,6 +211,8 @@ def narrowed(point: Point, allowed: object) -> Point:
         return _narrowed_real(point, allowed)
     if isinstance(point, ManyOf | Permutation):
         return _narrowed_selection(point, allowed)
+    if isinstance(point, IntRange) and isinstance(allowed, range) and len(allowed) > LONG:
+        return _narrowed_run(point, allowed)
     codes = sorted({_code(point, value) for value in allowed})
     values = [point.value(code) for code in codes]
     weights = None if point.weights is None else tuple(point.weights[code] for code in codes)
@@ -194,6 +234,18 @@ def narrowed(point: Point, allowed: object) -> Point:
         if list(smaller.values()) == values:
             return smaller
     return OneOf(point.address, tuple(values), default, weights=weights, origin=point.origin)  # type: ignore[arg-type]
+
+
+def _narrowed_run(point: IntRange, allowed: range) -> Point:
+    """Return a range with the values of a long `range` object, none of which is looked at one by one."""
+    run = allowed if allowed.step > 0 else allowed[::-1]
+    for value in (run[0], run[1], run[-1]):
+        _code(point, value)
+    # The first two and the last are values, so the distance is whole steps and all between are values too.
+    nearest = run[min(max(round((point.default - run[0]) / run.step), 0), len(run) - 1)]
+    return dataclasses.replace(
+        point, low=run[0], high=run[-1], step=run.step, default=nearest, weights=None, branches=()
+    )
 
 
 def _code(point: Point, value: object) -> int:

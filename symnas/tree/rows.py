@@ -192,7 +192,7 @@ def _absent(layout: Layout, entry: Entry, codes: list[int], reals: list[float]) 
         if not exists(parent, codes, reals):
             return f"{address}: the point does not exist here, because {above} does not"
         if entry.branch is not None and not holds_branch(layout, entry, codes):
-            wanted = [show(_label(parent, code)) for code in list(entry.branch.when)[:8]]
+            wanted = [show(_label(parent, code)) for code in entry.branch.when[:8]]
             return (
                 f"{address}: the point exists only where {above} is {' or '.join(wanted)}, and it is "
                 f"{show(value_at(parent, codes, reals))}; leave the address out or change {above}"

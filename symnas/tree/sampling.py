@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +21,190 @@ from numpy.typing import NDArray
 from symnas._typing import Codes, Floats, Ints, Reals
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout, scale_bounds
-from symnas.tree.subsets import Subsets, Weights
+from symnas.tree.ranges import LONG
+from symnas.tree.subsets import Subsets
 
 # Numbers per piece, 8 bytes each: 2 MiB, and 1 MiB where they are random numbers of points.
 CHUNK = 1 << 18
 DRAWN = 1 << 17
 
 
-def prior(entry: Entry) -> Weights:
+# -------------------------------------------------------------------- priors
+
+# Of short ranges and candidates a prior is a tuple of weights. Over the n codes of a long range it is told in
+# closed form, by its cumulative shares
+#
+#     S(0) = 0 < S(1) < … < S(n) = 1,    P(code k) = S(k + 1) - S(k),
+#
+# and a number u of [0, 1) stands for the code k with S(k) <= u < S(k + 1), as in tables of weights.
+
+# Draws of another code by the prior before they are even, as `mutation` has for real values.
+REDRAWS = 64
+
+
+class Shares(ABC):
+    """A prior over codes 0 to `count` - 1; equal ones draw the same."""
+
+    count: int
+
+    @abstractmethod
+    def pick(self, u: Floats) -> NDArray[np.int64]:
+        """Return the codes (rows,) that numbers (rows,) of [0, 1) stand for."""
+
+    @abstractmethod
+    def log_mass(self, first: int, end: int) -> float:
+        """Return the logarithm of the weight of the codes first to end - 1, up to a constant."""
+
+    def pick_one(self, u: float) -> int:
+        """Return the code that a number stands for, the very one that `pick` gives."""
+        return int(self.pick(np.array([u]))[0])
+
+    def another(self, old: Codes, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw codes (rows,) by the prior among all but the old ones."""
+        # By rejection, which conditions on being another one; a code with nearly all of the weight makes the
+        # rest even.
+        new = self.pick(rng.random(len(old)))
+        for _ in range(REDRAWS):
+            same = np.flatnonzero(new == old)
+            if not len(same):
+                return new
+            new[same] = self.pick(rng.random(len(same)))
+        same = np.flatnonzero(new == old)
+        even = (rng.random(len(same)) * (self.count - 1)).astype(np.int64)
+        new[same] = even + (even >= old[same])
+        return new
+
+
+@dataclass(frozen=True)
+class LogShares(Shares):
+    """A logarithmic range v(k) = low + k step: each value weighs the logarithms nearer to it than to others.
+
+    Between v(k - 1) and v(k) the bound is the middle of their logarithms, so that
+
+        2 B(k) = log v(k - 1) + log v(k)    for 0 < k < n,
+        B(0) = log v(0) - (log v(1) - log v(0)) / 2,  and likewise at the upper end,
+
+    and S(k) = (B(k) - B(0)) / (B(n) - B(0)).
+
+    Args:
+        low: the smallest value, above 0.
+        step: the distance of values.
+        count: how many there are, at least two.
+    """
+
+    low: float
+    step: float
+    count: int
+
+    def _gap(self, a: int, b: int) -> float:
+        # log v(b) - log v(a); of neighbours far up it is smaller than a float's precision in the logarithms.
+        return math.log1p((b - a) * self.step / (self.low + a * self.step))
+
+    def _bound(self, code: int) -> tuple[int, int, float]:
+        """Return (a, b, c) with 2 B(code) = log v(a) + log v(b) + c."""
+        last = self.count - 1
+        if code == 0:
+            return 0, 0, -self._gap(0, 1)
+        return (last, last, self._gap(last - 1, last)) if code > last else (code - 1, code, 0.0)
+
+    def log_mass(self, first: int, end: int) -> float:
+        """Return log (B(end) - B(first))."""
+        (a, b, c), (d, e, f) = self._bound(first), self._bound(end)
+        return math.log(self._gap(a, d) + self._gap(b, e) + f - c)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        last = self.count - 1
+        low, high = math.log(self.low), math.log(self.low + last * self.step)
+        return low - self._gap(0, 1) / 2, high + self._gap(last - 1, last) / 2
+
+    def pick(self, u: Floats) -> NDArray[np.int64]:
+        """Return the codes of numbers: how many of the bounds B(1) to B(n - 1) do not exceed theirs."""
+        low, high = self._ends
+        # As `sampling.exp`: the same number for one as for many, with any vector instructions.
+        t = np.exp((low + u * (high - low)).astype(np.complex128)).real
+        # With v = v(k - 1) and h = step / 2, B(k) <= log t where v (v + 2 h) <= t², that is where
+        # v <= t² / (hypot(t, h) + h).
+        half = self.step / 2
+        v = t * (t / (np.hypot(t, half) + half))
+        below = np.floor((v - self.low) / self.step) + 1.0
+        # A float cannot hold every count near 2^62, so that the last step is done in whole numbers.
+        codes: NDArray[np.int64] = np.minimum(np.maximum(below, 0.0).astype(np.int64), self.count - 1)
+        return codes
+
+
+@dataclass(frozen=True)
+class RunShares(Shares):
+    """Runs of codes of equal weight.
+
+    Args:
+        stops: one past the last code of every run, rising.
+        weights: what each code of a run weighs, not all zero.
+    """
+
+    stops: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """How many codes there are."""
+        return self.stops[-1]
+
+    @cached_property
+    def _masses(self) -> list[float]:
+        sizes = [b - a for a, b in itertools.pairwise((0, *self.stops))]
+        return [size * weight for size, weight in zip(sizes, self.weights, strict=True)]
+
+    def log_mass(self, first: int, end: int) -> float:
+        """Return the logarithm of the sum over the runs of what they have of these codes."""
+        mass = 0.0
+        for start, stop, weight in zip((0, *self.stops), self.stops, self.weights, strict=False):
+            mass += weight * max(0, min(end, stop) - max(first, start))
+        return math.log(mass) if mass > 0 else -math.inf
+
+    def pick(self, u: Floats) -> NDArray[np.int64]:
+        """Return the codes of numbers: the run, and evenly within it."""
+        bounds = np.concatenate([[0.0], np.cumsum(np.array(self._masses) / math.fsum(self._masses))])
+        # Runs without weight at the end must stay unreachable despite rounding in the sum.
+        last = max(place for place, mass in enumerate(self._masses) if mass > 0)
+        bounds[last + 1 :] = 1.0
+        run = np.minimum(np.searchsorted(bounds, u, side="right") - 1, last)
+        starts = np.array((0, *self.stops), np.int64)
+        sizes = np.diff(starts)[run]
+        within = (u - bounds[run]) / (bounds[run + 1] - bounds[run])
+        codes: NDArray[np.int64] = starts[run] + np.minimum((within * sizes).astype(np.int64), sizes - 1)
+        return codes
+
+
+def logarithmic(domain: IntRange | FloatRange) -> LogShares:
+    """Return the prior of a long logarithmic range without a factor."""
+    return LogShares(domain.low, domain.step or 1, domain.codes)
+
+
+def runs_of(runs: list[tuple[int, int, int]]) -> RunShares:
+    """Return the prior over codes in runs (first, end, count of each code); counts may exceed all floats."""
+    total = sum((end - first) * count for first, end, count in runs)
+    # Kept to a scale at which the largest mass is below 1.
+    return RunShares(tuple(end for _, end, _ in runs), tuple(count / total for _, _, count in runs))
+
+
+Prior: TypeAlias = "tuple[float, ...] | Shares | None"
+"""Weights of every value or candidate, a prior in closed form, or None where all weigh the same."""
+
+
+def prior(entry: Entry) -> Prior:
     """Return the weights a point is drawn with: given ones, or a log range's shares of the logarithm.
 
     A value of a logarithmic range stands for the logarithms nearer to it than to its neighbours; those at the
-    ends reach as far out as in.
+    ends reach as far out as in. A long range has them in closed form.
     """
     domain = entry.domain
     if domain.weights is not None:
         return domain.weights
     if not isinstance(domain, IntRange | FloatRange) or not domain.log or domain.cardinality in (1, math.inf):
         return None
+    if domain.cardinality > LONG:
+        return logarithmic(domain)
     values = [math.log(value) for value in domain.values()]
     middles = [(a + b) / 2 for a, b in itertools.pairwise(values)]
     # The ends reach as far out as in: x_0 - (x_1 - x_0) / 2.
@@ -51,6 +220,14 @@ def thresholds(weights: Sequence[float]) -> Floats:
     last = max(position for position, weight in enumerate(weights) if weight > 0)
     bounds[last:] = np.inf
     return bounds
+
+
+def by_weight(weights: tuple[float, ...] | Shares) -> Callable[[Floats], NDArray[np.int64]]:
+    """Return the function from numbers of [0, 1), in any shape, to the codes that they stand for."""
+    if isinstance(weights, Shares):
+        return weights.pick
+    bounds = thresholds(weights)
+    return lambda u: np.searchsorted(bounds, u, side="right")
 
 
 def exp(values: Floats) -> Floats:
@@ -112,7 +289,7 @@ class Sampler:
     """
 
     def __init__(
-        self, layout: Layout, weights: Mapping[int, Weights] | None = None, without: Collection[int] = ()
+        self, layout: Layout, weights: Mapping[int, Prior] | None = None, without: Collection[int] = ()
     ) -> None:
         self.layout = layout
         self.weights = {e.number: prior(e) for e in layout.own} if weights is None else dict(weights)
@@ -120,8 +297,8 @@ class Sampler:
         self.numbers: dict[int, range] = {}
         # By the same rule together: plain codes; codes of equal weights; selections of one kind; real values.
         flat: list[Entry] = []
-        weighted: dict[tuple[float, ...], list[Entry]] = {}
-        slots: dict[tuple[Subsets, Weights], list[Entry]] = {}
+        weighted: dict[tuple[float, ...] | Shares, list[Entry]] = {}
+        slots: dict[tuple[Subsets, tuple[float, ...] | None], list[Entry]] = {}
         real: list[Entry] = []
         for entry in layout.own:
             if entry.number in without:
@@ -131,6 +308,7 @@ class Sampler:
             if entry.shape == REAL:
                 real.append(entry)
             elif entry.shape != SINGLE:
+                assert not isinstance(chosen, Shares)
                 slots.setdefault((entry.subsets, chosen), []).append(entry)
             elif chosen is None:
                 flat.append(entry)
@@ -138,7 +316,7 @@ class Sampler:
                 weighted.setdefault(chosen, []).append(entry)
         self.flat = self._group(flat)
         self.cards = np.array([e.card for e in flat], np.float64)[:, None]
-        self.weighted = [(self._group(alike), thresholds(w)) for w, alike in weighted.items()]
+        self.weighted = [(self._group(alike), by_weight(w)) for w, alike in weighted.items()]
         self.slots = [(self._group(alike), subsets, w) for (subsets, w), alike in slots.items()]
         self.real, self._real_numbers = self._group(real)
         domains = [e.domain for e in real if isinstance(e.domain, FloatRange)]
@@ -151,8 +329,11 @@ class Sampler:
         self._factors = np.ones((1, self.width))
         self._factors[0, self.flat.numbers] = self.cards[:, 0]
 
-    def _take_numbers(self, entry: Entry, weights: Weights) -> None:
-        count = 1 if entry.shape in (SINGLE, REAL) else entry.subsets.numbers(weights)
+    def _take_numbers(self, entry: Entry, weights: Prior) -> None:
+        count = 1
+        if entry.shape not in (SINGLE, REAL):
+            assert not isinstance(weights, Shares)
+            count = entry.subsets.numbers(weights)
         # A point that reads one number reads that of its own place; runs of several lie behind all of these.
         first = entry.number if count == 1 else self.width
         self.numbers[entry.number] = range(first, first + count)
@@ -210,8 +391,8 @@ class Sampler:
         exp: Callable[[Floats], Floats],
     ) -> None:
         """Write the columns of points that are not flat; `random` returns (numbers, rows)."""
-        for group, bounds in self.weighted:
-            codes[group.columns] = np.searchsorted(bounds, random(group.numbers), side="right")
+        for group, pick in self.weighted:
+            codes[group.columns] = pick(random(group.numbers))
         for group, subsets, weights in self.slots:
             count, rows = len(group.columns), codes.shape[1]
             # (points, numbers of each, rows) to (points times rows, numbers): one draw after the other.
@@ -241,10 +422,11 @@ class Sampler:
             values = np.exp(values) if entry.domain.log else values
             return np.clip(values, entry.domain.low, entry.domain.high) + 0.0
         if entry.shape != SINGLE:
+            assert not isinstance(weights, Shares)
             return entry.subsets.draw(rows, rng, weights)
         if weights is None:
             return (rng.random(rows) * entry.card).astype(np.int64)
-        return np.searchsorted(thresholds(weights), rng.random(rows), side="right")
+        return by_weight(weights)(rng.random(rows))
 
 
 def chunks(columns: int, rows: int, numbers: int = CHUNK) -> list[slice]:

@@ -17,7 +17,7 @@ from symnas._typing import Value
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.rows import copy_tie, holds, pack_row
-from symnas.tree.sampling import Sampler, thresholds
+from symnas.tree.sampling import Sampler, Shares, thresholds
 from symnas.tree.subsets import INACTIVE
 
 # From its random number (or numbers) to a point's code, its slots with the value, or its real value.
@@ -96,9 +96,12 @@ class ScalarSampler:
             return _real(entry.domain)
         if entry.shape == SINGLE:
             # The same comparison as `searchsorted(bounds, u, side="right")`, of the same floats.
+            if isinstance(weights, Shares):
+                return weights.pick_one
             bounds = [] if weights is None else thresholds(weights).tolist()
             return lambda u: bisect_right(bounds, u)
         subsets, value = entry.subsets, entry.domain.value
+        assert not isinstance(weights, Shares)
         if subsets.tabulated and weights is None:
             # Truncated like `Subsets.choose` does.
             table = [(entry.slots(codes), value(codes)) for codes in subsets.rows]

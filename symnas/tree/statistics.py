@@ -121,7 +121,9 @@ def _pieces(entry: Entry, values: Floats) -> Split:
     domain = entry.domain
     assert isinstance(domain, FloatRange)
     low, high = scale_bounds(domain)
-    bounds = low + (high - low) * np.arange(BINS + 1) / BINS
+    # In this order the bounds are what they ever were; in the other one no product overflows.
+    span, parts = high - low, np.arange(BINS + 1)
+    bounds = low + (span * parts / BINS if span < 1e300 else span * (parts / BINS))
     bounds = np.exp(bounds) if domain.log else bounds
     labels = tuple(f"{a:.3g}..{b:.3g}" for a, b in itertools.pairwise(bounds))
     groups = np.searchsorted(bounds[1:-1], values, side="right")

@@ -20,8 +20,9 @@ from symnas._typing import Codes, Floats, Ints, Reals
 from symnas.tree.counting import Counter, Selections
 from symnas.tree.coupled_counting import choose_by_counts
 from symnas.tree.layout import REAL, SINGLE, Entry, Layout
-from symnas.tree.sampling import Sampler
-from symnas.tree.subsets import INACTIVE, UNUSED, Weights
+from symnas.tree.ranges import LONG
+from symnas.tree.sampling import Prior, Sampler, runs_of
+from symnas.tree.subsets import INACTIVE, UNUSED
 
 
 class UniformSampler:
@@ -34,7 +35,7 @@ class UniformSampler:
 
     def __init__(self, layout: Layout, counter: Counter) -> None:
         self.coupled = counter.coupled
-        weights: dict[int, Weights] = {}
+        weights: dict[int, Prior] = {}
         self.selections: list[tuple[Entry, Selections]] = []
         # Coupled points that are decided on the way; those that count as a whole are drawn like all others.
         within = {item.entry.number for group in counter.coupled for item in group.items if item.size is None}
@@ -42,6 +43,9 @@ class UniformSampler:
             if entry.number in within or not entry.below:
                 continue
             if entry.shape == SINGLE:
+                if entry.card > LONG:
+                    weights[entry.number] = runs_of(counter.code_runs(entry))
+                    continue
                 counts = counter.code_counts(entry)
                 total = sum(counts)
                 weights[entry.number] = tuple(count / total for count in counts)
