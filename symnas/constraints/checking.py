@@ -9,6 +9,7 @@ does not apply.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from symnas.constraints.clauses import Clause, Verdict
+from symnas.constraints.clauses import Clause, Verdict, evaluate
 from symnas.errors import BuildError, RequirementError
 from symnas.frontend.run import Run, Visit
 from symnas.grammar.attachment.annotation import COSTS
@@ -80,8 +81,20 @@ class CheckedRun(Run):
             statement = site.annotation.statement if site.annotation is not None else None
             if isinstance(statement, ast.Assign) and statement.value is site.node:
                 scope |= {target.id: result for target in statement.targets if isinstance(target, ast.Name)}
-            self.met += [(Clause(text, site.origin), scope) for text in site.requires]
+            clauses = [Clause(text, site.origin) for text in site.requires]
+            self.met += [(clause, scope | _as_it_is(clause, scope)) for clause in clauses]
         return super().left(visit, result)
+
+
+def _as_it_is(clause: Clause, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a clause refers to, as it is now: a list may grow until the clause is judged."""
+    found: dict[str, Any] = {}
+    for node in clause.references:
+        # What cannot be looked up is told when the clause is judged.
+        with contextlib.suppress(Exception):
+            value = evaluate(node, scope)
+            found[ast.unparse(node)] = value.copy() if isinstance(value, (list, dict, set)) else value
+    return found
 
 
 @dataclass(frozen=True)
@@ -116,15 +129,18 @@ def check(
     own = decision_scope(decision)
     stated = [Clause(text) for text in program.space.requires]
     local = set(program.internals.local_requires)
-    cheap = [(c, own) for c in stated if not c.costs and (c.text not in local or set(c.names) <= set(own))]
+    # Those that stand at a choice speak of variables there, which only a run knows.
+    cheap = [(c, own) for c in stated if not c.costs and c.text not in local]
     broken = [*_judged(cheap, decision)]
     if broken:
         return tuple(broken)  # the decision alone is enough; nothing need be built
     met: Met = []
+    unseen: list[tuple[Clause, dict[str, Any]]] = []
 
     def build() -> object:
         made = program.internals.build_checked(decision)
         if made is None:
+            unseen[:] = [(c, own) for c in stated if c.text in local and set(c.names) <= set(own)]
             return program.build(decision)
         child, met[:] = made
         return child
@@ -140,6 +156,7 @@ def check(
     on_the_way = {clause.text for clause, _ in met}
     everything = [(c, own | costs) for c in stated if c.costs and c.text not in on_the_way]
     everything += [(clause, own | dict(scope) | costs) for clause, scope in met]
+    everything += [(clause, scope) for clause, scope in unseen if not clause.costs]
     return tuple(_judged(everything, decision))
 
 

@@ -4,3 +4,4 @@ from __future__ import annotations
 
 from symnas.tree.requirements.clauses import Clause as Clause
 from symnas.tree.requirements.clauses import Verdict as Verdict
+from symnas.tree.requirements.clauses import evaluate as evaluate

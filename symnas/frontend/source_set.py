@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from symnas.errors import AnnotationError, ProgramError
+from symnas.errors import AnnotationError, Location, ProgramError
 from symnas.frontend.addressing import Walker
 from symnas.frontend.call_resolution import CALLED, CallResolution, reaching_names
 from symnas.frontend.code_objects import References, compile_function, compile_module, find_code
@@ -206,6 +206,17 @@ class SourceSet:
             if source.reaches(site)
             for text in site.requires
         )
+
+    @property
+    def clause_places(self) -> list[tuple[str, Location]]:
+        """Every `require` clause of definitions that are reached, with the place of its comment."""
+        found = []
+        for source in self.files.values():
+            for site in filter(source.reaches, source.sites):
+                found += [(text, site.location) for text in site.requires]
+            for requirement in source.parsed.requirements:
+                found += [(text, requirement.location) for text in requirement.expressions]
+        return found
 
     @property
     def requires(self) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def culprit(decision: Decision, works: Callable[[Decision], bool]) -> str | None
     for address, value in decision.items():
         for other in islice(_others(decision.space[address], value), OTHERS):
             try:
-                if works(decision.replace({address: other})):
+                if works(decision.replace({address: other}, admitted=False)):
                     return f"{address} = {value!r}"
             except Exception:  # the user's model; that this one does not work either is the answer
                 continue

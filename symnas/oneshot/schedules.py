@@ -124,7 +124,7 @@ def kinds_of(program: ProgramView, largest: Decision) -> dict[str, str]:
             continue
         # One number at its smallest, all others at their largest, built without computing: what became of the
         # slices of the shared tensors says what the number is.
-        _, smaller = layout_alone(program, largest.replace({address: values[0]}), 0)
+        _, smaller = layout_alone(program, largest.replace({address: values[0]}, admitted=False), 0)
         if smaller.slices.keys() != whole_child.slices.keys():
             found[address] = "depth"
             continue

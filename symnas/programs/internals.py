@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from symnas.frontend.sources import as_module, file_of, unwrap
 
 if TYPE_CHECKING:
     from symnas.constraints.clauses import Clause
+    from symnas.constraints.tracing import TracedRun
+    from symnas.errors import Location
     from symnas.tree.space import Decision
 
 
@@ -45,6 +48,8 @@ class Internals:
         """Both, with modules and tensors copied for each call."""
         self.include = include
         self.inputs = inputs
+        self.told_by_space = False
+        """Whether the space keeps to all `require` clauses, so that no run need be asked."""
         self.kept_runs = KeptRuns()
         """What the last few runs of the constructor made; with other inputs it makes the same."""
 
@@ -89,6 +94,23 @@ class Internals:
         run = CheckedRun(decision)
         with execution.running(self.source_set, run):
             return execution.call_target(self, self.source_set), run.met
+
+    @property
+    def clause_places(self) -> list[tuple[str, Location]]:
+        """Every `require` clause with the place where it stands."""
+        return self.source_set.clause_places
+
+    def trace(self, run: TracedRun) -> None:
+        """Construct the target under a run, on `meta`; what the code raises is nobody's mistake here."""
+        from symnas.cost.profiling import on_meta
+
+        def build() -> None:
+            run.__init__(run.values, run.own, run.trees)  # type: ignore[misc]  # begun again on the CPU
+            with execution.running(self.source_set, run):
+                execution.call_target(self, self.source_set)
+
+        with contextlib.suppress(Exception):
+            on_meta(build)
 
     def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example inputs as positional and keyword arguments, their tensors on `device`."""

@@ -108,7 +108,13 @@ class Program(Generic[Child]):
             )
         from symnas.survey.survey import survey
 
-        return survey(self, **self._bounds)
+        found = survey(self, **self._bounds)
+        if not found.requires:
+            return found
+        from symnas.constraints.grounding import settled
+
+        made, self.internals.told_by_space = settled(self.internals, found, self.inputs is not None)
+        return made
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -164,7 +170,7 @@ class Program(Generic[Child]):
         from symnas.constraints import checking
 
         generator = np.random.default_rng(rng)
-        if not self.space.requires:
+        if not self.space.requires or self.internals.told_by_space:
             return self.space.sample(n, generator)
         return checking.sample(self, n, generator, tries=tries)
 

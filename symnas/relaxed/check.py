@@ -192,7 +192,7 @@ def _guilty(network: Checked, decision: Decision, args: tuple[Any, ...], kwargs:
     default = network.space.default
     for point in network.points:
         if point.address in decision and point.address in default:
-            alone = default.replace({point.address: decision[point.address]})
+            alone = default.replace({point.address: decision[point.address]}, admitted=False)
             if alone != default and _wrong(network, alone, args, kwargs):
                 return point.address
     return network.points[0].address

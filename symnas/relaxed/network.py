@@ -270,7 +270,7 @@ class Relaxed(nn.Module):
         # In the order of the tree: what is set above decides which points there are below.
         for address in self.space.addresses:
             if address in values and address in chosen:
-                chosen = chosen.replace({address: values[address]})
+                chosen = chosen.replace({address: values[address]}, admitted=False)
         return self.program.decision(dict(chosen))
 
     def only_relaxed(self, decision: Mapping[str, Value]) -> dict[str, Value]:

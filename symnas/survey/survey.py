@@ -379,7 +379,7 @@ class Survey:
         self._disagreement = ""
         rng = np.random.default_rng(0)
         agreed = True
-        for decision in space.sample(self.checks, rng):
+        for decision in Space(space.points).sample(self.checks, rng):  # whatever clauses say
             wanted = dict(decision)
             codes = {}
             for address, value in wanted.items():

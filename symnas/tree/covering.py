@@ -52,7 +52,7 @@ class _Cover:
             value = self._choose(address, numbers, taken)
             taken.add((id(self.open[address]), identity(value)))
             if identity(value) != identity(found[address]):
-                found = found.replace({address: value})
+                found = found.replace({address: value}, admitted=False)
 
     def apart(self, base: Decision) -> Iterator[Decision]:
         """Yield decisions in which of any two numbers one is small while the other is at its largest.
@@ -79,7 +79,7 @@ class _Cover:
             found = base
             for address, options in small.items():
                 if address in found and value < len(options):
-                    found = found.replace({address: options[value]})
+                    found = found.replace({address: options[value]}, admitted=False)
                     found = self._enlarged(found, small)
             yield found
 
@@ -89,7 +89,7 @@ class _Cover:
             if address in found and address not in small:
                 largest = self.options[address][0]
                 if _numeric(self.options[address]) and identity(found[address]) != identity(largest):
-                    found = found.replace({address: largest})
+                    found = found.replace({address: largest}, admitted=False)
         return found
 
     def close(self, decision: Decision) -> bool:

@@ -158,15 +158,20 @@ class Decision(Mapping[str, Value]):
         """Return nested plain data, a level per segment of the addresses; `space.decision` reads it back."""
         return serialization.nest(self._mapping)
 
-    def replace(self, changes: Mapping[str, Value]) -> Decision:
+    def replace(self, changes: Mapping[str, Value], *, admitted: bool = True) -> Decision:
         """Return a copy with some values changed; what that brings into being takes its default.
+
+        Args:
+            changes: values by address.
+            admitted: whether to refuse what breaks a clause over chosen values.
 
         Raises:
             DecisionError: an address is unknown or absent after the change, a value is not allowed, or a
                 clause over chosen values does not hold any more.
         """
         changed = self._space._built(changes, self._mapping)
-        self._space._demand(changed)
+        if admitted:
+            self._space._demand(changed)
         return changed
 
     def diff(self, other: Mapping[str, Value]) -> Difference:

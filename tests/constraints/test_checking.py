@@ -132,7 +132,7 @@ class Net(nn.Module):
     def __init__(self, inputs=4):
         super().__init__()
         hidden = inputs * 3
-        heads = 2  # search: {2, 3, 4} require hidden % heads == 0 and heads != 2
+        heads = 3  # search: {2, 3, 4} require hidden % heads == 0 and heads != 2
         width = 8  # search: {8, 16, 32} require params < 400
         self.layers = nn.Sequential(nn.Linear(inputs, width), nn.Linear(width, width))
 """

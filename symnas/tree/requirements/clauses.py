@@ -101,6 +101,21 @@ class Clause:
         found = [n for n in ast.walk(self.tree) if isinstance(n, ast.Name) and id(n) not in called]
         return tuple(dict.fromkeys(n.id for n in sorted(found, key=lambda n: (n.lineno, n.col_offset))))
 
+    @cached_property
+    def references(self) -> tuple[ast.expr, ...]:
+        """Names, attributes and items, each as far as it goes: `self.widths[0]` and not `self`."""
+        found: list[ast.expr] = []
+        pending: list[ast.AST] = [self.tree]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+                found.append(node)
+            elif isinstance(node, ast.Call):
+                pending += node.args
+            else:
+                pending += ast.iter_child_nodes(node)
+        return tuple(found)
+
     @property
     def costs(self) -> tuple[str, ...]:
         """Which of `params`, `flops` and `memory` it mentions."""
