@@ -17,6 +17,7 @@ run on the CPU; the same formulas count in all three cases, so the figures agree
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -281,7 +282,8 @@ def profile(
         except Exception:  # reads values, has no meta kernel, mixes devices: many errors mean "not on meta"
             pass
         try:
-            return _run(_module(build()).to("meta"), args, named, "meta")
+            # A copy, since the model may hold what others hold too: a module in a parameter's default, say.
+            return _run(copy.deepcopy(_module(build())).to("meta"), args, named, "meta")
         except Exception:
             model = _module(build())
         try:

@@ -8,11 +8,12 @@ behind after that.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import linecache
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,8 @@ def load(text: str, package: str | None = None) -> GeneratedText:
     running.__dict__["__symnas_text__"] = made
     sys.modules[made.name] = running
     try:
-        exec(compile(text, made.file, "exec"), running.__dict__)
+        with _undisturbed():
+            exec(compile(text, made.file, "exec"), running.__dict__)
     except Exception as error:
         _forget(made.name, made.file)
         raise BuildError(
@@ -149,6 +151,23 @@ def load(text: str, package: str | None = None) -> GeneratedText:
     _teach_pickling(made)
     weakref.finalize(made, _forget, made.name, made.file)
     return made
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let statements of a module make tensors that every build can use.
+
+    They are executed once, by whichever build comes first: a default such as that of
+    `def __init__(self, stem=Stem())` is not on `meta` because that build was, and its weights do not
+    change what a seed means to that build.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    on_meta = torch.get_default_device().type == "meta"
+    with torch.device("cpu") if on_meta else contextlib.nullcontext(), torch.random.fork_rng(devices=[]):
+        yield
 
 
 def _forget(name: str, file: str) -> None:

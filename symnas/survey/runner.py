@@ -286,7 +286,7 @@ def explain(program: ProgramView, values: Mapping[str, Value], error: Exception)
     try:
         with execution.running(source_set, run):
             with execution.explained(program, values, when=when):
-                model = execution.call_target(program, source_set)
+                model = execution.call_target(program.internals, source_set)
             if program.inputs is not None and execution.is_module(model):
                 with execution.explained(program, values, doing, when):
                     execution.call_model(program, run, model)

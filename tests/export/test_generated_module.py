@@ -13,6 +13,7 @@ import typing
 import pytest
 import torch
 
+import symnas
 from symnas.errors import BuildError
 from symnas.export.generated_module import GeneratedText, load
 
@@ -71,6 +72,20 @@ assert "symnas.programs" not in sys.modules
 print(a(x).sum().item(), pickle.loads(pickle.dumps(b))(x).sum().item())
 """
 
+STEMS = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, stem=nn.Linear(3, 3)):
+        super().__init__()
+        self.stem, self.head = stem, nn.Linear(3, 2)
+
+    def forward(self, x):
+        x = self.stem(x)  # search: {self.stem(x), x}
+        return self.head(x)
+"""
+
 
 def test_instances_pickle_into_a_fresh_process(tmp_path):
     net = load(TEXT).namespace["Net"]()
@@ -120,6 +135,26 @@ def test_types_of_annotations_are_found_in_the_module():
     assert eval("nn.Linear", module.__dict__) is torch.nn.Linear
     assert typing.get_type_hints(made.namespace["Config"]) == {"width": int}
     assert inspect.getmodule(block) is module
+
+
+def test_defaults_are_made_on_no_device_and_with_no_seed_of_a_build(tmp_path):
+    (tmp_path / "stems.py").write_text(STEMS)
+    program = symnas.program(f"{tmp_path / 'stems.py'}:Net", inputs=torch.zeros(1, 3))
+    default = program.space.default
+    program.profile(default)
+    torch.manual_seed(0)
+    first = program.build(default)
+    torch.manual_seed(0)
+    second = program.build(default)
+    assert first.stem.weight.device.type == "cpu"
+    assert torch.equal(first.head.weight, second.head.weight)
+    made = load(STEMS.replace("3", "5"))
+    state = torch.get_rng_state()
+    with torch.device("meta"):
+        other = load(STEMS.replace("3", "7"))
+    assert torch.equal(state, torch.get_rng_state())
+    for module in (made, other):
+        assert not module.namespace["Net"].__init__.__defaults__[0].weight.is_meta
 
 
 def test_a_class_of_the_users_may_pickle_its_own_way():
