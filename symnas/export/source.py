@@ -259,6 +259,11 @@ class _Specialiser:
             for function in methods:
                 # Of static and class methods every text of the class has all bodies.
                 bodies = text.methods.get(function) or list(self.variants.functions.get(function, ()))
+                if function.generated:
+                    # Its choices stand in the statements of fields.
+                    own = (bodies or [Body(function)])[0]
+                    inner += BodyWriter(self.source, own, self.names, self.parents).edits()
+                    continue
                 names = [self._method_name(function, body, n) for n, body in enumerate(bodies)]
                 inner.append(self._definition(function, bodies or [Body(function)], names or [None], edits))
             if name != definition.name:

@@ -91,11 +91,19 @@ class Walker:
         resolver: knows which calls reach points and what their parameters are called.
         everywhere: whether calls that reach none are placed as well (after those that do, whose paths stay as
             they are).
+        records: by the identity of a class statement, the defaults of fields that its constructor fills in.
     """
 
     def __init__(
-        self, file: str, sites: Mapping[int, Site], resolver: Resolver, everywhere: bool = False
+        self,
+        file: str,
+        sites: Mapping[int, Site],
+        resolver: Resolver,
+        everywhere: bool = False,
+        records: Mapping[int, Mapping[str, ast.expr]] | None = None,
     ) -> None:
+        self._records = records or {}
+        self.records: dict[int, Function] = {}
         self.file = file
         self.sites = sites
         self.resolver = resolver
@@ -177,10 +185,44 @@ class Walker:
             self._expression(item, "")
         self._classes = f"{self._classes}{node.name}."
         self._parents.append(node)
+        if id(node) in self._records:
+            self._enter_fields(node, self._records[id(node)])
         for statement in node.body:
-            self._statement(statement)
+            if not self._is_field(node, statement):
+                self._statement(statement)
         self._parents.pop()
         self._name, self._classes = saved
+
+    def _is_field(self, node: ast.ClassDef, statement: ast.stmt) -> bool:
+        """Whether what a statement of a class chooses is chosen by the constructor."""
+        target = statement.target if isinstance(statement, ast.AnnAssign) else None
+        held = self.records[id(node)].parameters if id(node) in self.records else {}
+        return isinstance(target, ast.Name) and target.id in held
+
+    def _enter_fields(self, node: ast.ClassDef, fields: Mapping[str, ast.expr]) -> None:
+        """Place the defaults of a class's fields in a constructor that stands in no text."""
+        empty = ast.arguments([], [], None, [], [], None, [])
+        made = ast.copy_location(ast.FunctionDef("__init__", empty, [], [], None, None), node)
+        if any(getattr(base, "id", getattr(base, "attr", "")) == "NamedTuple" for base in node.bases):
+            made.name = "__new__"
+        qualname = ".".join([*(getattr(p, "name", "<lambda>") for p in self._parents), made.name])
+        # No line: no function of the text is taken for it.
+        function = Function(made.name, qualname, made, self.file, 0, tuple(self._parents))
+        function.generated = True
+        saved = self._function, self._around, self._name, self._classes, self._parent
+        self._function, self._around, self._classes, self._parent = function, [], "", None
+        self._parents.append(made)
+        for name, default in fields.items():
+            chosen = any(id(part) in self.sites for part in ast.walk(default))
+            called = isinstance(default, ast.Call) and self.resolver.reaches(default, function)
+            if chosen or called:
+                self._name = name
+                function.parameters[name] = default
+                self._expression(default, "")
+        self._parents.pop()
+        self._function, self._around, self._name, self._classes, self._parent = saved
+        self.functions[id(made)] = self.records[id(node)] = function
+        self._function.children.append(function)
 
     # -- statements -----------------------------------------------------------------------------
 

@@ -190,6 +190,14 @@ def reaching_names(
     return frozenset(reaching), frozenset(stored)
 
 
+def used_names(trees: Iterable[ast.Module]) -> Mapping[str, set[str]]:
+    """Return by name of a function or class of the program the names that it uses."""
+    uses = _Uses({})
+    for tree in trees:
+        uses.collect(tree, None, None)
+    return uses.used
+
+
 class _Uses:
     """Which names the functions and classes of a program use, by their bare names.
 

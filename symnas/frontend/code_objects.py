@@ -153,6 +153,13 @@ def compile_module(tree: ast.Module, file: str, references: References) -> CodeT
     return references.inject(compile(_lower(tree, references), file, "exec", dont_inherit=True))
 
 
+def compile_constructor(node: Any, file: str, references: References) -> CodeType:
+    """Compile the instrumented tree of a constructor that stands in no text; see `record_classes`."""
+    tree = ast.Module([_lower(node, references)], [])
+    code = compile(place_at(tree, node), file, "exec", dont_inherit=True)
+    return references.inject(_find(code, node.name, node.lineno))
+
+
 def _find(code: CodeType, name: str, line: int) -> CodeType:
     found = find_code(code, name, line)
     if found is None:

@@ -24,14 +24,29 @@ class Swap:
     kwdefaults: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class AttributeSwap:
+    """A class or module, and what one of its own attributes is meanwhile."""
+
+    owner: Any
+    name: str
+    value: Any
+
+
 @contextmanager
-def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
+def swapped(swaps: Sequence[Swap | AttributeSwap]) -> Iterator[None]:
     """Run with other code in the functions; the originals return also after an exception."""
     with _LOCK:
         saved: list[tuple[FunctionType, CodeType, Any, Any]] = []
+        held: list[tuple[Any, str, Any]] = []
         try:
             # The functions themselves stay, so whoever holds one calls the other code.
             for swap in swaps:
+                if isinstance(swap, AttributeSwap):
+                    # As it stands in the class: a static method by itself, not what it wraps.
+                    held.append((swap.owner, swap.name, vars(swap.owner)[swap.name]))
+                    setattr(swap.owner, swap.name, swap.value)
+                    continue
                 function = swap.function
                 saved.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
                 function.__code__ = swap.code
@@ -42,6 +57,8 @@ def swapped(swaps: Sequence[Swap]) -> Iterator[None]:
             yield
         finally:
             # In reverse, should a function be exchanged twice.
+            for owner, name, value in reversed(held):
+                setattr(owner, name, value)
             for function, code, defaults, kwdefaults in reversed(saved):
                 function.__code__ = code
                 if function.__defaults__ is not defaults:

@@ -143,6 +143,7 @@ def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> A
                 made[name] = _stand_in(source.module, empty=own)
                 registered.enter_context(_registered(made[name]))
             exec(source.code(source_set.references, transform, whole=own), vars(made[name]))
+    source_set.fill_in(made, transform)
     found: Any = made[source_set.modules[0].__name__]
     for part in target.__qualname__.split("."):
         found = getattr(found, part)

@@ -42,6 +42,8 @@ from symnas.frontend.code_objects import RESERVED, References, is_docstring, pla
 from symnas.frontend.sites import CallSite, Function, FunctionNode, Loop, Site
 
 FRAME = "__symnas_frame__"
+ORIGINAL = "__symnas_original__"
+"""The parameter by which a constructor that stands in no text is handed the one that Python generated."""
 Place: TypeAlias = Function | Site | Loop | CallSite
 
 
@@ -53,6 +55,7 @@ class Instrumenter:
         references: takes the objects that the new code refers to.
         defaulted: identities of calls (`oneof(…)`) that are no points of the program, and give their
             defaults.
+        fields: identities of statements whose choices are made by a constructor (`record_classes`).
     """
 
     def __init__(
@@ -63,8 +66,10 @@ class Instrumenter:
         calls: Mapping[int, CallSite],
         references: References,
         defaulted: Collection[int] = (),
+        fields: Collection[int] = (),
     ) -> None:
         self.sites = sites
+        self.fields = fields
         self.defaulted = defaulted
         self.functions = functions
         self.loops = loops
@@ -101,6 +106,43 @@ class Instrumenter:
         """Whether a statement of a module defines or imports something, or holds a choice."""
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
         return isinstance(node, kinds) or any(id(part) in self.sites for part in ast.walk(node))
+
+    def constructor(
+        self,
+        function: Function,
+        arguments: ast.arguments,
+        defaults: Mapping[str, tuple[Function, ast.expr, Instrumenter]],
+    ) -> ast.FunctionDef:
+        """Return a constructor that makes the choices in defaults that were left out; see `record_classes`.
+
+            def __init__(self, size=…, *, __symnas_original__=…):
+                f = S.frame("__init__", self)
+                if S.missing(size): size = S.recall(…) if S.known(…) else <the default, choices made>
+                return S.fields(f, "__init__", __symnas_original__, self, size=size)
+
+        Args:
+            function: the place of the class's own fields.
+            arguments: the parameters, `ORIGINAL` the last of them.
+            defaults: by parameter, the place of its field, the expression, and who rebuilds that.
+        """
+        where = function.owner
+        assert where is not None
+        owner, *names = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
+        body = [self._open(where, function, owner if function.name == "__init__" else None)]
+        for name, (holder, default, maker) in defaults.items():
+            value = maker.visit(default)
+            if holder is not function:
+                # An inherited field belongs to the class that declares it.
+                own = [ast.Name(owner, ast.Load())] if function.name == "__init__" else []
+                opened = self._op(default, "frame", self._marker(default, holder), *own)
+                value = place_at(ast.Call(place_at(_lambda(value, FRAME), default), [opened], []), default)
+            body.append(self._left_out(default, function, name, value))
+        given = [ast.keyword(n, ast.Name(n, ast.Load())) for n in names if n != ORIGINAL]
+        first = [ast.Name(ORIGINAL, ast.Load()), ast.Name(owner, ast.Load())]
+        made = self._ask(where, "fields", function, *first, keywords=given)
+        body.append(place_at(ast.Return(made), where))
+        new = ast.FunctionDef(function.name, arguments, body, [], None, None)
+        return place_at(new, where)
 
     # -- rebuilding -----------------------------------------------------------------------------
 
@@ -144,6 +186,8 @@ class Instrumenter:
     def _statement(self, node: ast.stmt) -> list[ast.stmt]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return [self._nested(node)]
+        if id(node) in self.fields:
+            return [self._field(node)]
         new = self._rebuild(node)
         loop = self.loops.get(id(node))
         if loop is None:
@@ -170,6 +214,15 @@ class Instrumenter:
         else:
             new = self._ask(iterable, "look", loop, self.visit(iterable))
         return self._ask(iterable, "turns", loop, new)
+
+    def _field(self, node: ast.stmt) -> ast.stmt:
+        """Return a field's statement as it is outside a run: its choices are the constructor's."""
+        calls = {
+            id(n) for n in ast.walk(node) if id(n) in self.sites and self.sites[id(n)].spelling == "call"
+        }
+        plain = Instrumenter({}, self.functions, {}, {}, self.references, calls)
+        new: ast.stmt = plain._rebuild(node)
+        return new
 
     # -- functions ------------------------------------------------------------------------------
 
@@ -219,11 +272,15 @@ class Instrumenter:
         Python evaluates a default once, when the function is defined; a run makes its choices at the first
         call that does not pass the parameter, and keeps them.
         """
+        kept = self._ask(where, "keep", function, _const(where, name), self.visit(default))
+        return self._left_out(where, function, name, kept)
+
+    def _left_out(self, where: ast.AST, function: Function, name: str, made: ast.expr) -> ast.stmt:
+        """Return `if missing(p): p = recall(…) if known(…) else <made>`."""
         value = place_at(ast.Name(name, ast.Load()), where)
         known = self._ask(where, "known", function, _const(where, name))
         recall = self._ask(where, "recall", function, _const(where, name), value)
-        keep = self._ask(where, "keep", function, _const(where, name), self.visit(default))
-        chosen = place_at(ast.IfExp(known, recall, keep), where)
+        chosen = place_at(ast.IfExp(known, recall, made), where)
         assign = place_at(ast.Assign([place_at(ast.Name(name, ast.Store()), where)], chosen), where)
         return place_at(ast.If(self._op(where, "missing", value), [assign], []), where)
 

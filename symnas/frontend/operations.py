@@ -21,6 +21,7 @@
 | `defaulted(f, g, …)` | `oneof(…)` that is no point | its default, as outside a run |
 | `missing(p)` | `p` of `def g(p=<a choice>)` | whether it was not passed |
 | `known`, `recall`, `keep` | its default | evaluated once a run, remembered after that |
+| `fields(f, F, g, self, …)` | a dataclass's constructor g | g, all that was left out having been chosen |
 | `look(f, l, xs)` | `xs` in `for x in xs` | sees whether they are a chosen subset |
 | `turns(f, l, xs)` | around that | counts the turns, which are part of addresses |
 | `start(f, l)`, `again(f, l)` | before a `while`; first in its test | count its turns |
@@ -214,6 +215,18 @@ class Hooks:
         """Remember a default for the rest of the run: it is one per definition."""
         frame.run.definitions[function, name] = value
         return value
+
+    def fields(
+        self,
+        frame: Frame | None,  # noqa: ARG002
+        function: Function,  # noqa: ARG002
+        original: Any,
+        owner: Any,
+        /,
+        **values: Any,
+    ) -> Any:
+        """Call the constructor that Python generated for a class, with all of its parameters."""
+        return original(owner, **values)
 
     # -- loops ----------------------------------------------------------------------------------
 

@@ -67,6 +67,8 @@ class Function:
     children: list[Function] = field(default_factory=list)
     path: str = ""
     """Of a lambda, what it is told apart by: the name or the entry of a table that it stands at."""
+    generated: bool = False
+    """Whether it stands in no text: the constructor of a dataclass, whose defaults its fields are."""
     watched: bool = False
     """Whether its invocations are recorded though it holds nothing: it constructs what is called later."""
 

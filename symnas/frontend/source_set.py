@@ -24,10 +24,11 @@ from symnas.errors import AnnotationError, Location, ProgramError
 from symnas.frontend.addressing import Walker
 from symnas.frontend.call_resolution import CALLED, CallResolution, reaching_names
 from symnas.frontend.code_objects import References, compile_function, compile_module, find_code
-from symnas.frontend.code_swapping import Swap
+from symnas.frontend.code_swapping import AttributeSwap, Swap
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
 from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
+from symnas.frontend.record_classes import RecordClass, called_at_import, constructors, find, record_classes
 from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import caches_of, functions_of, source_of
 from symnas.frontend.turn_counts import mark_loops_of_data
@@ -59,6 +60,8 @@ class SourceFile:
     root: Function
     walker: Walker
     instrumenter: Instrumenter
+    records: Mapping[int, RecordClass] = field(default_factory=dict)
+    """Classes whose fields are parameters' defaults, by the identity of the statement."""
     unreached: frozenset[int] = frozenset()
     """Identities of the nodes of statements that the target does not reach."""
     _compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
@@ -180,6 +183,7 @@ class SourceSet:
         """Choices in what a given instance holds: it was made before, so these are no points."""
         self.files = self._read(functions, file)
         self._watch_constructors()
+        self.constructors = constructors(self.files)
         self.bindings = [binding for function in functions for binding in self._bind(function)]
         self.by_source: bool | None = None
         """Whether children are instances of generated classes; found out once, by the builder."""
@@ -277,10 +281,22 @@ class SourceSet:
                 pending.extend(one for one in named.get(name, []) if one.is_property)
         return found
 
-    def swaps(self, transform: Transform | None = None) -> list[Swap]:
+    def swaps(self, transform: Transform | None = None) -> list[Swap | AttributeSwap]:
         """Return the exchanges for every function that needs it; a second pass may need them all."""
         bindings = self.touched if transform is None else self.bindings
-        return [binding.swap(self.references, transform) for binding in bindings]
+        return [
+            *(binding.swap(self.references, transform) for binding in bindings),
+            *(constructor.swap(self.references, transform) for constructor in self.constructors),
+        ]
+
+    def fill_in(self, modules: Mapping[str, ModuleType], transform: Transform | None = None) -> None:
+        """Let the record classes of modules that a run has executed anew make their choices."""
+        for each in self.constructors:
+            module = modules.get(each.source.module.__name__)
+            kind = None if module is None else find(module, each.record.qualname)
+            if module is not None and isinstance(kind, type) and kind is not each.kind:
+                swap = each.swap_of(kind, module, self.references, transform)
+                setattr(swap.owner, swap.name, swap.value)
 
     def plain_code(self, record: Function) -> CodeType | None:
         """Return the uninstrumented code of a function that another one creates when it runs."""
@@ -335,18 +351,22 @@ class SourceSet:
         # Names are followed over all sources at once, since one may call what another defines.
         everything = {key: site for group in sites.values() for key, site in group.items()}
         reaching, stored = reaching_names([one.tree for one in parsed.values()], everything)
+        early = called_at_import(one.tree for one in parsed.values())
         read = {}
         for name, one in parsed.items():
             resolver = CallResolution(one.tree, vars(homes[name]), reaching, stored)
-            walker = Walker(name, sites[name], resolver, self.everywhere)
+            records = record_classes(one.tree, homes[name], everything, early)
+            fields = {key: record.fields for key, record in records.items()}
+            walker = Walker(name, sites[name], resolver, self.everywhere, fields)
             root = walker.module(one.tree)
             maker = Instrumenter(
-                sites[name], walker.functions, walker.loops, walker.calls, self.references, defaulted[name]
-            )
+                sites[name], walker.functions, walker.loops, walker.calls, self.references, defaulted[name],
+                _filled(records, walker),
+            )  # fmt: skip
             apart = {id(node) for statement in reachability.unreached(name) for node in ast.walk(statement)}
             read[name] = SourceFile(
                 name, texts[name], one, homes[name], list(sites[name].values()), root, walker, maker,
-                frozenset(apart),
+                records, frozenset(apart),
             )  # fmt: skip
         _tell_apart(read.values())
         return read
@@ -397,6 +417,18 @@ class SourceSet:
                 "has changed since; load it again"
             )
         return []
+
+
+def _filled(records: Mapping[int, RecordClass], walker: Walker) -> set[int]:
+    """Return the identities of the statements of fields that constructors fill in."""
+    return {
+        id(part)
+        for key, record in records.items()
+        for part in record.definition.body
+        if isinstance(part, ast.AnnAssign)
+        and isinstance(part.target, ast.Name)
+        and part.target.id in walker.records[key].parameters
+    }
 
 
 def _belongs(name: str, module: ModuleType) -> bool:

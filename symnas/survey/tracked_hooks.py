@@ -6,6 +6,7 @@ here. A visit of a point is where labels come into the world: its value carries 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,10 @@ Keywords = Sequence[tuple[str | None, Pair]]
 # being visited; all others hand on the labels of their arguments.
 _UNLABELLED = frozenset({"frame", "known", "start", "again", "made"})
 _OF_THE_POINT = frozenset({"taken", "value", "each"})
+
+
+# What tells the fields that a constructor stores from those that it only hands on (`InitVar`).
+_FIELD = dataclasses._FIELD  # type: ignore[attr-defined]
 
 
 class _Operation(NamedTuple):
@@ -151,6 +156,25 @@ class TrackedHooks:
     def _do_recall(self, op: _Operation) -> Pair:
         frame, function, name, missing = (value for value, _ in op.args)
         return op.hooks.recall(frame, function, name, missing), self._kept.get((function, name), 0)
+
+    def _do_fields(self, op: _Operation) -> Pair:
+        """Call the constructor that Python generated; each field depends on its parameter."""
+        function, original, (owner, _) = op.args[1][0], op.args[2][0], op.args[3]
+        heap, total = self.state.heap, 0
+        fields = getattr(owner, "__dataclass_fields__", {})
+        for name, (value, labels) in op.keywords:
+            # A parameter that is no field goes to `__post_init__`, which may do anything with it.
+            named = function.name == "__init__" and getattr(fields.get(name), "_field_type", None) is not None
+            if named and fields[name]._field_type is _FIELD:
+                heap.record(owner, op.at.key(op.site)).attributes[str(name)] = labels
+            else:
+                total |= labels | heap.deep(value)
+        values = _values(op.keywords)
+        result, extra = op.at.natively(lambda: original(owner, **values), total)
+        inside = owner if result is None else result
+        if total | extra and not is_atom(inside):
+            heap.record(inside, op.at.key(op.site)).rest |= total | extra
+        return result, 0
 
     def _do_turns(self, op: _Operation) -> Pair:
         """Begin a loop; over a chosen subset, the outcome of a turn is its candidate (see `loops.Loop`)."""

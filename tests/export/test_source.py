@@ -422,7 +422,7 @@ class Net:
     width: int = 8               # search: {8, 16}
     sizes: list = field(default_factory=lambda: [1, 2])
 """)
-    assert executed(program.source({"Net.width": 16}))().sizes == [1, 2]
+    assert executed(program.source({"width": 16}))().sizes == [1, 2]
 
 
 def test_variants_do_not_take_the_place_of_what_is_registered(written):

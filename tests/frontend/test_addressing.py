@@ -243,8 +243,8 @@ class Net(nn.Module):
 
 def test_definitions_are_one_point_each(tmp_path):
     made = program(written(tmp_path, DEFINITIONS) + ":Net")
-    assert addresses(made) == ["SCALE", "Config.depth", "Net.kind", "Net.rate"]
-    child = made.build({"SCALE": 4, "Config.depth": 3, "Net.kind": "b", "Net.rate": 0.25})
+    assert addresses(made) == ["SCALE", "Net.kind", "Net.rate", "config.depth"]
+    child = made.build({"SCALE": 4, "config.depth": 3, "Net.kind": "b", "Net.rate": 0.25})
     assert (child.fc.in_features, child.fc.out_features, child.name, child.drop.p) == (32, 3, "b", 0.25)
     plain = made.target()
     assert (plain.fc.in_features, plain.fc.out_features, plain.name, plain.drop.p) == (16, 2, "a", 0.1)
