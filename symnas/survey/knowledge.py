@@ -17,7 +17,8 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from symnas.errors import ProgramError
-from symnas.tree.choices import FloatRange, Point
+from symnas.tree.choices import FloatRange, IntRange, Point
+from symnas.tree.ranges import LONG
 
 Code = Hashable
 """What a point was: a rank in its domain, a real number, or of a selection the tuple of candidates' codes."""
@@ -248,6 +249,12 @@ class Knowledge:
                 f"points it depends on, up to {self.limit} of them; this one depends on {point.address!r}, a "
                 f"selection with {int(point.cardinality)} values; make the decision a choice of its own, "
                 "select from fewer candidates, or raise the bound (`symnas.program(…, joint_limit=N)`)"
+            )
+        if isinstance(point, IntRange | FloatRange) and point.codes > LONG:
+            raise ProgramError(
+                f"{what}: a condition that decides which points exist is tried under all values of the "
+                f"points it depends on; this one depends on {point.address!r}, a range with {point.codes:,} "
+                "values; give it a larger step, or make the decision a choice of its own"
             )
         return self.domains(point)
 

@@ -36,6 +36,7 @@ from symnas.errors import ProgramError, SpaceError
 from symnas.survey.assembly import assemble
 from symnas.survey.knowledge import Code, Fact, Knowledge, Row, RunSeen, Table, code_of
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
+from symnas.tree.ranges import LONG
 from symnas.tree.space import Space
 from symnas.tree.subsets import Subsets
 
@@ -278,6 +279,8 @@ class Survey:
 
     def _some(self, point: Point) -> Sequence[Code]:
         """Return what to try of a point under a condition that only changes objects."""
+        if isinstance(point, IntRange | FloatRange) and point.codes > LONG:
+            return (0, point.codes // 2, point.codes - 1)
         broad = isinstance(point, _SELECTIONS) and point.cardinality > _LISTED
         return _covering(point.subsets) if broad else self._domain(point)  # type: ignore[attr-defined]
 
