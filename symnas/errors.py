@@ -83,17 +83,27 @@ class AnnotationError(SymnasError, ValueError):
         message: the rule, what was given and what to do.
         location: where in the user's text.
         code: short stable identifier of the kind of mistake.
+        hint: the part of the message that says what to do, by itself.
     """
 
-    def __init__(self, message: str, location: Location, code: str = "annotation") -> None:
+    def __init__(self, message: str, location: Location, code: str = "annotation", hint: str = "") -> None:
         super().__init__(f"{location}\n{message}")
         self.message = message
         self.location = location
         self.code = code
+        self.hint = hint
 
-    def __reduce__(self) -> tuple[type[AnnotationError], tuple[str, Location, str]]:
+    def __reduce__(self) -> tuple[type[AnnotationError], tuple[str, Location, str, str]]:
         """Pickle by the constructor's own arguments."""
-        return type(self), (self.message, self.location, self.code)
+        return type(self), (self.message, self.location, self.code, self.hint)
+
+
+def unreadable(path: object, error: Exception) -> str:
+    """Return the message for a file of Python code whose text is not in the encoding that it says."""
+    return (
+        f"{path}: Python code is UTF-8 unless its first line names another encoding, and this file cannot be "
+        f"read so ({error}); save it as UTF-8, or begin it with its own, such as `# -*- coding: latin-1 -*-`"
+    )
 
 
 def nearest(given: str, known: Iterable[str]) -> str:

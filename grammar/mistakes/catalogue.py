@@ -32,7 +32,7 @@ def mistake(code: str, location: Location, **fields: object) -> AnnotationError:
         if code.startswith("default-")
         else f"{entry.message}; {entry.remedy}"
     )
-    return AnnotationError(text.format(**fields), location, code)
+    return AnnotationError(text.format(**fields), location, code, entry.remedy.format(**fields))
 
 
 def by_example() -> dict[str, tuple[str, ...]]:

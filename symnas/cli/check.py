@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 
 from symnas.cli.app import FAILED
 from symnas.cli.common import count_noun, echo_json, json_option
+from symnas.errors import ProgramError, unreadable
 
 if TYPE_CHECKING:
     from symnas.errors import AnnotationError
@@ -30,7 +32,7 @@ def check(ctx: click.Context, files: tuple[Path, ...], quiet: bool, as_json: boo
     from symnas.grammar import parse_module
     from symnas.grammar.requirements import unknown_names
 
-    read = {path: parse_module(path.read_text(encoding="utf-8"), str(path)) for path in python_files(files)}
+    read = {path: parse_module(source_text(path), str(path)) for path in python_files(files)}
     # A clause may name what another of the files has.
     unknown = unknown_names(list(read.values()))
     report: list[dict[str, Any]] = []
@@ -46,8 +48,8 @@ def check(ctx: click.Context, files: tuple[Path, ...], quiet: bool, as_json: boo
                     {"line": found.location.line, "requires": list(found.expressions)}
                     for found in parsed.requirements
                 ],
-                "mistakes": [complaint(error) for error in errors],
-                "advice": [complaint(warning) for warning in parsed.warnings],
+                "mistakes": [complaint(error, "error") for error in errors],
+                "advice": [complaint(warning, "warning") for warning in parsed.warnings],
             }
         )
         if not as_json:
@@ -82,10 +84,33 @@ def describe(annotation: Annotation) -> dict[str, Any]:
     }
 
 
-def complaint(error: AnnotationError) -> dict[str, Any]:
-    """Return a mistake as plain data."""
+def complaint(error: AnnotationError, severity: str) -> dict[str, Any]:
+    """Return a mistake as plain data, in lines and columns from 1; the end is one past the last column."""
     place = error.location
-    return {"line": place.line, "column": place.column + 1, "code": error.code, "message": error.message}
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column + 1,
+        "end_line": place.line,
+        "end_column": max(place.end, place.column + 1) + 1,
+        "severity": severity,
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+    }
+
+
+def source_text(path: Path) -> str:
+    """Return a file's text in the encoding that its first lines name, UTF-8 without one, as Python reads it.
+
+    Raises:
+        ProgramError: it is written in another one.
+    """
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (UnicodeDecodeError, SyntaxError, LookupError) as error:
+        raise ProgramError(unreadable(path, error)) from None
 
 
 def print_file(
