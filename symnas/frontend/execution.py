@@ -20,6 +20,7 @@ from symnas.frontend.code_swapping import swapped
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import RUN, Run, Visit
 from symnas.frontend.source_set import SourceSet, Transform
+from symnas.frontend.uninitialised import on_meta
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import Internals, ProgramView
@@ -259,6 +260,8 @@ def placed(device: str | None) -> contextlib.AbstractContextManager[Any]:
     """Return a context in which tensors are made on a device; None for wherever the code makes them."""
     if device is None:
         return contextlib.nullcontext()
+    if device == "meta":
+        return on_meta()
     import torch
 
     return torch.device(device)

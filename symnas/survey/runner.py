@@ -23,6 +23,7 @@ from symnas.survey.dependence.rewrite_expressions import RUNTIME
 from symnas.survey.dependence.state import Activation, TrackerState
 from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen, code_of
+from symnas.survey.prototypes import Prototypes
 from symnas.survey.tracked_hooks import TrackedHooks
 from symnas.tree.choices import FloatRange, Point
 
@@ -100,6 +101,7 @@ class ProgramRunner:
         self.tracker = Tracker()
         self.state = self.tracker.state
         self.device: str | None = "meta" if "torch" in sys.modules else None
+        self._prototypes = Prototypes()
         self._transform: Transform = self._rewrite
         self._marker = program.internals.source_set.references.marker(self.tracker)
         # Places are numbered on from module to module.
@@ -151,6 +153,7 @@ class ProgramRunner:
                 _undisturbed(),
                 execution.running(source_set, run, self._transform),
                 execution.placed(device),
+                self._prototypes.in_force() if device == "meta" else contextlib.nullcontext(),
             ):
                 # Functions that exist before the run; those made in it are added by `Frame.lam`.
                 state.codes.update(binding.function.__code__ for binding in source_set.bindings)

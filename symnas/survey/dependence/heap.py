@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 SHAPE, REST = "shape", "rest"
@@ -24,6 +24,9 @@ ATOMS: tuple[type, ...] = (
     types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, property,
 )  # fmt: skip
 _ATOMS = frozenset(ATOMS)
+# In these nothing is found. What a function closes over has labels elsewhere, but it may have attributes.
+_EMPTY = _ATOMS - {types.FunctionType}
+_CONTAINERS = frozenset((dict, OrderedDict, set, list))
 _CONTAINER_MODULE = "torch.nn.modules.container"
 # In objects, for one look into what can be reached.
 DEEP_LIMIT = 20_000
@@ -158,29 +161,56 @@ class Heap:
 
     def deep(self, value: object) -> int:
         """Return the labels of everything that can be reached from an object."""
-        # Most of the time of a survey is spent here: native code is given whole models again and again.
-        kind = type(value)
-        if (kind in _ATOMS and kind is not types.FunctionType) or not self.everything:
+        # Much of the time of a survey is spent here: native code is given whole models again and again. So it
+        # is one loop, in which what holds nothing (numbers, empty dictionaries of hooks) is not entered.
+        everything, records = self.everything, self.records
+        if type(value) in _EMPTY or not everything:
             return 0
         # Without recursion, whose limit a deeply nested model would meet.
-        total, seen, stack = 0, set(), [value]
+        total, seen = 0, set()
+        stack: list[Any] = [value]
         while stack:
             item = stack.pop()
-            kind = type(item)
-            # What a function closes over has labels elsewhere, but it may have attributes.
-            if (kind in _ATOMS and kind is not types.FunctionType) or id(item) in seen:
+            place = id(item)
+            kind: Any = type(item)
+            if place in seen:
                 continue
-            seen.add(id(item))
-            # Safe where it is too much to look at: everything that is known.
-            if len(seen) > DEEP_LIMIT:
-                return self.everything
-            found = self.records.get(id(item))
+            seen.add(place)
+            found = records.get(place)
             if found is not None:
                 total |= found.every()
+                # Nothing more can be found.
+                if total == everything:
+                    return total
                 if found.source is not None:
                     stack.extend(found.source)
-            stack.extend(_children(item))
+            inside: Iterable[Any]
+            if kind is list or kind is tuple:
+                inside = item
+            elif kind is dict or kind is OrderedDict:
+                stack.extend(key for key in item if type(key) not in _EMPTY)
+                inside = item.values()
+            else:
+                inside = item.__dict__.values() if _only_attributes(kind) else _children(item)
+            for inner in inside:
+                of = type(inner)
+                # An empty container has labels where it may have been filled.
+                if of not in _EMPTY and (of not in _CONTAINERS or inner or id(inner) in records):
+                    stack.append(inner)
+            # Safe where it is too much to look at: everything that is known.
+            if len(seen) > DEEP_LIMIT:
+                return everything
         return total
+
+
+@functools.cache
+def _only_attributes(kind: Any) -> bool:
+    """Whether what objects of a class hold is in their dictionaries alone: modules and tensors, mostly."""
+    apart = (list, tuple, set, frozenset, deque, dict, type,
+             types.MethodType, functools.partial, types.GeneratorType)  # fmt: skip
+    # A descriptor of that name, which every class with dictionaries has, and no property of the user's.
+    own = next((vars(base)["__dict__"] for base in kind.__mro__ if "__dict__" in vars(base)), None)
+    return not issubclass(kind, apart) and isinstance(own, types.GetSetDescriptorType) and not _slots(kind)
 
 
 def _children(value: Any) -> Iterator[object]:
@@ -207,7 +237,7 @@ def _children(value: Any) -> Iterator[object]:
 
 
 @functools.cache
-def _slots(kind: Hashable) -> tuple[str, ...]:
+def _slots(kind: Any) -> tuple[str, ...]:
     """Return the names of a class's slots, those of its bases included, as the compiler mangles them."""
     found: list[str] = []
     assert isinstance(kind, type)
