@@ -6,7 +6,8 @@ choices and their names), `record_classes` (fields of dataclasses), `turn_counts
 decides), `choice_calls` (`oneof` and its kind), `instrumentation`, `evaluate_all`, `code_objects`,
 `code_swapping` (code that reports), `operations` (what instrumented code calls), `run` (one run under a
 decision), `openings` (runs in which choices stay open), `value_matching` (which candidate a value is),
-`arguments` (what targets are called with), `execution` (running targets), `kept_runs` (what was made is not
+`arguments` (what targets are called with), `execution` (running targets), `uninitialised`
+(tensors that nothing fills), `kept_runs` (what was made is not
 made again); `protocols` has what other layers ask of a program.
 
 Laws, in `tests/frontend`: addresses do not depend on the order of visits; the user's lines survive;
