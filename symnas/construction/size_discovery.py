@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from symnas._typing import Value
 from symnas.construction.alignment import Index, SharedLayout
@@ -128,6 +129,7 @@ class _Finder:
         for address, values in self.values.items():  # the first round
             self._vary({address: min(values)})
         self._drop_unlike()
+        self._refuse_groups()
         flagged = self._read_dims()
         touching = self._touching()
         self._look(  # the second; the rest is in the functions named for it
@@ -270,6 +272,30 @@ class _Finder:
                 self.refused[address] = "it changes no weight's size"
             if address in self.refused:
                 del self.values[address]
+        self.models = {changes: made for changes, made in self.models.items() if changes[0][0] in self.values}
+
+    def _refuse_groups(self) -> None:
+        """Leave out the points that move features between the groups of a normalisation.
+
+        Groups are parts of what there is: of half the channels each is half as large, and has others in it.
+        """
+        grouped = {
+            path: layer
+            for path, layer in self.run.module.named_modules()
+            if isinstance(layer, nn.GroupNorm) and 1 < layer.num_groups < layer.num_channels
+        }
+        for changes in [*self.models] if grouped else ():
+            address = changes[0][0]
+            smaller = dict(self._made(dict(changes)).module.named_modules())
+            for path, layer in grouped.items():
+                other: Any = smaller.get(path, layer)
+                if other.num_channels // other.num_groups != layer.num_channels // layer.num_groups:
+                    self.refused.setdefault(
+                        address,
+                        f"the group normalisation `{path}` has {layer.num_groups} groups, and it says which "
+                        "channels are in which",
+                    )
+        self.values = {address: v for address, v in self.values.items() if address not in self.refused}
         self.models = {changes: made for changes, made in self.models.items() if changes[0][0] in self.values}
 
     # -- positions ------------------------------------------------------------------------------

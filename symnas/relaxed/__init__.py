@@ -1,10 +1,10 @@
 """All candidates at once: the mixed network, its costs, its training, its search.
 
 To read in this order: `options` and `network` (the module), `mixing`, `step` and `folding` (what one step
-adds up), then the kinds of points: `sizes`, `depth`, `forward_choices`, `partial_channels`; `costs` (expected
-costs), `check` (the law, at run time); `bilevel`, `epochs`, `perturbation`, `nonfinite`, `training` and
-`search` (how it is trained and a decision derived). Which point is mixed how is found out before, by runs of
-the constructor (`symnas.construction`).
+adds up), then the kinds of points: `sizes` with `statistics`, `depth`, `forward_choices`, `partial_channels`;
+`costs` (expected costs), `check` (the law, at run time); `bilevel`, `epochs`, `perturbation`, `nonfinite`,
+`training` and `search` (how it is trained and a decision derived). Which point is mixed how is found out
+before, by runs of the constructor (`symnas.construction`).
 
 The law, in `tests/relaxed`: with all weight on one candidate it computes what that child does.
 """

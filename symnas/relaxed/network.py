@@ -35,6 +35,7 @@ from symnas.relaxed.mixing import Place
 from symnas.relaxed.options import RelaxedOptions
 from symnas.relaxed.partial_channels import narrow, outermost
 from symnas.relaxed.sizes import effective, interpolated, part, strengths
+from symnas.relaxed.statistics import WeightedStatistics, weighs
 from symnas.relaxed.step import Scaling, Step, Used
 from symnas.tree.space import Decision, Space
 
@@ -103,6 +104,10 @@ class Relaxed(nn.Module):
         for address, lists in run.subsets.items():
             for index, module in ((i, m) for modules in lists for i, m in enumerate(modules)):
                 module.register_forward_hook(Scaling(self._step, address, index))
+        for path, module in self.model.named_modules():
+            masks = plan.sizes.held.get(run.parameters.get(f"{path}.weight".removeprefix("."), ""), ())
+            if masks and weighs(module):
+                module.register_forward_hook(WeightedStatistics(self._step, masks))
         if plan.depths:
             labels = {point.address: point.labels for point in plan.points}
             install(run, plan.depths.values(), labels, self._step, inputs)
