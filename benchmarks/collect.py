@@ -72,7 +72,7 @@ def section(program: str) -> str | None:
     """Run a program and return its section, with the date and how busy the machine was; None if it fails."""
     load = os.getloadavg()[0]
     today = datetime.datetime.now(datetime.UTC).date()
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "SYMNAS_CACHE": "off"}
     command = [sys.executable, str(HERE / program)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     print(done.stdout, flush=True)

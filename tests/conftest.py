@@ -30,6 +30,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # Spawned workers read this when they import torch; this process may have imported it already.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Nothing is read from what users keep, or written there; tests of that have a folder of their own.
+os.environ["SYMNAS_CACHE"] = "off"
+
 
 LEVELS = {
     "slow": "also run the long tests",

@@ -108,7 +108,17 @@ def told(study: Study) -> dict[str, Any]:
 
 
 def survey_costs(program: Program, inputs: tuple[str, ...], sample: int, seed: int) -> dict[str, Any]:
-    """Return the extremes of parameters, FLOPs and memory over sampled children."""
+    """Return the extremes of parameters, FLOPs and memory over sampled children, kept for the next time."""
+    from symnas.programs.kept_surveys import kept
+
+    def counted() -> dict[str, Any]:
+        return _counted(program, inputs, sample, seed)
+
+    figures: dict[str, Any] = kept(program.internals, ("costs", inputs, sample, seed), counted)
+    return figures
+
+
+def _counted(program: Program, inputs: tuple[str, ...], sample: int, seed: int) -> dict[str, Any]:
     import numpy as np
 
     from symnas.cli.common import read_input

@@ -116,7 +116,7 @@ def keyed_child(program: ProgramView, decision: Decision, device: str | None) ->
     if not execution.needs_source(program.internals.source_set):
         return made
     # The run that notes keys constructs the user's own class; the generated one has the same names.
-    with nullcontext() if device is None else torch.device(device):
+    with program.internals.printed.run(), nullcontext() if device is None else torch.device(device):
         child = program.build(decision)
     names = {name for name, _ in child.named_parameters(remove_duplicate=False)}
     if names != set(made.parameters):

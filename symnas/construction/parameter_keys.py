@@ -165,7 +165,9 @@ def keyed_module(
             no place can be told.
     """
     run = KeyingRun(values)
-    return keyed_module_of(program, run, execution.constructed(program, run, everywhere=True, device=device))
+    with program.internals.printed.run():
+        made = execution.constructed(program, run, everywhere=True, device=device)
+    return keyed_module_of(program, run, made)
 
 
 def keyed_module_of(program: ProgramView, run: KeyingRun, module: object) -> KeyedModule:

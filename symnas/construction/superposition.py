@@ -180,6 +180,7 @@ def run_constructor(
     """
     source_set = program.internals.whole_source_set
     with (
+        program.internals.printed.run(),
         evaluating(source_set, run),
         execution.placed(device),
         execution.explained(program, run.values) if explain else nullcontext(),

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from symnas._typing import Value
 from symnas.frontend.arguments import Arguments
 from symnas.frontend.kept_runs import KeptRuns
+from symnas.frontend.once import Told
 from symnas.frontend.source_set import SourceSet
 from symnas.tree.space import Decision, Space
 
@@ -44,6 +45,7 @@ class Internals(Protocol):
         args: positional arguments of every call of the target.
         kwargs: keyword arguments of every call of it.
         arguments: both, with modules and tensors copied for each call.
+        printed: what its code has printed so far.
         kept_runs: what the last few runs of its constructor made, for stages that only look at it.
     """
 
@@ -52,6 +54,7 @@ class Internals(Protocol):
     kwargs: Mapping[str, Any]
     arguments: Arguments
     kept_runs: KeptRuns
+    printed: Told
 
     @property
     def source_set(self) -> SourceSet:

@@ -1,9 +1,11 @@
 """`Program`, the object that users hold: it builds, surveys, exports and relaxes by calling the layers below.
 
-`program` has the class, `internals` what the layers below see of it; `references` names a program for another
-process; `locator` finds it again from a store.
+`program` has the class, `internals` what the layers below see of it; `identity` tells all that its space
+follows from, and `kept_surveys` looks surveys up by it, in files of `disk_cache`; `references` names a
+program for another process; `locator` finds it again from a store.
 
-Laws, in `tests/programs`: build, source and supernet agree; a program is found again in another process.
+Laws, in `tests/programs`: build, source and supernet agree; a program is found again in another process; a
+kept space is the fresh one, and an edit misses it.
 """
 
 from __future__ import annotations

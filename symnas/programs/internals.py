@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from symnas.frontend import execution
 from symnas.frontend.arguments import Arguments
 from symnas.frontend.kept_runs import KeptRuns
+from symnas.frontend.once import Told
 from symnas.frontend.source_set import SourceSet
 from symnas.frontend.sources import as_module, file_of, unwrap
 
@@ -50,6 +51,8 @@ class Internals:
         self.inputs = inputs
         self.told_by_space = False
         """Whether the space keeps to all `require` clauses, so that no run need be asked."""
+        self.printed = Told()
+        """What its code has printed so far."""
         self.kept_runs = KeptRuns()
         """What the last few runs of the constructor made; with other inputs it makes the same."""
 
@@ -92,7 +95,7 @@ class Internals:
         if execution.needs_source(self.source_set):
             return None
         run = CheckedRun(decision)
-        with execution.running(self.source_set, run):
+        with self.printed.run(), execution.running(self.source_set, run):
             return execution.call_target(self, self.source_set), run.met
 
     @property
@@ -106,11 +109,21 @@ class Internals:
 
         def build() -> None:
             run.__init__(run.values, run.own, run.trees)  # type: ignore[misc]  # begun again on the CPU
-            with execution.running(self.source_set, run):
+            with self.printed.run(), execution.running(self.source_set, run):
                 execution.call_target(self, self.source_set)
 
         with contextlib.suppress(Exception):
             on_meta(build)
+
+    def identity(self, *settings: object) -> str | None:
+        """Return a hash of all that its space follows from, or None where that cannot be known.
+
+        Args:
+            settings: what else counts.
+        """
+        from symnas.programs.identity import identity
+
+        return identity(self.target, self.args, self.kwargs, self.include, self.inputs, *settings)
 
     def example(self, device: str | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example inputs as positional and keyword arguments, their tensors on `device`."""

@@ -20,6 +20,7 @@ from symnas.frontend.protocols import ProgramLike
 from symnas.frontend.sources import load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.programs.internals import Internals
+from symnas.programs.kept_surveys import Surveyed, kept_survey
 from symnas.programs.references import Reference, reference_of
 from symnas.tree.space import Batch, Decision, Space
 
@@ -86,7 +87,18 @@ class Program(Generic[Child]):
 
     @functools.cached_property
     def space(self) -> Space:
-        """The tree of decision points, complete under every decision; surveyed at the first use."""
+        """The tree of decision points, complete under every decision; surveyed at the first use.
+
+        A survey is kept on disk for the next process (see `docs/survey.md`), unless what it follows from
+        cannot be known.
+        """
+        found = kept_survey(self.internals, (self.name, self._bounds), self._surveyed)
+        for remark in found.remarks:
+            warnings.warn(remark, stacklevel=3)
+        self.internals.told_by_space = found.told_by_space
+        return found.space
+
+    def _surveyed(self) -> Surveyed:
         if self.inputs is None:
             functions = self.internals.source_set.when_called
             if functions:
@@ -96,25 +108,25 @@ class Program(Generic[Child]):
                     "is called, so the program is given example inputs: symnas.program(…, "
                     "inputs=torch.zeros(…))"
                 )
+        remarks = []
         made_before = self.internals.source_set.made_before
         if made_before:
             listed = ", ".join(f"{site.origin} `{ast.unparse(site.node)}`" for site in made_before[:3])
             more = f" and {len(made_before) - 3} more" if len(made_before) > 3 else ""
-            warnings.warn(
+            remarks.append(
                 f"{self.name} was given an instance whose fields had their values before the program saw it, "
                 f"so the choices at {listed}{more} are no points; give a function that makes it as well: "
-                f"symnas.program(lambda: {self.name}(…))",
-                stacklevel=3,
+                f"symnas.program(lambda: {self.name}(…))"
             )
         from symnas.survey.survey import survey
 
         found = survey(self, **self._bounds)
         if not found.requires:
-            return found
+            return Surveyed(found, remarks)
         from symnas.constraints.grounding import settled
 
-        made, self.internals.told_by_space = settled(self.internals, found, self.inputs is not None)
-        return made
+        made, told = settled(self.internals, found, self.inputs is not None)
+        return Surveyed(made, remarks, told)
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:

@@ -147,7 +147,7 @@ class SharedTensors(nn.Module):
             mine = {key: part for key, part in made.slices.items() if key in keys}
             if all(key in filled and bool(filled[key].all()) for key in mine):
                 continue
-            with torch.random.fork_rng(devices=[]):
+            with self.program.internals.printed.run(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed + number)
                 child = self.program.build(made.decision)
             rows = self._shared.refined(made.rows)

@@ -150,6 +150,7 @@ class ProgramRunner:
         sys.setrecursionlimit(max(limit, 6000))
         try:
             with (
+                self.program.internals.printed.run(),
                 _undisturbed(),
                 execution.running(source_set, run, self._transform),
                 execution.placed(device),
