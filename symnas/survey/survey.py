@@ -269,6 +269,8 @@ class Survey:
         # Over several points the joint values are many, and objects are all that is at stake: a few are
         # tried.
         tried = sum(1 for (key, _), count in self.attempts.items() if key == table.key and count)
+        # What other conditions asked for shows rows of this one as well, as do the turns of one loop.
+        tried = max(tried, len(table.rows))
         several = len({v for row in table.rows for v, _ in row}) > 1
         if several and (len(set(table.rows.values())) > 1 or tried > _EFFECT_TASKS):
             return []
