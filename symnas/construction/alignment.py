@@ -23,6 +23,7 @@ leading slices. Children of 2 heads of 6 and 4 heads of 3 share all of 12 positi
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -111,9 +112,17 @@ class Slot:
 
     def take(self, segment: Segment) -> None:
         """Note a segment."""
-        self.labels |= segment.labels
-        self.centred |= segment.centred
-        self.seen.add(segment.shape)
+        self.take_all((segment,))
+
+    def take_all(self, segments: Iterable[Segment]) -> None:
+        """Note segments, whose order does not matter."""
+        before = len(self.seen)
+        for segment in segments:
+            self.labels |= segment.labels
+            self.centred |= segment.centred
+            self.seen.add(segment.shape)
+        if len(self.seen) == before:
+            return
         most = max(map(len, self.seen))
         # Size by size the largest of the shapes that know most of the order.
         self.finest = tuple(map(max, zip(*(shape for shape in self.seen if len(shape) == most), strict=True)))
@@ -194,14 +203,37 @@ def _filled(shape: tuple[int, ...], gaps: Sequence[int | None]) -> tuple[int, ..
 
 @dataclass
 class SharedDimension:
-    """A dimension of a shared tensor: slots one after another."""
+    """A dimension of a shared tensor: slots one after another.
+
+    Args:
+        slots: from the first on.
+        leading: the labels that each slot had from the rows that have as many segments as there are slots.
+        indices: found so far, once the boxes are settled; what is learnt after that changes none.
+    """
 
     slots: list[Slot] = field(default_factory=list)
+    leading: list[set[str]] = field(default_factory=list)
+    indices: dict[Row, Index] = field(default_factory=dict, compare=False)
 
     @property
     def size(self) -> int:
         """How many positions it has."""
         return sum(slot.size for slot in self.slots)
+
+    def fill(self, rows: Iterable[Row]) -> None:
+        """Make room for the rows of children, in their order; the longest come first."""
+        ordered = sorted(rows, key=len, reverse=True)  # stable: of rows as long, the first child's
+        if ordered and not self.slots and len(ordered[0]) == 1 == len(ordered[-1]):
+            # Nearly all dimensions: one segment in every child, so no order and no placement to choose.
+            slot = Slot()
+            slot.take_all(row[0] for row in ordered)
+            self.slots = [slot]
+            return
+        for row in ordered:
+            if len(row) < len(self.slots) and not self.leading:
+                self.leading = [set(slot.labels) for slot in self.slots]
+            self.make_room(row)
+        self.leading = self.leading or [set(slot.labels) for slot in self.slots]
 
     def make_room(self, row: Row) -> list[int]:
         """Make room for a child's dimension, a slot for each of its segments; the longest rows come first."""
@@ -218,13 +250,49 @@ class SharedDimension:
             self.slots[place].take(segment)
         return places
 
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> SharedDimension:
+        """Return the dimension that holds the rows of children, none of which has an inner order."""
+        made = cls()
+        made.fill(rows)
+        for slot in made.slots:
+            slot.widen()
+        return made
+
+    def knows(self, row: Row) -> bool:
+        """Whether a further row without inner order changes nothing, or only what may be noted in place."""
+        if len(row) != len(self.slots):
+            return False
+        if len(row) == 1:
+            # The labels of the only slot choose nothing: they are noted, and what has a box has its place.
+            slot, segment = self.slots[0], row[0]
+            if segment.size > slot.size or (segment.centred and not slot.centred):
+                return False
+            slot.take(segment)
+            return True
+        # By order, and with labels that were there before shorter rows were placed by them.
+        if not self.leading:
+            return False
+        return all(
+            segment.labels <= labels and segment.shape in slot.seen and segment.centred <= slot.centred
+            for slot, labels, segment in zip(self.slots, self.leading, row, strict=True)
+        )
+
+    @property
+    def ordered(self) -> bool:
+        """Whether there are segments with an inner order."""
+        return any(len(slot.finest) > 1 for slot in self.slots)
+
     def places(self, row: Row) -> list[int] | None:
         """Return the slots of a row's segments, or None where there are fewer slots than segments."""
         if len(row) > len(self.slots):
             return None
         if len(row) == len(self.slots):
             return list(range(len(row)))
-        return align([set(segment.labels) for segment in row], [slot.labels for slot in self.slots])
+        alike = tuple(
+            tuple(not segment.labels.isdisjoint(slot.labels) for slot in self.slots) for segment in row
+        )
+        return list(_placed(alike))
 
     def holds(self, row: Row) -> bool:
         """Whether a child's dimension fits."""
@@ -235,41 +303,59 @@ class SharedDimension:
 
     def index(self, row: Row) -> Index:
         """Return where the positions of a child's dimension stand."""
+        if len(self.slots) == 1 == len(row):
+            (slot,), (segment,) = self.slots, row
+            if len(slot.shape) == 1 == len(segment.shape) and not slot.merges and segment.size:
+                start = (slot.size - segment.size) // 2 if slot.centred else 0
+                return slice(start, start + segment.size)
+        known = self.indices.get(row)
+        if known is None:
+            known = self.indices[row] = self._index(row)
+        return known
+
+    def _index(self, row: Row) -> Index:
         offsets = np.cumsum([0, *(slot.size for slot in self.slots)])  # where each slot begins
         parts = [
             offsets[place] + self.slots[place].positions(segment)
             for place, segment in zip(self.places(row) or (), row, strict=True)
         ]
         found = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-        # A slice is a view, and costs nothing at every call of a child; positions are gathered.
+        # A slice is a view, and costs nothing at every call of a child; positions are gathered. An empty part
+        # is a slice as well.
         start, count = (int(found[0]), len(found)) if len(found) else (0, 0)
-        if count and np.array_equal(found, np.arange(start, start + count)):
+        if np.array_equal(found, np.arange(start, start + count)):
             return slice(start, start + count)
         return tuple(found.tolist())
 
 
 def align(row: Sequence[set[str]], slots: Sequence[set[str]]) -> list[int]:
-    """Place a row in order among as many slots or more: by most labels in common, then to the left.
+    """Place a row in order among as many slots or more: by most labels in common, then to the left."""
+    if len(row) == len(slots):
+        return list(range(len(row)))
+    return list(_placed(tuple(tuple(bool(labels & slot) for slot in slots) for labels in row)))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _placed(alike: tuple[tuple[bool, ...], ...]) -> tuple[int, ...]:
+    """Place segments among slots, given by segment and slot whether they share a label.
 
     The score of a placement is how many segments share a label with their slot. By dynamic programming, as
     sequences are aligned (Needleman and Wunsch 1970): after each segment, the best placement of those so far
     is kept for every slot that the last one may have taken; segments times slots squared.
     """
-    if len(row) == len(slots):
-        return list(range(len(row)))
     # By segment: by the slot of the last one, the score and the slots of all. Before the first, none.
-    best: list[dict[int, tuple[int, tuple[int, ...]]]] = [{-1: (0, ())}]
-    for labels in row:
+    best: dict[int, tuple[int, tuple[int, ...]]] = {-1: (0, ())}
+    for mine in alike:
         reached: dict[int, tuple[int, tuple[int, ...]]] = {}
-        for last, (score, places) in best[-1].items():
-            for place in range(last + 1, len(slots)):
-                found = (score + bool(labels & slots[place]), (*places, place))
+        for last, (score, places) in best.items():
+            for place in range(last + 1, len(mine)):
+                found = (score + mine[place], (*places, place))
                 known = reached.get(place)
                 # A higher score, or as high a one further to the left.
                 if known is None or (-found[0], found[1]) < (-known[0], known[1]):
                     reached[place] = found
-        best.append(reached)
-    return list(min(best[-1].values(), key=lambda found: (-found[0], found[1]))[1])
+        best = reached
+    return min(best.values(), key=lambda found: (-found[0], found[1]))[1]
 
 
 SizePair = tuple[str, int, int, int]
@@ -281,6 +367,19 @@ Of (3, heads, width) they are (3, heads) at place 0, and (heads, width) at place
 
 Tensors = Mapping[str, Sequence[Row]]
 """The dimensions of a child's tensors, by key."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A layout that further children have joined.
+
+    Args:
+        layout: of all.
+        touched: keys of tensors of which a dimension was made anew: all others are as they were.
+    """
+
+    layout: SharedLayout
+    touched: set[str]
 
 
 class SharedLayout:
@@ -310,11 +409,48 @@ class SharedLayout:
         """Make room for the tensors of children, and settle the shapes."""
         self._coarse.make_room(children)
         self._finest = {node: finest for node, finest in self._coarse.excessive() if finest > 1}
-        self._fine.make_room([self.refined(child) for child in children])
+        # Where nothing is read as finer, the second pass would do what the first has done.
+        self._fine = self._coarse
+        if self._finest:
+            self._fine = _Orders()
+            self._fine.make_room([self.refined(child) for child in children])
         self._fine.settle()
+
+    def joined(self, known: Sequence[Tensors], new: Sequence[Tensors]) -> Joined | None:
+        """Return what `make_room` makes of the children known and new ones, learning only what changes.
+
+        None where some order inside segments has a part in it: then all are to be laid out anew. This layout
+        goes on telling where the children known stood in the dimensions that were made anew.
+
+        Args:
+            known: the children that this layout was made for.
+            new: further ones.
+        """
+        if self._finest:
+            return None
+        made, touched = SharedLayout(), set[str]()
+        made._coarse = made._fine = orders = self._fine.copy()
+        for number, child in enumerate(new):
+            for key, rows in child.items():
+                if key not in orders.tensors:
+                    orders.tensors[key] = [SharedDimension() for _ in rows]
+                    touched.add(key)
+                for dim, row in enumerate(rows):
+                    dimension = orders.tensors[key][dim]
+                    if any(len(segment.shape) > 1 for segment in row) or dimension.ordered:
+                        return None
+                    if dimension.knows(row):
+                        continue
+                    before = [each[key][dim] for each in (*known, *new[:number]) if key in each]
+                    orders.tensors[key] = list(orders.tensors[key])
+                    orders.tensors[key][dim] = SharedDimension.of([*before, row])
+                    touched.add(key)
+        return Joined(made, touched)
 
     def refined(self, child: Tensors) -> Tensors:
         """Return a child's dimensions with its heads read as the finest ones."""
+        if not self._finest:
+            return child
         asked: dict[int, Finer] = {}  # by axis: tensors that have an axis of another one are read like it
         for key, rows in child.items():
             for dim, row in enumerate(rows):
@@ -374,25 +510,30 @@ class _Orders:
         self._pairs: dict[SizePair, set[tuple[int, int]]] = {}
         self._same: dict[SizePair, SizePair] = {}
 
+    def copy(self) -> _Orders:
+        """Return the same, to which dimensions can be added, or put in the place of others."""
+        made = _Orders()
+        made.tensors, made._pairs, made._same = dict(self.tensors), self._pairs, self._same
+        return made
+
     def make_room(self, children: Sequence[Tensors]) -> None:
         """Make room for the tensors of children."""
-        rows = [
-            (-len(row), number, key, dim, row)
-            for number, tensors in enumerate(children)
-            for key, dims in tensors.items()
-            for dim, row in enumerate(dims)
-        ]
-        for tensors in children:
+        by_dimension: dict[tuple[str, int], list[tuple[int, Row]]] = {}
+        for number, tensors in enumerate(children):
             for key, dims in tensors.items():
                 self.tensors.setdefault(key, [SharedDimension() for _ in dims])
-        # The longest rows first, so that there are slots for those with fewer segments to choose among.
-        for _, _, key, dim, row in sorted(rows, key=lambda item: item[:2]):
-            self.tensors[key][dim].make_room(row)
+                for dim, row in enumerate(dims):
+                    by_dimension.setdefault((key, dim), []).append((number, row))
         # Pairs that have the same two axes in one child are the same two numbers in all (by union-find).
         first: dict[tuple[int, int, int], SizePair] = {}
-        for _, number, key, dim, row in rows:
-            for slot, segment in self.placed(key, dim, row):
-                self._note(first, number, (key, dim, slot), segment)
+        for (key, dim), rows in by_dimension.items():
+            # The longest rows first, so that there are slots for those with fewer segments to choose among.
+            dimension = self.tensors[key][dim]
+            dimension.fill(row for _, row in rows)
+            if dimension.ordered:
+                for number, row in rows:
+                    for slot, segment in self.placed(key, dim, row):
+                        self._note(first, number, (key, dim, slot), segment)
 
     def slot(self, where: tuple[str, int, int]) -> Slot:
         """Return a slot."""

@@ -12,10 +12,8 @@ is called (`block(width)`, `TABLE[name](width)`), that stands in braces: `op{sep
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,16 +119,6 @@ class KeyingRun(Run):
 
     # -- what was made --------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def within(self, path: str, target: Any) -> Iterator[None]:
-        """Let what makes an argument be placed under its path."""
-        before, self._call = self._call, _Call(path)
-        try:
-            with super().within(path, target):
-                yield
-        finally:
-            self._call = before
-
     def given(self, path: str, part: object) -> None:
         """Note a module of the arguments under its path: it was constructed outside, and copied."""
         if isinstance(part, (nn.Module, nn.Parameter)):
@@ -138,8 +126,7 @@ class KeyingRun(Run):
 
     def _note(self, place: str, result: object) -> None:
         if isinstance(result, nn.Module):
-            for name, tensor in itertools.chain(result.named_parameters(), result.named_buffers()):
-                self._add(tensor, place, name)
+            self._note_inside(place, result, "", set())
         elif isinstance(result, nn.Parameter):
             self._add(result, place, "")
         elif isinstance(result, (list, tuple)):
@@ -150,6 +137,18 @@ class KeyingRun(Run):
             for name, item in result.items():
                 if isinstance(item, (nn.Module, nn.Parameter)):
                     self._note(f"{place}[{name}]", item)
+
+    def _note_inside(self, place: str, module: nn.Module, path: str, seen: set[int]) -> None:
+        # Every call around looks at all that the calls inside have made, so this is `named_parameters` and
+        # `named_buffers` by hand: most tensors are noted, and no name is spelled for them.
+        seen.add(id(module))
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is not None and id(tensor) not in self._noted:
+                    self._add(tensor, place, f"{path}{name}")
+        for name, child in module._modules.items():
+            if child is not None and id(child) not in seen:
+                self._note_inside(place, child, f"{path}{name}.", seen)
 
     def _add(self, tensor: torch.Tensor, place: str, name: str) -> None:
         # Inner calls return first, so the first note is the call that made the tensor, and those of the calls

@@ -1,7 +1,8 @@
 """Which positions of tensors mean the same feature: axis inference over a PyTorch run. Knows no search.
 
 To read in this order: `axes` (what a dimension consists of), `table` (the axes of tensors, by tensor),
-`rules` (what each operator says of the axes of its operands), `trace` (applies them while a module runs),
+`rules` (what each operator says of the axes of its operands), `operators` and `meta_results` (what schemas
+say, and what operations return without computing), `trace` (applies the rules while a module runs),
 `module_rules` (modules whose parameters are stacked), `model_axes` (all that is known of a model's tensors),
 `contractions` (which parameters are summed over). How the tensors of many models are aligned by what this
 tells is in `symnas.construction`.

@@ -14,7 +14,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symnas.features.axes import Axes, Axis
-from symnas.features.rules import RULES, attention, pointwise
+from symnas.features.meta_results import computed
+from symnas.features.operators import Operator, operator
+from symnas.features.rules import attention, pointwise
 from symnas.features.table import AxisTable
 
 
@@ -35,28 +37,27 @@ class Trace(AxisTable, TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and infer the axes of what it returns."""
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        packet = func.overloadpacket.__name__  # the operator's name, whatever it is overloaded for
-        self._note_changes(func, packet, args, kwargs)
-        rule = RULES.get(packet) or RULES.get(packet.rstrip("_"))  # `add_` works in place, as `add` does
+        known = operator(func)
+        result = computed(func, args, kwargs) if known.fresh else func(*args, **kwargs)
+        self._note_changes(known, args, kwargs)
         outputs = [result] if isinstance(result, torch.Tensor) else result
         if not isinstance(outputs, (tuple, list)):
             return result
         try:
-            if rule is not None:
-                axes = rule(self, _bound(func, args, kwargs), outputs)
-            elif torch.Tag.pointwise in func.tags:
-                axes = [pointwise(self, packet, _tensors((args, kwargs)), outputs[0])]
-            elif packet.startswith("_scaled_dot_product"):
+            if known.rule is not None:
+                axes = known.rule(self, known.bound(args, kwargs), outputs)
+            elif known.pointwise:
+                axes = [pointwise(self, known.name, _tensors((args, kwargs)), outputs[0])]
+            elif known.name.startswith("_scaled_dot_product"):
                 axes = [attention(self, *args[:3])]
             else:
-                axes = self._unknown(packet, args, outputs)
+                axes = self._unknown(known.name, args, outputs)
         except (IndexError, TypeError, ValueError, KeyError) as error:
-            self.notes.add(f"{packet}: {type(error).__name__}: {error}")
+            self.notes.add(f"{known.name}: {type(error).__name__}: {error}")
             axes = []
         for output, found in zip(outputs, axes, strict=False):
             if isinstance(output, torch.Tensor) and found is not None:
-                self._check(packet, output, found)
+                self._check(known.name, output, found)
         return result
 
     def _check(self, packet: str, output: torch.Tensor, axes: Sequence[Axis]) -> None:
@@ -65,14 +66,11 @@ class Trace(AxisTable, TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             self.notes.add(f"{packet}: axes {list(axes)} for {tuple(output.shape)}")
 
-    def _note_changes(self, func: Any, packet: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def _note_changes(self, known: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Note the tensors that an operation writes to: statistics are what a forward pass changes."""
-        for place, argument in enumerate(func._schema.arguments):
-            written = argument.alias_info is not None and argument.alias_info.is_write
-            # Its schema does not say that batch normalisation updates the running statistics.
-            written |= packet.startswith("native_batch_norm") and argument.name.startswith("running")
-            value = args[place] if place < len(args) else kwargs.get(argument.name)
-            if written and isinstance(value, torch.Tensor):
+        for place, name in known.writes:
+            value = args[place] if place < len(args) else kwargs.get(name)
+            if isinstance(value, torch.Tensor):
                 self.changed.add(id(value))
 
     def _unknown(self, packet: str, args: Sequence[Any], outputs: Sequence[Any]) -> list[Axes | None]:
@@ -80,19 +78,6 @@ class Trace(AxisTable, TorchDispatchMode):  # type: ignore[no-untyped-call]
         if sources:
             self.notes.add(f"{packet}: unknown")
         return [None for _ in outputs]
-
-
-def _bound(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments by the names of the schema, defaults included."""
-    found = {}
-    for place, argument in enumerate(func._schema.arguments):
-        if place < len(args):
-            found[argument.name] = args[place]
-        elif argument.name in kwargs:
-            found[argument.name] = kwargs[argument.name]
-        elif argument.has_default_value():
-            found[argument.name] = argument.default_value
-    return found
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

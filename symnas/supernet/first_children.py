@@ -12,7 +12,8 @@ differ all are constructed one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -70,12 +71,16 @@ def _models(
     """Yield models on `meta`, each with the decisions that it serves."""
     # A generated class holds no choice that could stay open; and where all that may be open would not pay,
     # no run is spent on finding out what can be.
-    if execution.needs_source(program.internals.source_set) or not _groups(decisions, _perhaps_open(program)):
+    if execution.needs_source(program.internals.source_set):
+        return
+    perhaps = _perhaps_open(program)
+    worth = _worth(perhaps)
+    if not _groups(decisions, frozenset(perhaps), worth):
         return
     try:
         first = open_run(program, decisions[0])
         opened = frozenset(first.choices)
-        groups = _groups(decisions, opened)
+        groups = _groups(decisions, opened, worth)
         compared = telling_children(program, first, decisions[0]) if opened else []
         # A model saves all constructions of its group but one; being compared takes one for each child.
         if isinstance(first.module, MixedModule) or sum(len(own) - 1 for own in groups) <= len(compared):
@@ -92,20 +97,26 @@ def _models(
         return
 
 
-def _perhaps_open(program: ProgramView) -> frozenset[str]:
-    """Return the addresses of choices that are not among constants, as the text tells."""
+def _perhaps_open(program: ProgramView) -> dict[str, int]:
+    """Return the choices that are not among constants, as the text tells: candidates by address."""
     origins = {site.origin for site in program.internals.source_set.sites if may_be_open(site)}
     own = (entry.point for entry in program.space.compiled.layout.own)
-    return frozenset(p.address for p in own if isinstance(p, OneOf) and p.origin in origins)
+    return {p.address: len(p.candidates) for p in own if isinstance(p, OneOf) and p.origin in origins}
 
 
-def _groups(decisions: Sequence[Decision], opened: frozenset[str]) -> list[list[Decision]]:
+def _worth(candidates: Mapping[str, int]) -> int:
+    """Return how many children a model with all candidates has to stand for, to pay."""
+    # It takes as long to construct as that many children, for it holds all candidates of every choice.
+    return max(WORTH, math.ceil(sum(candidates.values()) / max(len(candidates), 1)))
+
+
+def _groups(decisions: Sequence[Decision], opened: frozenset[str], worth: int) -> list[list[Decision]]:
     """Return the decisions that differ in open choices alone, where there are enough for a model to pay."""
     together: dict[tuple[object, ...], list[Decision]] = {}
     for each in decisions:
         closed = tuple((a, identity(value)) for a, value in each.items() if a not in opened)
         together.setdefault(closed, []).append(each)
-    return [own for own in together.values() if len(own) >= WORTH]
+    return [own for own in together.values() if len(own) >= worth]
 
 
 class _Model:

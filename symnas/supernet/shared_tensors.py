@@ -7,13 +7,13 @@ into another supernet of the program, whatever that one has grown to.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from symnas.construction.alignment import SharedLayout, Tensors
+from symnas.construction.alignment import Row, SharedLayout, Tensors
 from symnas.construction.child_layout import ChildLayout, TensorLayout
 from symnas.errors import BuildError
 from symnas.supernet.child import BoundChild
@@ -45,6 +45,7 @@ class SharedTensors(nn.Module):
         self._rows: list[Tensors] = []
         self._asked: dict[str, tuple[TensorLayout, str]] = {}
         self._reached: dict[str, torch.Tensor] = {}
+        self._full: set[str] = set()
         self._children: OrderedDict[str, BoundChild] = OrderedDict()
         self._own: dict[str, dict[str, torch.Tensor]] = {}
         self._optimizers: list[torch.optim.Optimizer] = []
@@ -59,10 +60,11 @@ class SharedTensors(nn.Module):
         """Whether there is a parameter of that name."""
         return name in self._parameters
 
-    def _unbind(self) -> None:
-        """Have children bound to the tensors again."""
+    def _unbind(self, keys: Collection[str] | None = None) -> None:
+        """Have children bound to the tensors again: all, or those that have some of the tensors."""
         for made in self._children.values():
-            made.bound = False
+            if keys is None or not made.slices.keys().isdisjoint(keys):
+                made.bound = False
 
     # -- growing --------------------------------------------------------------------------------
 
@@ -74,29 +76,48 @@ class SharedTensors(nn.Module):
         """
         for made in children:
             self._check(made)
-        changed, moves = self._lay_out([*self._rows, *(made.rows for made in children)])
+        rows = [made.rows for made in children]
+        changed, moves = self._join(rows) or self._lay_out([*self._rows, *rows])
         values = self._constructed(children, changed)
-        for key in self._shared.tensors:
+        for key in self._shared.tensors if changed else ():
             if key in changed:
                 self._replace(key, values[key], moves(key))
         if self._kernels is not None:
             self._kernels.learn(self, self._shared, self._rows)
 
+    def _join(self, children: list[Tensors]) -> tuple[set[str], Callable[[str], list[Move]]] | None:
+        """Lay out further children at the cost of what they change; None where all are laid out anew."""
+        if not self._rows or self._kernels is not None:
+            return None
+        before, old = self._shared, self._rows
+        found = before.joined(old, children)
+        if found is None:
+            return None
+        self._rows, self._shared = [*old, *children], found.layout
+        for key in found.touched:
+            self._reached.pop(key, None)
+        self._full -= found.touched
+        self._unbind(found.touched)
+        return self._changed(before, found.touched), lambda key: moved(key, old, before, self._shared)
+
     def _lay_out(self, children: list[Tensors]) -> tuple[set[str], Callable[[str], list[Move]]]:
         """Choose shapes that hold some children; return the keys that change and how positions move."""
-        # Layouts are never patched: all children that are remembered are aligned anew, and where their
-        # positions were and are now says how what the tensors hold is to be moved.
+        # All children that are remembered are aligned anew, and where their positions were and are now says
+        # how what the tensors hold is to be moved.
         before, old = self._shared, self._rows
         self._rows, self._shared = children, SharedLayout()
         self._shared.make_room(children)
         self._reached.clear()
+        self._full.clear()
         self._unbind()
-        changed = {
-            key
-            for key in self._shared.tensors
-            if key not in before.tensors or before.shape(key) != self._shared.shape(key)
-        }
+        changed = self._changed(before, self._shared.tensors)
         return changed, lambda key: moved(key, old, before, self._shared)
+
+    def _changed(self, before: SharedLayout, keys: Iterable[str]) -> set[str]:
+        """Return which of some tensors are new, or of another shape than in the layout before."""
+        return {
+            key for key in keys if key not in before.tensors or before.shape(key) != self._shared.shape(key)
+        }
 
     def _reach(self, made: BoundChild, rows: Tensors) -> None:
         """Remember a child that uses positions that no other did: they move along when tensors grow."""
@@ -106,28 +127,37 @@ class SharedTensors(nn.Module):
 
     def _marks(self) -> Mapping[str, torch.Tensor]:
         """Return by key which positions belong to a child that is remembered."""
-        if not self._reached:
-            for known in self._rows:
-                self._mark(self._shared.refined(known))
+        missing = [key for key in self._shared.tensors if key not in self._reached]
+        if missing:
+            children = [self._shared.refined(known) for known in self._rows]
+            for key in missing:
+                self._reached[key] = torch.zeros(self._shared.shape(key), dtype=torch.bool)
+                for rows in children:
+                    if key in rows and key not in self._full:
+                        self._mark_one(key, rows[key])
         return self._reached
 
     def _mark(self, rows: Tensors) -> bool:
         # A mask per tensor of the positions that some remembered child has. A child all of whose positions
-        # are marked need not be remembered, so there are few.
-        news = False
-        for key, own in rows.items():
-            mask = self._reached.get(key)
-            if mask is None:
-                mask = self._reached[key] = torch.zeros(self._shared.shape(key), dtype=torch.bool)
-            index = self._shared.index(key, own)
-            if not narrow(mask, index).all():
-                write(mask, index, torch.ones(narrow(mask, index).shape, dtype=torch.bool))
-                news = True
-        return news
+        # are marked need not be remembered, so there are few. Most masks are full soon.
+        return any([self._mark_one(key, own) for key, own in rows.items() if key not in self._full])  # noqa: C419
+
+    def _mark_one(self, key: str, rows: Sequence[Row]) -> bool:
+        mask = self._reached[key]
+        part = narrow(mask, index := self._shared.index(key, rows))
+        if part.all():
+            if not mask.numel():
+                self._full.add(key)
+            return False
+        write(mask, index, torch.ones(part.shape, dtype=torch.bool))
+        if part.numel() == mask.numel() or mask.all():
+            self._full.add(key)
+        return True
 
     def _check(self, made: ChildLayout[TensorLayout]) -> None:
+        asked = str(dict(made.decision))
         for key, part in made.slices.items():
-            known, decision = self._asked.setdefault(key, (part, str(dict(made.decision))))
+            known, decision = self._asked.setdefault(key, (part, asked))
             if len(known.rows) != len(part.rows) or known.dtype != part.dtype:
                 raise BuildError(
                     f"children share a weight by the place of its construction, and {key!r} is {known.shape} "
@@ -141,20 +171,20 @@ class SharedTensors(nn.Module):
         """Return tensors of the shared shapes with the values that constructors give to them."""
         values: dict[str, torch.Tensor] = {}
         filled: dict[str, torch.Tensor] = {}
+        missing = set(keys)
         # Child by child, each filling the positions that none before it has, until nothing is missing: the
         # first are the largest, so most are not constructed. What is left over belongs to no child alone.
         for number, made in enumerate(children):
-            mine = {key: part for key, part in made.slices.items() if key in keys}
-            if all(key in filled and bool(filled[key].all()) for key in mine):
+            mine = [part for key, part in made.slices.items() if key in missing]
+            if not mine:
                 continue
             with self.program.internals.printed.run(), torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed + number)
                 child = self.program.build(made.decision)
             rows = self._shared.refined(made.rows)
             # What an earlier child has filled stays: `fresh` has its values there, this child's elsewhere.
-            for tensor, part in made.tensors(child):
-                if part.key not in mine:
-                    continue
+            for part in mine:
+                tensor = made.tensor_at(child, part.paths[0], part)
                 shape = self._shared.shape(part.key)
                 whole = values.setdefault(part.key, torch.zeros(shape, dtype=tensor.dtype))
                 done = filled.setdefault(part.key, torch.zeros(shape, dtype=torch.bool))
@@ -162,6 +192,8 @@ class SharedTensors(nn.Module):
                 fresh = torch.where(narrow(done, index), narrow(whole, index), tensor.detach().cpu())
                 write(whole, index, fresh)
                 write(done, index, torch.ones_like(fresh, dtype=torch.bool))
+                if done.all():
+                    missing.discard(part.key)
         for key, whole in values.items():
             spread(whole, filled[key], self.seed)
         return values

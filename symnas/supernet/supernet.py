@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -221,8 +221,8 @@ class Supernet(SharedTensors):
         value = narrow(self.tensor(part.name), part.index)
         return transformed(value, part.chain, self._parameters) if part.chain else value
 
-    def _unbind(self) -> None:
-        super()._unbind()
+    def _unbind(self, keys: Collection[str] | None = None) -> None:
+        super()._unbind(keys)
         self._models.unbind()
 
     def built(self) -> list[BoundChild]:

@@ -25,23 +25,32 @@ def narrow(tensor: torch.Tensor, index: Sequence[Index]) -> torch.Tensor:
 
 def write(tensor: torch.Tensor, index: Sequence[Index], value: torch.Tensor) -> None:
     """Put values into the part of a tensor at an index."""
+    if all(isinstance(where, slice) for where in index):
+        with torch.no_grad():
+            tensor[tuple(index)].copy_(value)
+        return
     grid = [
         torch.arange(where.start, where.stop) if isinstance(where, slice) else torch.tensor(where)
         for where in index
     ]
     with torch.no_grad():
-        if not grid:
-            tensor.copy_(value)
-            return
         mesh = torch.meshgrid(*grid, indexing="ij")
         tensor[tuple(each.to(tensor.device) for each in mesh)] = value.to(tensor.device, tensor.dtype)
 
 
 def extend(old: torch.Tensor, grown: torch.Tensor, moves: Sequence[Move]) -> torch.Tensor:
     """Carry the parts of an old tensor to where they stand in a new one."""
-    for before, after in moves:
+    # The same move twice, of two children, is one: the later counts, as it may come after another's.
+    for before, after in reversed({_spelled(move): move for move in reversed(moves)}.values()):
         write(grown, after, narrow(old, before))
     return grown
+
+
+def _spelled(move: Move) -> tuple[object, ...]:
+    """Return a move as something that can be looked up; slices cannot."""
+    return tuple(
+        (where.start, where.stop) if isinstance(where, slice) else where for side in move for where in side
+    )
 
 
 def spread(whole: torch.Tensor, done: torch.Tensor, seed: int) -> None:

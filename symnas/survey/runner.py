@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import itertools
 import linecache
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from symnas._typing import Value
@@ -21,16 +20,15 @@ from symnas.survey.dependence.calls import call as tracked_call
 from symnas.survey.dependence.conditions import outwards
 from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
-from symnas.survey.dependence.state import Activation, Pair, TrackerState
+from symnas.survey.dependence.state import Activation, TrackerState
 from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen, code_of
 from symnas.survey.prototypes import Prototypes
-from symnas.survey.randomness import undisturbed
 from symnas.survey.tracked_hooks import TrackedHooks
 from symnas.tree.choices import FloatRange, Point
 
 if TYPE_CHECKING:
-    from symnas.frontend.protocols import Internals, ProgramView
+    from symnas.frontend.protocols import ProgramView
 
 # Operations of `frontend.operations.Hooks` that visit a point, or make a call in which one may be visited.
 _REACHING = frozenset({"enter", "dynamic", "call", "missing"})
@@ -108,20 +106,11 @@ class ProgramRunner:
         self._marker = program.internals.source_set.references.marker(self.tracker)
         # Places are numbered on from module to module.
         self._first = 0
-        self.seed: int | None = None
-        """Of the random generators when a run begins; None for where they are."""
-        self.draws = False
-        """Whether a run drew from them."""
 
     def settled(self) -> bool:
         """Say whether nothing new was seen about what code changes under which condition."""
         grown, self.state.grown = self.state.grown, set()
         return not grown
-
-    def vary(self, seed: int | None) -> bool:
-        """Have runs begin with other random numbers, if they draw any; say whether they do."""
-        self.seed = seed if self.draws else None
-        return self.draws
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         """Run the program once, on the CPU if `meta` does not do."""
@@ -162,17 +151,14 @@ class ProgramRunner:
         try:
             with (
                 self.program.internals.printed.run(),
-                undisturbed(self.seed) as drew,
+                _undisturbed(),
                 execution.running(source_set, run, self._transform),
                 execution.placed(device),
                 self._prototypes.in_force() if device == "meta" else contextlib.nullcontext(),
             ):
                 # Functions that exist before the run; those made in it are added by `Frame.lam`.
                 state.codes.update(binding.function.__code__ for binding in source_set.bindings)
-                try:
-                    self._call(run, device)
-                finally:
-                    self.draws |= drew()
+                self._call(run, device)
         except Exception as failure:
             error = failure
         finally:
@@ -195,26 +181,13 @@ class ProgramRunner:
         program, state, at = self.program, self.state, self.state.top
         target, given = program.target, program.internals
         # Choices of class bodies and of module statements are made while those are executed.
-        found = None
         if given.source_set.definitions:
-            found = execution.fresh_targets(given.source_set, self._transform)
-            target = found(target)
+            target = execution.fresh_target(given.source_set, self._transform)
             state.top = at
-        labels: dict[int, int] = {}
-        places = itertools.count(-3, -1)
-
-        def make(inner: Internals, path: str) -> Any:
-            positional, named = execution.given(inner, given.source_set, make, path)
-            begun = inner.target if found is None else found(inner.target)
-            args, keywords = _paired(positional, named, labels)
-            with execution.within(path, inner.target):
-                value, own = tracked_call(at, next(places), (begun, 0), args, keywords)
-            labels[id(value)] = own
-            return value
-
-        args, keywords = _paired(*execution.given(given, given.source_set, make), labels)
-        # Negative places are not in the text: the call of the target, of the built model, and below those
-        # the calls that make arguments.
+        positional, named = execution.given(given, given.source_set)
+        args = tuple((value, 0) for value in positional)
+        keywords = tuple((name, (value, 0)) for name, value in named.items())
+        # -1 and -2 are places that are not in the text: the call of the target, and of the built model.
         result, _ = tracked_call(at, -1, (target, 0), args, keywords)
         # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the
         # model.
@@ -247,14 +220,6 @@ class ProgramRunner:
         return made
 
 
-def _paired(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], labels: Mapping[int, int]
-) -> tuple[tuple[Pair, ...], tuple[tuple[str, Pair], ...]]:
-    """Return arguments with their labels; those of equal identity have one, which is never too few."""
-    args_of = tuple((value, labels.get(id(value), 0)) for value in args)
-    return args_of, tuple((name, (value, labels.get(id(value), 0))) for name, value in kwargs.items())
-
-
 class _Tracked:
     """A built model whose call is tracked; everything else is the model's own."""
 
@@ -284,6 +249,22 @@ def conditions_seen(state: TrackerState) -> tuple[ConditionSeen, ...]:
         effects = item.place is None or item.place.effects
         result.append(ConditionSeen(item.key, item.labels, item.outcome, around, item.may, effects, line))
     return tuple(result)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Leave the random generators of Python and torch as they were."""
+    import random
+
+    state = random.getstate()
+    torch = sys.modules.get("torch")
+    kept = None if torch is None else torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if torch is not None and kept is not None:
+            torch.set_rng_state(kept)
 
 
 def explain(program: ProgramView, values: Mapping[str, Value], error: Exception) -> Exception:
