@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from symnas.errors import AnnotationError, Location
+from symnas.grammar.attachment import items
 from symnas.grammar.attachment.annotation import Annotation, Requirement
 from symnas.grammar.attachment.attach import Line, attach
 from symnas.grammar.attachment.naming import Parameters
@@ -15,7 +16,7 @@ from symnas.grammar.attachment.roots import Root, list_roots
 from symnas.grammar.attachment.signatures import signatures_of
 from symnas.grammar.calls import find_calls
 from symnas.grammar.mistakes import catalogue
-from symnas.grammar.text.annotation import read
+from symnas.grammar.text.annotation import AnnotationText, read
 from symnas.grammar.text.comments import Comment, LogicalLine, find_comments
 from symnas.grammar.text.parse_python import parse_module_text
 from symnas.grammar.text.passage import lines_of
@@ -137,7 +138,10 @@ class _Module:
         )
 
     def add(self, comment: Comment) -> None:
-        text = read(comment.passage)
+        for passage in items.split(comment.passage):
+            self.add_one(comment, read(passage))
+
+    def add_one(self, comment: Comment, text: AnnotationText) -> None:
         if comment.logical is None:
             raise catalogue.mistake("nothing-follows", comment.passage.whole)
         if text.domain is None:
@@ -146,7 +150,7 @@ class _Module:
             self.requirements.append(Requirement(text.requires, statement, place, scope))
             return
         line = Line(self.roots_of(comment), self.parameters, comment.preferred)
-        self.annotations.append(attach(text, comment, line))
+        self.annotations += attach(text, comment, line)
 
     def roots_of(self, comment: Comment) -> Sequence[Root]:
         """Return the roots that a comment may describe; above a decorator, those of the whole header."""

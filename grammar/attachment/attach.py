@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from symnas.errors import AnnotationError, nearest
-from symnas.grammar.attachment import verdicts
+from symnas.grammar.attachment import items, verdicts
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.attachment.finding import Findings, Match, is_range, search, turns_of
 from symnas.grammar.attachment.matching import Fit, fit
@@ -36,8 +36,8 @@ class Line(NamedTuple):
     preferred: int | None = None
 
 
-def attach(text: AnnotationText, comment: Comment, line: Line) -> Annotation:
-    """Return the annotation of one comment, attached.
+def attach(text: AnnotationText, comment: Comment, line: Line) -> list[Annotation]:
+    """Return the annotation of one comment, attached; of `each in DOMAIN` one for every item.
 
     Args:
         text: what the comment says; its domain is not None.
@@ -49,8 +49,13 @@ def attach(text: AnnotationText, comment: Comment, line: Line) -> Annotation:
     """
     assert text.domain is not None
     chooser = _Chooser(text, text.domain, comment, line)
+    some = items.each_of(text, chooser.named, line.roots, chooser.fail)
+    return [_attached(one, chooser, comment) for one in some]
+
+
+def _attached(text: AnnotationText, chooser: _Chooser, comment: Comment) -> Annotation:
     match = chooser.by_name(text.target) if text.target is not None else chooser.by_rule()
-    domain, default = match.fit or Fit(text.domain, None)
+    domain, default = match.fit or Fit(chooser.domain, None)
     chooser.check_grid(domain, match)
     root = match.root
     return Annotation(
@@ -181,6 +186,8 @@ class _Chooser:
 
     def by_name(self, target: str) -> Match:
         """Return the value that `NAME in DOMAIN` means."""
+        if "[" in target:
+            return self.named_match(items.item(target, self.named, self.line.roots, self.fail))
         places = self.near_names([place for place in self.named if place.name == target])
         if not places:
             guessed = self.by_position()

@@ -254,6 +254,18 @@ ATTACHMENT: tuple[Mistake, ...] = (
         ("k = 3  # search: j in {1, 3}\n", "f(size=3)  # search: sise in {1, 3}\n"),
     ),
     Mistake(
+        "no-such-item",
+        "an item is counted from 0 in the list as it is written, and {given} is none of its {count}",
+        "the last one is [{last}]",
+        ("k = [1, 3]  # search: [2] in {1, 3}\n",),
+    ),
+    Mistake(
+        "no-list-for-items",
+        "items are those of one list or tuple that is written out, and {given} {count} of them",
+        "write `NAME[0] in …`, NAME being its variable, keyword or parameter, or give it a line of its own",
+        ("k = 3  # search: [0] in {1, 3}\n", "f([1, 3], [1, 5])  # search: each in {1, 3, 5}\n"),
+    ),
+    Mistake(
         "several-targets",
         "{given} names {count} values of the line",
         "put them on lines of their own: {given} = … and pass the variable",

@@ -48,7 +48,8 @@ class AnnotationText:
 
     Args:
         domain: None where the text is only `require` clauses.
-        target: NAME of `NAME in DOMAIN`.
+        target: NAME of `NAME in DOMAIN`; of items by position `NAME[2]`, `[2]`, or with `each` in
+            the place of a number.
         name: NAME of `as NAME`.
         shared: whether the word `shared` was there.
         requires: expressions of the `require` clauses, as written.
@@ -182,7 +183,9 @@ class _Reader:
         for part in _trees(tree.children):
             match part.data:
                 case "target":
-                    target = self.identifier(part.children[0])
+                    named = part.children[0]
+                    assert isinstance(named, Token)
+                    target = str(named) if named.type == "ITEM" else self.identifier(named)
                 case "name" | "shared" | "require":
                     self.clause(part, said, domain)
                 case _:

@@ -34,7 +34,7 @@ _WORD = re.compile(r"(?:#[#:!\s]*)?\bsearch\s*[:=]\s*", re.IGNORECASE)
 _FIRST_WORD = re.compile(r"^#[#:!\s]*search\s*[:=]?\s*", re.IGNORECASE)
 _CONTINUES = re.compile(r"#[ \t]{2,}(?=\S)|#\t(?=\S)")
 _LIKE_A_DOMAIN = re.compile(
-    r"\{.*|-?[\d.]+(e-?\d+)?\s*\.\..*|log\s+\d.*|(\d+|order|\d+\.\.\d+)\s+of\s*\{.*|same\s+as\s.*|\w+\s+in\s+[\d{].*"
+    r"\{.*|-?[\d.]+(e-?\d+)?\s*\.\..*|log\s+\d.*|(\d+|order|\d+\.\.\d+)\s+of\s*\{.*|same\s+as\s.*|[\w\[\]]+\s+in\s+[\d{].*"
 )
 _SKIPPED = {tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
 

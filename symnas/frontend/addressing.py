@@ -16,6 +16,7 @@ visits, so an address moves only when the code around its point moves.
 | `layers.append(block())`, `layers += [block()]` | `layers.k` |
 | `self.drop = Dropout(0.1)`, the 0.1 annotated | `drop.p` |
 | `table = {"a": oneof([1, 2])}` | `table[a]` |
+| `depths = [2, 2]`, `[1] in 1..4` | `depths[1]` |
 | `head = conv(size=3)`, size annotated in a candidate labelled out | `head:out.size` |
 | `k = 3` again in the same function | `k_2` |
 | `@property def size(self): return 3` | `size` |
@@ -121,6 +122,8 @@ class Walker:
         self._classes = ""
         self._parents: list[ast.AST] = []
         self._parent: tuple[Site, int] | None = None
+        # The positions in lists on the way down from that candidate.
+        self._item = ""
 
     def module(self, tree: ast.Module) -> Function:
         """Walk a whole module; its own statements form a function of their own."""
@@ -321,6 +324,12 @@ class Walker:
                     self._expression(key, suffix)
                 step = f"[{key.value!s}]" if isinstance(key, ast.Constant) else ""
                 self._expression(value, suffix + step)
+        elif isinstance(node, ast.List | ast.Tuple) and self._parent is not None:
+            item = self._item
+            for place, element in enumerate(node.elts):
+                self._item = f"{item}[{place}]"
+                self._expression(element, suffix)
+            self._item = item
         else:
             for child in _in_order(node):
                 if isinstance(child, ast.expr):
@@ -329,10 +338,10 @@ class Walker:
                     self._expression(child.value, suffix)
 
     def _candidate(self, site: Site, branch: int, expr: ast.expr) -> None:
-        saved = self._name, self._parent
-        self._name, self._parent = "", (site, branch)
+        saved = self._name, self._parent, self._item
+        self._name, self._parent, self._item = "", (site, branch), ""
         self._expression(expr, "")
-        self._name, self._parent = saved
+        self._name, self._parent, self._item = saved
 
     def _comprehension(self, node: ast.expr, suffix: str) -> None:
         around = self._around
@@ -397,9 +406,10 @@ class Walker:
         """Give a site its path, the loops around it, and the candidate that holds it."""
         site.function = self._function
         site.loops = tuple(self._around)
-        path = self._path(suffix)
+        path = self._path(suffix + site.item)
         if self._parent is not None:
             site.parent, site.branch = self._parent
+            site.item = self._item
             path = path or "value"
         elif site.role == "turns" and not suffix:
             path = _turns_name(site, self._path(suffix), self._function)
@@ -468,12 +478,25 @@ def _bare_name(node: ast.expr) -> str:
     return called_name(function)
 
 
+def _name_items(sites: Sequence[Site]) -> None:
+    """Name by their places in a list what has no name in a candidate, where there are several such."""
+    nameless: dict[tuple[int, int], list[Site]] = {}
+    for site in sites:
+        if site.parent is not None and site.path == "value" and site.item and not site.name:
+            nameless.setdefault((id(site.parent), site.branch), []).append(site)
+    for siblings in nameless.values():
+        if len(siblings) > 1:
+            for site in siblings:
+                site.path = site.item
+
+
 def _number(function: Function) -> None:
     """Tell siblings that share a path apart by their place in the text."""
     places: list[Site | CallSite] = [*function.sites, *function.calls]
     for item in places:
         for loop in item.loops:
             loop.counted = True
+    _name_items(function.sites)
     groups: tuple[Sequence[Site | CallSite], ...] = (function.sites, function.calls)
     for group in groups:
         taken: set[tuple[object, ...]] = set()

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from symnas.errors import Location, ProgramError, SpaceError
 from symnas.grammar.attachment.annotation import Annotation, Role
+from symnas.grammar.attachment.items import position
 from symnas.grammar.domains import model as domains
 from symnas.tree import choices
 from symnas.tree.point import UNSET
@@ -135,6 +136,8 @@ class Site:
     branch: int = -1
     definition: bool = False
     annotation: Annotation | None = None
+    item: str = ""
+    """Where it stands in a list: `[2]` of an item that is annotated by position or nested in a candidate."""
 
     @property
     def origin(self) -> str:
@@ -188,6 +191,7 @@ def site_of(annotation: Annotation) -> Site:
     site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, annotation.default)
     site.spelling, site.name, site.shared = annotation.spelling, annotation.name, annotation.shared
     site.requires, site.annotation = annotation.requires, annotation
+    site.item = position(annotation.target)
     # Only a range counts turns; any other choice in a `for` is of what is looped over.
     if annotation.role == "turns" and not isinstance(
         annotation.domain, (domains.RangeDomain, domains.DynamicDomain)

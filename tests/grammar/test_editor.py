@@ -77,6 +77,8 @@ TABLE = [
         "a = f  # noqa  # search: {relu: nn.ReLU() @ 0.7, g: g @ .3}",
         {"relu": "entity.name.label", "@": "keyword.operator", "ReLU": "entity.name.function"},
     ),
+    ("d = [1, 2]  # search: each in 1..6", {"each": "keyword.other", "in": "keyword.other"}),
+    ("d = [1, 2]  # search: [1] in 1..6", {"1": "constant.numeric", "in": "keyword.other"}),
     ("d = 3  # search: 1..6", {"..": "keyword.operator", "6": "constant.numeric"}),
     ("u = 64  # search: 16..256 step 16", {"step": "keyword.other"}),
     ("c = 64  # search: 16..256 x 2", {"x": "keyword.other", "256": "constant.numeric"}),
