@@ -59,6 +59,12 @@ class Annotation:
     in_loop: bool = False
 
     @property
+    def item(self) -> str:
+        """Where the node stands in a list, `[2]` of `depths[2]`; empty if not asked for by position."""
+        target = self.target or ""
+        return target[target.index("[") :] if "[" in target else ""
+
+    @property
     def default_index(self) -> int | None:
         """Index of a one-of's default; None for other domains and where only the run will tell."""
         if isinstance(self.domain, OneOfDomain) and isinstance(self.default, int):

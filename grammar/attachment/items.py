@@ -1,7 +1,7 @@
 """Items of a list written out, annotated by position: `[2] in 1..4`, `depths[0] in 1..4`, `each in 1..4`.
 
 `split` cuts a comment that says several such things, `each_of` says what `each` stands for, and `item` finds
-the expression of one. Their places are part of the points' names (`position`).
+the expression of one. Their places are part of the points' names.
 """
 
 from __future__ import annotations
@@ -44,11 +44,6 @@ def split(passage: Passage) -> list[Passage]:
         blank = re.sub(r"[^\n]", " ", text)
         parts.append(replace(passage, text=blank[: start + 1] + text[start + 1 : end] + blank[end:]))
     return parts
-
-
-def position(target: str | None) -> str:
-    """Return what a target adds to the name of a point: `[2]` of `depths[2]`."""
-    return "" if target is None or "[" not in target else target[target.index("[") :]
 
 
 def each_of(

@@ -17,6 +17,7 @@ visits, so an address moves only when the code around its point moves.
 | `self.drop = Dropout(0.1)`, the 0.1 annotated | `drop.p` |
 | `table = {"a": oneof([1, 2])}` | `table[a]` |
 | `depths = [2, 2]`, `[1] in 1..4` | `depths[1]` |
+| `if (wide := 3) > 2` | `wide` |
 | `head = conv(size=3)`, size annotated in a candidate labelled out | `head:out.size` |
 | `k = 3` again in the same function | `k_2` |
 | `@property def size(self): return 3` | `size` |
@@ -324,6 +325,10 @@ class Walker:
                     self._expression(key, suffix)
                 step = f"[{key.value!s}]" if isinstance(key, ast.Constant) else ""
                 self._expression(value, suffix + step)
+        elif isinstance(node, ast.NamedExpr) and self._parent is None:
+            name, self._name = self._name, node.target.id
+            self._expression(node.value, "")
+            self._name = name
         elif isinstance(node, ast.List | ast.Tuple) and self._parent is not None:
             item = self._item
             for place, element in enumerate(node.elts):

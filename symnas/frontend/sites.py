@@ -19,7 +19,6 @@ from typing import Any, Literal, TypeAlias
 
 from symnas.errors import Location, ProgramError, SpaceError
 from symnas.grammar.attachment.annotation import Annotation, Role
-from symnas.grammar.attachment.items import position
 from symnas.grammar.domains import model as domains
 from symnas.tree import choices
 from symnas.tree.point import UNSET
@@ -191,7 +190,7 @@ def site_of(annotation: Annotation) -> Site:
     site = _site(annotation.domain, annotation.node, annotation.role, annotation.location, annotation.default)
     site.spelling, site.name, site.shared = annotation.spelling, annotation.name, annotation.shared
     site.requires, site.annotation = annotation.requires, annotation
-    site.item = position(annotation.target)
+    site.item = annotation.item
     # Only a range counts turns; any other choice in a `for` is of what is looped over.
     if annotation.role == "turns" and not isinstance(
         annotation.domain, (domains.RangeDomain, domains.DynamicDomain)

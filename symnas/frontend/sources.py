@@ -16,12 +16,13 @@ import importlib.util
 import inspect
 import linecache
 import sys
+import tokenize
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from symnas.errors import ProgramError, SymnasError, nearest
+from symnas.errors import ProgramError, SymnasError, nearest, unreadable
 
 
 def load(
@@ -157,11 +158,23 @@ def source_of(file: str, namespace: Mapping[str, Any] | None = None) -> str:
     """
     lines = linecache.getlines(file, dict(namespace) if namespace is not None else None)
     if not lines:
+        _refuse_undecodable(file)
+    if not lines:
         raise ProgramError(
             f"the source of {file!r} is not available, and annotations are read from the source; define the "
             "target in a file or a notebook cell"
         )
     return "".join(lines)
+
+
+def _refuse_undecodable(file: str) -> None:
+    """Tell of a file in another encoding than it says, which `linecache` takes for one without lines."""
+    if Path(file).is_file():
+        try:
+            with tokenize.open(file) as text:
+                text.read()
+        except (UnicodeDecodeError, SyntaxError, LookupError) as error:
+            raise ProgramError(unreadable(file, error)) from None
 
 
 def functions_of(target: Any, modules: Iterable[ModuleType]) -> list[FunctionType]:
@@ -303,8 +316,11 @@ def file_of(target: Any) -> str:
         return readable[0]
     try:
         file = inspect.getsourcefile(target)
-    except TypeError:
+    except (TypeError, OSError):
+        # Of a class in `python -c`, or at a prompt, there is no file.
         file = None
+    for candidate in files:
+        _refuse_undecodable(candidate)
     # A class without methods, or a dataclass whose methods are all generated, may still stand in the file.
     written = [name for name in files if name != "<string>"]
     if file is None or written or not linecache.getlines(file) or not _mentions(file, target.__name__):

@@ -793,6 +793,12 @@ class Space:
 
 def product(**spaces: Space) -> Space:
     """Return the space of all combinations, each factor's addresses after its name and a dot."""
+    spaces = {name: getattr(given, "space", given) for name, given in spaces.items()}
+    for name, given in spaces.items():
+        if not isinstance(given, Space):
+            raise SpaceError(
+                f"the factors of a product are spaces, or programs with one; {name} is {given!r}"
+            )
     points = tuple(
         restriction.prefixed(point, name) for name, space in spaces.items() for point in space.points
     )

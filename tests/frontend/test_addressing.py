@@ -65,6 +65,8 @@ class Net(nn.Module):
         self.drop = nn.Dropout(0.1)  # search: 0.0..0.5
         table = {"a": oneof([1, 2])}
         depths = [2, 2]  # search: [1] in 1..4
+        if (wide := 3) > 2:  # search: {3, 5}
+            pass
         head = nn.Identity()  # search: {nn.Identity(), out: conv(size={1, 3})}
         j = 3  # search: {1, 3}
         j = 4  # search: {2, 4}

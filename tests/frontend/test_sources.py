@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import symnas
 from symnas.errors import EvaluatorError, ProgramError
 from symnas.frontend.sources import load, load_file
 
@@ -90,3 +91,29 @@ def test_what_is_not_there_is_told(place, target, message):
     (place / "needs.py").write_text("import no_such_module\n")
     with pytest.raises(EvaluatorError, match=message):
         load(target, what="the task", error=EvaluatorError)
+
+
+def test_a_file_in_another_encoding_than_it_says_is_told_so(tmp_path):
+    text = "def net():\n    a = 8  # é  # search: {8, 16}\n    return a\n"
+    (tmp_path / "named.py").write_text("# -*- coding: latin-1 -*-\n" + text, encoding="latin-1")
+    program = symnas.program(f"{tmp_path / 'named.py'}:net")
+    assert program.space.size == 2
+    assert "# é" in program.source()
+    (tmp_path / "unnamed.py").write_text(text, encoding="latin-1")
+    with pytest.raises(ProgramError, match=r"unnamed\.py: Python code is UTF-8 unless .* save it as UTF-8"):
+        symnas.program(f"{tmp_path / 'unnamed.py'}:net").space  # noqa: B018
+
+
+def test_a_class_without_a_file_is_told_so():
+    code = "import symnas\nclass Net:\n    k = symnas.oneof([2, 3])\nprint(symnas.program(Net).space)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "ProgramError" in found.stderr
+    assert "define" in found.stderr
+
+
+def test_a_product_takes_programs(tmp_path):
+    (tmp_path / "net.py").write_text("def net():\n    k = 3  # search: {3, 5}\n    return k\n")
+    program = symnas.program(f"{tmp_path / 'net.py'}:net")
+    assert list(symnas.product(a=program, b=program.space).default) == ["a.k", "b.k"]
+    with pytest.raises(symnas.errors.SpaceError, match="the factors of a product are spaces"):
+        symnas.product(a=3)
