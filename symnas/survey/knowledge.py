@@ -7,14 +7,15 @@ is complete when its rows cover all codes of the points that they name.
 
 What a run says is as good as what was known of effects when it was made: before it was seen that a branch
 which was not taken changes an object, conditions on that object had fewer labels, or went unnoticed. So
-everything is kept with the number of the last run that said it, and what is said no more when those runs have
-been done again is forgotten (`Knowledge.forget`).
+everything is kept with the runs that said it, as a set of bits, and what is said no more when some of them
+have been done again is forgotten (`Knowledge.doubt`, `Knowledge.forget`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from symnas.errors import ProgramError
 from symnas.tree.choices import FloatRange, IntRange, Point
@@ -27,6 +28,11 @@ Fact = tuple[Hashable, Hashable]
 """A condition and its outcome."""
 Conjunction = tuple[Fact, ...]
 """Facts that hold together, outermost first: what lies around a place in a run."""
+
+
+_Rows = list[tuple[dict[int, Code], Hashable]]
+_Open = list[tuple[Hashable, _Rows]]
+"""A conjunction being decided: of each fact the outcome, and the rows of its condition that still fit."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +74,22 @@ class Table:
     line: str
     may: bool = False
     effects: bool = False
-    # Partial assignment -> outcome; the last run that showed the row; the ways in which the condition was
-    # met, with the last run that met it so; assignments given up, since no run met it there.
+    # Partial assignment -> outcome; the runs that showed the row; the ways in which the condition was met,
+    # with the runs that met it so; assignments given up, since no run met it there.
     rows: dict[frozenset[tuple[int, Code]], Hashable] = field(default_factory=dict)
     shown: dict[frozenset[tuple[int, Code]], int] = field(default_factory=dict)
     around: dict[Conjunction, int] = field(default_factory=dict)
     dead: set[frozenset[tuple[int, Code]]] = field(default_factory=set)
+    _giving: dict[Hashable, list[frozenset[tuple[int, Code]]]] = field(default_factory=dict)
+    _counted: int = 0
+
+    def giving(self, outcome: Hashable) -> Sequence[frozenset[tuple[int, Code]]]:
+        """Return the rows with an outcome."""
+        if self._counted != len(self.rows):
+            self._giving, self._counted = {}, len(self.rows)
+            for row, found in self.rows.items():
+                self._giving.setdefault(found, []).append(row)
+        return self._giving.get(outcome, ())
 
     @property
     def reach(self) -> bool:
@@ -102,9 +118,7 @@ class Knowledge:
     points: dict[int, Point] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
     around: dict[int, dict[Conjunction, int]] = field(default_factory=dict)
-    """Of every point the ways in which it was met, each with the last run that met it so."""
-    learnt: int = 0
-    """How many runs were taken in, which is the number of the last one."""
+    """Of every point the ways in which it was met, each with the runs that met it so."""
     tables: dict[Hashable, Table] = field(default_factory=dict)
     codes: dict[int, dict[Code, None]] = field(default_factory=dict)
     """Codes seen, of every point."""
@@ -120,9 +134,9 @@ class Knowledge:
             self.addresses.append(address)
         return found
 
-    def learn(self, trace: RunSeen) -> None:
-        """Take a run in."""
-        self.learnt += 1
+    def learn(self, trace: RunSeen, run: int = 0) -> None:
+        """Take a run in, the first one or a later one of its number."""
+        said = 1 << run
         values = {self.number(met.point.address): met.code for met in trace.points}
         previous: int | None = None
         known = set(self.order)
@@ -133,7 +147,8 @@ class Knowledge:
             if number not in known:
                 self.order.insert(0 if previous is None else self.order.index(previous) + 1, number)
                 known.add(number)
-            self.around.setdefault(number, {})[met.around] = self.learnt
+            ways = self.around.setdefault(number, {})
+            ways[met.around] = ways.get(met.around, 0) | said
             self.codes.setdefault(number, {})[met.code] = None
             previous = number
         self.ranks = {number: rank for rank, number in enumerate(self.order)}
@@ -148,27 +163,37 @@ class Knowledge:
             if condition.around not in table.around:
                 table.dead.clear()
                 self.changed[condition.key] = None
-            table.around[condition.around] = self.learnt
+            table.around[condition.around] = table.around.get(condition.around, 0) | said
             # A label without a value belongs to a point that this run gave none.
             row = frozenset((v, values[v]) for v in bits(condition.labels) if v in values)
             if row not in table.rows:
                 table.rows[row] = condition.outcome
                 self.changed[condition.key] = None
-            table.shown[row] = self.learnt
+            table.shown[row] = table.shown.get(row, 0) | said
 
-    def forget(self, last: int) -> None:
-        """Forget what no run after number `last` has said again; points, their order and codes stay."""
+    def doubt(self, runs: int) -> None:
+        """Take some runs, as bits, for no longer saying what they said; they are to be done again."""
+        accounts: list[dict[Any, int]] = list(self.around.values())
+        for table in self.tables.values():
+            accounts += [table.shown, table.around]
+        for account in accounts:
+            for key, said in account.items():
+                account[key] = said & ~runs
+
+    def forget(self) -> None:
+        """Forget what no run says any more; points, their order and codes stay."""
         # A program that goes another way when it is run again hangs on something that is no choice. That is
         # told by the check at the end, for which everything is kept.
-        if any(max(conjunctions.values()) <= last for conjunctions in self.around.values()):
+        if any(not any(conjunctions.values()) for conjunctions in self.around.values()):
             return
         for number, conjunctions in self.around.items():
-            self.around[number] = {key: run for key, run in conjunctions.items() if run > last}
+            self.around[number] = {key: said for key, said in conjunctions.items() if said}
         for key, table in list(self.tables.items()):
-            fewer = [row for row, run in table.shown.items() if run <= last]
+            fewer = [row for row, said in table.shown.items() if not said]
             for row in fewer:
                 del table.rows[row], table.shown[row]
-            around = {way: run for way, run in table.around.items() if run > last}
+            table._counted = -1 if fewer else table._counted
+            around = {way: said for way, said in table.around.items() if said}
             if not table.rows:
                 del self.tables[key]
             elif fewer or len(around) < len(table.around):
@@ -194,47 +219,45 @@ class Knowledge:
         """Return the assignments under which one of several conjunctions holds, and those where none does."""
         held: list[dict[int, Code]] = []
         refuted: list[dict[int, Code]] = []
-        for prefix, verdict in self._decide(conjunctions, {}, [0], what):
+        opened = [
+            [(outcome, [(dict(row), found) for row, found in self.tables[key].rows.items()])
+             for key, outcome in conjunction]
+            for conjunction in conjunctions
+        ]  # fmt: skip
+        for prefix, verdict in self._decide(opened, {}, [0], what):
             (held if verdict else refuted).append(prefix)
         return held, refuted
 
     def _decide(
-        self, conjunctions: Sequence[Conjunction], prefix: dict[int, Code], count: list[int], what: str
+        self, conjunctions: Sequence[_Open], prefix: dict[int, Code], count: list[int], what: str
     ) -> Iterator[tuple[dict[int, Code], bool]]:
         # Shannon expansion: assign one more point, the first in the program's order, until the disjunction is
         # decided. Each path of the expansion is one partial assignment, so what is told apart stays small.
-        open_conjunctions, variables = [], set()
+        # Rows are passed on only where they fit, so that each is looked at once per point that it names.
+        left, variables = [], set()
         for conjunction in conjunctions:
-            verdict, free = self._evaluate(conjunction, prefix)
+            verdict, free = _evaluated(conjunction, prefix)
             if verdict is True:
                 yield prefix, True
                 return
             if verdict is None:
-                open_conjunctions.append(conjunction)
+                left.append(conjunction)
                 variables |= free
-        if not open_conjunctions:
+        if not left:
             yield prefix, False
             return
         count[0] += 1
         if count[0] > self.limit:
             raise self.too_many(variables | set(prefix), what)
         variable = min(variables, key=self.rank)
-        for code in self.domain(variable, what):
-            yield from self._decide(open_conjunctions, {**prefix, variable: code}, count, what)
-
-    def _evaluate(self, conjunction: Conjunction, prefix: Row) -> tuple[bool | None, set[int]]:
-        # no row with this outcome fits           the conjunction is refuted, or its condition not met
-        # all rows that fit have this outcome     the fact holds
-        # rows of both kinds fit                  open, until one of the points that they name is assigned
-        free: set[int] = set()
-        # False where a condition can only come out otherwise; open while both outcomes fit the assignment.
-        for key, outcome in conjunction:
-            rows = self.tables[key].matching(prefix)
-            if not any(found == outcome for _, found in rows):
-                return False, set()
-            if any(found != outcome for _, found in rows):
-                free |= {v for row, _ in rows for v, _ in row if v not in prefix}
-        return (True, free) if not free else (None, free)
+        codes = self.domain(variable, what)
+        fitting = [[(outcome, _by_code(rows, variable)) for outcome, rows in facts] for facts in left]
+        for code in codes:
+            narrowed = [
+                [(outcome, [*by_code.get(code, ()), *either]) for outcome, (by_code, either) in facts]
+                for facts in fitting
+            ]
+            yield from self._decide(narrowed, {**prefix, variable: code}, count, what)
 
     def rank(self, variable: int) -> int:
         """Return where a point stands in the program's order."""
@@ -306,6 +329,30 @@ class Knowledge:
             "decision a choice of its own, let it depend on fewer points, or raise the bound "
             "(`symnas.program(…, joint_limit=N)`)"
         )
+
+
+def _evaluated(conjunction: _Open, prefix: Row) -> tuple[bool | None, set[int]]:
+    # no row with this outcome fits           the conjunction is refuted, or its condition not met
+    # all rows that fit have this outcome     the fact holds
+    # rows of both kinds fit                  open, until one of the points that they name is assigned
+    free: set[int] = set()
+    for outcome, rows in conjunction:
+        met = sum(found == outcome for _, found in rows)
+        if not met:
+            return False, set()
+        if met < len(rows):
+            free |= {v for row, _ in rows for v in row if v not in prefix}
+    return (True, free) if not free else (None, free)
+
+
+def _by_code(rows: _Rows, variable: int) -> tuple[dict[Code, _Rows], _Rows]:
+    """Sort rows by their code of a point; those that leave it open fit every code."""
+    by_code: dict[Code, _Rows] = {}
+    either: _Rows = []
+    for item in rows:
+        row = item[0]
+        (by_code.setdefault(row[variable], []) if variable in row else either).append(item)
+    return by_code, either
 
 
 def code_of(point: Point, value: object) -> Code:

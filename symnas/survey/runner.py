@@ -18,6 +18,7 @@ from symnas.frontend.sites import Function
 from symnas.frontend.source_set import Transform
 from symnas.survey.dependence.calls import call as tracked_call
 from symnas.survey.dependence.conditions import outwards
+from symnas.survey.dependence.effects import RunsByEffect
 from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
 from symnas.survey.dependence.state import Activation, TrackerState
@@ -102,15 +103,15 @@ class ProgramRunner:
         self.state = self.tracker.state
         self.device: str | None = "meta" if "torch" in sys.modules else None
         self._prototypes = Prototypes()
+        self._effects = RunsByEffect()
         self._transform: Transform = self._rewrite
         self._marker = program.internals.source_set.references.marker(self.tracker)
         # Places are numbered on from module to module.
         self._first = 0
 
-    def settled(self) -> bool:
-        """Say whether nothing new was seen about what code changes under which condition."""
-        grown, self.state.grown = self.state.grown, set()
-        return not grown
+    def outdated(self, number: int) -> int:
+        """Close run `number`; return which runs did not know what it showed of what code changes."""
+        return self._effects.outdated(self.state, number)
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         """Run the program once, on the CPU if `meta` does not do."""
@@ -163,6 +164,7 @@ class ProgramRunner:
             error = failure
         finally:
             sys.setrecursionlimit(limit)
+        self._effects.note(state)
         # Mistakes of the program are told at once; what a candidate raises may be its own, and is looked into
         # later.
         if isinstance(error, SymnasError):

@@ -34,7 +34,7 @@ import numpy as np
 
 from symnas.errors import ProgramError, SpaceError
 from symnas.survey.assembly import assemble
-from symnas.survey.knowledge import Code, Fact, Knowledge, Row, RunSeen, Table, code_of
+from symnas.survey.knowledge import Code, Fact, Knowledge, Row, RunSeen, Table, bits, code_of
 from symnas.tree.choices import FloatRange, IntRange, ManyOf, OneOf, Permutation, Point
 from symnas.tree.ranges import LONG
 from symnas.tree.space import Space
@@ -61,8 +61,8 @@ class Runner(Protocol):
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         """Run the program once; `decide` gives the code (rank, or real number) of every point that is met."""
 
-    def settled(self) -> bool:
-        """Whether nothing new was seen since the last call about what code changes under which condition."""
+    def outdated(self, number: int) -> int:
+        """Close run `number`; return the runs, as bits, that did not know what it showed of what changes."""
 
 
 @dataclass
@@ -98,14 +98,13 @@ class Survey:
     def __post_init__(self) -> None:
         """Start without knowledge."""
         self.knowledge = Knowledge(self.joint_limit, domains=self._domain)
-        self.attempts: dict[tuple[Hashable, frozenset[tuple[int, Code]]], int] = {}
+        # Of each table, and of each point's values, how often an assignment was tried.
+        self.attempts: dict[Hashable, dict[frozenset[tuple[int, Code]], int]] = {}
         self.asked: list[tuple[dict[int, Code], str, int]] = []
         self.failed: dict[tuple[int, Code], Exception] = {}
         self.worked: set[tuple[int, Code]] = set()
-        self.grew = 0
-        """How many runs came before something new was seen about what conditional code changes."""
         self.outdated = 0
-        """The last run, as `Knowledge` counts them, that was made without knowing all that was seen since."""
+        """The runs, as bits, that were made without knowing all that was seen since of what code changes."""
         # Tables that have changed since they were found complete; the others need no second look.
         self.stale: dict[Hashable, None] = {}
 
@@ -133,19 +132,23 @@ class Survey:
         So once all are done again, what was said before and is not said now was said too early: a point that
         a branch of some run takes away was met under nothing, and is met under what the branch depends on.
         """
-        while self.grew:
-            again, self.grew, last = self.asked[: self.grew], 0, self.outdated
-            for asked, policy, seed in again:
-                self._run(asked, policy, seed, again=True)
-            self.knowledge.forget(last)
+        while self.outdated:
+            self.knowledge.doubt(self.outdated)
+            for number in bits(self.outdated):
+                asked, policy, seed = self.asked[number]
+                self._run(asked, policy, seed, again=number)
+            self.knowledge.forget()
             # Of these tables rows are missing again, so what was tried for them counts no more.
-            self.attempts = {k: n for k, n in self.attempts.items() if k[0] not in self.knowledge.changed}
+            for key in self.knowledge.changed:
+                self.attempts.pop(key, None)
             self._note_changes()
             self._exhaust()
 
     # -- running -------------------------------------------------------------------------------
 
-    def _run(self, assignment: dict[int, Code], policy: str, seed: int = 0, again: bool = False) -> RunSeen:
+    def _run(
+        self, assignment: dict[int, Code], policy: str, seed: int = 0, again: int | None = None
+    ) -> RunSeen:
         self.runs += 1
         if self.runs > self.max_runs:
             raise ProgramError(
@@ -153,26 +156,27 @@ class Survey:
                 "conditions that depend on several points, or choices of their own for them, would help "
                 "(`symnas.program(…, max_runs=N)` raises the bound)"
             )
-        if not again:
+        if again is None:
             self.asked.append((dict(assignment), policy, seed))
+        number = len(self.asked) - 1 if again is None else again
         rng = random.Random(seed)
-        numbers, limit = self.knowledge.numbers, self.knowledge
+        numbers = self.knowledge.numbers
 
         def decide(point: Point) -> Code:
-            number = numbers.get(point.address)
-            if number is not None and number in assignment:
-                return assignment[number]
+            label = numbers.get(point.address)
+            if label is not None and label in assignment:
+                return assignment[label]
             return self._policy(point, policy, rng)
 
-        trace = self.runner.run(decide, limit)
-        self._take(trace)
-        if not self.runner.settled():
-            self.grew, self.outdated = len(self.asked), limit.learnt
+        trace = self.runner.run(decide, self.knowledge)
+        # This one knows what was seen before it.
+        self.outdated = (self.outdated & ~(1 << number)) | self.runner.outdated(number)
+        self._take(trace, number)
         return trace
 
-    def _take(self, trace: RunSeen) -> None:
+    def _take(self, trace: RunSeen, number: int) -> None:
         knowledge = self.knowledge
-        knowledge.learn(trace)
+        knowledge.learn(trace, number)
         self._note_changes()
         values = {knowledge.number(met.point.address): met.code for met in trace.points}
         if trace.error is None:
@@ -223,7 +227,7 @@ class Survey:
             self._mark_dead(tasks)
 
     def _tries(self, tasks: list[_Task]) -> list[int]:
-        return [self.attempts.get((task.table.key if task.table else None, task.prefix), 1) for task in tasks]
+        return [self._tried(task.table.key, task.prefix) or 1 if task.table else 1 for task in tasks]
 
     def _tasks(self) -> Iterator[_Task]:
         knowledge = self.knowledge
@@ -233,7 +237,7 @@ class Survey:
                 self.stale.pop(key, None)
                 continue
             for prefix in wanted:
-                attempt = self.attempts.get((key, frozenset(prefix.items())), 0) + 1
+                attempt = self._tried(key, frozenset(prefix.items())) + 1
                 assignment = self._witness(table, prefix, attempt)
                 if assignment is None:
                     continue
@@ -250,9 +254,12 @@ class Survey:
                             yield _Task(self._active({number: code}, attempt), frozenset({(number, code)}))
 
     def _attempt(self, key: Hashable, prefix: Row) -> int:
-        place = (key, frozenset(prefix.items()))
-        self.attempts[place] = self.attempts.get(place, 0) + 1
-        return self.attempts[place]
+        tried, assignment = self.attempts.setdefault(key, {}), frozenset(prefix.items())
+        tried[assignment] = tried.get(assignment, 0) + 1
+        return tried[assignment]
+
+    def _tried(self, key: Hashable, prefix: frozenset[tuple[int, Code]]) -> int:
+        return self.attempts.get(key, {}).get(prefix, 0)
 
     def _wanted(self, table: Table) -> list[dict[int, Code]]:
         """Return what to try; conditions that only change objects are tried until they went both ways."""
@@ -264,7 +271,7 @@ class Survey:
         wanted: list[dict[int, Code]] = []
         # Over several points the joint values are many, and objects are all that is at stake: a few are
         # tried.
-        tried = sum(1 for (key, _), count in self.attempts.items() if key == table.key and count)
+        tried = len(self.attempts.get(table.key, ()))
         several = len({v for row in table.rows for v, _ in row}) > 1
         if several and (len(set(table.rows.values())) > 1 or tried > _EFFECT_TASKS):
             return []
@@ -304,9 +311,9 @@ class Survey:
         if not facts:
             return assignment
         key, outcome = facts[0]
-        for row, found in self.knowledge.tables[key].rows.items():
-            if found != outcome or budget[0] <= 0:
-                continue
+        for row in self.knowledge.tables[key].giving(outcome):
+            if budget[0] <= 0:
+                return None
             if all(assignment.get(v, c) == c for v, c in row):
                 budget[0] -= 1
                 result = self._satisfy(facts[1:], {**assignment, **dict(row)}, budget)
@@ -340,7 +347,7 @@ class Survey:
         for task in tasks:
             if task.table is None or task.table.matching(dict(task.prefix)):
                 continue
-            if self.attempts.get((task.table.key, task.prefix), 0) >= _ATTEMPTS:
+            if self._tried(task.table.key, task.prefix) >= _ATTEMPTS:
                 # Inside a `try` there is one outcome to be seen, reached; what never reaches it is the other.
                 if task.table.reach:
                     task.table.rows[task.prefix] = False

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from symnas.survey.dependence.effects import RunsByEffect
 from symnas.survey.dependence.rewrite import instrument
 from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, Knowledge, PointSeen, RunSeen
@@ -56,12 +57,11 @@ class PlantedRunner:
         self.plain = compile(text, "<planted>", "exec")
         self.tracker = Tracker()
         self.tracker.state.places = {place.number: place for place in places}
+        self.effects = RunsByEffect()
         self.runs = 0
 
-    def settled(self) -> bool:
-        state = self.tracker.state
-        grown, state.grown = state.grown, set()
-        return not grown
+    def outdated(self, number: int) -> int:
+        return self.effects.outdated(self.tracker.state, number)
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         state, met = self.tracker.state, {}
@@ -90,6 +90,7 @@ class PlantedRunner:
             exec(self.code, {"_tk": self.tracker, "choose": choose, "__name__": "planted"})
         except Exception as failure:
             error = failure
+        self.effects.note(state)
         return RunSeen(tuple(points), conditions_seen(state), error)
 
 

@@ -110,7 +110,9 @@ class TrackerState:
         number. paths: numbers of places in the execution. known_effects: for each condition, the fields of
         objects that code under it changed in some run, both by
             keys that are the same in every run.
-        grown: conditions of which more effects were seen since someone last looked.
+        grown: effects that were seen for the first time since someone last looked: the condition, the object,
+            and whether the condition had been left before in the same run.
+        left: conditions that were left, with labels, in this run.
         heap: labels inside objects.
         conditions: what was met with labels, in order.
         global_labels: labels of global names.
@@ -139,12 +141,13 @@ class TrackerState:
         self.places: dict[int, Place] = {}
         self.paths = Paths()
         self.known_effects: dict[Hashable, set[tuple[Hashable, Any]]] = {}
-        self.grown: set[Hashable] = set()
+        self.grown: list[tuple[Hashable, Hashable, bool]] = []
         self.begin()
 
     def begin(self) -> None:
         """Forget the last run; paths and effects are kept."""
         self.heap = Heap()
+        self.left: set[Hashable] = set()
         self.conditions: list[ConditionRecord] = []
         self.global_labels: dict[GlobalName, int] = {}
         self.defaults: dict[int, tuple[int, ...]] = {}
@@ -221,10 +224,12 @@ class TrackerState:
         """Leave a condition: what was changed under it, in this run or another, depends on it.
 
         Effects are remembered by keys of objects, not by the objects, which the next run makes anew. A
-        condition whose account grows is put into `grown`: runs before this one did not know, and are run
-        again.
+        condition whose account grows is put into `grown`: runs before this one did not know (see `effects`).
         """
         known = self.known_effects.get(condition.effect_key)
+        before = condition.effect_key in self.left
+        if labels:
+            self.left.add(condition.effect_key)
         if condition.effects:
             # This run: the field may hold something else where the condition comes out otherwise.
             for (_, field), record in condition.effects.items():
@@ -235,7 +240,7 @@ class TrackerState:
                         known = self.known_effects[condition.effect_key] = set()
                     if (record.key, field) not in known:
                         known.add((record.key, field))
-                        self.grown.add(condition.effect_key)
+                        self.grown.append((condition.effect_key, record.key, before))
         if known:
             # Absence: the branch that other runs took, and this one did not, would have changed these.
             for key, field in known:
