@@ -108,7 +108,7 @@ class Writer:
             a, f"{a} + {b}", f"pick({a})", f"max({a}, {b})", f"({a} if {b} else 0)", f"len([q for q in range(3) if q > {a}])",
             f"{{0: {a}, 1: {b}}}.get({b}, 2)", f"({a}, {b})[0]", f"sum(counter({a}))", f"(lambda z: z + {a})({b})",
             "net.depth", "int(net.flag)", "net.planes", f"[{a}, {b}][-1]", f"early('e{self.count}', {a})" if False else a,
-            f"({a} and {b})", f"({a} or {b})", "len(shared)", f"maker({a})({b})", f"int(f'{{{a}}}')", "net.bias", "int(net.on)", f"[len(y) for x, *y in [range(int({a}) % 3 + 1)]][0]", f"returned({a})", f"[*skipped({a})][0]",
+            f"({a} and {b})", f"({a} or {b})", "len(shared)", f"maker({a})({b})", f"len(f'{{{a}}}') % 3", "net.bias", "int(net.on)", f"[len(y) for x, *y in [range(int({a}) % 3 + 1)]][0]", f"returned({a})", f"[*skipped({a})][0]",
             f"dict(u={a}, w={b})['u']", f"[*range({a}), {b}][0]", f"int(not {a})", f"sum(i * j for i, j in zip([{a}, 1], [{b}, 2]))",
         ]))  # fmt: skip
 
