@@ -25,6 +25,7 @@ from symnas.frontend.addressing import Walker
 from symnas.frontend.call_resolution import CALLED, CallResolution, reaching_names
 from symnas.frontend.code_objects import References, compile_function, compile_module, find_code
 from symnas.frontend.code_swapping import AttributeSwap, Swap
+from symnas.frontend.depth import deep
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
 from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
@@ -284,10 +285,11 @@ class SourceSet:
     def swaps(self, transform: Transform | None = None) -> list[Swap | AttributeSwap]:
         """Return the exchanges for every function that needs it; a second pass may need them all."""
         bindings = self.touched if transform is None else self.bindings
-        return [
-            *(binding.swap(self.references, transform) for binding in bindings),
-            *(constructor.swap(self.references, transform) for constructor in self.constructors),
-        ]
+        with deep(self.modules[0].__name__):
+            return [
+                *(binding.swap(self.references, transform) for binding in bindings),
+                *(constructor.swap(self.references, transform) for constructor in self.constructors),
+            ]
 
     def fill_in(self, modules: Mapping[str, ModuleType], transform: Transform | None = None) -> None:
         """Let the record classes of modules that a run has executed anew make their choices."""

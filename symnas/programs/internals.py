@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from symnas.frontend import execution
 from symnas.frontend.arguments import Arguments
+from symnas.frontend.depth import deep
 from symnas.frontend.kept_runs import KeptRuns
 from symnas.frontend.once import Told
 from symnas.frontend.source_set import SourceSet
@@ -77,7 +78,9 @@ class Internals:
         home = sys.modules.get(plain.__module__) or _module_of(plain)
         modules = [home, *(as_module(item) for item in self.include)]
         given = (self.target, self.args, self.kwargs)
-        return SourceSet(plain, list(dict.fromkeys(modules)), file_of(plain), given, everywhere)
+        file = file_of(plain)
+        with deep(file):
+            return SourceSet(plain, list(dict.fromkeys(modules)), file, given, everywhere)
 
     @property
     def local_requires(self) -> tuple[str, ...]:

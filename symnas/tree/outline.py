@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -17,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 from symnas._typing import Value
 from symnas.tree.choices import Branch, IntRange, ManyOf, OneOf, Permutation, Point, Tied, show
 from symnas.tree.ranges import LONG
-from symnas.tree.serialization import join, point_to_json, segments
+from symnas.tree.serialization import deep, join, point_to_json, segments
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
 LETTERS = "ijklmnuvw"
 SHOWN = 12
+MOST_LINES = 1000
+"""Of an outline in a notebook; a terminal shows all."""
 _INDEX = re.compile(r"\[(\d+)\]")
 _EXACT = 10**15
 
@@ -47,6 +50,7 @@ class _Sibling:
     parts: tuple[str, ...]
 
 
+@deep
 def outline(roots: Iterable[Point]) -> list[Line]:
     """Return the lines of a space's roots."""
     return _forest([_Sibling(point, None, segments(point.address)) for point in roots], None, (), {})
@@ -83,10 +87,12 @@ def _forest(
         free = _free(place, names)
         groups.setdefault(_shared_form(place, free, parent), []).append(place)
     blocks = [block for members in groups.values() for block in _blocks(members, _free(members[0], names))]
-    blocks.sort(key=lambda block: places.index(block[0]))
+    order = {id(place): position for position, place in enumerate(places)}
+    blocks.sort(key=lambda block: order[id(block[0])])
     blanked = [_blanked(block[0], names) for block in blocks]
+    alike = Counter(blanked)
     return [
-        _line(block, parent, shown, names, told=blanked.count(blank) > 1)
+        _line(block, parent, shown, names, told=alike[blank] > 1)
         for block, blank in zip(blocks, blanked, strict=True)
     ]
 
@@ -287,9 +293,28 @@ def rich_tree(title: str, roots: Iterable[Point]) -> Tree:
     return tree
 
 
+@deep
 def points_html(title: str, roots: Iterable[Point]) -> str:
-    """Return points as HTML: nested lists, what has much below it folded."""
-    return f'<div style="{_STYLE}"><b>{escape(title)}</b>{_html_lines(outline(roots), 0)}</div>'
+    """Return points as HTML: nested lists, what has much below it folded; of many lines the first."""
+    lines = _first(outline(roots), [MOST_LINES])
+    return f'<div style="{_STYLE}"><b>{escape(title)}</b>{_html_lines(lines, 0)}</div>'
+
+
+def _first(lines: list[Line], budget: list[int]) -> list[Line]:
+    """Return the first lines from the top down; where some are left out, a line says how many."""
+    kept = lines[: budget[0]]
+    budget[0] -= len(kept)
+    shown = [Line(line.name, line.domain, line.notes, _first(line.below, budget)) for line in kept]
+    left = sum(_lines_of(line) for line in lines[len(kept) :])
+    return [*shown, Line(f"… and {left:,} more line{'s' * (left != 1)}", "")] if left else shown
+
+
+def _lines_of(line: Line) -> int:
+    count, pending = 0, [line]
+    while pending:
+        pending.extend(pending.pop().below)
+        count += 1
+    return count
 
 
 def _html_lines(lines: list[Line], depth: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from symnas._typing import Value
 from symnas.errors import DecisionError, SpaceError
@@ -107,6 +109,24 @@ def flatten(data: Mapping[str, Any]) -> dict[str, Any]:
 
 # -------------------------------------------------------------------- spaces
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def deep(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function go as deep as points are nested, some frames for each: that is no endless recursion."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, 40_000))
+        try:
+            return function(*args, **kwargs)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    return called
+
 
 def point_to_json(point: Point) -> dict[str, Any]:
     """Return a point and everything below it as plain data, leaving out what is at its ordinary value."""
@@ -167,6 +187,7 @@ def _branch_from_json(data: Mapping[str, Any]) -> Branch:
     return Branch(codes, tuple(map(point_from_json, data["points"])), data.get("occurrence", 0))
 
 
+@deep
 def fingerprint(
     points: tuple[Point, ...], requires: tuple[str, ...], requirements: Sequence[Requirement] | None = None
 ) -> str:

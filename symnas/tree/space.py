@@ -772,6 +772,7 @@ class Space:
 
     # ------------------------------------------------------------ plain data
 
+    @serialization.deep
     def to_json(self) -> dict[str, Any]:
         """Return the space as plain data."""
         data: dict[str, Any] = {
@@ -783,6 +784,7 @@ class Space:
         return data
 
     @classmethod
+    @serialization.deep
     def from_json(cls, data: Mapping[str, Any]) -> Space:
         """Return the space that `to_json` wrote."""
         points = tuple(serialization.point_from_json(point) for point in data["points"])
