@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
@@ -49,7 +49,7 @@ class RelaxationPlan:
     locations: Mapping[str, str]
 
 
-def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value]) -> RelaxationPlan:
+def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value] | Literal["rest"]) -> RelaxationPlan:
     """Find the points of a program that can be relaxed.
 
     What the constructor makes goes from stage to stage: first with all blocks that there can be, then with
@@ -57,12 +57,35 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value]) -> Relaxa
 
     Args:
         program: whose target makes a module.
-        freeze: values of points that are not to be.
+        freeze: values of points that are not to be; or "rest", for the defaults of all that cannot be.
 
     Raises:
         DecisionError: `freeze` names no point, or not one of its values.
         ProgramError: a point is neither frozen nor can be relaxed.
     """
+    if isinstance(freeze, str):
+        if freeze != "rest":
+            raise DecisionError(f"freeze is a mapping of addresses to values, or 'rest', got {freeze!r}")
+        return _rest_frozen(program)
+    plan, left, reasons = _planned(program, freeze)
+    _refuse(program, left, plan.locations, reasons, freeze)
+    return plan
+
+
+def _rest_frozen(program: ProgramView) -> RelaxationPlan:
+    """Freeze what is left until nothing is: points of which a frozen one decides may be found then."""
+    freeze: dict[str, Value] = {}
+    while True:
+        plan, left, _ = _planned(program, freeze)
+        if not left:
+            return plan
+        freeze |= {point.address: _default(point) for point in left}
+
+
+def _planned(
+    program: ProgramView, freeze: Mapping[str, Value]
+) -> tuple[RelaxationPlan, list[Point], Mapping[str, str]]:
+    """Return a plan, the points that it has no place for, and why those are no sizes, by address."""
     space = _frozen(program.space, freeze)
     known = {point.address: point for point in space.walk() if point.kind != "tied"}
     fixed = _fixed(known, freeze)
@@ -82,8 +105,8 @@ def plan_relaxation(program: ProgramView, freeze: Mapping[str, Value]) -> Relaxa
     points.sort(key=lambda point: order[point.address])
     locations = {address: str(site.location) for address, site in sites.items()}
     left = [known[address] for address in rest if address not in sizes.points]
-    _refuse(program, left, locations, sizes.refused)
-    return RelaxationPlan(space, largest.opening, frozenset(forward), tuple(points), depths, sizes, locations)
+    plan = RelaxationPlan(space, largest.opening, frozenset(forward), tuple(points), depths, sizes, locations)
+    return plan, left, sizes.refused
 
 
 def _frozen(space: Space, freeze: Mapping[str, Value]) -> Space:
@@ -165,7 +188,11 @@ def _skips(module: nn.Module) -> bool:
 
 
 def _refuse(
-    program: ProgramView, points: Sequence[Point], locations: Mapping[str, str], reasons: Mapping[str, str]
+    program: ProgramView,
+    points: Sequence[Point],
+    locations: Mapping[str, str],
+    reasons: Mapping[str, str],
+    freeze: Mapping[str, Value],
 ) -> None:
     if not points:
         return
@@ -173,11 +200,13 @@ def _refuse(
     where = locations.get(first.address) or first.origin or program.name
     reason = reasons.get(first.address)
     what = _what(first) + (f", and no width or kernel: {reason}" if reason else "")
-    others = f" (and {len(points) - 1} more: {_few(p.address for p in points[1:])})" if points[1:] else ""
+    others = f"; so are {', '.join(repr(p.address) for p in points[1:])}" if points[1:] else ""
+    # All of them at once: who freezes one after the other is told of the next each time.
+    frozen = {**freeze, **{point.address: _default(point) for point in points}}
     raise ProgramError(
         f"{where}\na relaxed network adds up what the candidates of a choice return, and {first.address!r} "
-        f"is a choice {what}{others}; freeze it (program.relaxed(freeze={{"
-        f"{first.address!r}: {_default(first)!r}}}), or freeze=(({first.address!r}, {_default(first)!r}),) "
+        f"is a choice {what}{others}; freeze what is no mixture (program.relaxed(freeze={frozen!r}), "
+        f'program.relaxed(freeze="rest") for the defaults of all such, or freeze={tuple(frozen.items())!r} '
         "of the algorithm), or sample it: symnas.SharedWeights trains one child at a time"
     )
 
@@ -197,8 +226,3 @@ def _what(point: Point) -> str:
 def _default(point: Any) -> Value:
     value: Value = point.default
     return value
-
-
-def _few(items: Iterable[str]) -> str:
-    listed = list(items)
-    return ", ".join(listed[:4]) + (", …" if len(listed) > 4 else "")

@@ -158,6 +158,10 @@ class Program(Generic[Child]):
         """Pickle by reference."""
         return program, (self.reference,)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program[Child]:
+        """Return itself: nothing of it changes, and a copy by reference would run the user's script again."""
+        return self
+
     def decision(self, decision: Decision | Mapping[str, Value] | None = None) -> Decision:
         """Return `self.space.decision(decision)`: points that a mapping does not name take their defaults.
 

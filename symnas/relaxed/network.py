@@ -72,7 +72,7 @@ class Relaxed(nn.Module):
         self.partial, self.seed = options.get("partial", 1), options.get("seed", 0)
         device, dtype = options.get("device"), options.get("dtype")
         example = _example(self.program)
-        self.plan = plan_relaxation(self.program, dict(options.get("freeze") or {}))
+        self.plan = plan_relaxation(self.program, options.get("freeze") or {})
         # Weights and logits are drawn under the seed, in this order.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

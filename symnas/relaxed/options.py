@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     import torch
@@ -15,7 +15,8 @@ class RelaxedOptions(TypedDict, total=False):
     """Keywords of `program.relaxed` and of `symnas.relaxed.Relaxed`; all may be left out.
 
     Args:
-        freeze: values of points that are not relaxed, by address.
+        freeze: values of points that are not relaxed, by address; or "rest", for all that cannot be to have
+            their defaults.
         inputs: example inputs, as those of a program, on which the network is checked; the program's own for
             None.
         partial: k, where candidates see the first 1/k of the channels and the rest passes by (PC-DARTS);
@@ -29,7 +30,7 @@ class RelaxedOptions(TypedDict, total=False):
         seed: of the initial weights and logits; 0 by default.
     """
 
-    freeze: Mapping[str, Value] | None
+    freeze: Mapping[str, Value] | Literal["rest"] | None
     inputs: Any
     partial: int
     checkpoint: bool

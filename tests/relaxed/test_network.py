@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import copy
+import re
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,7 +15,7 @@ import torch
 from relaxed_law import law
 
 import symnas
-from symnas.errors import ProgramError
+from symnas.errors import DecisionError, ProgramError
 from symnas.relaxed.network import Relaxed
 
 IMAGES = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -126,3 +129,59 @@ def test_tensors_in_forward_are_added_up(tmp_path: Path, checkpoint: bool) -> No
     assert under[nested] == ("blocks[1].y", 1)
     for decision in net.space.sample(8, np.random.default_rng(0)):
         law(net, decision, (ROWS.double(),))
+
+
+REST = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(3, 3)
+        self.op = nn.ReLU()  # search: {nn.ReLU(), nn.Tanh()}
+        self.k = 3  # search: {3, 5}
+        # search: {on: True, off: False}
+        flag = True
+        if flag:
+            s = 2.0  # search: {1.0, 2.0}
+            self.k = self.k * s
+
+    def forward(self, x):
+        return self.op(self.body(x)) * self.k
+"""
+
+
+def test_all_that_cannot_be_mixed_is_named_with_one_freeze_for_it(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="so are .*freeze what is no mixture") as raised:
+        relaxed(tmp_path, REST)
+    told = str(raised.value)
+    found = re.search(r"program\.relaxed\(freeze=(\{.*?\})\)", told)
+    assert found is not None
+    frozen = ast.literal_eval(found[1])
+    assert all(repr(address) in told for address in frozen)
+    net = relaxed(tmp_path, REST, freeze=frozen)
+    assert [point.address for point in net.points] == ["op"]
+
+
+def test_the_rest_can_be_frozen_by_one_word(tmp_path: Path) -> None:
+    net = relaxed(tmp_path, REST, freeze="rest")
+    assert [point.address for point in net.points] == ["op"]
+    for decision in net.space.sample(3, np.random.default_rng(0)):
+        law(net, decision, (ROWS.double(),))
+    with pytest.raises(
+        DecisionError, match="freeze is a mapping of addresses to values, or 'rest', got 'all'"
+    ):
+        relaxed(tmp_path, REST, freeze="all")
+
+
+def test_copies_do_not_run_the_script_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = program(tmp_path, "print('run')\n" + dedent(REST))
+    net = target.relaxed(freeze="rest")
+    capsys.readouterr()
+    average = torch.optim.swa_utils.AveragedModel(net)
+    for other in (copy.deepcopy(net), average):
+        assert torch.equal(other(ROWS), net(ROWS))
+    with torch.no_grad():
+        net.model.body.weight += 1
+    average.update_parameters(net)
+    average.update_parameters(net)
+    assert copy.deepcopy(target) is target
+    assert capsys.readouterr().out == ""
