@@ -101,7 +101,10 @@ class Activations:
     def of(self, layer: nn.Module, kind: str, x: Tensor) -> Tensor:
         """Return a layer's output, computed now or before."""
         # Only of the very tensor that the innermost choice was called with: others read that one, too.
-        if not self.inputs or x is not self.inputs[-1] or not torch.is_grad_enabled():
+        # A compiler finds what is computed twice by itself.
+        if torch.compiler.is_compiling() or not self.inputs or x is not self.inputs[-1]:
+            return type(layer).forward(layer, x)  # type: ignore[no-any-return]
+        if not torch.is_grad_enabled():
             return type(layer).forward(layer, x)  # type: ignore[no-any-return]
         found = self.known.get((kind, id(x)))
         if found is not None:

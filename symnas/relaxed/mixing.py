@@ -110,6 +110,9 @@ def weighted_sum(weights: Tensor, factors: Sequence[float], outputs: Sequence[Te
     if len({output.dtype for output in outputs}) > 1:  # autocast: some candidates compute at half precision
         widest = functools.reduce(torch.promote_types, [output.dtype for output in outputs])
         outputs = [output.to(widest) for output in outputs]
+    if torch.compiler.is_compiling():  # the numbers are not known; what is fused here, the compiler fuses
+        terms = [weights[index].to(output.dtype) * output for index, output in enumerate(outputs)]
+        return functools.reduce(torch.add, terms)
     total: Tensor = _WeightedSum.apply(weights, tuple(factors), *outputs)  # type: ignore[no-untyped-call]
     return total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -153,12 +154,13 @@ class Step:
         active = self._run(choice.address, range(len(factors)) if mix.active is None else mix.active)
         outputs: dict[int, Any] = {}
         total: tuple[int, torch.Tensor] | None = None
+        compiling = torch.compiler.is_compiling()
         with self.activations.reading(args[0] if args else None):
             for index in active:
                 candidate, norm = choice.candidates[index], choice.tails[index]
                 # Of weight zero, candidates are told of no gradient at all (`mixing`); and what one ends in
                 # now may be another layer than when the network was made.
-                if factors[index] == 0.0 or norm is None or tail(candidate) is not norm:
+                if factors[index] == 0.0 or compiling or norm is None or tail(candidate) is not norm:
                     outputs[index] = candidate(*args, **kwargs)
                     continue
                 with times(norm, mix.weights[index]):
@@ -198,6 +200,9 @@ def _factors(mixes: Mapping[str, Mixture]) -> dict[str, list[float]]:
     """Return all weights as numbers, fetched at once: from another device each fetch would wait for it."""
     if not mixes:
         return {}
+    if torch.compiler.is_compiling():
+        # A graph holds for all weights: none is known, so none is left out, and the compiler fuses the sum.
+        return {address: [math.nan] * len(mix.weights) for address, mix in mixes.items()}
     numbers = torch.cat([mix.weights.detach().double() for mix in mixes.values()]).tolist()
     found, start = {}, 0
     for address, mix in mixes.items():

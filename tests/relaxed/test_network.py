@@ -150,7 +150,7 @@ class Net(nn.Module):
 
 
 def test_all_that_cannot_be_mixed_is_named_with_one_freeze_for_it(tmp_path: Path) -> None:
-    with pytest.raises(ProgramError, match="so are .*freeze what is no mixture") as raised:
+    with pytest.raises(ProgramError, match=r"so are .*freeze what is no mixture") as raised:
         relaxed(tmp_path, REST)
     told = str(raised.value)
     found = re.search(r"program\.relaxed\(freeze=(\{.*?\})\)", told)
@@ -185,3 +185,24 @@ def test_copies_do_not_run_the_script_again(tmp_path: Path, capsys: pytest.Captu
     average.update_parameters(net)
     assert copy.deepcopy(target) is target
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_full_graphs_compute_what_the_network_does(tmp_path: Path) -> None:
+    net = relaxed(tmp_path, CELLS, IMAGES, freeze={"c": 4}).train()
+    x, compiled = IMAGES.double(), torch.compile(copy.deepcopy(net), fullgraph=True, backend="aot_eager")
+    for _ in range(2):  # two weights, one graph
+        with torch.no_grad():
+            for logits, others in zip(net._logits, compiled._logits, strict=True):
+                logits += torch.randn_like(logits)
+                others.copy_(logits)
+        grads = []
+        for each in (net, compiled):
+            each.zero_grad()
+            out = each(x)
+            out.square().sum().backward()
+            own = net if each is net else compiled._orig_mod
+            grads.append([out.detach(), *(p.grad for p in own.parameters() if p.grad is not None)])
+        assert len(grads[0]) == len(grads[1])
+        for mine, other in zip(*grads, strict=True):
+            torch.testing.assert_close(mine, other)
