@@ -59,7 +59,7 @@ HOLD_A_CONTEXT = {"symnas.frontend.run", "symnas.study.trials.trial_context"}
 # These run code of others under the global generators that it uses, and put back what was there.
 HANDLE_GLOBAL_GENERATORS = {
     "symnas.training.random_state",
-    "symnas.survey.runner",
+    "symnas.survey.randomness",
     "symnas.algorithms.adapters.pyglove.driver",
 }
 # Adapters import what they adapt when they are used, and are found by name.

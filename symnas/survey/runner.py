@@ -6,7 +6,7 @@ import ast
 import contextlib
 import linecache
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from symnas._typing import Value
@@ -25,6 +25,7 @@ from symnas.survey.dependence.state import Activation, TrackerState
 from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen, code_of
 from symnas.survey.prototypes import Prototypes
+from symnas.survey.randomness import undisturbed
 from symnas.survey.tracked_hooks import TrackedHooks
 from symnas.tree.choices import FloatRange, Point
 
@@ -108,10 +109,19 @@ class ProgramRunner:
         self._marker = program.internals.source_set.references.marker(self.tracker)
         # Places are numbered on from module to module.
         self._first = 0
+        self.seed: int | None = None
+        """Of the random generators when a run begins; None for where they are."""
+        self.draws = False
+        """Whether a run drew from them."""
 
     def outdated(self, number: int) -> int:
         """Close run `number`; return which runs did not know what it showed of what code changes."""
         return self._effects.outdated(self.state, number)
+
+    def vary(self, seed: int | None) -> bool:
+        """Have runs begin with other random numbers, if they draw any; say whether they do."""
+        self.seed = seed if self.draws else None
+        return self.draws
 
     def run(self, decide: Callable[[Point], Code], knowledge: Knowledge) -> RunSeen:
         """Run the program once, on the CPU if `meta` does not do."""
@@ -152,14 +162,17 @@ class ProgramRunner:
         try:
             with (
                 self.program.internals.printed.run(),
-                _undisturbed(),
+                undisturbed(self.seed) as drew,
                 execution.running(source_set, run, self._transform),
                 execution.placed(device),
                 self._prototypes.in_force() if device == "meta" else contextlib.nullcontext(),
             ):
                 # Functions that exist before the run; those made in it are added by `Frame.lam`.
                 state.codes.update(binding.function.__code__ for binding in source_set.bindings)
-                self._call(run, device)
+                try:
+                    self._call(run, device)
+                finally:
+                    self.draws |= drew()
         except Exception as failure:
             error = failure
         finally:
@@ -251,22 +264,6 @@ def conditions_seen(state: TrackerState) -> tuple[ConditionSeen, ...]:
         effects = item.place is None or item.place.effects
         result.append(ConditionSeen(item.key, item.labels, item.outcome, around, item.may, effects, line))
     return tuple(result)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Leave the random generators of Python and torch as they were."""
-    import random
-
-    state = random.getstate()
-    torch = sys.modules.get("torch")
-    kept = None if torch is None else torch.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        if torch is not None and kept is not None:
-            torch.set_rng_state(kept)
 
 
 def explain(program: ProgramView, values: Mapping[str, Value], error: Exception) -> Exception:

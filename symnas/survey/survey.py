@@ -94,6 +94,10 @@ class Survey:
     runs: int = 0
     explain: Callable[[Mapping[str, Any], Exception], Exception] = lambda _, error: error
     """Turns what the user's code raised under some values into the error to show."""
+    vary: Callable[[int | None], bool] = lambda _: False
+    """Has runs begin with other random numbers, where they draw any; says whether they do."""
+    blame: Callable[[Mapping[str, Any]], Exception | None] = lambda _: None
+    """Says which line makes runs under one decision differ, if one does."""
 
     def __post_init__(self) -> None:
         """Start without knowledge."""
@@ -384,12 +388,15 @@ class Survey:
 
     def _agrees(self, space: Space) -> bool:
         """Run random decisions; whether each met exactly its active points."""
-        if not space.addresses:
+        draws = self.vary(None)
+        if not space.addresses and not draws:
             return True
         self._disagreement = ""
         rng = np.random.default_rng(0)
         agreed = True
-        for decision in Space(space.points).sample(self.checks, rng):  # whatever clauses say
+        for number, decision in enumerate(
+            Space(space.points).sample(self.checks, rng)
+        ):  # whatever clauses say
             wanted = dict(decision)
             codes = {}
             for address, value in wanted.items():
@@ -397,13 +404,18 @@ class Survey:
                 if point.kind != "tied":
                     codes[address] = code_of(point, value)
             numbers = {self.knowledge.number(address): code for address, code in codes.items()}
+            self.vary(number)
             trace = self._run(numbers, DEFAULT)
+            self.vary(None)
             if trace.error is not None:
                 continue
             met = {item.point.address for item in trace.points}
             if met != set(wanted):
                 agreed = False
                 self._disagreement = _difference(met, wanted)
+                found = self.blame(wanted)
+                if found is not None:
+                    raise found
         return agreed
 
 
@@ -420,6 +432,7 @@ def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_
             something that is no choice.
         BuildError: the program fails under its defaults, or a candidate fails wherever it is tried.
     """
+    from symnas.survey.randomness import blamed
     from symnas.survey.runner import ProgramRunner, explain
 
     constants = {
@@ -428,9 +441,18 @@ def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_
         for node in ast.walk(source.parsed.tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
     }
-    made = Survey(ProgramRunner(program), joint_limit, max_runs, constants=sorted(constants))
+    runner = ProgramRunner(program)
+    made = Survey(runner, joint_limit, max_runs, constants=sorted(constants))
     made.explain = lambda values, error: explain(program, values, error)
-    return made.space(program.requires)
+    made.vary, made.blame = runner.vary, lambda values: blamed(program, values)
+    try:
+        return made.space(program.requires)
+    except ProgramError as error:
+        # Tables that contradict each other have other causes than the one that is told, if code draws.
+        found = blamed(program, {}, 12 if runner.draws else 3) if type(error) is ProgramError else None
+        if found is None:
+            raise
+        raise found from None
 
 
 def _difference(met: set[str], wanted: Mapping[str, object]) -> str:
