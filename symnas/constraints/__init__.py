@@ -1,7 +1,8 @@
 """`require` clauses: parsed, judged, sampled under.
 
-`clauses` reads and evaluates one (it lies with the tree); `checking` judges those of a program, with costs
-where they are named.
+`clauses` reads and evaluates one (it lies with the tree); `tracing` and `grounding` write those over chosen
+values down over points, which makes them part of the space; `checking` judges those of a program, with costs
+where they are named, and samples under them; `budgets` learns what costs hang on, so that draws meet bounds.
 
 Laws, in `tests/constraints`: what is sampled meets the clauses; what is impossible is said to be.
 """

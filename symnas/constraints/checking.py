@@ -24,6 +24,8 @@ from symnas.frontend.run import Run, Visit
 from symnas.grammar.attachment.annotation import COSTS
 
 if TYPE_CHECKING:
+    from symnas.constraints.budgets import Budget, Learnt
+    from symnas.tree.admission import AdmittedSampler
     from symnas.tree.space import Batch, Decision, Space
 
 Met = list[tuple[Clause, Mapping[str, Any]]]
@@ -39,6 +41,10 @@ class Checkable(Protocol):
     @property
     def local_requires(self) -> Collection[str]:
         """Texts of those clauses that `build_checked` meets with variables in scope."""
+
+    @property
+    def values_told(self) -> bool:
+        """Whether the space keeps to all clauses over chosen values."""
 
     def build_checked(self, decision: Decision) -> tuple[Any, Any] | None:
         """Build the child, and tell which clauses were met; None where no clause is met on the way."""
@@ -62,6 +68,11 @@ class Conditional(Protocol):
     def build(self, decision: Decision | Mapping[str, Any] | None = None) -> Any:
         """Build the child on the current default device."""
 
+
+# Draws of the space as it is, before budgets are learnt.
+PLAIN = 60
+# Draws of what is learnt to meet them, made at a time.
+BLOCK = 64
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -146,18 +157,21 @@ def check(
         return child
 
     needed = {cost for clause in stated for cost in clause.costs}
-    given: Inputs | None = None
-    if inputs is not None:
-        given = tuple(inputs), {}
-    elif program.inputs is not None:
-        given = program.internals.example()
-    costs = _costs(build, met, needed, given)
+    costs = _costs(build, met, needed, _given(program, inputs))
     # A clause that the run came past is judged there, with its variables, and not a second time without them.
     on_the_way = {clause.text for clause, _ in met}
     everything = [(c, own | costs) for c in stated if c.costs and c.text not in on_the_way]
     everything += [(clause, own | dict(scope) | costs) for clause, scope in met]
     everything += [(clause, scope) for clause, scope in unseen if not clause.costs]
     return tuple(_judged(everything, decision))
+
+
+def needs_runs(program: Conditional) -> bool:
+    """Tell whether clauses have to be asked of decisions that the space admits."""
+    requires = program.space.requires
+    return bool(requires) and not (
+        program.internals.values_told and not any(Clause(text).costs for text in requires)
+    )
 
 
 def demand(program: Conditional, decision: Decision) -> None:
@@ -199,23 +213,108 @@ def sample(
         RequirementError: the bound was reached; the message has the closest decision and its distance.
     """
     # Rejection sampling: the distribution is that of the space, conditioned on the clauses. One decision at
-    # a time, so that the first rows of a larger sample are the smaller one.
+    # a time, so that the first rows of a larger sample are the smaller one. Where budgets refuse nearly all,
+    # draws are from what is learnt to meet them, of which few are refused.
     kept: list[Decision] = []
     closest: tuple[float, Decision, tuple[Violation, ...]] | None = None
     tried = 0
+    within: _WithinBudgets | None = None
     while len(kept) < n and tried < n * tries:
         tried += 1
-        decision = next(iter(program.space.sample(1, rng)))
-        broken = check(program, decision, inputs)
+        if tried == PLAIN and len(kept) * 10 < tried:
+            within = _within_budgets(program, inputs)
+        decision, sure = (program.space.sample(1, rng)[0], False) if within is None else within.draw(rng)
+        broken = () if sure else check(program, decision, inputs)
         if not broken:
             kept.append(decision)
             continue
+        if within is not None and within.sampler is None:
+            # As far as is learnt nothing meets them, and this is the nearest: the rest need not be built.
+            tried = n * tries
         gap = sum(violation.verdict.gap for violation in broken)
         if closest is None or gap < closest[0]:
             closest = gap, decision, broken
     if len(kept) < n:
         raise _unsatisfied(n, len(kept), tried, closest)
     return program.space.batch(kept)
+
+
+class _WithinBudgets:
+    """Draws of what is learnt to meet budgets."""
+
+    def __init__(
+        self, learnt: Learnt, budgets: Sequence[Budget], sampler: AdmittedSampler | None, alone: bool
+    ) -> None:
+        self.learnt = learnt
+        self.budgets = budgets
+        self.sampler = sampler
+        self.alone = alone
+
+        self.ahead: list[tuple[Decision, bool]] = []
+
+    def draw(self, rng: np.random.Generator) -> tuple[Decision, bool]:
+        """Draw a decision, and tell whether it is known to meet all clauses: no child need be made."""
+        if self.sampler is None:
+            return self.learnt.closest(self.budgets, rng), False
+        if not self.ahead:
+            # As many at a time, however many are wanted in all.
+            drawn = self.learnt.space.drawn_by(BLOCK, rng, self.sampler)
+            known = self.learnt.meets(drawn, self.budgets) & self.alone
+            self.ahead = [*zip(drawn, known.tolist(), strict=True)][::-1]
+        return self.ahead.pop()
+
+
+def _within_budgets(program: Conditional, inputs: Sequence[Any] | None) -> _WithinBudgets | None:
+    """Return draws of what is learnt to meet the budgets; None where there are none, or nothing is learnt."""
+    from symnas.constraints.budgets import Learnt, budgets_of, wholly
+
+    clauses = [clause for clause in map(Clause, program.space.requires) if clause.costs]
+    budgets = budgets_of(clauses)
+    if not budgets:
+        return None
+    costs = {budget.cost for budget in budgets}
+
+    def count(decision: Decision) -> dict[str, dict[str, float]]:
+        def build() -> object:
+            made = program.internals.build_checked(decision)
+            return program.build(decision) if made is None else made[0]
+
+        return _parts(build, costs, _given(program, inputs))
+
+    try:
+        learnt = Learnt(program.space, count, sorted(costs))
+    except BuildError:
+        return None  # some children cannot be built: rejection tells which
+    sampler = learnt.sampler(budgets)
+    if sampler is None and not learnt.exact:
+        return None
+    alone = wholly(clauses, budgets) and program.internals.values_told
+    return _WithinBudgets(learnt, budgets, sampler, alone)
+
+
+def _parts(build: Callable[[], Any], costs: set[str], inputs: Inputs | None) -> dict[str, dict[str, float]]:
+    """Return what the parts of a child cost: every parameter, or every module without those inside it."""
+    from symnas.cost.profiling import on_meta, profile
+
+    found: dict[str, dict[str, float]] = {}
+    if "params" in costs:
+        model = on_meta(build)
+        found["params"] = {name: float(p.numel()) for name, p in model.named_parameters()}
+    if "flops" in costs and inputs is not None:
+        counted = profile(build, *inputs)
+        flops = {path: float(module.flops or 0) for path, module in counted.modules.items()}
+        own = dict(flops)
+        for path, value in flops.items():
+            if path:
+                own[path.rpartition(".")[0]] = own.get(path.rpartition(".")[0], 0.0) - value
+        found["flops"] = own
+    return found
+
+
+def _given(program: Conditional, inputs: Sequence[Any] | None) -> Inputs | None:
+    if inputs is not None:
+        return tuple(inputs), {}
+    return program.internals.example() if program.inputs is not None else None
 
 
 def decision_scope(decision: Decision) -> dict[str, Any]:

@@ -46,7 +46,9 @@ class Traceable(Protocol):
 
 
 def settled(internals: Traceable, space: Space, has_inputs: bool) -> tuple[Space, bool]:
-    """Return a program's space with its clauses over chosen values in it, and whether these are all clauses.
+    """Return a program's space with its clauses over chosen values in it, and whether these are all.
+
+    All of those over chosen values, that is; costs are judged apart.
 
     Args:
         internals: the program's inside.
@@ -67,7 +69,8 @@ def settled(internals: Traceable, space: Space, has_inputs: bool) -> tuple[Space
         if text in clauses and not clauses[text].costs
     }
     found = list(grounded((t for t in space.requires if t not in local), space.addresses))
-    told = len(clauses) == len(space.requires) == len(found) + len(local)
+    valued = [text for text in space.requires if text not in clauses or not clauses[text].costs]
+    told = len(valued) == len(found) + len(local)
     if local:
         traced, everywhere = _traced(internals, Space(space.points), local)
         found += traced

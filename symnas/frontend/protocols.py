@@ -65,6 +65,10 @@ class Internals(Protocol):
         """The same code, with the calls placed that reach no point: what each of them makes is told apart."""
 
     @property
+    def values_told(self) -> bool:
+        """Whether the space keeps to all clauses over chosen values."""
+
+    @property
     def local_requires(self) -> tuple[str, ...]:
         """Texts of those clauses that `build_checked` meets with variables in scope."""
 

@@ -50,8 +50,8 @@ class Internals:
         """Both, with modules and tensors copied for each call."""
         self.include = include
         self.inputs = inputs
-        self.told_by_space = False
-        """Whether the space keeps to all `require` clauses, so that no run need be asked."""
+        self.values_told = False
+        """Whether the space keeps to all clauses over chosen values, so that no run need be asked."""
         self.printed = Told()
         """What its code has printed so far."""
         self.kept_runs = KeptRuns()

@@ -24,12 +24,12 @@ class Surveyed:
     Args:
         space: of the program.
         remarks: warnings for whoever asked.
-        told_by_space: whether all clauses are in the space.
+        values_told: whether all clauses over chosen values are in the space.
     """
 
     space: Space
     remarks: list[str]
-    told_by_space: bool = False
+    values_told: bool = False
 
 
 def kept_survey(internals: Internals, settings: object, make: Callable[[], Surveyed]) -> Surveyed:
@@ -45,7 +45,7 @@ def kept_survey(internals: Internals, settings: object, make: Callable[[], Surve
     def plain() -> dict[str, Any]:
         found = make()
         made.append(found)
-        return {"space": found.space.to_json(), "remarks": found.remarks, "told": found.told_by_space}
+        return {"space": found.space.to_json(), "remarks": found.remarks, "told": found.values_told}
 
     # On `meta` if torch is there, which an annotation of its own may see.
     data = kept(internals, ("survey", settings, "torch" in sys.modules), plain)

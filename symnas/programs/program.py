@@ -95,7 +95,7 @@ class Program(Generic[Child]):
         found = kept_survey(self.internals, (self.name, self._bounds), self._surveyed)
         for remark in found.remarks:
             warnings.warn(remark, stacklevel=3)
-        self.internals.told_by_space = found.told_by_space
+        self.internals.values_told = found.values_told
         return found.space
 
     def _surveyed(self) -> Surveyed:
@@ -186,7 +186,7 @@ class Program(Generic[Child]):
         from symnas.constraints import checking
 
         generator = np.random.default_rng(rng)
-        if not self.space.requires or self.internals.told_by_space:
+        if not checking.needs_runs(self):
             return self.space.sample(n, generator)
         return checking.sample(self, n, generator, tries=tries)
 

@@ -353,6 +353,9 @@ class Driver:
         ):
             return
         over = [trial for trial in state.trials if trial.status.final][-ended:]
+        # A clause that is hard to meet is no mistake in what is searched: the budget of trials ends that.
+        if any(trial.status is Status.INFEASIBLE for trial in over):
+            return
         ways = {(trial.status, (trial.error or "").partition(":")[0]) for trial in over}
         if len(ways) > 1 or any(trial.copied_from is not None for trial in over):
             return

@@ -116,6 +116,7 @@ class Rules:
                 fold.comparison,
                 fold.bound,
                 [place[number] for number in need],
+                fold.always,
             )
             for fold, need in zip(self.folds, self.numbers, strict=True)
             if need and need[0] in place

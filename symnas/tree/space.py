@@ -578,9 +578,12 @@ class Space:
         if uniform == "points" and n * len(self) <= SMALL:
             return self.batch([self.draw(rng) for _ in range(n)])
         sampler = parts.sampler if uniform == "points" else parts.uniform_sampler
-        return self._sample(n, rng, sampler, sampling.DRAWN if uniform == "points" else sampling.CHUNK)
+        return self.drawn_by(n, rng, sampler, sampling.DRAWN if uniform == "points" else sampling.CHUNK)
 
-    def _sample(self, n: int, rng: np.random.Generator, sampler: Any, numbers: int) -> Batch:
+    def drawn_by(
+        self, n: int, rng: np.random.Generator, sampler: Any, numbers: int = sampling.CHUNK
+    ) -> Batch:
+        """Draw with a compiled sampler; the first of a larger sample are the smaller one."""
         parts = self.compiled
         codes = np.empty((parts.layout.columns, n), parts.layout.dtype)
         reals = np.empty((parts.layout.reals, n))
@@ -600,12 +603,12 @@ class Space:
             raise admission.impossible()
         sampler = parts.admitted_sampler if uniform == "points" else parts.uniform_sampler
         if not admission.loose:
-            return self._sample(n, rng, sampler, sampling.CHUNK)
+            return self.drawn_by(n, rng, sampler, sampling.CHUNK)
         # One after the other, so that the first of a larger sample are the smaller one.
         found = []
         for _ in range(n):
             for _ in range(LOOSE_TRIES):
-                one = self._sample(1, rng, sampler, sampling.CHUNK)
+                one = self.drawn_by(1, rng, sampler, sampling.CHUNK)
                 if self.admits(one)[0]:
                     break
             else:

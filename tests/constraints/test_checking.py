@@ -30,6 +30,7 @@ class Program:
         self.met = [Clause(text) for text in met]
         self.devices = []
         self.local_requires = ()
+        self.values_told = False
         self.internals = self
 
     def example(self, device=None):

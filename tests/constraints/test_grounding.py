@@ -121,7 +121,7 @@ def test_the_space_admits_what_runs_find_feasible(program, name, told):
     made = program(name)
     free = Space(made.space.points)
     wanted = [d.flat() for d in free.enumerate() if is_feasible(made, made.space.decision(d.flat()))]
-    assert made.internals.told_by_space == told
+    assert made.internals.values_told == told
     if told:
         assert [d.flat() for d in made.space.enumerate()] == wanted
         assert 0 < len(wanted) < free.size

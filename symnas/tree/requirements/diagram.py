@@ -84,6 +84,7 @@ class Course:
         comparison: "<=", ">=", "==" or "!=".
         bound: what it is compared with.
         needs: positions of the points without which it does not apply, in order.
+        always: whether it applies whatever exists; tables then have a last place for absence.
         low: per position, the least that terms from there on add (or multiply by); `high` the most.
     """
 
@@ -92,6 +93,7 @@ class Course:
     comparison: str
     bound: int
     needs: list[int]
+    always: bool = False
     low: list[int] = field(default_factory=list)
     high: list[int] = field(default_factory=list)
 
@@ -316,7 +318,7 @@ class Diagram:
                 continue
             course = self.courses[which]
             values = states[:, column].copy()
-            if position in course.needs:
+            if position in course.needs and not course.always:
                 values[classes == ABSENT] = DONE
             going = (values != DONE) & (values != FAILED)
             for positions, table in course.at(position):
@@ -328,7 +330,7 @@ class Diagram:
             fails, done = course.verdict(position, values)
             values[done & going] = DONE
             values[fails & going] = FAILED
-            if all(self._sure(p) for p in course.needs if p > position):
+            if course.always or all(self._sure(p) for p in course.needs if p > position):
                 held &= values != FAILED
             states[:, column] = values
         return np.flatnonzero(held), states

@@ -64,6 +64,7 @@ class Fold:
         bound: the bound.
         needs: the points without which the clause does not apply, those of the terms among them.
         requirement: the clause.
+        always: whether it applies whatever exists; tables then have a last place for absence.
     """
 
     kind: Literal["sum", "product"]
@@ -72,6 +73,7 @@ class Fold:
     bound: int
     needs: tuple[str, ...]
     requirement: Requirement = field(repr=False)
+    always: bool = False
 
 
 Domains = Mapping[str, Sequence[Value] | None]
