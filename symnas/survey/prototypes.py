@@ -51,6 +51,8 @@ class Prototypes:
         # How to fill a layer's dictionary, or None where it is constructed as ever.
         self._known: dict[Hashable, Callable[[dict[str, Any], dict[int, Any]], None] | None] = {}
         self._constructing = False
+        # How many listen to torch's functions, those who place tensors among them.
+        self._depth = 0
 
     @contextlib.contextmanager
     def in_force(self) -> Iterator[None]:
@@ -61,6 +63,7 @@ class Prototypes:
         kinds = {
             kind: vars(kind)["__init__"] for kind in found if kind is not None and "__init__" in vars(kind)
         }
+        self._depth = torch._C._len_torch_function_stack()
         try:
             for kind, plain in kinds.items():
                 if _is_of_torch(plain):
@@ -77,7 +80,9 @@ class Prototypes:
             # them then.
             if self._constructing or threading.get_ident() != thread or not _is_of_torch(type(layer)):
                 return plain(layer, *args, **kwargs)
-            key = _key(torch, type(layer), args, kwargs)
+            # In a context of the user's, such as another device, a layer may be another one.
+            elsewhere = torch._C._len_torch_function_stack() != self._depth
+            key = None if elsewhere else _key(torch, type(layer), args, kwargs)
             if key is None:
                 return plain(layer, *args, **kwargs)
             if key not in self._known:
@@ -114,8 +119,6 @@ def _key(torch: Any, kind: type, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             return None
         found.append((type(value), value))
     if any(getattr(torch.nn.modules.module, name, None) for name in _REGISTRIES):
-        return None
-    if torch.get_default_device().type != "meta":
         return None
     return (
         *found,
