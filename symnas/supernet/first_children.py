@@ -13,6 +13,7 @@ differ all are constructed one by one.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from symnas.construction.open_choices import may_be_open, open_run
 from symnas.construction.parameter_keys import KeyedModule
 from symnas.construction.plugging import Plugs
 from symnas.construction.superposition import WORTH, ConstructorRun, looking, superpose
-from symnas.errors import SymnasError
+from symnas.errors import BuildError, SymnasError
 from symnas.frontend import execution
 from symnas.frontend.openings import Opening
 from symnas.supernet.child import BoundChild
@@ -42,16 +43,19 @@ Alone = Callable[["Decision"], BoundChild]
 """Constructs a child by itself."""
 
 
-def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildLayout[TensorLayout]]:
+def first_children(
+    program: ProgramView, seed: int, alone: Alone, notes: set[str]
+) -> list[ChildLayout[TensorLayout]]:
     """Return the layouts of children that between them take every value of every point.
 
     Args:
         program: whose target makes a module.
         seed: of what calls of children draw.
         alone: for children that are in no model with others.
+        notes: is told of children whose constructors raise; they are left out.
 
     Raises:
-        BuildError: a child cannot be built, or one key belongs to two tensors.
+        BuildError: no child can be built, or one key belongs to two tensors.
     """
     decisions = list(covering(program.space))
     found: dict[str, ChildLayout[TensorLayout]] = {}
@@ -62,7 +66,39 @@ def first_children(program: ProgramView, seed: int, alone: Alone) -> list[ChildL
                 layout = model.layout(program, each, seed)
                 if layout is not None:
                     found[each.key] = layout
-    return [found[each.key] if each.key in found else alone(each) for each in decisions]
+    return list(_all_but_broken(program, decisions, found, alone, notes))
+
+
+def _all_but_broken(
+    program: ProgramView,
+    decisions: Sequence[Decision],
+    found: Mapping[str, ChildLayout[TensorLayout]],
+    alone: Alone,
+    notes: set[str],
+) -> Iterator[ChildLayout[TensorLayout]]:
+    """Yield the layouts found, and of other children those that can be constructed."""
+    broken: list[BuildError] = []
+    for each in decisions:
+        if each.key in found:
+            yield found[each.key]
+            continue
+        try:
+            yield alone(each)
+        except BuildError as error:
+            # What the user's code raises is of this child; what sharing refuses is of the program.
+            if error.__cause__ is None:
+                raise
+            broken.append(error)
+    if len(broken) == len(decisions):
+        raise broken[0]
+    for error in broken:
+        notes.add(f"left out, as it cannot be built: {error}")
+    if broken:
+        warnings.warn(
+            f"the supernet of {program.name} is made without {len(broken)} of the {len(decisions)} decisions "
+            f"that take every candidate, as they cannot be built; its notes have all, the first: {broken[0]}",
+            stacklevel=2,
+        )
 
 
 def _models(

@@ -44,7 +44,7 @@ class Supernet(SharedTensors):
         options: how it is made; `SupernetOptions` says what there is.
 
     Raises:
-        BuildError: a child cannot be built, or two children ask for different things under one key.
+        BuildError: no child can be built, or two children ask for different things under one key.
         TypeError: an option is none.
     """
 
@@ -64,7 +64,7 @@ class Supernet(SharedTensors):
         self._active: Decision = program.decision(None)
         self._slices: SliceOptimizer | None = None
         self._models = SwitchedModels()
-        self._grow(first_children(program, seed, self.alone))
+        self._grow(first_children(program, seed, self.alone, self.notes))
 
     # -- calling --------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ def both(program: Any) -> tuple[list[ChildLayout], list[ChildLayout], int]:
         alone.append(decision)
         return child_alone(program, decision, 0)
 
-    few = first_children(program, 0, construct)
+    few = first_children(program, 0, construct, set())
     return few, [child_alone(program, each, 0) for each in covering(program.space)], len(alone)
 
 

@@ -233,3 +233,34 @@ def test_statistics_are_computed_anew(tmp_path: Path, statistics: str) -> None:
     child.norm.reset_running_stats()
     recalibrate(child, [(batch,) for batch in batches])
     torch.testing.assert_close(child.norm.running_mean, mean.detach())
+
+
+TOKENS = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        pool = "cls"  # search: {"cls", "mean"}
+        heads = 3  # search: {1, 2, 3}
+        width = 8  # search: {4, 8}
+        if width == 4 and heads == 3:
+            raise ValueError("no heads of whole width")
+        self.token = nn.Parameter(torch.randn(1 if pool == "cls" else 0, width))
+        self.head = nn.Linear(width, 2)
+        self.stretch = nn.Linear(3, width)
+
+    def forward(self, x):
+        return self.head(torch.cat([self.token, self.stretch(x)]).mean(0))
+"""
+
+
+def test_children_that_cannot_be_built_are_left_out_and_parameters_may_have_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "tokens.py").write_text("import torch\nfrom torch import nn\n" + TOKENS)
+    target = symnas.program(f"{tmp_path / 'tokens.py'}:Net", inputs=torch.randn(5, 3))
+    with pytest.warns(UserWarning, match=r"(?s)cannot be built; .*no heads of whole width"):
+        net = target.supernet()
+    assert any("heads=3" in note for note in net.notes)
+    for decision in ({}, {"pool": "mean"}, {"pool": "mean", "width": 4, "heads": 1}):
+        x = torch.randn(5, 3)
+        assert torch.equal(net(x, decision=decision), net.extract(decision)(x))
+    with pytest.raises(BuildError, match="no heads of whole width"):
+        net(x, decision={"heads": 3, "width": 4})
