@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import NoneType
 
 from symnas.frontend.sites import CallSite, Function, Site
 
@@ -38,10 +39,12 @@ class Invocation:
     Args:
         function: which; the module itself counts as one.
         instance: the object whose method it is, or None; kept so that its identity stays unique.
+        kind: the class of that object.
     """
 
     function: Function
     instance: object | None = None
+    kind: type = NoneType
     chosen: dict[Site, dict[Turns, Chosen]] = field(default_factory=dict)
     calls: dict[CallSite, dict[Turns, list[Invocation]]] = field(default_factory=dict)
     unplaced: list[Invocation] = field(default_factory=list)

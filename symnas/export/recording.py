@@ -81,7 +81,7 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
     for frame in run.frames:
         if id(frame.function) not in own:
             continue
-        invocation = Invocation(frame.function, frame.owner) if frame.function is not module else root
+        invocation = _invocation(frame) if frame.function is not module else root
         made[frame] = invocation
         position = frame.position
         above = made.get(position.frame) if position is not None else None
@@ -105,13 +105,21 @@ def _all(function: Function) -> list[Function]:
     return [function, *(inner for child in function.children for inner in _all(child))]
 
 
+def _invocation(frame: Frame) -> Invocation:
+    function, owner = frame.function, frame.owner
+    if function.generated and function.name == "__new__" and isinstance(owner, type):
+        # What a named tuple is called with comes before it: each call is of an instance of its own.
+        return Invocation(function, object(), owner)
+    return Invocation(function, owner, type(owner))
+
+
 def _is_direct(callee: object, frame: Frame) -> bool:
     """Whether a call site called this very function or class, not something that called it later."""
     name = frame.function.name
     callee = callee.func if isinstance(callee, partial) else callee
     # `Block(…)` enters `Block.__init__`, or that of a base class, for an object that is a `Block`.
     if name in CONSTRUCTORS and isinstance(callee, type):
-        return type(frame.owner) is callee
+        return frame.owner is callee or type(frame.owner) is callee
     plain = getattr(callee, "__func__", callee)
     code = getattr(plain, "__code__", None)
     return code is not None and code.co_name == name and code.co_firstlineno == frame.function.line

@@ -173,10 +173,12 @@ class Variants:
         # Class statements by their qualified names, and modules that instances' classes say they are from.
         self._definitions = dict(_classes(root.function.node))
         self._homes: set[str] = set()
+        self._kinds: dict[int, type] = {}
         for invocation in [root, *root.below()]:
             self.order[invocation] = len(self.order)
             if invocation.instance is not None:
-                self._homes.add(type(invocation.instance).__module__)
+                self._homes.add(invocation.kind.__module__)
+                self._kinds[id(invocation.instance)] = invocation.kind
                 self._on.setdefault(id(invocation.instance), []).append(invocation)
         self.module = self.body(root)
         for invocation in list(self.order):
@@ -240,7 +242,7 @@ class Variants:
     def _instance(self, instance: object) -> ClassBody | None:
         found: ClassBody | None = None
         # Bases first, so that the text of a class knows the texts of those.
-        for kind in reversed(type(instance).__mro__):
+        for kind in reversed(self._kinds[id(instance)].__mro__):
             definition = self.definition_of(kind)
             if definition is not None:
                 found = self._of_class(instance, definition, kind)

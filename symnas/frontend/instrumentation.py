@@ -128,13 +128,13 @@ class Instrumenter:
         where = function.owner
         assert where is not None
         owner, *names = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
-        body = [self._open(where, function, owner if function.name == "__init__" else None)]
+        body = [self._open(where, function, owner)]
         for name, (holder, default, maker) in defaults.items():
             value = maker.visit(default)
             if holder is not function:
                 # An inherited field belongs to the class that declares it.
-                own = [ast.Name(owner, ast.Load())] if function.name == "__init__" else []
-                opened = self._op(default, "frame", self._marker(default, holder), *own)
+                self_or_class = ast.Name(owner, ast.Load())
+                opened = self._op(default, "frame", self._marker(default, holder), self_or_class)
                 value = place_at(ast.Call(place_at(_lambda(value, FRAME), default), [opened], []), default)
             body.append(self._left_out(default, function, name, value))
         given = [ast.keyword(n, ast.Name(n, ast.Load())) for n in names if n != ORIGINAL]

@@ -144,3 +144,24 @@ def test_choices_in_class_methods_stand_in_the_source(case: str, tmp_path: Path)
         written = namespace["Target"]()
         written.load_state_dict(child.state_dict())
         assert torch.equal(written(x), child(x))
+
+
+def test_named_tuples_are_told_apart(tmp_path: Path) -> None:
+    text = """
+from typing import NamedTuple
+
+class Size(NamedTuple):
+    width: int = 1  # search: {1, 2}
+    depth: int = 3
+
+def target():
+    first = Size()
+    return [first, *(Size(depth=i) for i in range(2))]
+"""
+    (tmp_path / "tuples.py").write_text(text)
+    made = symnas.program(f"{tmp_path / 'tuples.py'}:target")
+    assert made.space.size == 8
+    for decision in made.space.enumerate():
+        namespace: dict[str, Any] = {"__name__": "written"}
+        exec(made.source(decision), namespace)
+        assert namespace["target"]() == made.build(decision)
