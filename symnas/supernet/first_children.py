@@ -91,8 +91,8 @@ def _all_but_broken(
             broken.append(error)
     if len(broken) == len(decisions):
         raise broken[0]
-    for error in broken:
-        notes.add(f"left out, as it cannot be built: {error}")
+    for each_error in broken:
+        notes.add(f"left out, as it cannot be built: {each_error}")
     if broken:
         warnings.warn(
             f"the supernet of {program.name} is made without {len(broken)} of the {len(decisions)} decisions "
