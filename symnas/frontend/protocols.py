@@ -45,6 +45,7 @@ class Internals(Protocol):
         args: positional arguments of every call of the target.
         kwargs: keyword arguments of every call of it.
         arguments: both, with modules and tensors copied for each call.
+        show_progress: whether a long survey shows itself on a terminal.
         printed: what its code has printed so far.
         kept_runs: what the last few runs of its constructor made, for stages that only look at it.
     """
@@ -55,6 +56,7 @@ class Internals(Protocol):
     arguments: Arguments
     kept_runs: KeptRuns
     printed: Told
+    show_progress: bool
 
     @property
     def source_set(self) -> SourceSet:

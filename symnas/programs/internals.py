@@ -52,6 +52,8 @@ class Internals:
         self.inputs = inputs
         self.values_told = False
         """Whether the space keeps to all clauses over chosen values, so that no run need be asked."""
+        self.show_progress = True
+        """Whether a long survey shows itself on a terminal."""
         self.printed = Told()
         """What its code has printed so far."""
         self.kept_runs = KeptRuns()

@@ -142,6 +142,8 @@ def search(
         )  # fmt: skip
         outer = current_trial()
         made = resolve(algorithm, options)
+        if progress in ("silent", False) or outer is not None:
+            _survey_silently(target)
         space = _space(target)
         estimator = serving(as_estimator(evaluate), made)
         resources = estimator.resources
@@ -351,6 +353,13 @@ def _display(progress: Any, outer: RunningTrial | None) -> Display:
     if progress is False or (outer is not None and progress == "auto"):
         return Display("silent")
     return Display("auto" if progress is True else progress)
+
+
+def _survey_silently(target: Any) -> None:
+    """Keep a program's survey off the terminal, where the search is or an outer one shows itself."""
+    internals = getattr(target, "internals", None)
+    if internals is not None and hasattr(internals, "show_progress"):
+        internals.show_progress = False
 
 
 def _space(target: Any) -> Space:

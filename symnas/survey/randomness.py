@@ -14,6 +14,7 @@ import linecache
 import pickle
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
 
 Place = tuple[str, int]
+# Runs that are compared, the fewest where they take long, and after how long there are no more.
+_RUNS, _FEWEST_RUNS, _SECONDS = 20, 3, 2.0
 _DRAWS = 12
 _SEEDS = 6
 _MOST_LINES = 200_000
@@ -94,13 +97,12 @@ class _Traced:
         return next((at for at, (mine, yours) in enumerate(pairs) if mine != yours), shorter)
 
 
-def blamed(program: ProgramView, values: Mapping[str, Value], runs: int = 12) -> ProgramError | None:
+def blamed(program: ProgramView, values: Mapping[str, Value]) -> ProgramError | None:
     """Return the error that names what makes runs under one decision meet different points, if they do.
 
     Args:
         program: whose runs.
         values: the decision.
-        runs: how many are compared.
     """
     device = "meta" if "torch" in sys.modules else None
     first = _traced(program, values, 0, device)
@@ -109,7 +111,10 @@ def blamed(program: ProgramView, values: Mapping[str, Value], runs: int = 12) ->
         first = _traced(program, values, 0, None)
     if first is None:
         return None
-    for number in range(1, runs):
+    started = time.process_time()
+    for number in range(1, _RUNS):
+        if number > _FEWEST_RUNS and time.process_time() - started > _SECONDS:
+            break
         other = _traced(program, values, number, device)
         if other is not None and other.points != first.points:
             return _told(program, values, device, first, other)

@@ -94,6 +94,8 @@ class Survey:
     runs: int = 0
     explain: Callable[[Mapping[str, Any], Exception], Exception] = lambda _, error: error
     """Turns what the user's code raised under some values into the error to show."""
+    watch: Callable[[int, int, str], None] = lambda *_: None
+    """Is told after each run how many there were, how many points are known, and which line is looked at."""
     vary: Callable[[int | None], bool] = lambda _: False
     """Has runs begin with other random numbers, where they draw any; says whether they do."""
     blame: Callable[[Mapping[str, Any]], Exception | None] = lambda _: None
@@ -107,6 +109,7 @@ class Survey:
         self.asked: list[tuple[dict[int, Code], str, int]] = []
         self.failed: dict[tuple[int, Code], Exception] = {}
         self.worked: set[tuple[int, Code]] = set()
+        self.looking = ""
         self.outdated = 0
         """The runs, as bits, that were made without knowing all that was seen since of what code changes."""
         # Tables that have changed since they were found complete; the others need no second look.
@@ -176,6 +179,7 @@ class Survey:
         # This one knows what was seen before it.
         self.outdated = (self.outdated & ~(1 << number)) | self.runner.outdated(number)
         self._take(trace, number)
+        self.watch(self.runs, len(self.knowledge.points), self.looking)
         return trace
 
     def _take(self, trace: RunSeen, number: int) -> None:
@@ -226,6 +230,7 @@ class Survey:
             for number, assignment in enumerate(_packed(tasks)):
                 # What the assignment leaves open may keep the condition from being met; so vary it with the
                 # tries.
+                self.looking = next((task.table.line for task in tasks[number:] if task.table), "")
                 policy = (LONGEST, DEFAULT, RANDOM)[min(2, max(self._tries(tasks)) - 1)]
                 self._run(assignment, policy, self.runs + number)
             self._mark_dead(tasks)
@@ -432,6 +437,7 @@ def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_
             something that is no choice.
         BuildError: the program fails under its defaults, or a candidate fails wherever it is tried.
     """
+    from symnas.survey.progress import SurveyLine
     from symnas.survey.randomness import blamed
     from symnas.survey.runner import ProgramRunner, explain
 
@@ -445,14 +451,20 @@ def survey(program: ProgramView, *, joint_limit: int = 4096, max_runs: int = 20_
     made = Survey(runner, joint_limit, max_runs, constants=sorted(constants))
     made.explain = lambda values, error: explain(program, values, error)
     made.vary, made.blame = runner.vary, lambda values: blamed(program, values)
+    line = SurveyLine(program.name) if program.internals.show_progress else None
+    if line is not None:
+        made.watch = line.update
     try:
         return made.space(program.requires)
     except ProgramError as error:
         # Tables that contradict each other have other causes than the one that is told, if code draws.
-        found = blamed(program, {}, 12 if runner.draws else 3) if type(error) is ProgramError else None
+        found = blamed(program, {}) if type(error) is ProgramError else None
         if found is None:
             raise
         raise found from None
+    finally:
+        if line is not None:
+            line.close()
 
 
 def _difference(met: set[str], wanted: Mapping[str, object]) -> str:
