@@ -12,8 +12,9 @@ is called (`block(width)`, `TABLE[name](width)`), that stands in braces: `op{sep
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,16 @@ class KeyingRun(Run):
         return _joined(self._places[visit.frame], _turns(visit.frame, site.loops), site.path)
 
     # -- what was made --------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def within(self, path: str, target: Any) -> Iterator[None]:
+        """Let what makes an argument be placed under its path."""
+        before, self._call = self._call, _Call(path)
+        try:
+            with super().within(path, target):
+                yield
+        finally:
+            self._call = before
 
     def given(self, path: str, part: object) -> None:
         """Note a module of the arguments under its path: it was constructed outside, and copied."""

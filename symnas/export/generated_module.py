@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symnas.errors import BuildError
+from symnas.frontend.sources import file_of
 
 if TYPE_CHECKING:
     from symnas._typing import Value
@@ -37,9 +38,15 @@ def build(program: ProgramView, values: Mapping[str, Value]) -> Any:
         BuildError: the generated text does not run.
         ProgramError: the choices cannot be told apart in one text.
     """
+    from symnas.export.composition import left_open, maker_name
     from symnas.export.source import source
 
     made = load(source(program, values), vars(program.internals.source_set.modules[0]).get("__package__"))
+    internals = program.internals
+    if internals.arguments.programs:
+        own = internals.source_set.files[file_of(internals.source_set.target)]
+        maker = made.namespace[maker_name(internals, own.parsed.tree)]
+        return maker(**left_open(internals, own.module))
     found: Any = None
     for part in program.target.__qualname__.rpartition("<locals>.")[2].split("."):
         found = made.namespace[part] if found is None else getattr(found, part)

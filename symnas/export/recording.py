@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from symnas._typing import Value
 from symnas.export.invocations import Chosen, Invocation, Turns
 from symnas.export.text_edits import bracketed
 from symnas.export.variants import CONSTRUCTORS
-from symnas.frontend.run import Frame, Position, Run, Visit
+from symnas.frontend.run import ARGUMENTS, Frame, Position, Run, Visit
 from symnas.frontend.sites import CallSite, Function
 
 
@@ -33,6 +34,14 @@ class RecordingRun(Run):
         self.callees[self.position] = function
         self.turns[self.position] = self._call_turns(self.position)
         return super().called(frame, call, function, args, kwargs)
+
+    @contextlib.contextmanager
+    def within(self, path: str, target: Any) -> Iterator[None]:
+        """Remember what makes an argument."""
+        with super().within(path, target):
+            assert self.position is not None
+            self.callees[self.position], self.turns[self.position] = target, ()
+            yield
 
     def left(self, visit: Visit, result: object) -> object:
         """Remember what a choice known only at run time evaluated to."""
@@ -85,6 +94,8 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
         made[frame] = invocation
         position = frame.position
         above = made.get(position.frame) if position is not None else None
+        if position is not None and position.frame.function is ARGUMENTS:
+            above = root  # the calls that make arguments are written behind the module's own statements
         if position is None or above is None:
             if invocation is not root:
                 root.unplaced.append(invocation)

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING
 
 from symnas._typing import Value
 from symnas.errors import ProgramError
+from symnas.export.composition import composed, maker_name
 from symnas.export.invocations import Invocation
 from symnas.export.module_slice import completed, hoisted, module_slice
 from symnas.export.recording import RecordingRun, invocations
 from symnas.export.text_edits import Edit, SourceText, free_name
-from symnas.export.variants import Body, ClassBody, Variants, used_by
+from symnas.export.variants import Body, Bound, ClassBody, Variants, used_by
 from symnas.export.visibility import Visibility
 from symnas.export.writing import BodyWriter, Names, own_name, parents_of
 from symnas.frontend.execution import execute
+from symnas.frontend.run import ARGUMENTS
 from symnas.frontend.sites import Function
 from symnas.frontend.sources import file_of
 from symnas.grammar.text.passage import lines_of
@@ -56,12 +58,16 @@ def source(program: ProgramView, values: Mapping[str, Value]) -> str:
             )
     # Then, by where the target stands: out of a function it is hoisted, of a script or notebook a slice is
     # kept, and a file stays whole.
-    text = specialise(SourceText(own.text), own.root, invocations(run, own.root))
+    made = _Specialiser(SourceText(own.text), own.root, invocations(run, own.root))
+    text = made.text()
     target = program.target
     if "<locals>" in target.__qualname__:
         closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
         return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(own.module), **closure}))
     name = target.__qualname__.partition(".")[0]
+    if program.internals.arguments.programs:
+        name = maker_name(program.internals, own.parsed.tree)
+        text += composed(program.internals, own.module, name, made.argument_name)
     if own.module.__name__ == "__main__" or not own.file.endswith(".py"):
         return without_symnas(completed(module_slice(text, [name]), vars(own.module)))
     try:
@@ -110,6 +116,14 @@ class _Specialiser:
         self.parents = parents_of([module.node])
         self.names = self._name()
         self._check_reached()
+
+    def argument_name(self, path: str) -> str | None:
+        """Return the name of what made the argument at a path; None where it has no other than its own."""
+        for call, by_turns in self.variants.module.calls.items():
+            if call.function is ARGUMENTS and call.path == path:
+                target = by_turns[()]
+                return self.names.of(target.target if isinstance(target, Bound) else target)
+        return None
 
     def text(self) -> str:
         edits = self._scope(self.module, self.variants.module, [])

@@ -57,6 +57,31 @@ class Arguments:
         items: list[tuple[int | str, Any]] = [*enumerate(self.args), *self.kwargs.items()]
         return frozenset(key for key, value in items if next(parts(value, ""), None) is not None)
 
+    @functools.cached_property
+    def programs(self) -> dict[int | str, Any]:
+        """The arguments that are programs, by position or name."""
+        items: list[tuple[int | str, Any]] = [*enumerate(self.args), *self.kwargs.items()]
+        return {key: value for key, value in items if is_program(value)}
+
+    def name(self, key: int | str) -> str:
+        """Return the name of the parameter that an argument fills; of one of many, with its number."""
+        if isinstance(key, str):
+            return key
+        mark = object()
+        for name, value in self.named((None,) * key + (mark,), {}).items():
+            if value is mark:
+                return name
+            if isinstance(value, tuple) and mark in value:
+                return f"{name}[{value.index(mark)}]"
+        return f"[{key}]"
+
+    def flat(self) -> list[Any]:
+        """Return all arguments, of those that are programs their targets and arguments."""
+        values = []
+        for value in (*self.args, *self.kwargs.values()):
+            values += [value.target, *value.internals.arguments.flat()] if is_program(value) else [value]
+        return values
+
     def fresh(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments for one call.
 
@@ -82,6 +107,12 @@ class Arguments:
         texts = []
         for held in (self.args, sorted(self.kwargs.items())):
             memo: dict[int, Any] = {id(part): _content(part) for _, part in parts(held, "")}
+            for inner in self.programs.values():
+                told = (
+                    f"{inner.target.__module__}.{inner.target.__qualname__}",
+                    inner.internals.arguments.text(spell),
+                )
+                memo[id(inner)] = spell(told)
             texts.append(spell(copy.deepcopy(held, memo) if memo else held))
         return texts
 
@@ -98,9 +129,9 @@ class Arguments:
         try:
             return copy.deepcopy(value, memo)
         except Exception as error:
-            name = next(iter(self.named((None,) * key + (value,), {})), key) if isinstance(key, int) else key
             raise BuildError(
-                f"modules and tensors among the arguments are copied for every child, and argument {name!r}, "
+                "modules and tensors among the arguments are copied for every child, and argument "
+                f"{self.name(key)!r}, "
                 f"a {type(value).__name__}, cannot be: {type(error).__name__}: {error}; give a function that "
                 "makes it, and call that in the constructor"
             ) from error
@@ -113,7 +144,7 @@ def parts(value: Any, path: str, seen: set[int] | None = None) -> Iterator[tuple
     of examples are no part of a model, and may be large: they are not looked into.
     """
     seen = set() if seen is None else seen
-    if isinstance(value, _ATOMS) or id(value) in seen:
+    if isinstance(value, _ATOMS) or id(value) in seen or is_program(value):
         return
     seen.add(id(value))
     if _is_part(value):
@@ -137,6 +168,11 @@ def parts(value: Any, path: str, seen: set[int] | None = None) -> Iterator[tuple
         held = {f".{name}": item for name, item in vars(value).items()}
     for step, item in held.items():
         yield from parts(item, f"{path}{step}", seen)
+
+
+def is_program(value: object) -> bool:
+    """Whether an argument is a program, whose child is built within the run and takes its place."""
+    return hasattr(type(value), "space") and "internals" in getattr(value, "__dict__", ())
 
 
 def _is_part(value: Any) -> bool:

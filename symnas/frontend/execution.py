@@ -1,7 +1,7 @@
 """Runs a program under values: instruments, calls the target, calls the model, and puts everything back.
 
 To read in this order: `execute` (the whole of it), `constructed` (all but the model's call), `running` (the
-exchange of code), `fresh_target` (where class bodies hold choices), `call_model` (where `forward` does),
+exchange of code), `fresh_targets` (where class bodies hold choices), `call_model` (where `forward` does),
 `explained` (what is said when the user's code raises).
 """
 
@@ -20,6 +20,7 @@ from symnas.frontend.code_swapping import swapped
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.run import RUN, Run, Visit
 from symnas.frontend.source_set import SourceSet, Transform
+from symnas.frontend.sources import unwrap
 from symnas.frontend.uninitialised import on_meta
 
 if TYPE_CHECKING:
@@ -70,23 +71,57 @@ def constructed(
 
 def call_target(internals: Internals, source_set: SourceSet, transform: Transform | None = None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
-    target = fresh_target(source_set, transform) if source_set.definitions else internals.target
-    args, kwargs = given(internals, source_set)
-    return target(*args, **kwargs)
+    found = fresh_targets(source_set, transform) if source_set.definitions else _as_it_is
+
+    def make(inner: Internals, path: str) -> Any:
+        with within(path, inner.target):
+            return call(inner, path)
+
+    def call(inner: Internals, path: str) -> Any:
+        args, kwargs = given(inner, source_set, make, path)
+        return found(inner.target)(*args, **kwargs)
+
+    return call(internals, "")
 
 
-def given(internals: Internals, source_set: SourceSet) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments for one call of the target, and tell the current run what they hold."""
+def given(
+    internals: Internals, source_set: SourceSet, make: Callable[[Internals, str], Any], around: str = ""
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments for one call of the target, and tell the current run what they hold.
+
+    Args:
+        internals: of the program whose target is called.
+        source_set: the code that the run covers.
+        make: makes the child of a program among them, under the path of the argument.
+        around: the path of the argument that the call makes, empty for the program itself.
+    """
     arguments = internals.arguments
     args, kwargs = arguments.fresh()
     run = RUN.get()
+    begin = f"{around}." if around else ""
     if run is not None and arguments.copied:
         for name, value in arguments.named(args, kwargs).items():
             # A place of construction may have the name, too: `self.body = nn.Sequential(body, …)`.
-            spelled = f"({name})" if name in source_set.stored_names else name
-            for path, part in parts(value, spelled):
+            spelled = f"({name})" if not around and name in source_set.stored_names else name
+            for path, part in parts(value, f"{begin}{spelled}"):
                 run.given(path, part)
+    for key, inner in arguments.programs.items():
+        made = make(inner.internals, f"{begin}{arguments.name(key)}")
+        if isinstance(key, int):
+            args = (*args[:key], made, *args[key + 1 :])
+        else:
+            kwargs = {**kwargs, key: made}
     return args, kwargs
+
+
+def within(path: str, target: Any) -> contextlib.AbstractContextManager[None]:
+    """Let the points of what is called next begin with the path of an argument."""
+    run = RUN.get()
+    return contextlib.nullcontext() if run is None else run.within(path, target)
+
+
+def _as_it_is(target: Any) -> Any:
+    return target
 
 
 @contextlib.contextmanager
@@ -115,8 +150,8 @@ def _forget(source_set: SourceSet) -> None:
         cache.cache_clear()
 
 
-def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> Any:
-    """Execute the target's module anew, instrumented, and return the target in it.
+def fresh_targets(source_set: SourceSet, transform: Transform | None = None) -> Callable[[Any], Any]:
+    """Execute the target's module anew, instrumented, and return what finds a target in it.
 
     Choices in class bodies and module statements are made when those are executed, so a run executes them
     itself; the user's own module is not touched.
@@ -145,10 +180,18 @@ def fresh_target(source_set: SourceSet, transform: Transform | None = None) -> A
                 registered.enter_context(_registered(made[name]))
             exec(source.code(source_set.references, transform, whole=own), vars(made[name]))
     source_set.fill_in(made, transform)
-    found: Any = made[source_set.modules[0].__name__]
-    for part in target.__qualname__.split("."):
-        found = getattr(found, part)
-    return found
+
+    def find(wanted: Any) -> Any:
+        plain = unwrap(wanted)
+        module = made.get(first.__name__ if plain is target else plain.__module__)
+        if module is None:
+            return wanted
+        found: Any = module
+        for part in plain.__qualname__.split("."):
+            found = getattr(found, part)
+        return found
+
+    return find
 
 
 def _stand_in(module: ModuleType, empty: bool) -> ModuleType:

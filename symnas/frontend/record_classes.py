@@ -167,12 +167,12 @@ def _default(statement: ast.AnnAssign) -> ast.expr | None:
     return ast.copy_location(ast.Call(factory, [], []), factory)
 
 
-def _optional(kind: type, name: str) -> set[str]:
-    """Return the parameters of a generated constructor that have defaults."""
+def _optional(kind: type, name: str) -> list[str]:
+    """Return the parameters of a generated constructor that have defaults, in order."""
     made = generated(kind, name)
     assert made is not None
     parameters = inspect.signature(made).parameters.values()
-    return {each.name for each in parameters if each.default is not each.empty}
+    return [each.name for each in parameters if each.default is not each.empty]
 
 
 def _names(default: ast.expr, sites: Mapping[int, Site]) -> set[str]:

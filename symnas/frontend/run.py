@@ -19,7 +19,8 @@ the prefix is the module's own path, and loops whose turns depend on data do not
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Mapping
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,6 +36,9 @@ RUN: ContextVar[Run | None] = ContextVar("symnas_run", default=None)
 
 UNDECIDED: Final[Any] = type("Undecided", (), {"__repr__": lambda _: "UNDECIDED"})()
 """What a policy returns to let a point take its default."""
+
+ARGUMENTS: Final = Function("<arguments>", "<arguments>", ast.Module([], []), "<arguments>", 0)
+"""Where calls stand that make arguments, which no text does."""
 
 Turn = int | str | float | bool | None
 
@@ -262,6 +266,18 @@ class Run:
     ) -> Any:
         """Make a call that may reach points; its position is already set."""
         return function(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def within(self, path: str, target: Any) -> Iterator[None]:  # noqa: ARG002
+        """Let what is called meanwhile make an argument of the target: its points begin with the path."""
+        node = ast.Call(ast.Name(path, ast.Load()), [], [])
+        call = CallSite(node, 0, ARGUMENTS, path=path)
+        before = self.position
+        self.position = Position(Frame(self, ARGUMENTS, "", None, None, False), call, f"{path}.", ())
+        try:
+            yield
+        finally:
+            self.position = before
 
     # -- invocations ----------------------------------------------------------------------------
 

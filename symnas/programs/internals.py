@@ -79,10 +79,26 @@ class Internals:
         plain = unwrap(self.target)
         home = sys.modules.get(plain.__module__) or _module_of(plain)
         modules = [home, *(as_module(item) for item in self.include)]
-        given = (self.target, self.args, self.kwargs)
+        # The code of programs among the arguments is the program's own, too.
+        for inner in self.arguments.programs.values():
+            modules += inner.internals.source_set.modules
+        given = (self.target, self.arguments.flat())
         file = file_of(plain)
         with deep(file):
             return SourceSet(plain, list(dict.fromkeys(modules)), file, given, everywhere)
+
+    def passed(self) -> str:
+        """Spell the call that passes programs where instances are given that were made before."""
+        spelled = []
+        values = {self.arguments.name(place): value for place, value in enumerate(self.args)} | dict(
+            self.kwargs
+        )
+        for name, value in values.items():
+            kind = type(value).__name__
+            if type(value).__module__ in {module.__name__ for module in self.source_set.modules}:
+                spelled.append(f"{name}=symnas.program({kind})")
+        target = str(getattr(self.target, "__name__", type(self.target).__name__))
+        return f"symnas.program({', '.join([target, *spelled] if spelled else [target, '…'])})"
 
     @property
     def local_requires(self) -> tuple[str, ...]:

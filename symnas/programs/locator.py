@@ -20,7 +20,7 @@ from typing import Any
 from symnas._fingerprint import is_installed
 from symnas.errors import ProgramError
 from symnas.frontend.sources import load
-from symnas.programs.program import program
+from symnas.programs.program import Program, program
 from symnas.programs.references import Reference, spelled
 
 ProgramLocator = dict[str, Any]
@@ -175,6 +175,8 @@ def _written(value: Any, modules: dict[str, str], shapes: bool = False) -> Any:
         return {"dict": [[_written(k, modules), _written(v, modules, shapes)] for k, v in pairs]}
     if isinstance(value, (type, FunctionType)):
         return {"object": _named(value, modules)}
+    if isinstance(value, Program):
+        return {"program": _located(value.reference)}
     torch = sys.modules.get("torch")
     if shapes and torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": [list(value.shape), str(value.dtype).removeprefix("torch.")]}
@@ -190,6 +192,8 @@ def _read(value: Any) -> Any:
     if kind == "tensor":
         torch = importlib.import_module("torch")
         return torch.zeros(held[0], dtype=getattr(torch, held[1]))
+    if kind == "program":
+        return locate(held)
     if kind == "dict":
         return {_read(key): _read(item) for key, item in held}
     if kind == "tuple":

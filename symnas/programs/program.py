@@ -115,8 +115,8 @@ class Program(Generic[Child]):
             more = f" and {len(made_before) - 3} more" if len(made_before) > 3 else ""
             remarks.append(
                 f"{self.name} was given an instance whose fields had their values before the program saw it, "
-                f"so the choices at {listed}{more} are no points; give a function that makes it as well: "
-                f"symnas.program(lambda: {self.name}(…))"
+                f"so the choices at {listed}{more} are no points; pass what makes it as a program: "
+                f"{self.internals.passed()}"
             )
         from symnas.survey.survey import survey
 

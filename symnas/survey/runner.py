@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import itertools
 import linecache
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from symnas.survey.dependence.conditions import outwards
 from symnas.survey.dependence.effects import RunsByEffect
 from symnas.survey.dependence.rewrite import instrument, instrument_function
 from symnas.survey.dependence.rewrite_expressions import RUNTIME
-from symnas.survey.dependence.state import Activation, TrackerState
+from symnas.survey.dependence.state import Activation, Pair, TrackerState
 from symnas.survey.dependence.tracker import Tracker
 from symnas.survey.knowledge import Code, ConditionSeen, Knowledge, PointSeen, RunSeen, code_of
 from symnas.survey.prototypes import Prototypes
@@ -30,7 +31,7 @@ from symnas.survey.tracked_hooks import TrackedHooks
 from symnas.tree.choices import FloatRange, Point
 
 if TYPE_CHECKING:
-    from symnas.frontend.protocols import ProgramView
+    from symnas.frontend.protocols import Internals, ProgramView
 
 # Operations of `frontend.operations.Hooks` that visit a point, or make a call in which one may be visited.
 _REACHING = frozenset({"enter", "dynamic", "call", "missing"})
@@ -196,13 +197,26 @@ class ProgramRunner:
         program, state, at = self.program, self.state, self.state.top
         target, given = program.target, program.internals
         # Choices of class bodies and of module statements are made while those are executed.
+        found = None
         if given.source_set.definitions:
-            target = execution.fresh_target(given.source_set, self._transform)
+            found = execution.fresh_targets(given.source_set, self._transform)
+            target = found(target)
             state.top = at
-        positional, named = execution.given(given, given.source_set)
-        args = tuple((value, 0) for value in positional)
-        keywords = tuple((name, (value, 0)) for name, value in named.items())
-        # -1 and -2 are places that are not in the text: the call of the target, and of the built model.
+        labels: dict[int, int] = {}
+        places = itertools.count(-3, -1)
+
+        def make(inner: Internals, path: str) -> Any:
+            positional, named = execution.given(inner, given.source_set, make, path)
+            begun = inner.target if found is None else found(inner.target)
+            args, keywords = _paired(positional, named, labels)
+            with execution.within(path, inner.target):
+                value, own = tracked_call(at, next(places), (begun, 0), args, keywords)
+            labels[id(value)] = own
+            return value
+
+        args, keywords = _paired(*execution.given(given, given.source_set, make), labels)
+        # Negative places are not in the text: the call of the target, of the built model, and below those
+        # the calls that make arguments.
         result, _ = tracked_call(at, -1, (target, 0), args, keywords)
         # Without choices in it, a forward pass can add no point; it would only tie conditions to all of the
         # model.
@@ -233,6 +247,14 @@ class ProgramRunner:
                 if isinstance(value, ast.Name) and value.id == RUNTIME:
                     setattr(inner, name, ast.copy_location(ast.Constant(self._marker), value))
         return made
+
+
+def _paired(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], labels: Mapping[int, int]
+) -> tuple[tuple[Pair, ...], tuple[tuple[str, Pair], ...]]:
+    """Return arguments with their labels; those of equal identity have one, which is never too few."""
+    args_of = tuple((value, labels.get(id(value), 0)) for value in args)
+    return args_of, tuple((name, (value, labels.get(id(value), 0))) for name, value in kwargs.items())
 
 
 class _Tracked:
