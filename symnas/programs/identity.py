@@ -34,6 +34,7 @@ from typing import Any
 from symnas._fingerprint import PLAIN, is_installed
 from symnas._version import __version__
 from symnas.errors import ProgramError
+from symnas.frontend.arguments import is_program
 from symnas.frontend.sources import as_module
 
 # Words in a definition after which its result may follow from what is neither text nor variable: names, and
@@ -262,6 +263,10 @@ class _Reader:
                 raise _UnknownError
             self._imported(value.__name__)
             return f"module:{value.__name__}"
+        if is_program(value):
+            inner = value.internals
+            held = [list(inner.args), dict(inner.kwargs), list(inner.include)]
+            return f"program:{self.target(inner.target)}{self.write(held, depth + 1)}"
         if isinstance(value, _TYPING):
             return f"typing:{value!r}"
         if isinstance(value, type):
