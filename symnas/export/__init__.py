@@ -1,9 +1,10 @@
 """From a decision to plain Python: standalone source, generated classes, torch graphs.
 
-To read in this order: `recording` and `invocations` (which function ran, with what chosen where),
-`variants` (bodies that differ), `writing` and `text_edits` (edits on the user's text), `module_slice` and
-`visibility` (what else is needed), `dispatch` (one expression for all loop turns), `composition` (what makes
-programs among arguments), `source` (the text), `generated_module` (classes out of it), `child` (built plainly or from these), `torch_graph`.
+To read in this order: `recording` and `invocations` (which function ran, with what chosen where), `variants`
+(bodies that differ), `writing` and `text_edits` (edits on the user's text), `module_slice` and `visibility`
+(what else is needed), `dispatch` (one expression for all loop turns), `composition` (what makes programs
+among arguments), `source` (the text), `generated_module` (classes out of it), `child` (built plainly or from
+these), `torch_graph`.
 
 The law, in `tests/export`: source, build and graph compute the same.
 """
