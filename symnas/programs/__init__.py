@@ -2,7 +2,8 @@
 
 `program` has the class, `internals` what the layers below see of it; `identity` tells all that its space
 follows from, and `kept_surveys` looks surveys up by it, in files of `disk_cache`; `references` names a
-program for another process; `locator` finds it again from a store.
+program for another process; `locator` finds it again from a store. `handed_on` tells of choices that
+no call is seen to reach.
 
 Laws, in `tests/programs`: build, source and supernet agree; a program is found again in another process; a
 kept space is the fresh one, and an edit misses it.

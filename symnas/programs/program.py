@@ -19,6 +19,7 @@ from symnas.errors import ProgramError
 from symnas.frontend.protocols import ProgramLike
 from symnas.frontend.sources import load, unwrap
 from symnas.grammar.attachment.annotation import Annotation
+from symnas.programs import handed_on
 from symnas.programs.internals import Internals
 from symnas.programs.kept_surveys import Surveyed, kept_survey
 from symnas.programs.references import Reference, reference_of
@@ -121,6 +122,9 @@ class Program(Generic[Child]):
         from symnas.survey.survey import survey
 
         found = survey(self, **self._bounds)
+        origins = {entry.point.origin for entry in found.compiled.layout.entries}
+        given = [*self.internals.args, *self.internals.kwargs.values()]
+        remarks += handed_on.remarks(self.internals.source_set, given, origins)
         if not found.requires:
             return Surveyed(found, remarks)
         from symnas.constraints.grounding import settled
