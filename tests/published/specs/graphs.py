@@ -90,9 +90,12 @@ MODELS = [
         kind="point cloud",
         package="pointnet",
         files=("pointnet/pointnet.py",),
-        target="PointNetCls",
+        target="make",
         inputs=lambda: numbers(2, 3, 16),
-        arguments={"in_dim": 3, "out_dim": 10},
+        usage="""
+            def make():
+                return PointNetCls(3, 10, stn_3d=STN(in_dim=3))
+        """,
         comments=[
             At("PointNetCls.__init__", "head_norm", "{True, False}"),
             At("PointNetCls.__init__", "dropout", "0.0..0.5"),
