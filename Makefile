@@ -5,6 +5,7 @@ PYTEST_WORKERS ?= 2
 SITE ?= site
 PUBLISHED ?= .venv-published
 PART ?=
+MENDED ?=
 
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
@@ -57,7 +58,7 @@ $(PUBLISHED)/.installed: pyproject.toml constraints.txt tests/published/requirem
 	touch $@
 
 test-published: $(PUBLISHED)/.installed
-	PART=$(PART) $(PUBLISHED)/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/published
+	PART=$(PART) MENDED=$(MENDED) $(PUBLISHED)/bin/python -m pytest -n $(PYTEST_WORKERS) -q tests/published
 
 published: $(PUBLISHED)/.installed
 	$(PUBLISHED)/bin/python tests/published/page.py
