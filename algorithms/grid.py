@@ -71,7 +71,10 @@ class Grid(Algorithm):
         space = self._space
         # Addresses are those of the space itself, and values are among its values: a decision over there says
         # which one here, by values instead of codes.
-        finite = Space(tuple(levelled(point, self.levels) for point in space.points))
+        rules = space.compiled.rules
+        clauses = () if rules is None else rules.requirements
+        points = tuple(levelled(point, self.levels) for point in space.points)
+        finite = Space(points, space.requires if clauses else (), clauses)
         decisions = iter(finite.enumerate())
         while chunk := list(islice(decisions, CHUNK)):
             batch = space.batch([space.decision(decision.flat()) for decision in chunk])

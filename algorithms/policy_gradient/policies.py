@@ -235,7 +235,9 @@ class FactorisedPolicy(TrainablePolicy):
     def sample(
         self, n: int, rng: np.random.Generator, kept: Batch | None = None, free: frozenset[int] = NOTHING
     ) -> Batch:
-        """Draw decisions, every point by itself."""
+        """Draw decisions, every point by itself, or, under clauses, by what those before it leave."""
+        if self.space.compiled.admission is not None:
+            return self.sequencer.run(n, _Sampler(self, rng), None, kept, free)
         layout = self.space.compiled.layout
         # Points of a single value keep the zero; no draw depends on what exists, so that comes last.
         codes = np.zeros((layout.columns, n), layout.dtype)
@@ -288,6 +290,9 @@ class FactorisedPolicy(TrainablePolicy):
             group.refresh()
 
     def _follow(self, batch: Batch, scorer: _Scorer, kept: Batch | None, free: frozenset[int]) -> None:
+        if self.space.compiled.admission is not None:
+            self.sequencer.run(len(batch), scorer, batch, kept, free)
+            return
         for group in self.listed:
             scorer.add_listed(group, group.moved(batch, kept, free))
         codes, reals = np.empty_like(batch.codes.T, order="C"), np.empty_like(batch.reals.T, order="C")

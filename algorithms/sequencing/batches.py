@@ -13,8 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from symnas._typing import Codes, Floats, Ints, Reals
+from symnas._typing import Codes, Floats, Ints, Mask, Reals
 from symnas.algorithms.sequencing.points import PointSequence, RealSequence, sequence_of
+from symnas.tree.activity import source_codes
+from symnas.tree.admission import Guides
 from symnas.tree.choices import FloatRange, IntRange
 from symnas.tree.layout import REAL, SINGLE, Entry
 from symnas.tree.sampling import Shares
@@ -60,7 +62,13 @@ class Query:
 
 
 def decide(
-    point: PointSequence, codes: Codes, reals: Reals, rows: Ints, chooser: Chooser, given: Batch | None
+    point: PointSequence,
+    codes: Codes,
+    reals: Reals,
+    rows: Ints,
+    chooser: Chooser,
+    given: Batch | None,
+    allowed: Mask | None = None,
 ) -> None:
     """Decide a point in some rows, in place.
 
@@ -71,6 +79,7 @@ def decide(
         rows: (k,) where the point exists.
         chooser: who decides.
         given: (n rows) decisions that are to be followed.
+        allowed: (k, values) the ranks that clauses leave; all for None.
     """
     # `codes` and `reals` have columns first, a point being one piece of memory for all rows; `given` rows.
     column, start = point.column, np.zeros_like(rows)
@@ -82,13 +91,21 @@ def decide(
         taken = NOT_GIVEN if given is None else given.codes[rows, column].astype(np.intp)
         # One action from one state: the same prior in all rows, not copied.
         log_prior = np.broadcast_to(point.log_prior(point.start), (len(rows), point.options))
+        if allowed is not None:
+            log_prior = np.where(allowed, log_prior, -np.inf)
         codes[column, rows] = chooser.pick(Query(point, rows, start, log_prior, taken))
     else:
-        _decide_by_steps(point, codes, reals, rows, chooser, given)
+        _decide_by_steps(point, codes, reals, rows, chooser, given, allowed)
 
 
 def _decide_by_steps(
-    point: PointSequence, codes: Codes, reals: Reals, rows: Ints, chooser: Chooser, given: Batch | None
+    point: PointSequence,
+    codes: Codes,
+    reals: Reals,
+    rows: Ints,
+    chooser: Chooser,
+    given: Batch | None,
+    allowed: Mask | None,
 ) -> None:
     """Decide a point that takes several actions: first the first of all rows, then the second, and so on."""
     # `going` are positions in `rows`, not rows: states are kept for these alone.
@@ -97,6 +114,9 @@ def _decide_by_steps(
     follow = None if given is None else (given.codes[rows].tolist(), given.reals[rows].tolist())
     while going:
         log_prior = np.stack([point.log_prior(states[row]) for row in going])
+        if allowed is not None:
+            left = np.stack([point.left(states[row], allowed[row]) for row in going])
+            log_prior = np.where(left, log_prior, -np.inf)
         # Where one action is allowed, it is the largest of the prior; the others are asked for.
         actions = log_prior.argmax(axis=1)
         asked = np.flatnonzero((log_prior > -np.inf).sum(axis=1) > 1)
@@ -131,6 +151,7 @@ class BatchSequencer:
         self.layout = space.compiled.layout
         self.points = {e.number: _sequence(space, e) for e in self.layout.entries if e.mutable}
         self._tests = [space.compiled.activity.tests(entry) for entry in self.layout.entries]
+        self._admission = space.compiled.admission
 
     def run(
         self,
@@ -151,6 +172,8 @@ class BatchSequencer:
         """
         codes = np.full((self.layout.columns, rows), INACTIVE, self.layout.dtype)
         reals = np.full((self.layout.reals, rows), np.nan)
+        # What clauses leave to each point, given those before it.
+        guides = None if self._admission is None else Guides(self._admission, rows)
         # Tree order: when a point comes, all that it depends on is decided in every row, and whether it
         # exists is a test on columns that are filled.
         for entry in self.layout.entries:
@@ -158,6 +181,7 @@ class BatchSequencer:
             for test in self._tests[entry.number]:
                 exists &= test(codes)[0]
             here = np.flatnonzero(exists)
+            allowed = None if guides is None else guides.open(entry, codes, reals, given)
             if not len(here):
                 continue
             if entry.tied:
@@ -168,19 +192,27 @@ class BatchSequencer:
             if kept is not None and entry.number not in free:
                 # What was not there in `kept` is decided anew, though it is not free: a change has brought it
                 # into being.
-                here = self._keep(entry, codes, reals, here, kept)
+                here = self._keep(entry, codes, reals, here, kept, allowed)
             point = self.points.get(entry.number)
             if point is not None and len(here):
-                decide(point, codes, reals, here, chooser, given)
+                decide(point, codes, reals, here, chooser, given, None if allowed is None else allowed[here])
             elif len(here):
                 _settle(entry, codes, here)
-        return Batch(self.space, np.ascontiguousarray(codes.T), np.ascontiguousarray(reals.T))
+        made = Batch(self.space, np.ascontiguousarray(codes.T), np.ascontiguousarray(reals.T))
+        # Clauses that are not counted leave no mark on the way.
+        return self.space.mend(made) if given is None and guides is not None else made
 
     @staticmethod
-    def _keep(entry: Entry, codes: Codes, reals: Reals, here: Ints, kept: Batch) -> Ints:
+    def _keep(
+        entry: Entry, codes: Codes, reals: Reals, here: Ints, kept: Batch, allowed: Mask | None
+    ) -> Ints:
         store, source = (reals, kept.reals) if entry.shape == REAL else (codes, kept.codes)
         values = source[here, _columns(entry)]
         held = ~np.isnan(values[:, 0]) if entry.shape == REAL else values[:, 0] != INACTIVE
+        if allowed is not None:
+            # What clauses do not leave any more is decided anew as well.
+            ranks = source_codes(entry, kept.codes.T)[here]
+            held &= allowed[here, np.maximum(ranks, 0)]
         store[_columns(entry), here[held]] = values[held].T
         return here[~held]
 

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from symnas._typing import Floats, Reals
+from symnas._typing import Floats, Mask, Reals
 from symnas.tree.choices import FloatRange
 from symnas.tree.layout import REAL, SINGLE, Entry, scale_bounds
 from symnas.tree.sampling import Shares
@@ -105,6 +105,11 @@ class PointSequence(ABC):
             known = self._log_priors[key] = np.full(self.options, -np.inf)
             known[list(ways)] = list(ways.values())
         return known
+
+    def left(self, state: State, allowed: Mask) -> Mask:
+        """Return which actions, (options,), lead to one of the ranks (values,) that are allowed."""
+        del state, allowed
+        return np.ones(self.options, bool)
 
     def summary(self, state: State) -> State:
         """Return all of a state that matters for what may follow."""
@@ -218,6 +223,11 @@ class _Halves(PointSequence):
         if isinstance(self.weights, Shares):
             return {0: self.weights.log_mass(first, middle), 1: self.weights.log_mass(middle, end)}
         return {0: _log(math.fsum(self.weights[first:middle])), 1: _log(math.fsum(self.weights[middle:end]))}
+
+    def left(self, state: State, allowed: Mask) -> Mask:
+        first, end, _ = state
+        middle = (first + end) // 2
+        return np.array([allowed[first:middle].any(), allowed[middle:end].any()])
 
     def node(self, state: State) -> int:
         # Node numbers on level l have l + 1 bits.
@@ -339,14 +349,13 @@ class _Slots(_Selection):
             found |= {code: way + _log(self.weights[code]) for code, way in found.items() if code < self.stop}
         return found
 
-    def summary(self, state: State) -> State:
-        # Of a list, all of the beginning matters; without order, how many and the last one, since codes rise;
-        # with order and repeats, how many; with order and no repeats, which.
-        if self.subsets.only:
-            return state
-        if not self.subsets.ordered:
-            return len(state), state[-1:]
-        return len(state) if self.subsets.repeats else frozenset(state)
+    def left(self, state: State, allowed: Mask) -> Mask:
+        found = np.zeros(self.options, bool)
+        for rank in np.flatnonzero(allowed).tolist():
+            codes = self.subsets.rows[rank]
+            if codes[: len(state)] == state:
+                found[codes[len(state)] if len(codes) > len(state) else self.stop] = True
+        return found
 
     def node(self, state: State) -> int:
         return len(state)

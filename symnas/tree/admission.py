@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,12 @@ PINNED, GIVEN, DRAWN = 1000.0, 1.0, 0.01
 STEPS, CANDIDATES, RESTART = 96, 32, 24
 # Real values are moved by half of their range down to 2^-FINEST of it.
 FINEST = 12.0
+
+
+class Given(Protocol):
+    """Decisions that are followed: codes (rows, columns)."""
+
+    codes: Codes
 
 
 class Rules:
@@ -601,6 +607,50 @@ class Guide:
         return (
             value for rank, value in enumerate(options) if value[0] == INACTIVE or rank in ranks
         )  # fmt: skip
+
+
+class Guides:
+    """What folds leave to the next point in many rows, where points are decided in tree order.
+
+    Args:
+        admission: the clauses.
+        rows: how many rows.
+    """
+
+    def __init__(self, admission: Admission, rows: int) -> None:
+        self.at = {
+            item.entry.number: (group, t) for group in admission.groups for t, item in enumerate(group.items)
+        }
+        self.nodes = {id(group): np.zeros(rows, np.intp) for group in admission.groups}
+
+    def open(self, entry: Entry, codes: Codes, reals: Reals, given: Given | None = None) -> Mask | None:
+        """Return the ranks (rows, values) that can be completed, None where any can.
+
+        Asked about every point, once those before it are in `codes`.
+
+        Args:
+            entry: the point.
+            codes: (columns, rows) so far.
+            reals: (reals, rows) so far.
+            given: decisions that are followed, whatever clauses say.
+        """
+        found = self.at.get(entry.number)
+        if found is None:
+            return None
+        group, t = found
+        if t:
+            classes = group.classes(t - 1, codes, reals)
+            self.nodes[id(group)] = group.diagram.follow(t - 1, self.nodes[id(group)], classes)
+        if not group.decided(t):
+            return None
+        nodes = self.nodes[id(group)]
+        allowed: Mask = group.diagram.open(t, nodes)[:, group.variables[t].class_of]
+        # What came there in spite of a clause is free.
+        allowed[~allowed.any(axis=1)] = True
+        if given is not None:
+            ranks = source_codes(entry, given.codes.T)
+            allowed[np.arange(len(ranks)), np.maximum(ranks, 0)] = True
+        return allowed
 
 
 class AdmittedSampler:

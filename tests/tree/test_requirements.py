@@ -85,7 +85,7 @@ def required_spaces(draw):
     return Space(free.points, tuple(r.text for r in requirements), requirements), requirements
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(required_spaces(), st.integers(0, 100))
 def test_everything_stays_within_the_clauses(made, seed):
     space, requirements = made
@@ -129,7 +129,7 @@ def test_everything_stays_within_the_clauses(made, seed):
     space.validate(first)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(required_spaces(), st.integers(0, 100))
 def test_draws_are_as_likely_as_the_clauses_leave_them(made, seed):
     space, requirements = made

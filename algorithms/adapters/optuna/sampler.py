@@ -136,7 +136,8 @@ class Optuna(Algorithm):
             for _ in range(n if keep else ATTEMPTS * n):
                 if len(found) == n:
                     break
-                decision = ask()
+                # The sampler learns of the decision that is tried: the closest admitted one.
+                decision = self._space.mend(self._space.batch([ask()]))[0]
                 if keep or len(self._sampling.among(self._space.batch([decision]), taken)):
                     found.append(decision)
         batch = self._space.batch(found)

@@ -173,7 +173,7 @@ class Driver:
                 raise AlgorithmError(f"PyGlove's generator cannot go on: {error}") from error
             if dna is None:
                 break
-            found.append(from_dna(self.space, dna))
+            found.append(self._decision(dna))
             rows.append(found[-1].row)
             self._ahead.append((found[-1], dna, own))
         return found
@@ -225,9 +225,13 @@ class Driver:
             dna = self._next([*rows, self._made])
         except Exception:  # whatever foreign operations raise; the decision came from elsewhere then
             return None
-        if dna is None or from_dna(self.space, dna) == decision:
+        if dna is None or self._decision(dna) == decision:
             return dna
         return self._bound(decision, dna.metadata)
+
+    def _decision(self, dna: geno.DNA) -> Decision:
+        """Return the decision of a DNA; where a clause refuses it, the closest admitted one stands for it."""
+        return self.space.mend(self.space.batch([from_dna(self.space, dna)]))[0]
 
     def _bound(self, decision: Decision, metadata: Mapping[str, Any] = EMPTY) -> geno.DNA:
         dna = to_dna(decision, self.spec)
