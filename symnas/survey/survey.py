@@ -281,6 +281,8 @@ class Survey:
         # Over several points the joint values are many, and objects are all that is at stake: a few are
         # tried.
         tried = len(self.attempts.get(table.key, ()))
+        # What other conditions asked for shows rows of this one as well, as do the turns of one loop.
+        tried = max(tried, len(table.rows))
         several = len({v for row in table.rows for v, _ in row}) > 1
         if several and (len(set(table.rows.values())) > 1 or tried > _EFFECT_TASKS):
             return []

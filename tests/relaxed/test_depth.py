@@ -137,3 +137,48 @@ def test_other_loops_are_refused(tmp_path: Path, body: str, forward: str, messag
     """
     with pytest.raises(ProgramError, match=rf"(?s)net.py:8.*depth = 2.*({message}).*SharedWeights"):
         program(tmp_path, text).relaxed()
+
+
+STREAM = """
+class Net(nn.Module):
+    def __init__(self, depth=2):  # search: 1..3
+        super().__init__()
+        self.enter, self.head = nn.Linear(3, 4), nn.Linear(4, 2)
+        self.layers = nn.ModuleList([])
+        for _ in range(depth):
+            self.layers.append(nn.ModuleList([nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.Tanh())]))
+        self.norms = nn.ModuleList([nn.LayerNorm(4) for _ in range(depth)])
+
+    def forward(self, x):
+        x = self.enter(x)
+        for norm, (mix, mlp) in zip(self.norms, self.layers):
+            BODY
+        return self.head(x)
+"""
+BRANCHES = [
+    "x = mix(x) + x; x = mlp(x) + x",
+    "x = x + mix(norm(x)); x = x + mlp(x)",
+    "x = mix(norm(x)).add(x); x = mlp(x) + x",
+    "x = torch.add(x, mlp(mix(norm(x))))",
+    "x = x + mix(x) + mlp(norm(x))",
+    "x = x + torch.tanh(mix(norm(x))); x = x + mlp(x)",
+    "x = mlp(mix(norm(x)))",  # a chain
+]
+
+
+@pytest.mark.parametrize("body", BRANCHES)
+def test_blocks_beside_a_skip_connection_are_children(body: str, tmp_path: Path) -> None:
+    made = program(tmp_path, STREAM.replace("BODY", body))
+    if "tanh" in body:
+        # What is added is no output of a module: found where the network is compared with its children.
+        with pytest.raises(ProgramError, match=r"does not compute what that child does|in a chain"):
+            made.relaxed()
+        return
+    net = made.relaxed(dtype=torch.float64)
+    for decision in made.space.enumerate():
+        law(net, decision, (ROWS.double(),))
+
+
+def test_a_normalised_stream_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="a number of blocks is relaxed by gates"):
+        program(tmp_path, STREAM.replace("BODY", "x = norm(x + mix(x)); x = mlp(x) + x")).relaxed()

@@ -18,7 +18,18 @@ from symnas.programs.program import program
 from symnas.survey.runner import ProgramRunner
 from symnas.survey.survey import Survey
 
-HEAD = "import torch\nfrom collections import OrderedDict\nfrom torch import nn\n\ndef net():\n"
+HEAD = """\
+import torch
+from collections import OrderedDict
+from torch import nn
+
+def added(module, parts):
+    for name, part in parts.items():
+        module.add_module(name, part)
+    return module
+
+def net():
+"""
 
 # Under `a`, 3 values of which one has another choice of 2 below: 4 decisions.
 PROGRAMS = {
@@ -65,6 +76,19 @@ PROGRAMS = {
     "a sequence as long as chosen": "m = nn.Sequential(OrderedDict([(f'l{i}', nn.Tanh()) for i in range(a)]))\nif len(m) == 3:\n    extra",
     "a module dictionary as long as chosen": "m = nn.ModuleDict({f'l{i}': nn.Tanh() for i in range(a)})\nif 'l2' in m:\n    extra",
     "parameters": "m = nn.ParameterDict(dict(w=torch.zeros(a)))\nif m['w'].shape[0] == 3:\n    extra",
+    "added by a method": "m = nn.Sequential()\nm.add_module('fc', nn.Linear(1, 1))\nm.add_module('act', act)\nif isinstance(m[1], nn.ReLU):\n    extra",
+    "added by a method, by name": "m = nn.ModuleDict()\nm.add_module(module=act, name='act')\nif isinstance(m['act'], nn.ReLU):\n    extra",
+    "added to a module": "m = nn.Module()\nm.register_module('act', act)\nif isinstance(m.act, nn.ReLU):\n    extra",
+    "added in another's place": "m = nn.Sequential(nn.Tanh(), nn.Tanh())\nm.add_module('0', act)\nif isinstance(m[0], nn.ReLU):\n    extra",
+    "added under a condition": "m = nn.Sequential()\nif a == 3:\n    m.add_module('x', nn.Tanh())\nif len(m):\n    extra",
+    "added under a condition, as a child": "m = nn.Module()\nif a == 3:\n    m.add_module('x', nn.Tanh())\nif len(list(m.children())):\n    extra",
+    "added behind one that may be missing": "m = nn.Sequential()\nif a == 3:\n    m.add_module('x', nn.Tanh())\nm.add_module('y', nn.ReLU())\nif isinstance(m[0], nn.Tanh):\n    extra",
+    "added under a chosen name": "m = nn.Module()\nm.add_module(f'n{a}', nn.Tanh())\nif hasattr(m, 'n3'):\n    extra",
+    "added to a chosen one": "m, n = nn.Sequential(), nn.Sequential()\n(m if a == 3 else n).add_module('x', nn.Tanh())\nif len(m):\n    extra",
+    "added, and not to the other": "m, n = nn.Sequential(), nn.Sequential()\n(m if a != 3 else n).add_module('x', nn.Tanh())\nif not len(m):\n    extra",
+    "a buffer": "m = nn.Module()\nm.register_buffer('b', torch.zeros(a), persistent=False)\nif m.b.shape[0] == 3:\n    extra",
+    "a parameter that may be missing": "m = nn.Module()\nm.register_parameter('p', nn.Parameter(torch.zeros(a)) if a == 3 else None)\nif m.p is not None:\n    extra",
+    "parameters gone through": "m = nn.Module()\nm.register_parameter('p', nn.Parameter(torch.zeros(a)))\nfor p in m.parameters():\n    if len(p) == 3:\n        extra",
 }  # fmt: skip
 CHOICES = (
     "    a = 1  # search: {1, 2, 3}\n",
@@ -93,7 +117,8 @@ def test_the_space_is_complete_and_no_larger(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "store",
-    ["dict({})", "OrderedDict({})", "nn.ModuleDict(dict({}))", "nn.ModuleDict({})", "nn.Sequential(OrderedDict({}))"],
+    ["dict({})", "OrderedDict({})", "nn.ModuleDict(dict({}))", "nn.ModuleDict({})", "nn.Sequential(OrderedDict({}))",
+     "added(nn.Sequential(), {})", "added(nn.Module(), {})"],
 )  # fmt: skip
 def test_entries_do_not_stand_for_each_other(store: str, tmp_path: Path) -> None:
     """Eight chosen entries, of which each is looked at alone: no joint condition."""
@@ -103,7 +128,7 @@ def test_entries_do_not_stand_for_each_other(store: str, tmp_path: Path) -> None
     entries = ", ".join(f"'p{i}': part{i}" for i in range(8))
     lines += [f"    parts = {store.format('{' + entries + '}')}"]
     for i in range(8):
-        read = f"parts.p{i}" if store.startswith("nn") else f"parts['p{i}']"
+        read = f"parts.p{i}" if "nn" in store else f"parts['p{i}']"
         lines += [f"    if isinstance({read}, nn.ReLU):", f"        k{i} = 1  # search: {{1, 2}}"]
     file = tmp_path / "net.py"
     file.write_text(HEAD + "\n".join(lines) + "\n")

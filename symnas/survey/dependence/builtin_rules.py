@@ -19,6 +19,14 @@ from symnas.survey.dependence.stores import change, filled, set_attribute
 Rule = Callable[[Activation, int, list[Pair], Named], Pair | None]
 """Gets who calls, the labels of the function itself, and the arguments."""
 
+_REGISTERING: dict[str, tuple[str, tuple[str, ...]]] = {
+    "add_module": ("module", ()),
+    "register_module": ("module", ()),
+    "register_buffer": ("tensor", ("persistent",)),
+    "register_parameter": ("param", ()),
+}
+"""Methods by which torch's modules hold something under a name: their parameters behind the name."""
+
 # -- containers ------------------------------------------------------------------------------------
 
 
@@ -27,6 +35,8 @@ def call_method(
 ) -> Pair | None:
     """Call a method of a list, a module list, a dictionary or a set; None where there is no rule for it."""
     name = callee.__name__
+    if name in _REGISTERING and callee.__module__ == "torch.nn.modules.module":
+        return _register(at, receiver, callee, labels, pairs, named)
     module_list = is_sequence(receiver) and not isinstance(receiver, (list, tuple))
     if (isinstance(receiver, list) or module_list) and not named and len(pairs) == 1:
         if name == "append":
@@ -49,6 +59,34 @@ def call_method(
         change(at, receiver, REST, labels | pairs[0][1])
         return None, labels
     return None
+
+
+def _register(
+    at: Activation, receiver: Any, callee: Any, labels: int, pairs: list[Pair], named: Named
+) -> Pair | None:
+    """Call `add_module(name, module)` and its like: what `setattr` does, and behind all others in a list."""
+    value_name, more = _REGISTERING[callee.__name__]
+    given = dict(zip(("name", value_name, *more), pairs, strict=False))
+    given |= {str(key): pair for key, pair in named.items()}
+    name, own = given.pop("name", (None, 0)), given.pop(value_name, (None, 0))[1]
+    # Under another name, or in another module, all else would be what it was without this: native code.
+    if labels or name[1] or not isinstance(name[0], str) or any(pair[1] for pair in given.values()):
+        return None
+    names = list(receiver._modules)
+    result = callee(*(value for value, _ in pairs), **{key: value for key, (value, _) in named.items()})
+    record = at.state.heap.record(receiver)
+    field: tuple[str, Any] = ("a", name[0])
+    if is_sequence(receiver) and name[0] in receiver._modules:
+        # As for `append`: where an earlier one was conditional, this one may stand elsewhere.
+        own |= record.shape
+        field = ("i", names.index(name[0]) if name[0] in names else len(names))
+    elif is_mapping(receiver) and name[0] in receiver._modules:
+        field = ("i", name[0])
+    (record.attributes if field[0] == "a" else record.items)[field[1]] = own
+    if at.pc is not None:
+        at.state.touch(record, field, at.pc)
+        at.state.touch(record, SHAPE, at.pc)
+    return result, 0
 
 
 def _append(
