@@ -2,13 +2,13 @@
 
 To read in this order: `sources` (files, cells, functions), `source_set` (which code belongs to a program),
 `reachability` and `call_resolution` (which of it can be reached), `sites` and `addressing` (the places of
-choices and their names), `record_classes` (fields of dataclasses), `turn_counts` (loops whose turns data
-decides), `choice_calls` (`oneof` and its kind), `instrumentation`, `evaluate_all`, `code_objects`,
-`code_swapping` (code that reports), `operations` (what instrumented code calls), `run` (one run under a
-decision), `openings` (runs in which choices stay open), `value_matching` (which candidate a value is),
-`arguments` (what targets are called with), `execution` (running targets), `uninitialised`
-(tensors that nothing fills), `kept_runs` (what was made is not
-made again); `protocols` has what other layers ask of a program.
+choices and their names), `record_classes` (fields and attributes that need no class of their own),
+`turn_counts` (loops whose turns data decides), `choice_calls` (`oneof` and its kind), `instrumentation`,
+`evaluate_all`, `code_objects`, `code_swapping` (code that reports), `operations` (what instrumented code
+calls), `run` (one run under a decision), `openings` (runs in which choices stay open), `value_matching`
+(which candidate a value is), `arguments` (what targets are called with), `execution` (running targets),
+`uninitialised` (tensors that nothing fills), `kept_runs` (what was made is not made again); `protocols` has
+what other layers ask of a program.
 
 Laws, in `tests/frontend`: addresses do not depend on the order of visits; the user's lines survive;
 a domain is the same in the text and in the tree.

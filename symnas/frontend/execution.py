@@ -18,6 +18,7 @@ from symnas.errors import BuildError, ProgramError, SymnasError
 from symnas.frontend.arguments import parts
 from symnas.frontend.code_swapping import swapped
 from symnas.frontend.instrumentation import FRAME
+from symnas.frontend.record_classes import keep
 from symnas.frontend.run import RUN, Run, Visit
 from symnas.frontend.source_set import SourceSet, Transform
 from symnas.frontend.sources import unwrap
@@ -71,7 +72,7 @@ def constructed(
 
 def call_target(internals: Internals, source_set: SourceSet, transform: Transform | None = None) -> Any:
     """Call the target under the current run; its classes are defined anew where they hold choices."""
-    found = fresh_targets(source_set, transform) if source_set.definitions else _as_it_is
+    found = fresh_targets(source_set, transform) if source_set.early is None else _as_it_is
 
     def make(inner: Internals, path: str) -> Any:
         with within(path, inner.target):
@@ -81,7 +82,12 @@ def call_target(internals: Internals, source_set: SourceSet, transform: Transfor
         args, kwargs = given(inner, source_set, make, path)
         return found(inner.target)(*args, **kwargs)
 
-    return call(internals, "")
+    if not source_set.early:
+        return call(internals, "")
+    with source_set.early_values(transform) as values:
+        result = call(internals, "")
+    keep(result, values)
+    return result
 
 
 def given(
@@ -289,7 +295,7 @@ def explained(
 def needs_source(source_set: SourceSet) -> bool:
     """Whether a choice is made where the class itself, or what runs after the build, must differ."""
     if source_set.by_source is None:
-        source_set.by_source = bool(source_set.definitions) or bool(source_set.when_called)
+        source_set.by_source = source_set.early is None or bool(source_set.when_called)
     return source_set.by_source
 
 

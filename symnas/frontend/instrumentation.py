@@ -107,6 +107,24 @@ class Instrumenter:
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
         return isinstance(node, kinds) or any(id(part) in self.sites for part in ast.walk(node))
 
+    def values(
+        self, function: Function, store: str, statements: Mapping[str, ast.Assign | ast.AnnAssign]
+    ) -> ast.Module:
+        """Return a module that makes the choices of some statements alone: `store[name] = <the value>`.
+
+        Args:
+            function: the statements of the module that they belong to.
+            store: the variable that takes the values.
+            statements: by name.
+        """
+        body: list[ast.stmt] = []
+        for name, node in statements.items():
+            assert node.value is not None
+            target = ast.Subscript(ast.Name(store, ast.Load()), ast.Constant(name), ast.Store())
+            body += [] if body else [self._open(node, function, None)]
+            body.append(place_at(ast.Assign([target], self.visit(node.value)), node))
+        return ast.Module(body, [])
+
     def constructor(
         self,
         function: Function,

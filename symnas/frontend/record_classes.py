@@ -8,6 +8,11 @@ left out, and calls the generated one with all arguments.
 Not every class is treated so (`record_classes`): one that is instantiated while a module is imported (as a
 constant, or as a parameter's default) exists once, before anything runs, so its fields stay what class
 attributes are: one point per definition, made when the module is executed anew.
+
+The other kind of choice that needs no class of its own is one in a class attribute or module constant that
+nothing but construction reads (`early_statements`, told by the text alone, and in doubt it is not). Its value
+is evaluated for the run and stands in the class or module while the constructor runs (`assigned`). What is
+constructed keeps the value as an attribute of its own, so that whoever asks the child finds what was chosen.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Protocol
@@ -22,7 +28,7 @@ from typing import Any, Protocol
 from symnas.frontend.addressing import Walker
 from symnas.frontend.call_resolution import used_names
 from symnas.frontend.code_objects import References, compile_constructor
-from symnas.frontend.code_swapping import AttributeSwap
+from symnas.frontend.code_swapping import AttributeSwap, swapped
 from symnas.frontend.instrumentation import ORIGINAL, Instrumenter
 from symnas.frontend.operations import Missing
 from symnas.frontend.sites import Function, Site
@@ -312,3 +318,150 @@ def _declares(record: RecordClass, name: str) -> bool:
         isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name) and part.target.id == name
         for part in record.definition.body
     )
+
+
+# -- class attributes and module constants that only constructors read --------------------
+
+_CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__"})
+_HIDDEN = frozenset(
+    {"getattr", "vars", "globals", "locals", "eval", "exec", "__dict__", "__getattr__", "hasattr"}
+)
+VALUES = "__symnas_values__"
+
+
+@dataclass(frozen=True, eq=False)
+class EarlyStatement:
+    """A statement `NAME = <a choice>` of a module or class.
+
+    Args:
+        node: the statement.
+        owner: the qualified name of the class, empty for the module.
+        name: what it assigns.
+    """
+
+    node: ast.Assign | ast.AnnAssign
+    owner: str
+    name: str
+
+
+def early_statements(
+    tree: ast.Module, sites: Iterable[Site], called: Iterable[ast.AST], others: Iterable[ast.Module]
+) -> list[EarlyStatement] | None:
+    """Return the statements of a module's definition-level choices; None where others read one.
+
+    Args:
+        tree: of the module.
+        sites: its choices in class bodies and module statements.
+        called: the functions that may run when a built model is called.
+        others: the other modules of the program.
+    """
+    nodes = {id(site.node) for site in sites}
+    found = [
+        each for each in _assignments(tree.body, "", ()) if nodes & {id(n) for n in ast.walk(each[0].node)}
+    ]
+    held = {id(n) for each, _ in found for n in ast.walk(each.node)}
+    names = {each.name for each, _ in found}
+    if not nodes <= held or len(names) < len(found):
+        return None
+    own = {id(each.node) for each, _ in found}
+    texts = {id(site.node): [candidate.expr for candidate in site.candidates] for site in sites}
+    for each, bound in found:
+        # A class's own names mean nothing where the value is evaluated, and one choice may not read another.
+        parts = [each.node, *(expr for n in ast.walk(each.node) for expr in texts.get(id(n), ()))]
+        if {
+            n.id
+            for p in parts
+            for n in ast.walk(p)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+        } & (names | set(bound)):
+            return None
+    read = [node for each in (tree, *others) for node in _outside_constructors(each, own)]
+    read += [node for function in called for node in ast.walk(function)]
+    for node in read:
+        if {getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)} & names:
+            return None
+    inside = (n for each in (tree, *others) for n in ast.walk(each))
+    if any({getattr(n, "id", None), getattr(n, "attr", None)} & _HIDDEN for n in inside):
+        return None
+    return [each for each, _ in found]
+
+
+def _assignments(
+    body: list[ast.stmt], owner: str, bound: tuple[str, ...]
+) -> Iterator[tuple[EarlyStatement, tuple[str, ...]]]:
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            names = tuple(
+                n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            )
+            plain = not node.keywords and not {_last(base) for base in node.bases} & {
+                "Enum",
+                "NamedTuple",
+                "IntEnum",
+            }
+            if plain and not node.decorator_list:
+                yield from _assignments(node.body, f"{owner}.{node.name}".lstrip("."), names)
+        elif (
+            isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+        ):
+            yield EarlyStatement(node, owner, node.targets[0].id), bound
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            yield EarlyStatement(node, owner, node.target.id), bound
+
+
+def _outside_constructors(tree: ast.Module, own: set[int]) -> Iterator[ast.AST]:
+    """Yield all nodes but those of constructors, module-level functions and the statements."""
+    pending: list[tuple[ast.AST, bool]] = [(node, False) for node in tree.body]
+    while pending:
+        node, within = pending.pop()
+        if id(node) in own:
+            continue
+        if isinstance(node, _FUNCTIONS):
+            name = getattr(node, "name", "")
+            pending += [(part, within) for part in (node.args, *getattr(node, "decorator_list", ()))]
+            if name in _CONSTRUCTORS or (not within and name not in ("", "forward", "__call__")):
+                continue
+        yield node
+        inner = within or isinstance(node, ast.ClassDef)
+        pending += [(child, inner) for child in ast.iter_child_nodes(node)]
+
+
+@contextmanager
+def assigned(
+    sources: Iterable[tuple[ModuleType, CodeType, list[EarlyStatement]]],
+) -> Iterator[list[AttributeSwap]]:
+    """Evaluate values for the current run, and let classes and modules have them for the length of a `with`.
+
+    Args:
+        sources: of each, its module, the code that evaluates the values, and the statements.
+    """
+    swaps = []
+    for module, code, statements in sources:
+        values: dict[str, Any] = {}
+        exec(code, vars(module), {VALUES: values})
+        for each in statements:
+            owner: Any = module
+            for part in each.owner.split(".") if each.owner else ():
+                owner = getattr(owner, part)
+            swaps.append(AttributeSwap(owner, each.name, values[f"{each.owner}.{each.name}"]))
+    with swapped(swaps):
+        yield swaps
+
+
+def keep(result: object, swaps: Iterable[AttributeSwap]) -> None:
+    """Let what was constructed have what its classes had meanwhile."""
+    held = [swap for swap in swaps if isinstance(swap.owner, type) and not hasattr(swap.value, "__get__")]
+    if not held:
+        return
+    listed: Any = getattr(result, "modules", None) if hasattr(type(result), "named_modules") else None
+    modules = [result] if listed is None else list(listed())
+    inner = [value for module in modules for value in _attributes(module).values()]
+    for found in (*modules, *inner):
+        for swap in held:
+            if isinstance(found, swap.owner) and isinstance(getattr(found, "__dict__", None), dict):
+                found.__dict__.setdefault(swap.name, swap.value)
+
+
+def _attributes(value: object) -> Mapping[str, Any]:
+    held = getattr(value, "__dict__", None)
+    return held if isinstance(held, dict) else {}

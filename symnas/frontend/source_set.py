@@ -15,6 +15,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -29,7 +30,17 @@ from symnas.frontend.depth import deep
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
 from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
-from symnas.frontend.record_classes import RecordClass, called_at_import, constructors, find, record_classes
+from symnas.frontend.record_classes import (
+    VALUES,
+    EarlyStatement,
+    RecordClass,
+    assigned,
+    called_at_import,
+    constructors,
+    early_statements,
+    find,
+    record_classes,
+)
 from symnas.frontend.sites import Function, Site, site_of
 from symnas.frontend.sources import caches_of, functions_of, source_of
 from symnas.frontend.turn_counts import mark_loops_of_data
@@ -66,6 +77,7 @@ class SourceFile:
     unreached: frozenset[int] = frozenset()
     """Identities of the nodes of statements that the target does not reach."""
     _compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
+    _values: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
 
     @property
     def definitions(self) -> list[Site]:
@@ -97,6 +109,22 @@ class SourceFile:
                 tree = transform(self.root, tree)
             self._compiled[id(transform)] = transform, compile_module(tree, self.file, references)
         return self._compiled[id(transform)][1]
+
+    def values_code(
+        self,
+        references: References,
+        transform: Transform | None,
+        statements: list[EarlyStatement],
+    ) -> CodeType:
+        """Return code that makes the choices of some statements alone (compiled once for each transform)."""
+        key = id(transform)
+        if key not in self._values:
+            named = {f"{each.owner}.{each.name}": each.node for each in statements}
+            tree = self.instrumenter.values(self.root, VALUES, named)
+            if transform is not None:
+                tree = transform(self.root, tree)
+            self._values[key] = transform, compile_module(tree, self.file, references)
+        return self._values[key][1]
 
     def definitions_only(self) -> list[ast.stmt]:
         """Return what defines something: of a file everything; a cell may also hold the search itself."""
@@ -251,7 +279,12 @@ class SourceSet:
 
     @functools.cached_property
     def when_called(self) -> list[Function]:
-        """Functions with choices that may run when a built model is called.
+        """Functions with choices that may run when a built model is called."""
+        return [record for record in self._called if record.has_sites]
+
+    @functools.cached_property
+    def _called(self) -> list[Function]:
+        """Functions that may run when a built model is called.
 
         Calls are followed by bare names from every `forward` and `__call__`: what `self.block` is, no text
         tells, so a method of that name in any class of the program counts.
@@ -273,14 +306,54 @@ class SourceSet:
             if id(record) in seen:
                 continue
             seen.add(id(record))
-            if record.has_sites:
-                found.append(record)
+            found.append(record)
             for name in _called_names(record.node):
                 pending.extend(named.get(name, []))
             # A property runs where it is read.
             for name in _read_names(record.node):
                 pending.extend(one for one in named.get(name, []) if one.is_property)
         return found
+
+    @functools.cached_property
+    def early(self) -> dict[str, list[EarlyStatement]] | None:
+        """By source, the statements whose choices only constructors read; None where others do, too."""
+        found = {}
+        for source in self.files.values():
+            if not source.definitions:
+                continue
+            whole = getattr(source.module, "__file__", None) == source.file
+            others = [other.parsed.tree for other in self.files.values() if other is not source]
+            called = [record.node for record in self._called_with_constructors()]
+            own = early_statements(source.parsed.tree, source.definitions, called, others) if whole else None
+            if own is None or "<locals>" in self.target.__qualname__:
+                return None
+            found[source.file] = own
+        return found
+
+    def _called_with_constructors(self) -> list[Function]:
+        """Return what may run when a built model is called or a module imported, constructors included."""
+        makers: dict[str, list[Function]] = {}
+        first = called_at_import(source.parsed.tree for source in self.files.values())
+        found = list(self._called)
+        for source in self.files.values():
+            for record in source.walker.functions.values():
+                owner = record.owner.name if record.owner is not None else record.name
+                found += [record] if owner in first and record not in found else []
+                if record.owner is not None and record.name in ("__init__", "__new__", "__post_init__"):
+                    makers.setdefault(record.owner.name, []).append(record)
+        for record in found:  # grows while it is gone through
+            for name in _called_names(record.node):
+                found += [one for one in makers.get(name, ()) if one not in found]
+        return found
+
+    def early_values(self, transform: Transform | None = None) -> AbstractContextManager[list[AttributeSwap]]:
+        """Let classes and modules have the values that only constructors read, for the length of a `with`."""
+        sources = [self.files[file] for file in self.early or ()]
+        assert self.early is not None
+        own = self.early
+        return assigned(
+            [(s.module, s.values_code(self.references, transform, own[s.file]), own[s.file]) for s in sources]
+        )
 
     def swaps(self, transform: Transform | None = None) -> list[Swap | AttributeSwap]:
         """Return the exchanges for every function that needs it; a second pass may need them all."""
