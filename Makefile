@@ -53,7 +53,7 @@ test-thorough: $(VENV)/.dev
 # Packages as they are published, pinned, with no more of their dependencies than they import: some would replace torch.
 $(PUBLISHED)/.installed: pyproject.toml constraints.txt tests/published/requirements.txt
 	test -x $(PUBLISHED)/bin/python || $(PYTHON) -m venv $(PUBLISHED)
-	$(PUBLISHED)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt -e . pytest pytest-xdist
+	$(PUBLISHED)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt -e . hypothesis pytest pytest-xdist
 	$(PUBLISHED)/bin/python -m pip --disable-pip-version-check install -q --no-deps -r tests/published/requirements.txt
 	touch $@
 
