@@ -2,8 +2,9 @@
 
 To read in this order: `domains` (what may stand somewhere), `text` (from comments to annotations),
 `attachment` (which expression an annotation describes), `calls` (the spelling as calls), `module` (a whole
-file), `requirements` (names in clauses), `check` (all mistakes of a file), `mistakes` (the tables of
-malformed examples). Each imports only what is named before it, and `mistakes`. Knows Lark and the standard
+file), `requirements` (names in clauses), `check` (all mistakes of a file), `project` (which files may hold
+annotations of a program), `mistakes` (the tables of malformed examples). Each imports only what is named
+before it, and `mistakes`. Knows Lark and the standard
 library's `ast`, and nothing of torch.
 
 Laws, in `tests/grammar`: what is printed is parsed to the same; every malformed example gives its message.

@@ -39,7 +39,8 @@ def export(
 ) -> None:
     """Write a trial of a study in STORE to the folder OUT.
 
-    Written are decision.json, model.py (standalone source), weights.pt (the trained state_dict) and, on
+    Written are decision.json, model.py (standalone source; a folder model of several
+    files where one does not do), weights.pt (the trained state_dict) and, on
     request, model.onnx. What a study does not have, such as weights that were not kept, is named.
     """
     from symnas.study.study import load_study
@@ -86,9 +87,11 @@ def find_trial(trials: tuple[Trial, ...], number: int) -> Trial:
 
 
 def write_source(out: Path, program: Any, trial: Trial) -> Path:
-    """Write the child as Python text."""
-    path = out / "model.py"
-    path.write_text(source_of(program, trial), encoding="utf-8")
+    """Write the child as Python text: model.py, or the package model where one file does not do."""
+    if not hasattr(program, "export"):
+        (out / "model.py").write_text(source_of(program, trial), encoding="utf-8")
+        return out / "model.py"
+    path: Path = program.export(out / "model", trial.decision)
     return path
 
 

@@ -14,10 +14,12 @@ import linecache
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from symnas.errors import BuildError
+from symnas.export import generated_package
+from symnas.export.pickled_classes import plain_parts
 from symnas.frontend.sources import file_of
 
 if TYPE_CHECKING:
@@ -38,18 +40,21 @@ def build(program: ProgramView, values: Mapping[str, Value]) -> Any:
         BuildError: the generated text does not run.
         ProgramError: the choices cannot be told apart in one text.
     """
-    from symnas.export.composition import left_open, maker_name
-    from symnas.export.source import source
+    from symnas.export.composition import left_open
+    from symnas.export.source import source_files
 
-    made = load(source(program, values), vars(program.internals.source_set.modules[0]).get("__package__"))
+    made = source_files(program, values)
+    if made.why_several:
+        found: Any = generated_package.load(made.files, made.module)
+    else:
+        (text,) = made.files.values()
+        found = SimpleNamespace(**load(text).namespace)
     internals = program.internals
     if internals.arguments.programs:
         own = internals.source_set.files[file_of(internals.source_set.target)]
-        maker = made.namespace[maker_name(internals, own.parsed.tree)]
-        return maker(**left_open(internals, own.module))
-    found: Any = None
+        return getattr(found, made.target)(**left_open(internals, own.module))
     for part in program.target.__qualname__.rpartition("<locals>.")[2].split("."):
-        found = made.namespace[part] if found is None else getattr(found, part)
+        found = getattr(found, part)
     args, kwargs = program.internals.arguments.fresh()
     return found(*args, **kwargs)
 
@@ -192,21 +197,12 @@ def _reduce(instance: Any, protocol: int) -> Any:
     """Pickle an instance of a generated class as its text, its class's name and its state."""
     kind = type(instance)
     made = vars(sys.modules[kind.__module__])["__symnas_text__"]
-    parts = _plain_parts(instance, protocol)
+    parts = plain_parts(instance, protocol, _reduce)
     if not isinstance(parts, tuple):
         return parts
     # (copyreg.__newobj__, (class, *arguments), state, …): the class is named by its text instead
     _, arguments, *rest = parts
     return _rebuild, (made, kind.__qualname__, *arguments[1:]), *rest
-
-
-def _plain_parts(instance: Any, protocol: int) -> Any:
-    """Return what the class's ancestors outside the text would have pickled."""
-    for above in type(instance).__mro__:
-        own = vars(above).get("__reduce_ex__")
-        if own is not None and own is not _reduce:
-            return own(instance, max(protocol, 2))
-    raise AssertionError("object has __reduce_ex__")
 
 
 def _rebuild(made: GeneratedText, qualname: str, *arguments: Any) -> Any:

@@ -18,19 +18,22 @@ _IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def module_slice(text: str, names: Iterable[str]) -> str:
+def module_slice(text: str, names: Iterable[str], kept_too: Iterable[int] = ()) -> str:
     """Return a module's text without the top-level statements that the definitions of `names` do not need.
 
     Args:
         text: source of a module.
         names: top-level names that must still be defined.
+        kept_too: positions of statements that stay whatever is needed.
     """
     tree = ast.parse(text)
     needed = set(names)
     imported = {bound_name(alias) for s in tree.body if isinstance(s, _IMPORTS) for alias in s.names}
     # A slice backwards from `names`, by what statements bind and load and without their order: the least
     # fixed point, at most one pass per statement (Weiser, "Program Slicing", 1984).
-    kept: set[int] = set()
+    kept = set(kept_too)
+    for position in kept:
+        needed |= _loads(tree.body[position])
     grown = True
     while grown:
         grown = False
@@ -61,7 +64,7 @@ def _loads(statement: ast.stmt) -> set[str]:
 
 def _needed_aliases(source: SourceText, statement: ast.stmt, needed: set[str]) -> list[Edit]:
     assert isinstance(statement, _IMPORTS)
-    kept = [alias for alias in statement.names if bound_name(alias) in needed]
+    kept = [alias for alias in statement.names if bound_name(alias) in {*needed, "*"}]
     if len(kept) == len(statement.names):
         return []
     listed = ", ".join(map(ast.unparse, kept))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -75,30 +75,36 @@ def _below(parent: Visit, branch: str) -> Turns:
     return (*turns_of(parent), again)
 
 
-def invocations(run: RecordingRun, module: Function) -> Invocation:
-    """Return the invocation of the module, with everything that the run did beneath it.
+def invocations(run: RecordingRun, module: Function, others: Sequence[Function] = ()) -> Invocation:
+    """Return the invocation of the target's module, with everything that the run did beneath it.
 
     Args:
         run: a finished run.
-        module: the module's own body; functions of other modules are left out.
+        module: the module's own body.
+        others: the bodies of further modules, which are invocations beneath it; functions of what is neither
+            are left out.
     """
     root = Invocation(module)
-    own = {id(function) for function in _all(module)}
+    roots = {id(module): root, **{id(other): Invocation(other) for other in others}}
+    by_file = {found.function.file: found for found in reversed(roots.values())}
+    own = {id(function) for body in (module, *others) for function in _all(body)}
     made: dict[Frame, Invocation] = {}
     # In the order in which they were entered, so that who called has been made when it is asked for. Frames
     # of other modules are left out; what they called is unplaced.
     for frame in run.frames:
         if id(frame.function) not in own:
             continue
-        invocation = _invocation(frame) if frame.function is not module else root
-        made[frame] = invocation
+        if id(frame.function) in roots:
+            # A module is executed once, wherever an import of it stands.
+            made[frame] = roots[id(frame.function)]
+            continue
+        invocation = made[frame] = _invocation(frame)
         position = frame.position
         above = made.get(position.frame) if position is not None else None
         if position is not None and position.frame.function is ARGUMENTS:
             above = root  # the calls that make arguments are written behind the module's own statements
         if position is None or above is None:
-            if invocation is not root:
-                root.unplaced.append(invocation)
+            root.unplaced.append(invocation)
         elif _is_direct(callee := run.callees.get(position), frame):
             invocation.bound = isinstance(callee, partial)
             above.calls.setdefault(position.call, {}).setdefault(run.turns[position], []).append(invocation)
@@ -106,9 +112,11 @@ def invocations(run: RecordingRun, module: Function) -> Invocation:
             above.unplaced.append(invocation)
     for visit in run.trace:
         # Choices of class bodies and module statements are the module's own.
-        holder = root if visit.site.definition else made.get(visit.frame)
-        if holder is not None and visit.site.function is not None and id(visit.site.function) in own:
+        function = visit.site.function
+        holder = by_file.get(visit.site.location.file) if visit.site.definition else made.get(visit.frame)
+        if holder is not None and function is not None and id(function) in own:
             holder.chosen.setdefault(visit.site, {})[turns_of(visit)] = _chosen(run, visit)
+    root.unplaced += [found for found in roots.values() if found is not root]
     return root
 
 
@@ -133,7 +141,8 @@ def _is_direct(callee: object, frame: Frame) -> bool:
         return frame.owner is callee or type(frame.owner) is callee
     plain = getattr(callee, "__func__", callee)
     code = getattr(plain, "__code__", None)
-    return code is not None and code.co_name == name and code.co_firstlineno == frame.function.line
+    place = frame.function.file, frame.function.line
+    return code is not None and code.co_name == name and (code.co_filename, code.co_firstlineno) == place
 
 
 def _chosen(run: RecordingRun, visit: Visit) -> Chosen:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from symnas._typing import Value
 from symnas.errors import ProgramError
+from symnas.export.bundle import SourceFiles, bundle, imported_as, without_symnas
 from symnas.export.composition import composed, maker_name
 from symnas.export.invocations import Invocation
-from symnas.export.module_slice import completed, hoisted, module_slice
+from symnas.export.module_slice import completed, hoisted
 from symnas.export.recording import RecordingRun, invocations
 from symnas.export.text_edits import Edit, SourceText, free_name
 from symnas.export.variants import Body, Bound, ClassBody, Variants, used_by
@@ -30,51 +31,70 @@ from symnas.frontend.execution import execute
 from symnas.frontend.run import ARGUMENTS
 from symnas.frontend.sites import Function
 from symnas.frontend.sources import file_of
-from symnas.grammar.text.passage import lines_of
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import ProgramView
+    from symnas.frontend.source_set import SourceFile
 
 
 def source(program: ProgramView, values: Mapping[str, Value]) -> str:
     """Return standalone text of a program under values, importing nothing of SymNAS.
 
-    A file is kept as it is but for its choices; of a script or notebook, what is needed is kept.
+    A file is kept as it is but for its choices; of a script or notebook, what is needed is kept, and of
+    further files what the target's needs.
 
     Args:
         program: the program.
         values: address -> value, as in a decision's flat form.
 
     Raises:
-        ProgramError: the choices cannot be told apart in one text; the message says where.
+        ProgramError: the choices cannot be told apart in one text, or the files do not make one text; the
+            message says where.
     """
-    own = program.internals.source_set.files[file_of(program.internals.source_set.target)]
+    made = source_files(program, values)
+    if made.why_several:
+        raise ProgramError(
+            f"{program.name} is no text of one file: {made.why_several}; write its files with "
+            "program.export(folder, decision)"
+        )
+    (text,) = made.files.values()
+    return text
+
+
+def source_files(program: ProgramView, values: Mapping[str, Value]) -> SourceFiles:
+    """Return standalone text of a program under values, in one file where that reads well, else in several.
+
+    Args:
+        program: the program.
+        values: address -> value, as in a decision's flat form.
+
+    Raises:
+        ProgramError: the choices cannot be told apart in a text; the message says where.
+    """
+    source_set = program.internals.source_set
+    own = source_set.files[file_of(source_set.target)]
     run = _recorded(program, values)
+    texts, shared = specialised(source_set.files.values(), own, run)
+    target = program.target
+    if "<locals>" in target.__qualname__:
+        _refuse_other_files(run, own)
+        closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
+        text = completed(hoisted(texts[own.file], target.__qualname__), {**vars(own.module), **closure})
+        return SourceFiles.of_one(own.module, without_symnas(text), target.__qualname__)
+    name = target.__qualname__
+    if program.internals.arguments.programs:
+        name = maker_name(program.internals, own.parsed.tree)
+        texts[own.file] += composed(program.internals, own.module, name, shared.argument_name)
+    return bundle(source_set, own, texts, shared.added, name)
+
+
+def _refuse_other_files(run: RecordingRun, own: SourceFile) -> None:
     for visit in run.trace:
         if visit.site.location.file != own.file:
             raise ProgramError(
-                f"standalone source is one file, and {visit.address!r} is chosen in {visit.site.origin}; "
-                "move the code into the model's file to get its source"
+                f"what a function made is written out with that function's file alone, and {visit.address!r} "
+                f"is chosen in {visit.site.origin}; define the target at the top level of its module"
             )
-    # Then, by where the target stands: out of a function it is hoisted, of a script or notebook a slice is
-    # kept, and a file stays whole.
-    made = _Specialiser(SourceText(own.text), own.root, invocations(run, own.root))
-    text = made.text()
-    target = program.target
-    if "<locals>" in target.__qualname__:
-        closure = inspect.getclosurevars(target).nonlocals if isinstance(target, FunctionType) else {}
-        return without_symnas(completed(hoisted(text, target.__qualname__), {**vars(own.module), **closure}))
-    name = target.__qualname__.partition(".")[0]
-    if program.internals.arguments.programs:
-        name = maker_name(program.internals, own.parsed.tree)
-        text += composed(program.internals, own.module, name, made.argument_name)
-    if own.module.__name__ == "__main__" or not own.file.endswith(".py"):
-        return without_symnas(completed(module_slice(text, [name]), vars(own.module)))
-    try:
-        return without_symnas(text)
-    except ProgramError:
-        # Something else in the file needs SymNAS; the model may not.
-        return without_symnas(module_slice(text, [name]))
 
 
 def _recorded(program: ProgramView, values: Mapping[str, Value]) -> RecordingRun:
@@ -92,28 +112,48 @@ def _recorded(program: ProgramView, values: Mapping[str, Value]) -> RecordingRun
     return run
 
 
-def specialise(source: SourceText, module: Function, root: Invocation) -> str:
-    """Return the text that does what the run did, without a choice in it; imports of SymNAS are left.
+def specialised(
+    sources: Iterable[SourceFile], own: SourceFile, run: RecordingRun
+) -> tuple[dict[str, str], Bodies]:
+    """Return the texts that do what a run did, without a choice in them; imports are left as they are.
 
     Args:
-        source: the module's text.
-        module: its functions and sites, the module's own body first.
-        root: the invocation of the module, with everything that the run did beneath it.
+        sources: all files of the program.
+        own: the file of the target.
+        run: a finished run.
+
+    Returns:
+        The text of every file, by its name; and the bodies in them.
 
     Raises:
-        ProgramError: the text cannot tell two uses of a lambda apart, or SymNAS is used for more than
-            choices.
+        ProgramError: the text cannot tell two uses of a lambda apart.
     """
-    return _Specialiser(source, module, root).text()
+    files = [own, *(source for source in sources if source is not own)]
+    root = invocations(run, own.root, [source.root for source in files[1:]])
+    shared = Bodies([source.root for source in files], root, {s.file: s.module.__name__ for s in files})
+    texts = {}
+    for source in files:
+        aliases = imported_as(source.parsed.tree)
+        texts[source.file] = _Specialiser(SourceText(source.text), source.root, shared, aliases).text()
+    return texts, shared
 
 
-class _Specialiser:
-    def __init__(self, source: SourceText, module: Function, root: Invocation) -> None:
-        self.source = source
-        self.module = module
-        self.variants = Variants(root)
-        self.visibility = Visibility(module, root, self.variants)
-        self.parents = parents_of([module.node])
+class Bodies:
+    """The bodies that a run needs over all files, and what they are called.
+
+    Args:
+        modules: the modules' own bodies, the target's first.
+        root: the invocation of the target's module, with everything beneath it.
+        homes: the names of modules, by their files.
+    """
+
+    def __init__(self, modules: Sequence[Function], root: Invocation, homes: Mapping[str, str]) -> None:
+        self.modules = modules
+        self.variants = Variants(root, homes)
+        self.visibility = Visibility(modules, root, self.variants)
+        self.parents = parents_of([module.node for module in modules])
+        self.added: dict[str, str] = {}
+        """Names of further bodies at the top level of a file -> that file."""
         self.names = self._name()
         self._check_reached()
 
@@ -125,27 +165,33 @@ class _Specialiser:
                 return self.names.of(target.target if isinstance(target, Bound) else target)
         return None
 
-    def text(self) -> str:
-        edits = self._scope(self.module, self.variants.module, [])
-        return self.source.render((0, len(self.source.text)), edits)
-
     def _name(self) -> Names:
         """Name every body: the one used first keeps the name, so the root does."""
-        taken = {n.id for n in ast.walk(self.module.node) if isinstance(n, ast.Name)}
-        taken |= {
-            n.name for n in ast.walk(self.module.node) if isinstance(n, (ast.FunctionDef, ast.ClassDef))
+        nodes = [node for module in self.modules for node in ast.walk(module.node)]
+        taken = {n.id for n in nodes if isinstance(n, ast.Name)}
+        taken |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        files = {
+            node: module.file
+            for module in self.modules
+            for node in ast.walk(module.node)
+            if isinstance(node, ast.ClassDef)
         }
         # Bodies are in the order of their first use (`Variants`), so that text without variants keeps all its
         # names.
         functions: dict[Body, str] = {}
         classes: dict[ClassBody, str] = {}
+        names = Names(functions, classes, self.visibility, files)
         for function, bodies in self.variants.functions.items():
             for index, body in enumerate(bodies):
                 functions[body] = function.name if index == 0 else free_name(function.name, taken)
+                if index and self.visibility.is_global(body):
+                    self.added[functions[body]] = function.file
         for definition, texts in self.variants.classes.items():
             for index, text in enumerate(texts):
                 classes[text] = definition.name if index == 0 else free_name(definition.name, taken)
-        return Names(functions, classes, self.visibility)
+                if index and self.visibility.is_global(text):
+                    self.added[classes[text]] = files[definition]
+        return names
 
     def _check_reached(self) -> None:
         """Refuse a further body that is only called from a place that the text does not show."""
@@ -177,13 +223,42 @@ class _Specialiser:
                     "that holds another function, too, calls it; call it by its name"
                 )
 
+
+class _Specialiser:
+    """Writes the text of one file.
+
+    Args:
+        source: the file's text.
+        module: its functions and sites, the module's own body first.
+        shared: the bodies of all files.
+        aliases: what the file imports: local name -> name where it is defined.
+    """
+
+    def __init__(
+        self, source: SourceText, module: Function, shared: Bodies, aliases: Mapping[str, str]
+    ) -> None:
+        self.source = source
+        self.module = module
+        self.variants = shared.variants
+        self.visibility = shared.visibility
+        self.parents = shared.parents
+        self.names = shared.names
+        self.aliases = aliases
+
+    def text(self) -> str:
+        """Return the text."""
+        body = self.variants.functions.get(self.module) or [Body(self.module)]
+        edits = self._scope(self.module, body[0], [])
+        return self.source.render((0, len(self.source.text)), edits)
+
     def _scope(self, function: Function, body: Body, outer: Sequence[Edit]) -> list[Edit]:
         """Return the edits inside a function (or the module), those of the definitions inside it included."""
         # Edits of the function around are handed down: a definition that is written several times is rendered
         # from the original text each time.
         edits = [*outer, *BodyWriter(self.source, body, self.names, self.parents).edits()]
         # A function that made the target before the run was not entered, but what it defined is used.
-        used = set(used_by(body)) if body.members else set(self.variants.order)
+        whole = function is self.module or not body.members
+        used = set(self.variants.order) if whole else set(used_by(body))
         by_class: dict[ast.ClassDef, list[Function]] = {}
         for child in function.children:
             if child.owner is not None and not isinstance(child.node, ast.Lambda):
@@ -299,15 +374,28 @@ class _Specialiser:
 
     def _renamed_references(self, definition: ast.ClassDef, text: ClassBody, name: str) -> list[Edit]:
         """Rename the class inside itself, and its bases where it names them."""
-        renamed = {above.definition.name: self.names.classes[above] for above in _ancestors(text)}
-        renamed[definition.name] = name
-        return [
-            Edit(*self.source.span(node), renamed[node.id])
-            for node in ast.walk(definition)
-            if isinstance(node, ast.Name)
-            and renamed.get(node.id, node.id) != node.id
-            and self._names_type(node)
-        ]
+        above = {base.definition.name: self.names.classes[base] for base in _ancestors(text)}
+        here = {**above, definition.name: name}
+        edits = []
+        for node in ast.walk(definition):
+            if isinstance(node, ast.Name) and self._names_type(node):
+                # A base of another file may be imported under another name.
+                own = self.aliases.get(node.id)
+                old, new = (own, above.get(own)) if own else (node.id, here.get(node.id))
+                if new is not None and new != old:
+                    edits.append(Edit(*self.source.span(node), new))
+            elif isinstance(node, ast.Attribute) and self._is_imported(node.value):
+                new = above.get(node.attr, node.attr)
+                _, end = self.source.span(node)
+                if new != node.attr:
+                    edits.append(Edit(end - len(node.attr), end, new))
+        return edits
+
+    def _is_imported(self, node: ast.expr) -> bool:
+        """Whether an expression names something that is imported, such as a module of a package."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self.aliases
 
     def _names_type(self, node: ast.Name) -> bool:
         """Whether a name stands for the class itself: a base, `super(Name, …)`, `Name.method`."""
@@ -329,47 +417,3 @@ def _ancestors(text: ClassBody) -> Iterator[ClassBody]:
     for above in text.bases.values():
         yield above
         yield from _ancestors(above)
-
-
-def without_symnas(text: str) -> str:
-    """Return a module's text without imports of SymNAS and without the module-level statements that use them.
-
-    Raises:
-        ProgramError: a function or class uses SymNAS for something that is not a choice.
-    """
-    source = SourceText(text)
-    tree = ast.parse(text)
-    bound: set[str] = set()
-    edits: list[Edit] = []
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Import, ast.ImportFrom)):
-            continue
-        # all of its names are ours    its lines go; inside a function or class it becomes `pass`
-        # some are                     the import of the others stays
-        kept = [alias for alias in node.names if not _is_ours(node, alias)]
-        if len(kept) == len(node.names):
-            continue
-        bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names if alias not in kept}
-        if kept:
-            edits.append(Edit(*source.span(node), f"import {', '.join(map(ast.unparse, kept))}"))
-        elif node in tree.body:
-            edits.append(Edit(*source.line_span(node), ""))
-        else:
-            edits.append(Edit(*source.span(node), "pass"))
-    for statement in tree.body:
-        used = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in bound]
-        if not used:
-            continue
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            line = lines_of(text)[used[0].lineno - 1].strip()
-            raise ProgramError(
-                f"standalone source must not need SymNAS, and `{statement.name}` uses {used[0].id!r} for "
-                f"more than a choice that the run met: {line!r}; move that use out of the model's code"
-            )
-        edits.append(Edit(*source.line_span(statement), ""))
-    return source.render((0, len(text)), edits).strip("\n") + "\n"
-
-
-def _is_ours(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> bool:
-    module = alias.name if isinstance(node, ast.Import) else node.module or ""
-    return module.partition(".")[0] == "symnas" and not getattr(node, "level", 0)

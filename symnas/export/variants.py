@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -157,9 +158,10 @@ class Variants:
 
     Args:
         root: the invocation of the module, with everything beneath it.
+        homes: the names of modules, by the files that their functions are of.
     """
 
-    def __init__(self, root: Invocation) -> None:
+    def __init__(self, root: Invocation, homes: Mapping[str, str]) -> None:
         self.functions: dict[Function, list[Body]] = {}
         self.classes: dict[ast.ClassDef, list[ClassBody]] = {}
         # Invocations by their place in the run, and by the object they are methods of; then what each was
@@ -170,12 +172,15 @@ class Variants:
         self._own: dict[Invocation, Body] = {}
         self._methods: dict[tuple[int, Function], list[Body]] = {}
         self._class_of: dict[tuple[int, ast.ClassDef], ClassBody] = {}
-        # Class statements by their qualified names, and modules that instances' classes say they are from.
-        self._definitions = dict(_classes(root.function.node))
+        # Class statements by their module and qualified names, and modules that instances' classes name.
+        self._definitions: dict[str, dict[str, ast.ClassDef]] = {}
         self._homes: set[str] = set()
         self._kinds: dict[int, type] = {}
         for invocation in [root, *root.below()]:
             self.order[invocation] = len(self.order)
+            function = invocation.function
+            if isinstance(function.node, ast.Module):
+                self._definitions.setdefault(homes.get(function.file, ""), {}).update(_classes(function.node))
             if invocation.instance is not None:
                 self._homes.add(invocation.kind.__module__)
                 self._kinds[id(invocation.instance)] = invocation.kind
@@ -237,7 +242,13 @@ class Variants:
     def definition_of(self, kind: type) -> ast.ClassDef | None:
         """Return the class statement that a type was made by, if it is one of this module's."""
         name = kind.__qualname__.replace(".<locals>", "")
-        return self._definitions.get(name) if kind.__module__ in self._homes else None
+        known = self._definitions.get(kind.__module__)
+        if known is not None:
+            return known.get(name)
+        # What a decorator made of a class may bear another module's name; what that one defines is its own.
+        found = [classes[name] for classes in self._definitions.values() if name in classes]
+        foreign = hasattr(sys.modules.get(kind.__module__), name.partition(".")[0])
+        return found[0] if kind.__module__ in self._homes and len(found) == 1 and not foreign else None
 
     def _instance(self, instance: object) -> ClassBody | None:
         found: ClassBody | None = None

@@ -8,7 +8,7 @@ Its further bodies are then reached through the first one: `make.make_2 = make_2
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from symnas.export.invocations import Invocation
 from symnas.export.variants import Body, Bound, ClassBody, Direct, Variants
@@ -19,19 +19,20 @@ class Visibility:
     """What is called from outside of the function that defines it.
 
     Args:
-        module: the module's own body, with all functions below it.
-        root: the invocation of the module, with everything beneath it.
+        modules: the modules' own bodies, with all functions below them.
+        root: the invocation of the target's module, with everything beneath it.
         variants: the bodies of everything that was called.
     """
 
-    def __init__(self, module: Function, root: Invocation, variants: Variants) -> None:
+    def __init__(self, modules: Sequence[Function], root: Invocation, variants: Variants) -> None:
         self._definer: dict[Function | ast.ClassDef, Function] = {}
-        for function in _below(module):
+        for function in (found for module in modules for found in below(module)):
             for child in function.children:
                 self._definer[child] = function
                 if child.owner is not None:
                     self._definer[child.owner] = function
-        self._module = module
+        self._modules = {*modules}
+        self._module = modules[0]
         self.escaped: set[Function | ast.ClassDef] = set()
         """What was called after what defines it had returned, or through a variable elsewhere."""
         self.attached: set[Body | ClassBody] = set()
@@ -49,7 +50,14 @@ class Visibility:
             if around is definer:
                 return False
             around = self._definer.get(around)
-        return definer is not self._module
+        return definer not in self._modules
+
+    def is_global(self, target: Body | ClassBody) -> bool:
+        """Whether what a call leads to is defined at the top of a module."""
+        found = _definition(target)
+        if isinstance(found, Function) and found.owner is not None:
+            return False
+        return self._definer.get(found, self._module) in self._modules
 
     def _find_escaped(self, root: Invocation) -> None:
         pending: list[tuple[Invocation, frozenset[Function]]] = [(root, frozenset())]
@@ -57,7 +65,7 @@ class Visibility:
             invocation, above = pending.pop()
             function = invocation.function
             definer = self._definer.get(function, self._module)
-            if definer is not self._module and definer not in above:
+            if definer not in self._modules and definer not in above:
                 self.escaped.add(function if function.owner is None else function.owner)
             within = above | {function}
             pending.extend((inner, within) for inner in invocation.inner())
@@ -78,7 +86,8 @@ def _definition(target: Body | ClassBody) -> Function | ast.ClassDef:
     return target.function if isinstance(target, Body) else target.definition
 
 
-def _below(function: Function) -> Iterator[Function]:
+def below(function: Function) -> Iterator[Function]:
+    """Yield a function and all that are defined inside it."""
     yield function
     for child in function.children:
-        yield from _below(child)
+        yield from below(child)

@@ -30,6 +30,8 @@ class Names:
     functions: Mapping[Body, str]
     classes: Mapping[ClassBody, str]
     visibility: Visibility
+    files: Mapping[ast.ClassDef, str]
+    """The file that each class is defined in."""
 
     def of(self, target: Direct) -> str:
         """Return the name that reaches a call's target."""
@@ -39,6 +41,12 @@ class Names:
             return self.classes[target]
         function, index = target
         return function.name if index == 0 else f"{function.name}_{index + 1}"
+
+    def file_of(self, target: Direct) -> str | None:
+        """Return the file that a call's target is defined in."""
+        if isinstance(target, ClassBody):
+            return self.files.get(target.definition)
+        return (target.function if isinstance(target, Body) else target[0]).file
 
 
 class BodyWriter:
@@ -221,10 +229,13 @@ class BodyWriter:
         if all(text == own for text in texts.values()):
             return None
         if isinstance(function, ast.Name):
-            # An alias (a parameter that holds a class) hides which names may sit in a tuple.
+            # An alias (a parameter that holds a class) hides which names may sit in a tuple. What another
+            # file defines may be called otherwise here.
             texts = {
                 turns: texts[turns]
-                if isinstance(target, Bound) or self.names.visibility.hides(call.function, target)
+                if isinstance(target, Bound)
+                or self.names.visibility.hides(call.function, target)
+                or self.names.file_of(target) != call.function.file
                 else self.names.of(target)
                 for turns, target in targets.items()
             }

@@ -178,6 +178,11 @@ def reaching_names(
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 stored.add(node.attr)
+            elif isinstance(node, ast.ImportFrom):
+                # What another file calls `Block` may be `B` here.
+                for alias in node.names:
+                    if alias.asname:
+                        uses.used.setdefault(alias.asname, set()).add(alias.name)
         uses.collect(tree, None, None)
     reaching = set(uses.holding)
     changed = True
@@ -306,6 +311,11 @@ def _bound(node: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
             defined |= names
         pending.extend(ast.iter_child_nodes(item))
     return frozenset(bound - elsewhere), frozenset(defined)
+
+
+def local_names(node: ast.AST) -> frozenset[str]:
+    """Return the names that a function binds for itself."""
+    return _bound(node)[0]
 
 
 def _written(node: ast.ClassDef) -> list[str] | None:

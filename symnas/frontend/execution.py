@@ -8,8 +8,11 @@ exchange of code), `fresh_targets` (where class bodies hold choices), `call_mode
 from __future__ import annotations
 
 import contextlib
+import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +23,14 @@ from symnas.frontend.code_swapping import swapped
 from symnas.frontend.instrumentation import FRAME
 from symnas.frontend.record_classes import keep
 from symnas.frontend.run import RUN, Run, Visit
-from symnas.frontend.source_set import SourceSet, Transform
-from symnas.frontend.sources import unwrap
+from symnas.frontend.source_set import SourceFile, SourceSet, Transform
+from symnas.frontend.sources import first_on_path, root_of, unwrap
 from symnas.frontend.uninitialised import on_meta
 
 if TYPE_CHECKING:
     from symnas.frontend.protocols import Internals, ProgramView
+
+_KEPT = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
 
 
 def execute(
@@ -134,7 +139,9 @@ def _as_it_is(target: Any) -> Any:
 def running(source_set: SourceSet, run: Run, transform: Transform | None = None) -> Iterator[None]:
     """Instrument the covered functions and make `run` the current one, for the length of a `with`."""
     swaps = source_set.swaps(transform)
-    with swapped(swaps):
+    root = root_of(source_set.modules[0])
+    # A function may import a neighbour of its file that nothing has imported yet.
+    with swapped(swaps), first_on_path(root) if root else contextlib.nullcontext():
         token = RUN.set(run)
         _forget(source_set)
         try:
@@ -148,6 +155,7 @@ def running(source_set: SourceSet, run: Run, transform: Transform | None = None)
                 if plain is not None and plain.co_freevars == function.__code__.co_freevars:
                     function.__code__ = plain
             run.made.clear()
+            run.ending.close()
 
 
 def _forget(source_set: SourceSet) -> None:
@@ -160,7 +168,8 @@ def fresh_targets(source_set: SourceSet, transform: Transform | None = None) -> 
     """Execute the target's module anew, instrumented, and return what finds a target in it.
 
     Choices in class bodies and module statements are made when those are executed, so a run executes them
-    itself; the user's own module is not touched.
+    itself, and what imports them; the user's own modules are not touched. Until the run ends, imports find
+    the modules of the run.
 
     Raises:
         ProgramError: the target was made inside a function.
@@ -172,24 +181,15 @@ def fresh_targets(source_set: SourceSet, transform: Transform | None = None) -> 
             f"{site.location}\na class body or module that holds a choice is executed for every build, and "
             f"{target.__qualname__!r} was made inside a function; define it at the top level of a module"
         )
-    first = source_set.modules[0]
-    made: dict[str, ModuleType] = {}
-    with contextlib.ExitStack() as registered:
-        # The target's own module comes last, since it may import from the others.
-        for source in sorted(source_set.files.values(), key=lambda source: source.module is first):
-            if not source.definitions and source.module is not first:
-                continue
-            own = getattr(source.module, "__file__", None) == source.file
-            name = source.module.__name__
-            if name not in made:
-                made[name] = _stand_in(source.module, empty=own)
-                registered.enter_context(_registered(made[name]))
-            exec(source.code(source_set.references, transform, whole=own), vars(made[name]))
-    source_set.fill_in(made, transform)
+    run = RUN.get()
+    assert run is not None
+    modules = StandIns(source_set, transform)
+    run.ending.enter_context(modules.found_by_imports())
+    first = modules.target_module()
 
     def find(wanted: Any) -> Any:
         plain = unwrap(wanted)
-        module = made.get(first.__name__ if plain is target else plain.__module__)
+        module = first if plain is target else modules.made.get(plain.__module__)
         if module is None:
             return wanted
         found: Any = module
@@ -200,26 +200,109 @@ def fresh_targets(source_set: SourceSet, transform: Transform | None = None) -> 
     return find
 
 
-def _stand_in(module: ModuleType, empty: bool) -> ModuleType:
-    """Return a module of the same name; one that a notebook's cells define has all that is defined in it."""
-    made = ModuleType(module.__name__)
-    keep = ("__file__", "__package__", "__spec__", "__loader__", "__path__")
-    vars(made).update({name: value for name, value in vars(module).items() if not empty or name in keep})
-    return made
+class StandIns(MetaPathFinder, Loader):
+    """Modules that a run executes itself, in the place of the user's, while the run lasts.
+
+    What a module or a class body chooses is chosen when it is executed, once per run. Such modules, and what
+    imports them, are taken out of `sys.modules`; the first import of each executes its instrumented text in a
+    module of the same name. So they are executed in the order, and in the circles, in which imports do it.
+
+    Args:
+        source_set: the code of the program.
+        transform: a second pass over its instrumented trees.
+    """
+
+    def __init__(self, source_set: SourceSet, transform: Transform | None) -> None:
+        self.source_set = source_set
+        self.transform = transform
+        self.sources = source_set.executed_anew
+        self.originals = {name: sources[0].module for name, sources in self.sources.items()}
+        self.made: dict[str, ModuleType] = {}
+
+    def target_module(self) -> ModuleType:
+        """Execute the target's module, and all others that nothing has imported by then, and return it."""
+        found = self.module(self.source_set.modules[0].__name__)
+        self.made = {name: self.module(name) for name in self.sources}
+        self.source_set.fill_in(self.made, self.transform)
+        return found
+
+    def module(self, name: str) -> ModuleType:
+        """Return the run's module of a name."""
+        parent, _, last = name.rpartition(".")
+        if parent in self.sources:
+            importlib.import_module(parent)
+        if name not in sys.modules:
+            # Not by an import: the name of a script, or of what was loaded from its file, leads nowhere.
+            made = sys.modules[name] = self.create_module(ModuleSpec(name, self))
+            self.exec_module(made)
+            if parent in sys.modules:
+                setattr(sys.modules[parent], last, made)
+        return sys.modules[name]
+
+    @contextlib.contextmanager
+    def found_by_imports(self) -> Iterator[None]:
+        """Let imports find the modules of the run, and afterwards the user's again."""
+        before = {name: sys.modules.pop(name, None) for name in self.sources}
+        # A package has its modules as attributes, and keeps the user's where it is not executed anew itself.
+        held = []
+        for name in self.sources:
+            parent, _, last = name.rpartition(".")
+            package = sys.modules.get(parent)
+            if package is not None:
+                held.append((package, last, vars(package).pop(last, self)))
+        sys.meta_path.insert(0, self)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(self)
+            for name, module in before.items():
+                sys.modules.pop(name, None)
+                if module is not None:
+                    sys.modules[name] = module
+            for package, last, value in held:
+                if value is not self:
+                    setattr(package, last, value)
+                else:
+                    vars(package).pop(last, None)
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Return how one of these modules is made; None for others."""
+        if fullname not in self.sources:
+            return None
+        return ModuleSpec(fullname, self, is_package=hasattr(self.originals[fullname], "__path__"))
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return an empty module; one that a notebook's cells define has all that is defined in it."""
+        original = self.originals[spec.name]
+        own = _is_file(original, self.sources[spec.name][0])
+        made = ModuleType(spec.name)
+        below = f"{spec.name}."
+        for name, value in vars(original).items():
+            # Modules below a package are its attributes, whether or not it imports them itself.
+            inner = isinstance(value, ModuleType) and value.__name__ == below + name
+            if (inner and value.__name__ not in self.sources) or not own or name in _KEPT:
+                vars(made)[name] = value
+        return made
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the instrumented text."""
+        original = self.originals[module.__name__]
+        # Imports have put a description of their own in the place of the original's.
+        vars(module).update({name: vars(original)[name] for name in _KEPT if name in vars(original)})
+        for source in self.sources[module.__name__]:
+            whole = _is_file(original, source)
+            code = source.code(self.source_set.references, self.transform, whole=whole)
+            exec(code, vars(module))
 
 
-@contextlib.contextmanager
-def _registered(module: ModuleType) -> Iterator[None]:
-    """Let imports find a module in the place of the one of its name."""
-    before = sys.modules.get(module.__name__)
-    sys.modules[module.__name__] = module
-    try:
-        yield
-    finally:
-        if before is None:
-            sys.modules.pop(module.__name__, None)
-        else:
-            sys.modules[module.__name__] = before
+def _is_file(module: ModuleType, source: SourceFile) -> bool:
+    """Whether all of a source is executed; cells and scripts may hold the search that this is part of."""
+    return getattr(module, "__file__", None) == source.file and module.__name__ != "__main__"
 
 
 def call_model(program: ProgramView, run: Run, model: Any, device: str | None = None) -> None:

@@ -82,17 +82,18 @@ class Instrumenter:
         node: FunctionNode = self._define(function.node)
         return node
 
-    def module(self, function: Function, *, whole: bool = True) -> ast.Module:
+    def module(self, function: Function, *, whole: bool = True, again: Collection[int] = ()) -> ast.Module:
         """Return the instrumented tree of a module, which opens a frame of its own.
 
         Args:
             function: the module's own statements.
             whole: False to keep only definitions, imports and annotated statements, as of a notebook's cell,
                 which may also hold the search that this is part of.
+            again: identities of further statements that are kept then.
         """
         node = function.node
         assert isinstance(node, ast.Module)
-        kept = [item for item in node.body if whole or self.defines(item)]
+        kept = [item for item in node.body if whole or id(item) in again or self.defines(item)]
         body = self._body(kept)
         # Nothing may stand before a docstring, and nothing else before the imports from __future__.
         at = 1 if body and is_docstring(body[0]) else 0

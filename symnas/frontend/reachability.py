@@ -19,14 +19,18 @@ from __future__ import annotations
 import ast
 import dis
 import functools
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from symnas.frontend.sites import Site
+from symnas.grammar.project import absolute
 
-_HIDDEN = frozenset({"globals", "eval", "exec", "vars", "__subclasses__", "import_module", "modules"})
+_HIDDEN = frozenset({"globals", "eval", "exec", "vars", "import_module", "modules"})
+_HIDDEN_PARTS = frozenset({"__subclasses__", "import_module"})
+_ELSEWHERE = frozenset({*sys.stdlib_module_names, "torch", "numpy", "symnas"})
 _READING = frozenset({"get", "items", "keys", "values", "index", "count", "copy"})
 _HOOKS = frozenset({"__init_subclass__", "__new__"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -42,20 +46,42 @@ class SourceOutline:
         module: name of the module that it defines.
         tree: its tree.
         sites: its sites, whose candidates may be evaluated too.
+        package: the package that its relative imports start from.
+        names: where names come from that are imported elsewhere, in another cell: as `origins`.
     """
 
-    def __init__(self, file: str, module: str, tree: ast.Module, sites: Iterable[Site]) -> None:
+    def __init__(
+        self,
+        file: str,
+        module: str,
+        tree: ast.Module,
+        sites: Iterable[Site],
+        package: str | None = None,
+        names: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         self.file, self.module = file, module
+        self.package = package if package is not None else module.rpartition(".")[0]
         self.imported: dict[str, str] = {}
         """Local name -> name of what was imported, modules included."""
+        self.origins: dict[str, list[tuple[str, str]]] = {}
+        """Local name -> modules that it may come from, each with the name there; "" is the module itself."""
         for node in ast.walk(tree):
             if isinstance(node, _IMPORTS):
                 for alias in node.names:
                     self.imported[bound_name(alias)] = alias.name
+                    self.origins.setdefault(bound_name(alias), []).append(self.origin(node, alias))
+        for name, origin in (names or {}).items():
+            self.origins.setdefault(name, []).append(origin)
         sites = list(sites)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # it was given when the module was imported
             self.statements = [Statement(self, node, sites) for node in tree.body]
+
+    def origin(self, node: ast.Import | ast.ImportFrom, alias: ast.alias) -> tuple[str, str]:
+        """Return the full name of the module that an import leads to, and the name that it takes from it."""
+        if isinstance(node, ast.Import):
+            return alias.name, ""
+        return absolute("." * node.level + (node.module or ""), self.package) or "", alias.name
 
 
 class Statement:
@@ -109,12 +135,19 @@ class Reachability:
     """
 
     def __init__(self, sources: Iterable[SourceOutline], target: Any, given: Iterable[Any] = ()) -> None:
-        self.statements = [s for source in sources for s in source.statements]
-        self.modules = {s.source.module.rpartition(".")[2] for s in self.statements}
+        self._sources: dict[str, list[SourceOutline]] = {}
+        for source in sources:
+            self._sources.setdefault(source.module, []).append(source)
+        self.statements = [
+            s for group in self._sources.values() for source in group for s in source.statements
+        ]
+        self.modules = {name.rpartition(".")[2] for name in self._sources}
         self._by_name: dict[str, list[Statement]] = {}
+        self._in_module: dict[tuple[str, str], list[Statement]] = {}
         for statement in self.statements:
             for name in statement.binds:
                 self._by_name.setdefault(name, []).append(statement)
+                self._in_module.setdefault((statement.source.module, name), []).append(statement)
         self._changed = {statement: self._change(statement) for statement in self.statements}
         roots = self._roots(target)
         others = [root for value in given for part in _parts(value) for root in self._roots(part)]
@@ -139,6 +172,14 @@ class Reachability:
                 break
             named = {s: name for s, name in named.items() if s not in again}
         return [*named]
+
+    def reaches(self, file: str) -> bool:
+        """Whether anything of a source is reached."""
+        return any(s.source.file == file for s in self.reached)
+
+    def names(self, file: str) -> set[str]:
+        """Return the names that what is reached of a source refers to, attributes included."""
+        return {name for s in self.reached if s.source.file == file for name in (*s.names, *s.parts)}
 
     def unreached(self, file: str) -> list[ast.stmt]:
         """Return the statements of a source that the target does not reach."""
@@ -170,28 +211,81 @@ class Reachability:
     def _used(self, statement: Statement) -> Iterator[Statement]:
         for name in statement.names:
             yield from self._named(statement, name)
+        # What a function imports is local to it, so the compiler does not count it among its global names.
+        within = [
+            (node, alias)
+            for node in ast.walk(statement.node)
+            if isinstance(node, _IMPORTS) and node is not statement.node
+            for alias in node.names
+        ]
+        modules = {m for name in statement.names for m in self._modules_of(statement.source, name)}
+        for node, alias in within:
+            module, name = statement.source.origin(node, alias)
+            if name:
+                yield from self._from(module, name, statement.source.module, set())
+            modules |= self._covered(module, name)
         # `layers.Block` is followed where `layers` is a module of the program; of other things an attribute
-        # tells no definition, unless an import inside a function names it.
-        inner = {n.name for i in ast.walk(statement.node) if isinstance(i, ast.ImportFrom) for n in i.names}
-        modules = any(self._is_module(statement, name) for name in statement.names)
-        for name in statement.parts if modules else statement.parts & inner:
-            yield from (s for s in self._by_name.get(name, ()) if s.source.module != statement.source.module)
+        # tells no definition.
+        for name in statement.parts if modules else ():
+            for module in modules:
+                yield from self._define(module, name, set())
 
     def _named(self, user: Statement, name: str) -> list[Statement]:
         """Return the statements that may define what a name stands for."""
-        source = user.source
-        own = [s for s in self._by_name.get(name, ()) if s.source.module == source.module]
-        if name not in source.imported and (own or "*" not in source.imported):
-            return own
-        elsewhere = self._by_name.get(source.imported.get(name, name), ())
-        return own + [s for s in elsewhere if s.source.module != source.module]
+        return self._define(user.source.module, name, set())
+
+    def _define(self, module: str, name: str, seen: set[tuple[str, str]]) -> list[Statement]:
+        """Return the statements that define a name of a module, those that hand it on included."""
+        if (module, name) in seen:
+            return []
+        seen.add((module, name))
+        found = list(self._in_module.get((module, name), ()))
+        sources = self._sources[module]
+        for origin, original in (o for source in sources for o in source.origins.get(name, ())):
+            if original and original != "*":
+                found += self._from(origin, original, module, seen)
+        if not found:
+            for origin, _ in (o for source in sources for o in source.origins.get("*", ())):
+                found += self._from(origin, name, module, seen)
+        return found
+
+    def _from(self, module: str, name: str, user: str, seen: set[tuple[str, str]]) -> list[Statement]:
+        """Return the statements that define what `from module import name` takes."""
+        if module in self._sources:
+            found = self._define(module, name, seen)
+            if found or f"{module}.{name}" in self._sources:
+                return found
+        if module.partition(".")[0] in _ELSEWHERE:
+            return []
+        # A module that is none of the program's may hand on what one of them defines.
+        return [s for s in self._by_name.get(name, ()) if s.source.module != user]
+
+    def _modules_of(self, source: SourceOutline, name: str) -> set[str]:
+        """Return the modules of the program that a name may stand for or lead to."""
+        origins = [o for one in self._sources[source.module] for o in one.origins.get(name, ())]
+        return {found for module, original in origins for found in self._covered(module, original)}
+
+    def _covered(self, module: str, name: str) -> set[str]:
+        if name:
+            module = f"{module}.{name}" if module else name
+            return {module} & set(self._sources) or self._called(name)
+        # `import a.b` binds a, which leads to all that is imported below it.
+        below = {known for known in self._sources if known == module or known.startswith(f"{module}.")}
+        top = module.partition(".")[0]
+        beside = {known for known in self._sources if known.startswith(f"{top}.") or known == top}
+        return below | beside or self._called(module.rpartition(".")[2])
+
+    def _called(self, name: str) -> set[str]:
+        """Return the modules whose last name this is; files that were loaded by their path go by it."""
+        return {known for known in self._sources if known.rpartition(".")[2] == name}
 
     def _is_module(self, statement: Statement, name: str) -> bool:
-        return statement.source.imported.get(name, "").rpartition(".")[2] in self.modules
+        return bool(self._modules_of(statement.source, name))
 
     def _looks_around(self, statement: Statement) -> bool:
         """Whether the code may find definitions without naming them."""
-        if (statement.names | statement.parts) & _HIDDEN:
+        names, parts = statement.names, statement.parts
+        if names & _HIDDEN or parts & _HIDDEN_PARTS or ("modules" in parts and "sys" in names):
             return True
         return any(
             isinstance(call, ast.Call)

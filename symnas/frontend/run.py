@@ -223,6 +223,7 @@ class Run:
         self.definitions: dict[tuple[Function, str], object] = {}
         self.subsets: dict[int, tuple[object, tuple[Label, ...]]] = {}
         self.made: list[tuple[Any, Function]] = []
+        self.ending = contextlib.ExitStack()
 
     # -- hooks ----------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ the tree.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,13 @@ from symnas.frontend.code_swapping import AttributeSwap, Swap
 from symnas.frontend.depth import deep
 from symnas.frontend.instrumentation import Instrumenter
 from symnas.frontend.operations import Missing
-from symnas.frontend.reachability import Reachability, SourceOutline, evaluated, fixed_with_an_instance
+from symnas.frontend.reachability import (
+    Reachability,
+    SourceOutline,
+    binds,
+    evaluated,
+    fixed_with_an_instance,
+)
 from symnas.frontend.record_classes import (
     VALUES,
     EarlyStatement,
@@ -42,10 +49,11 @@ from symnas.frontend.record_classes import (
     record_classes,
 )
 from symnas.frontend.sites import Function, Site, site_of
-from symnas.frontend.sources import caches_of, functions_of, source_of
+from symnas.frontend.sources import caches_of, cells_of, functions_of, origins_of, source_of
 from symnas.frontend.turn_counts import mark_loops_of_data
 from symnas.grammar.attachment.annotation import Annotation
 from symnas.grammar.module import ParsedModule, parse_module
+from symnas.grammar.project import imports, registries
 from symnas.grammar.requirements import unknown_names
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -76,6 +84,8 @@ class SourceFile:
     """Classes whose fields are parameters' defaults, by the identity of the statement."""
     unreached: frozenset[int] = frozenset()
     """Identities of the nodes of statements that the target does not reach."""
+    again: set[int] = field(default_factory=set)
+    """Of a script or a cell, identities of assignments that use what is chosen when it is executed."""
     _compiled: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
     _values: dict[int, tuple[object, CodeType]] = field(default_factory=dict)
 
@@ -104,7 +114,7 @@ class SourceFile:
         """
         # The transform is kept with the code, so that no other one gets its identity.
         if id(transform) not in self._compiled:
-            tree = self.instrumenter.module(self.root, whole=whole)
+            tree = self.instrumenter.module(self.root, whole=whole, again=self.again)
             if transform is not None:
                 tree = transform(self.root, tree)
             self._compiled[id(transform)] = transform, compile_module(tree, self.file, references)
@@ -129,7 +139,11 @@ class SourceFile:
     def definitions_only(self) -> list[ast.stmt]:
         """Return what defines something: of a file everything; a cell may also hold the search itself."""
         whole = getattr(self.module, "__file__", None) == self.file
-        return [node for node in self.parsed.tree.body if whole or self.instrumenter.defines(node)]
+        return [
+            node
+            for node in self.parsed.tree.body
+            if whole or id(node) in self.again or self.instrumenter.defines(node)
+        ]
 
     def text_of_definitions(self) -> str:
         """Return the text with everything blanked that defines nothing, line numbers kept."""
@@ -188,6 +202,7 @@ class SourceSet:
         file: the source that the target was written in.
         given: what the target is called with.
         everywhere: whether calls that reach no point are instrumented too, for what they make.
+        followed: modules of the target's project that lead to choices; covered as far as they are reached.
 
     Raises:
         AnnotationError: a mistake in an annotation (a ProgramError listing all, where there are several).
@@ -201,15 +216,19 @@ class SourceSet:
         file: str,
         given: Iterable[Any] = (),
         everywhere: bool = False,
+        followed: Iterable[ModuleType] = (),
     ) -> None:
         self.target = target
         self.everywhere = everywhere
         self.given = tuple(given)
         self.modules = tuple(modules)
+        self.followed = tuple(followed)
         self.references = References()
-        functions = functions_of(target, self.modules)
+        functions = functions_of(target, [*self.modules, *self.followed])
         self.made_before: list[Site] = []
         """Choices in what a given instance holds: it was made before, so these are no points."""
+        self.names_reached: dict[str, set[str]] = {}
+        """Of every file, the names that what is reached in it refers to, and attributes among them."""
         self.files = self._read(functions, file)
         self._watch_constructors()
         self.constructors = constructors(self.files)
@@ -217,7 +236,9 @@ class SourceSet:
         self.by_source: bool | None = None
         """Whether children are instances of generated classes; found out once, by the builder."""
         self.touched = [binding for binding in self.bindings if binding.record.touched]
-        self.caches = caches_of(self.modules, [binding.function for binding in self.touched])
+        self.caches = caches_of(
+            [*self.modules, *self.followed], [binding.function for binding in self.touched]
+        )
 
     @property
     def sites(self) -> list[Site]:
@@ -278,6 +299,42 @@ class SourceSet:
         return [site for source in self.files.values() for site in source.definitions]
 
     @functools.cached_property
+    def executed_anew(self) -> dict[str, list[SourceFile]]:
+        """The modules that a run executes itself, by name: those with such sites, and what imports them.
+
+        The target's own is always one; of a notebook, its cells in their order.
+        """
+        by_module: dict[str, list[SourceFile]] = {}
+        for source in self.files.values():
+            by_module.setdefault(source.module.__name__, []).append(source)
+        used = {
+            name: {
+                found
+                for source in sources
+                for found in imports(source.text, getattr(source.module, "__package__", None) or "")
+            }
+            for name, sources in by_module.items()
+        }
+        # What they enter into another module's table as they are executed is entered into one of the run's.
+        entered = {
+            name: {
+                found
+                for source in sources
+                for found in registries(source.text, getattr(source.module, "__package__", None) or "")
+            }
+            for name, sources in by_module.items()
+        }
+        anew = {source.module.__name__ for source in self.files.values() if source.definitions}
+        anew.add(self.modules[0].__name__)
+        while more := {
+            name
+            for name in set(by_module) - anew
+            if not anew.isdisjoint(used[name]) or any(name in entered[other] for other in anew)
+        }:
+            anew |= more
+        return {name: sources for name, sources in by_module.items() if name in anew}
+
+    @functools.cached_property
     def when_called(self) -> list[Function]:
         """Functions with choices that may run when a built model is called."""
         return [record for record in self._called if record.has_sites]
@@ -326,6 +383,12 @@ class SourceSet:
             called = [record.node for record in self._called_with_constructors()]
             own = early_statements(source.parsed.tree, source.definitions, called, others) if whole else None
             if own is None or "<locals>" in self.target.__qualname__:
+                return None
+            # `from settings import DEPTH` is another variable of the same value.
+            taken = {
+                a.name for o in others for n in ast.walk(o) if isinstance(n, ast.ImportFrom) for a in n.names
+            }
+            if any(not each.owner and not taken.isdisjoint({each.name, "*"}) for each in own):
                 return None
             found[source.file] = own
         return found
@@ -399,13 +462,26 @@ class SourceSet:
         homes = self._homes(functions, file)
         texts = {name: source_of(name, vars(module)) for name, module in homes.items()}
         parsed = {name: self._parse(text, name, homes[name]) for name, text in texts.items()}
-        unknown = unknown_names(list(parsed.values()))
-        _raise(error for index, one in enumerate(parsed.values()) for error in [*one.errors, *unknown[index]])
         tops = {name: [site_of(annotation) for annotation in one.annotations] for name, one in parsed.items()}
         outlines = [
-            SourceOutline(name, homes[name].__name__, one.tree, tops[name]) for name, one in parsed.items()
+            SourceOutline(
+                name,
+                homes[name].__name__,
+                one.tree,
+                tops[name],
+                getattr(homes[name], "__package__", None),
+                origins_of(homes[name]) if getattr(homes[name], "__file__", None) is None else None,
+            )
+            for name, one in parsed.items()
         ]
         reachability = Reachability(outlines, self.target, self.given)
+        for name in [name for name, home in homes.items() if home in self.followed]:
+            if not reachability.reaches(name):
+                del homes[name], parsed[name], tops[name]
+        self.followed = tuple(module for module in self.followed if module in homes.values())
+        self.names_reached = {name: reachability.names(name) for name in parsed}
+        unknown = unknown_names(list(parsed.values()))
+        _raise(error for index, one in enumerate(parsed.values()) for error in [*one.errors, *unknown[index]])
         sites: dict[str, dict[int, Site]] = {}
         defaulted: dict[str, set[int]] = {}
         for name in parsed:
@@ -444,17 +520,24 @@ class SourceSet:
                 records, frozenset(apart),
             )  # fmt: skip
         _tell_apart(read.values())
+        _note_what_follows([source for source in read.values() if source.module.__name__ == "__main__"])
+        _note_what_follows([source for source in read.values() if not hasattr(source.module, "__file__")])
         return read
 
     def _homes(self, functions: list[FunctionType], file: str) -> dict[str, ModuleType]:
         """Return every source by the name that code objects carry, with the module that it defines."""
         homes: dict[str, ModuleType] = {}
-        for module in self.modules:
+        covered = (*self.modules, *self.followed)
+        for module in covered:
             own = getattr(module, "__file__", None)
             if own is not None and own.endswith(".py"):
                 homes.setdefault(own, module)
-        # A notebook's cells have names of their own, which only their functions know.
-        by_name = {module.__name__: module for module in self.modules}
+        # A notebook's cells have names of their own, which their functions know; a cell of constants or of a
+        # dataclass has no functions.
+        first = self.modules[0]
+        if getattr(first, "__file__", None) is None:
+            homes |= dict.fromkeys(_live_cells(first), first)
+        by_name = {module.__name__: module for module in covered}
         for function in functions:
             name = function.__code__.co_filename
             home = by_name.get(function.__module__)
@@ -504,6 +587,19 @@ def _filled(records: Mapping[int, RecordClass], walker: Walker) -> set[int]:
         and isinstance(part.target, ast.Name)
         and part.target.id in walker.records[key].parameters
     }
+
+
+def _live_cells(module: ModuleType) -> Iterator[str]:
+    """Yield the cells of an interactive module by which something that it still has was defined, in order."""
+    defined: dict[str, str] = {}
+    cells = cells_of(module)
+    for name, text in cells.items():
+        with contextlib.suppress(SyntaxError, ValueError):
+            for statement in ast.parse(text).body:
+                if isinstance(statement, (*DEFINITIONS, ast.Assign, ast.AnnAssign)):
+                    defined |= dict.fromkeys(binds(statement), name)
+    live = {defined[name] for name in defined if name in vars(module)}
+    yield from (name for name in cells if name in live)
 
 
 def _belongs(name: str, module: ModuleType) -> bool:
@@ -556,8 +652,32 @@ def _tell_apart(files: Iterable[SourceFile]) -> None:
         for site in source.sites:
             if not site.definition or site.parent is not None:
                 continue
-            if taken.setdefault(site.path, source) is not source:
-                site.path = f"{source.module.__name__.rpartition('.')[2]}.{site.path}"
+            # `width`, `layers.width`, `head.layers.width`, …: as much of the module's name as is needed.
+            path, above = site.path, source.module.__name__.split(".")
+            while taken.setdefault(site.path, source) is not source and above:
+                site.path = path = f"{above.pop()}.{path}"
+
+
+def _note_what_follows(sources: list[SourceFile]) -> None:
+    """Note which assignments of scripts and cells use what is chosen there: `HIDDEN = 2 * WIDTH`."""
+    chosen: set[str] = set()
+    assignments = []
+    for source in sources:
+        sites = {id(site.node) for site in source.definitions}
+        for node in source.parsed.tree.body:
+            if any(id(part) in sites for part in ast.walk(node)):
+                chosen |= binds(node)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+                assignments.append((source, node))
+    grown = bool(chosen)
+    while grown:
+        grown = False
+        for source, node in assignments:
+            used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+            if id(node) not in source.unreached | source.again and not used.isdisjoint(chosen):
+                source.again.add(id(node))
+                chosen |= binds(node)
+                grown = True
 
 
 def _read_names(module: ast.AST) -> set[str]:

@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import inspect
 import linecache
+import re
 import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,9 @@ from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from symnas.errors import ProgramError, SymnasError, nearest, unreadable
+from symnas.grammar.project import needs_package, package_of
+
+_CELL = re.compile(r"ipython-input|ipykernel|<python-input|<cell|<command|__marimo__cell")
 
 
 def load(
@@ -55,7 +59,12 @@ def load(
         module = load_file(Path(place)) if place.endswith(".py") else _import(place)
     except ProgramError as failure:
         raise error(f"{what}: {failure}") from failure.__cause__
-    if importable and place.endswith(".py") and module.__name__ != Path(place).stem:
+    if importable and place.endswith(".py") and module.__package__:
+        resolved = Path(place).resolve()
+        root = str(package_of(resolved, resolved.read_text(encoding="utf-8", errors="replace"))[0])
+        if root not in sys.path:
+            sys.path.insert(0, root)
+    elif importable and place.endswith(".py") and module.__name__ != Path(place).stem:
         known = getattr(sys.modules[Path(place).stem], "__file__", "built in")
         raise error(
             f"{what} is imported by the name of its file, and {Path(place).stem!r} is {known} already: "
@@ -90,6 +99,10 @@ def load_file(path: Path) -> ModuleType:
         # A module that the import statement made has no digest, and is never imported anew.
         if own and getattr(known, "__symnas_source__", digest) == digest:
             return known
+    text = content.decode(errors="replace")
+    root, full = package_of(resolved, text)
+    if needs_package(text, full):
+        return _load_in_package(path, root, full, digest)
     name = resolved.stem
     if name in sys.modules:
         name += f"_{hashlib.sha256(content + bytes(resolved)).hexdigest()[:8]}"
@@ -101,7 +114,7 @@ def load_file(path: Path) -> ModuleType:
     # Pickled children name their module, so it is registered, as the import statement would.
     sys.modules[name] = module
     linecache.checkcache(str(resolved))
-    with _first_on_path(str(resolved.parent)):
+    with first_on_path(str(resolved.parent)):
         try:
             spec.loader.exec_module(module)
         except Exception as error:
@@ -110,8 +123,37 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
+def _load_in_package(path: Path, root: Path, name: str, digest: str) -> ModuleType:
+    """Import a file as a part of its package, whose folder is on the path meanwhile; anew where it changed.
+
+    Raises:
+        ProgramError: it raises, or another package has the name.
+    """
+    changed = sys.modules.pop(name, None)
+    linecache.checkcache(str(path.resolve()))
+    with first_on_path(str(root)):
+        try:
+            module = importlib.import_module(name)
+        except Exception as error:
+            if changed is not None:
+                sys.modules[name] = changed
+            raise ProgramError(
+                f"{path} cannot be imported as {name!r} from {str(root)!r}: {type(error).__name__}: {error}"
+            ) from error
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != path.resolve():
+        if changed is not None:
+            sys.modules[name] = changed
+        raise ProgramError(
+            f"{path} imports other files of its package {name.partition('.')[0]!r}, and that name is another "
+            f"package here: {found}; rename one of them"
+        )
+    module.__dict__["__symnas_source__"] = digest
+    return module
+
+
 @contextlib.contextmanager
-def _first_on_path(folder: str) -> Iterator[None]:
+def first_on_path(folder: str) -> Iterator[None]:
     """Let a file import its neighbours while it is executed, as a script's can."""
     added = folder not in sys.path
     if added:
@@ -121,6 +163,14 @@ def _first_on_path(folder: str) -> Iterator[None]:
     finally:
         if added and folder in sys.path:
             sys.path.remove(folder)
+
+
+def root_of(module: ModuleType) -> str | None:
+    """Return the folder from which a module that was loaded by its path imports others; None for others."""
+    file = getattr(module, "__file__", None)
+    if file is None or "__symnas_source__" not in vars(module):
+        return None
+    return str(Path(file).parents[module.__package__.count(".") + 1 if module.__package__ else 0])
 
 
 def _import(name: str) -> ModuleType:
@@ -329,6 +379,49 @@ def file_of(target: Any) -> str:
             "it in a file or a notebook cell"
         )
     return file
+
+
+def cells_of(module: ModuleType) -> dict[str, str]:
+    """Return the texts of the cells that an interactive module was made by, in the order of their last run.
+
+    Cells are what is called as interactive Python calls them, or as cells that the module has functions of.
+    """
+    known = {_shape(value.__code__.co_filename) for value in vars(module).values()
+             if isinstance(value, FunctionType) and value.__module__ == module.__name__}  # fmt: skip
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            own = (item for item in vars(value).values() if isinstance(item, FunctionType))
+            known |= {_shape(item.__code__.co_filename) for item in own if _home(item) == module.__name__}
+    known.discard(_shape("<string>"))
+    # A file has a time of change here, or is known by name alone.
+    found = {
+        name: "".join(entry[2])
+        for name, entry in list(linecache.cache.items())
+        if len(entry) == 4 and entry[1] is None and (_CELL.search(name) or _shape(name) in known)
+    }
+    history = list(vars(module).get("In") or ())
+    last = {text.strip(): index for index, text in enumerate(history) if isinstance(text, str)}
+    return dict(sorted(found.items(), key=lambda item: last.get(item[1].strip(), -1)))
+
+
+def origins_of(module: ModuleType) -> dict[str, tuple[str, str]]:
+    """Return where the names of an interactive module come from, as far as it imported them.
+
+    Returns:
+        Name -> name of a module, and the name there; "" is the module itself.
+    """
+    found = {}
+    for name, value in vars(module).items():
+        home = getattr(value, "__module__", None)
+        if isinstance(value, ModuleType):
+            found[name] = value.__name__, ""
+        elif isinstance(home, str) and home != module.__name__ and hasattr(value, "__qualname__"):
+            found[name] = home, value.__qualname__
+    return found
+
+
+def _shape(name: str) -> str:
+    return re.sub(r"[0-9a-fA-F]*\d[0-9a-fA-F]*", "#", name)
 
 
 def _mentions(file: str, name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from symnas.frontend.depth import deep
 from symnas.frontend.kept_runs import KeptRuns
 from symnas.frontend.once import Told
 from symnas.frontend.source_set import SourceSet
-from symnas.frontend.sources import as_module, file_of, unwrap
+from symnas.frontend.sources import as_module, cells_of, file_of, origins_of, unwrap
+from symnas.grammar.module import parse_module
+from symnas.grammar.project import Project, ProjectFile
 
 if TYPE_CHECKING:
     from symnas.constraints.clauses import Clause
@@ -79,13 +81,46 @@ class Internals:
         plain = unwrap(self.target)
         home = sys.modules.get(plain.__module__) or _module_of(plain)
         modules = [home, *(as_module(item) for item in self.include)]
+        followed = self._followed(home)
         # The code of programs among the arguments is the program's own, too.
         for inner in self.arguments.programs.values():
             modules += inner.internals.source_set.modules
+            followed += inner.internals.source_set.followed
+        modules = list(dict.fromkeys(modules))
+        followed = [module for module in dict.fromkeys(followed) if module not in modules]
         given = (self.target, self.arguments.flat())
         file = file_of(plain)
         with deep(file):
-            return SourceSet(plain, list(dict.fromkeys(modules)), file, given, everywhere)
+            return SourceSet(plain, modules, file, given, everywhere, followed)
+
+    def _followed(self, home: ModuleType) -> list[ModuleType]:
+        """Return the modules of the target's project that its imports lead to, and that lead to choices."""
+        project = Project.of(home)
+        if project is None:
+            return []
+        file = getattr(home, "__file__", None)
+        package = getattr(home, "__package__", None) or ""
+        if file is None:
+            # Cells that ran in another process are not here, but what they imported is.
+            imported = sorted({f"import {origin}" for origin, _ in origins_of(home).values()})
+            found = project.wanted("\n".join([*cells_of(home).values(), *imported]), package)
+        else:
+            found = project.wanted(ProjectFile(home.__name__, file, hasattr(home, "__path__")))
+        loaded = [project.load(each) for each in found]
+        return [module for module in loaded if module is not None and module is not home]
+
+    @functools.cached_property
+    def unfollowed(self) -> list[str]:
+        """What is annotated, imported and no part of the program, a line for each module."""
+        covered = self.source_set
+        names = {module.__name__ for module in (*covered.modules, *covered.followed)}
+        told: dict[str, str] = {}
+        for source in covered.files.values():
+            for name in sorted(covered.names_reached.get(source.file, set()) & set(vars(source.module))):
+                for module in _modules_behind(vars(source.module)[name], covered.names_reached[source.file]):
+                    if module not in names and module not in told:
+                        told[module] = annotated(module)
+        return [line for line in told.values() if line]
 
     def passed(self) -> str:
         """Spell the call that passes programs where instances are given that were made before."""
@@ -155,6 +190,38 @@ class Internals:
         if isinstance(given, Mapping):
             return (), dict(given)
         return (tuple(given) if isinstance(given, (tuple, list)) else (given,)), {}
+
+
+def annotated(name: str) -> str:
+    """Say how many annotations an imported module has; "" where there are none."""
+    top = name.partition(".")[0]
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if (
+        file is None
+        or not file.endswith(".py")
+        or top in sys.stdlib_module_names
+        or top in ("torch", "numpy")
+    ):
+        return ""
+    found = ProjectFile(name, file, False)
+    if not found.may_choose:
+        return ""
+    count = len(parse_module(found.text, file).annotations)
+    return f"{name} ({file}) has {count} annotation{'s' if count > 1 else ''}" if count else ""
+
+
+def _modules_behind(value: Any, parts: set[str]) -> Iterator[str]:
+    """Yield the names of the modules that a value is made in; of a module, those of what is taken from it."""
+    if isinstance(value, ModuleType):
+        yield value.__name__
+        held = vars(value)
+        yield from (
+            made
+            for name in parts & set(held)
+            if (made := getattr(held[name], "__module__", None)) is not None
+        )
+    elif isinstance(made := getattr(value, "__module__", None), str):
+        yield made
 
 
 def _module_of(target: Any) -> ModuleType:

@@ -8,6 +8,8 @@ import hashlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Unpack, overload
 
@@ -118,6 +120,13 @@ class Program(Generic[Child]):
                 f"{self.name} was given an instance whose fields had their values before the program saw it, "
                 f"so the choices at {listed}{more} are no points; pass what makes it as a program: "
                 f"{self.internals.passed()}"
+            )
+        unfollowed = self.internals.unfollowed
+        if unfollowed:
+            remarks.append(
+                f"{self.name} uses what is annotated outside of its project, so these are no points of it: "
+                f"{'; '.join(unfollowed[:3])}{'; …' if len(unfollowed) > 3 else ''}; name such a module to "
+                "make its choices points: symnas.program(…, include=[…])"
             )
         from symnas.survey.survey import survey
 
@@ -280,10 +289,48 @@ class Program(Generic[Child]):
         return profile(lambda: self.build(chosen), args, kwargs)
 
     def source(self, decision: Decision | Mapping[str, Value] | None = None) -> str:
-        """Return standalone Python text of a child, every choice replaced by what was chosen."""
+        """Return standalone Python text of a child, every choice replaced by what was chosen.
+
+        What the target's file needs of other files of its project stands in it, too.
+
+        Args:
+            decision: as for `build`.
+
+        Raises:
+            ProgramError: the files do not make one text (two define the same name, …): `files` has them.
+        """
         from symnas.export.source import source
 
         return source(self, self.decision(decision))
+
+    def files(self, decision: Decision | Mapping[str, Value] | None = None) -> dict[str, str]:
+        """Return a child's source as text by path: one file where that reads well, else a small package.
+
+        Args:
+            decision: as for `build`.
+        """
+        from symnas.export.source import source_files
+
+        return dict(source_files(self, self.decision(decision)).files)
+
+    def export(
+        self, path: str | PathLike[str], decision: Decision | Mapping[str, Value] | None = None
+    ) -> Path:
+        """Write a child's source: the file `path` with `.py`, or where several are needed the folder `path`.
+
+        Either way `from NAME import TARGET` gives the target, NAME being the last part of `path`.
+
+        Args:
+            path: where; a suffix `.py` may be left out.
+            decision: as for `build`.
+
+        Returns:
+            What was written, the file or the folder.
+        """
+        from symnas.export.source import source_files
+        from symnas.export.writing_files import write_files
+
+        return write_files(source_files(self, self.decision(decision)), Path(path))
 
 
 @overload
@@ -335,8 +382,9 @@ def program(
         target: a class, a function, `"file.py:Name"`, `"package.module:Name"`, a PyGlove template, or a
             program already.
         args: positional arguments for the target, in every build.
-        include: modules (or their names, or files) besides the target's own whose choices belong to the
-            program.
+        include: modules (or their names, or files) outside of the target's project whose choices belong to
+            the program. Within it (its package, or the folder of its file; a notebook's cells), imports are
+            followed.
         inputs: example inputs of a built model; see `Program`.
         name: what it is called; the target's name by default.
         joint_limit: joint values of the points that one condition depends on, which the survey may try; 4,096

@@ -73,6 +73,7 @@ def reference_of(program: ProgramView, bounds: Mapping[str, int]) -> Reference:
             f"another process finds a program by its module, and {target.__qualname__!r} was made inside a "
             "function; define it at the top level of a module or a notebook cell"
         )
+    # What is followed by imports, another process follows again.
     module = program.internals.source_set.modules[0]
     include = tuple(spelled(item) for item in program.internals.source_set.modules[1:])
     texts: tuple[tuple[str, str], ...] = ()

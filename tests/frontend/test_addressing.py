@@ -279,8 +279,16 @@ def test_helpers_of_other_modules_are_included_by_name(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     made = program(file + ":whole", include="parts_of_it")
     assert addresses(made) == ["a.size"]
+    # In the same folder it is followed; elsewhere it is named.
+    assert addresses(program(file + ":whole")) == ["a.size"]
+    (tmp_path / "elsewhere").mkdir()
+    away = written(
+        tmp_path / "elsewhere",
+        "from parts_of_it import part\n\ndef whole():\n    a = part()\n    return a\n",
+        "whole_elsewhere.py",
+    )
     with pytest.raises(ProgramError, match="`include=`"):
-        addresses(program(file + ":whole"))
+        addresses(program(away + ":whole"))
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SYMNAS_CACHE", str(tmp_path / "file" / "below"))
-    assert len(project.program().space) == 1
+    assert len(project.program().space) == 3
 
 
 def test_number_and_bytes_are_bounded_and_the_oldest_use_goes_first(

@@ -12,6 +12,8 @@ code in whose rewritten form the operation occurs (`\n` is a new line); the test
 | kept           | a = b                     | the labels put aside                                       |
 | gset           | a = b                     | these are the labels of a global name now                  |
 | gweak          | if a:\n b = 1             | a global name may have been assigned: labels are added     |
+| imported       | from m import a           | the labels of another module's global name                 |
+| all_imported   | from m import *           | these are the labels of all that it has                    |
 | cset           | class C:\n b = a          | as gset, of a name in a class body                         |
 | cweak          | class C:\n if a:\n  b = 1 | as gweak, of a name in a class body                        |
 | begin          | f"{a}"                    | an expression that keeps its form: collect labels          |
@@ -97,6 +99,8 @@ between two of its operations: operands put aside, labels being collected, names
 from __future__ import annotations
 
 import builtins
+import importlib.util
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -196,6 +200,26 @@ class Frame:
         """Let a global name depend on more labels."""
         key = GlobalName(self.module, name)
         stores.set_global(self.at, key, labels | self.state.global_labels.get(key, 0))
+
+    def imported(self, where: str, name: str) -> int:
+        """Return the labels of another module's global name."""
+        labels = self.state.global_labels
+        return labels.get(GlobalName(self._module(where), name), 0) if labels else 0
+
+    def all_imported(self, where: str) -> None:
+        """Note the labels of all that another module has."""
+        module = self._module(where)
+        for key, labels in list(self.state.global_labels.items()):
+            if key.module == module:
+                self.gset(key.name, labels)
+
+    def _module(self, where: str) -> str:
+        """Return the full name of a module as `from … import` spells it."""
+        plain = where.lstrip(".")
+        if plain == where:
+            return where
+        package = getattr(sys.modules.get(self.module), "__package__", None)
+        return importlib.util.resolve_name(where, package) if package else plain
 
     def cset(self, name: str, labels: int) -> int:
         """Note the labels of a name in a class body."""

@@ -196,6 +196,15 @@ class Pass(Expressions):
 
     # -- simple statements ---------------------------------------------------------------------
 
+    def s_importfrom(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        # from m import a as b    …; the labels of b are those of m's global a
+        where = "." * node.level + (node.module or "")
+        if node.module == "__future__":
+            return [node]
+        if node.names[0].name == "*":
+            return [node, _do(op("all_imported", where))]
+        return [node, *(self.note(a.asname or a.name, op("imported", where, a.name)) for a in node.names)]
+
     def s_expr(self, node: ast.Expr) -> list[ast.stmt]:
         return [ast.Expr(self.expr(node.value))]
 
