@@ -60,7 +60,7 @@ CASES = {
     "tagger": Case("tagger.py:LSTMTagger", lambda: tokens(50, 2, 7), 3 * 4 * 2 * 2 * (1 + 1 + 2 + 2), 8),
     "cells": Case("cells.py:Network", images, (6**2 * 3 * 6**2) ** 2, 12),
     "graph_net": Case(
-        "graph_net.py:GCN", a_graph, 18 * (2 * 2 + 2**2 * 2 * 2 + 2**3 * 2 * 2), 9, inputs=True
+        "graph_net.py:GCN", a_graph, 18 * (2 * 2 + 2**2 * 2**2 * 2 + 2**3 * 2**3 * 2**2), 12, inputs=True
     ),
     "gan": Case("gan.py:GAN", lambda: numbers(3, 8), (3 * 3 * 2 * 3) ** 2, 10),
     "config_mlp": Case("config_mlp.py:MLP", lambda: numbers(3, 10), 24 * (4 + 3**3 + 3**2 + 3**4 + 3**3), 10),
