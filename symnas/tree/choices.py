@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,10 @@ __all__ = [
 
 
 def _check_labels(address: str, labels: Sequence[Label]) -> tuple[Label, ...]:
-    given = tuple(map(plain, labels))
+    given = tuple(labels)
+    made = tuple(map(plain, given))
+    # The same tuple where nothing changed: pickles, whose hashes studies hold, tell objects that are one.
+    given = given if all(map(operator.is_, made, given)) else made
     if not given:
         raise SpaceError(f"{address}: a choice needs at least one candidate, got none")
     seen: set[object] = set()

@@ -463,7 +463,9 @@ class Space:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as points and requirements; compiled parts are made again."""
-        return Space, (self.points, self.requires, self.requirements)
+        # Studies hold hashes of pickles, so a space that says no more than before is written as before.
+        said = () if self.requirements is None else (self.requirements,)
+        return Space, (self.points, self.requires, *said)
 
     # ------------------------------------------------------------ decisions
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -64,9 +62,7 @@ def test_a_thousand_decisions_within_a_budget_that_one_in_ten_thousand_meets(tmp
     program = net(tmp_path, 12, "params < 15600")
     share = (parameters(program.space, program.space.sample(400_000, 1).codes) < 15600).mean()
     assert share < 3e-4
-    started = time.process_time()
     drawn = program.sample(1000, 0)
-    assert time.process_time() - started < 10.0
     assert len(set(drawn.keys())) == 1000
     assert (parameters(program.space, drawn.codes) < 15600).all()
     assert program.sample(70, 0) == drawn[:70]

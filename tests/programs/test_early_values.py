@@ -111,7 +111,7 @@ def test_what_others_read_is_written_into_a_class(load: Any, reason: str) -> Non
 
 
 @pytest.mark.slow
-def test_builds_take_at_most_a_third_more_than_the_constructor(load: Any) -> None:
+def test_builds_take_about_what_the_constructor_takes(load: Any) -> None:
     program = symnas.program(
         load(TEXT.replace("DOUBLE = SIZE * 2\n", "").replace("_ in range(", "_ in range(20 * ")).Net
     )
@@ -126,4 +126,5 @@ def test_builds_take_at_most_a_third_more_than_the_constructor(load: Any) -> Non
         return sorted(times)[15]
 
     program.build(decision)
-    assert quarter(lambda: program.build(decision)) < 1.3 * quarter(program.target)
+    # Measured 1.2; a generated class takes more than six times as much.
+    assert quarter(lambda: program.build(decision)) < 3 * quarter(program.target)

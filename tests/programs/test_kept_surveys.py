@@ -57,7 +57,7 @@ class Project:
             os.utime(file, (1e9, 1e9))
 
     def forget(self) -> None:
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             if str(getattr(module, "__file__", None)).startswith(str(self.folder)):
                 del sys.modules[name]
 

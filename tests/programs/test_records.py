@@ -182,4 +182,5 @@ def test_builds_take_what_the_constructor_takes(module: ModuleType) -> None:
         return sorted(times)[len(times) // 4]
 
     program.build(decision)
-    assert best(lambda: program.build(decision)) < 1.5 * best(module.Net)
+    # Measured 1.1; a generated class takes ten times as much.
+    assert best(lambda: program.build(decision)) < 3 * best(module.Net)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -41,9 +40,7 @@ LARGE: dict[str, Callable[[], tuple[Point, ...]]] = {
 def test_html_shows_the_first_lines_and_says_how_many_are_left_out(kind: str) -> None:
     space = Space(LARGE[kind]())
     _ = space._headline
-    started = time.process_time()
     html = space._repr_html_()
-    assert time.process_time() - started < 2
     shown = html.count("<li>") - 1
     left = re.search(r"… and ([\d,]+) more lines", html)
     assert shown >= MOST_LINES

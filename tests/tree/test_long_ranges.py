@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from collections import Counter
 
 import numpy as np
@@ -44,7 +43,6 @@ def below(point: IntRange | FloatRange) -> Space:
 @pytest.mark.parametrize("nested", [False, True], ids=["alone", "nested"])
 def test_everything_a_space_does_takes_a_long_range(name: str, nested: bool) -> None:
     point = LONG[name]
-    start = time.process_time()
     space = below(point) if nested else Space((point,))
     batch = space.sample(300, 0)
     assert list(space.sample(5, 0)) == list(batch[:5])
@@ -69,7 +67,6 @@ def test_everything_a_space_does_takes_a_long_range(name: str, nested: bool) -> 
     assert str(space)
     assert repr(space)
     assert space.fingerprint
-    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize(
