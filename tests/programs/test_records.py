@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -166,21 +165,3 @@ def test_children_are_of_the_users_own_classes_and_nothing_stays(module: ModuleT
     assert vars(module.Big)["__init__"] is before
     assert module.Big() == module.Big(8, 1, module.Acc(), "relu")
     assert type(symnas.program(module.Acc).build()) is module.Acc
-
-
-@pytest.mark.slow
-def test_builds_take_what_the_constructor_takes(module: ModuleType) -> None:
-    program = symnas.program(module.Net)
-    decision = program.space.decision()
-
-    def best(call) -> float:
-        times = []
-        for _ in range(40):
-            begin = time.process_time()
-            call()
-            times.append(time.process_time() - begin)
-        return sorted(times)[len(times) // 4]
-
-    program.build(decision)
-    # Measured 1.1; a generated class takes ten times as much.
-    assert best(lambda: program.build(decision)) < 3 * best(module.Net)
