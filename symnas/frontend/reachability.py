@@ -178,8 +178,12 @@ class Reachability:
         return any(s.source.file == file for s in self.reached)
 
     def names(self, file: str) -> set[str]:
-        """Return the names that what is reached of a source refers to, attributes included."""
-        return {name for s in self.reached if s.source.file == file for name in (*s.names, *s.parts)}
+        """Return the global names that what is reached of a source refers to."""
+        return {name for s in self.reached if s.source.file == file for name in s.names}
+
+    def parts(self, file: str) -> set[str]:
+        """Return the names of the attributes that what is reached of a source refers to."""
+        return {name for s in self.reached if s.source.file == file for name in s.parts}
 
     def unreached(self, file: str) -> list[ast.stmt]:
         """Return the statements of a source that the target does not reach."""

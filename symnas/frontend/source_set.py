@@ -227,8 +227,8 @@ class SourceSet:
         functions = functions_of(target, [*self.modules, *self.followed])
         self.made_before: list[Site] = []
         """Choices in what a given instance holds: it was made before, so these are no points."""
-        self.names_reached: dict[str, set[str]] = {}
-        """Of every file, the names that what is reached in it refers to, and attributes among them."""
+        self.names_reached: dict[str, tuple[set[str], set[str]]] = {}
+        """Of every file, the global names that what is reached in it refers to, and the attributes."""
         self.files = self._read(functions, file)
         self._watch_constructors()
         self.constructors = constructors(self.files)
@@ -479,7 +479,7 @@ class SourceSet:
             if not reachability.reaches(name):
                 del homes[name], parsed[name], tops[name]
         self.followed = tuple(module for module in self.followed if module in homes.values())
-        self.names_reached = {name: reachability.names(name) for name in parsed}
+        self.names_reached = {name: (reachability.names(name), reachability.parts(name)) for name in parsed}
         unknown = unknown_names(list(parsed.values()))
         _raise(error for index, one in enumerate(parsed.values()) for error in [*one.errors, *unknown[index]])
         sites: dict[str, dict[int, Site]] = {}

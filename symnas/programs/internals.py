@@ -116,8 +116,9 @@ class Internals:
         names = {module.__name__ for module in (*covered.modules, *covered.followed)}
         told: dict[str, str] = {}
         for source in covered.files.values():
-            for name in sorted(covered.names_reached.get(source.file, set()) & set(vars(source.module))):
-                for module in _modules_behind(vars(source.module)[name], covered.names_reached[source.file]):
+            used, parts = covered.names_reached.get(source.file, (set(), set()))
+            for name in sorted(used & set(vars(source.module))):
+                for module in _modules_behind(vars(source.module)[name], parts):
                     if module not in names and module not in told:
                         told[module] = annotated(module)
         return [line for line in told.values() if line]

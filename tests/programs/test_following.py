@@ -156,6 +156,21 @@ def test_a_package_is_followed_and_its_neighbours_are_told(
         assert made.space.addresses == ("a.k",)
 
 
+def test_an_attribute_of_the_name_of_a_neighbour_is_not_told(
+    write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(
+        {
+            "neighbour_of_name.py": PART,
+            "app/__init__.py": "",
+            "app/net.py": "from neighbour_of_name import part\n\nclass Net:\n    def __init__(self):\n"
+            "        self.part = 1  # search: {1, 2}\n        self.part += 1\n",
+        }
+    )
+    monkeypatch.syspath_prepend(root)
+    assert program(f"{root / 'app/net.py'}:Net").space.size == 2
+
+
 def test_files_of_packages_are_loaded_as_parts_of_them(write: Any) -> None:
     root = write(
         {

@@ -299,8 +299,12 @@ def test_kills_change_nothing_with_one_worker(algorithm: str, tmp_path: Path) ->
     assert table(study) == table(calm)
     assert [trial.values for trial in study.trials] == [trial.values for trial in calm.trials]
     study.replay()
-    for trial in study.trials:
-        if trial.resumes is not None:  # gone on with, though the process that left it is dead
+    resumed = [trial for trial in study.trials if trial.resumes is not None]
+    begun = [trial for trial in resumed if trial.metrics["done"] == 0]
+    # A kill may meet a checkpoint on its way from one trial to the next: that one is trained anew.
+    assert len(begun) <= 3
+    for trial in resumed:  # gone on with, though the process that left it is dead
+        if trial not in begun:
             assert trial.metrics["done"] in (study.trials[trial.resumes].fidelity, trial.fidelity)
 
 
