@@ -52,8 +52,8 @@ def test_a_branch_on_a_random_number_is_named(
 ) -> None:
     if case == "own generator":
         # One that begins elsewhere each time, as of the clock, may by chance go the same way in all runs.
-        seeds, make = itertools.count(), np.random.default_rng
-        monkeypatch.setattr(np.random, "default_rng", lambda: make(next(seeds)))
+        seeds, make = itertools.count(1), np.random.default_rng
+        monkeypatch.setattr(np.random, "default_rng", lambda *seed: make(*(seed or [next(seeds)])))
     made = program(tmp_path, CASES[case])
     with pytest.raises(ProgramError, match=r"went differently in two runs of the same decision") as caught:
         _ = made.space
