@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -198,16 +199,16 @@ def graph(tried: Tried) -> str:
 
 
 def source(tried: Tried) -> str:
-    """The text of a child makes a model that takes the child's weights and computes the same."""
+    """What is exported of a child makes a model that takes its weights and computes the same."""
     for number, decision in enumerate(tried.some(3)):
-        text = tried.program.source(decision)
-        if "search:" in text or "symnas" in text:
+        name = f"{tried.model.name}_source_{number}"
+        written = tried.program.export(tried.folder / name, decision)
+        texts = [file.read_text() for file in ([written] if written.is_file() else written.rglob("*.py"))]
+        if any("search:" in text or "symnas" in text for text in texts):
             raise WrongError("the text still has annotations")
-        file = tried.folder / f"{tried.model.name}_source_{number}.py"
-        file.write_text(text, encoding="utf-8")
         try:
-            target = load(f"{file}:{tried.model.target}")
-        except SymnasError as error:
+            target = getattr(import_module(name), tried.model.target)
+        except ImportError as error:
             raise WrongError(f"the text cannot be imported: {error}") from error
         torch.manual_seed(1)
         standalone = target(**tried.arguments(target))
